@@ -1,0 +1,114 @@
+"""The anchored adapter: trains W + s(BA − B₀A₀) while W stays the checkpoint's.
+
+With A = A₀ + ΔA and B = B₀ + ΔB the change is ΔB·A + B₀·ΔA = [ΔB, B₀]·[A; ΔA]: an ordinary LoRA of rank 2r that is
+structurally zero at the start. The other way to write it, [B, −B₀]·[A; A₀], subtracts two large products and loses a
+small update to rounding. The two modules below stand where PEFT keeps `lora_A` and `lora_B`; to PEFT, to its merge and
+to its checkpoints they look like linear layers of rank 2r.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .errors import UserError
+
+
+class AnchoredFactor(nn.Module, ABC):
+    """A frozen anchor (a buffer, so that nothing can unfreeze it) and the trainable change from it."""
+
+    anchor: Tensor
+    bias = None  # PEFT reads it of its linear layers
+
+    def __init__(self, anchor: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("anchor", anchor.detach().clone(), persistent=False)
+        self.delta = nn.Parameter(torch.zeros_like(self.anchor))
+
+    @property
+    def factor(self) -> Tensor:
+        """A = A₀ + ΔA or B = B₀ + ΔB, what the published method trains."""
+        return self.anchor + self.delta
+
+    @property
+    @abstractmethod
+    def weight(self) -> Tensor:
+        """The rank-2r factor that PEFT, merging and serving engines see."""
+
+    @abstractmethod
+    def split(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """A rank-2r factor → (the part that must agree with the anchor, the trained change)."""
+
+    @abstractmethod
+    def expected(self, delta: Tensor) -> Tensor:
+        """What the first part of `split` must be for a given change."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x · weightᵀ."""
+        return F.linear(x, self.weight)
+
+    def set_delta(self, weight: Tensor, name: str) -> None:
+        """Take the change from a saved rank-2r factor that was made around the same anchor."""
+        check, delta = self.split(weight.to(self.delta))
+        if not torch.equal(check, self.expected(delta)):
+            raise UserError(
+                f"{name} was saved around another anchor",
+                "its frozen part differs from A₀ or B₀ of this adapter",
+                "load the adapter directory it came from with stiefel.load",
+            )
+        with torch.no_grad():
+            self.delta.copy_(delta)
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        weight = self.weight
+        destination[prefix + "weight"] = weight if keep_vars else weight.detach()
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Any,
+        prefix: str,
+        local_metadata: Any,
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        key = prefix + "weight"
+        if key in state_dict:
+            self.set_delta(state_dict[key], key)
+        elif strict:
+            missing_keys.append(key)
+
+
+class AnchoredA(AnchoredFactor):
+    """Anchor A₀ (r, in); weight (2r, in) = [A₀ + ΔA; ΔA]."""
+
+    @property
+    def weight(self) -> Tensor:
+        return torch.cat([self.factor, self.delta])
+
+    def split(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        r = self.anchor.shape[0]
+        return weight[:r], weight[r:]
+
+    def expected(self, delta: Tensor) -> Tensor:
+        return self.anchor + delta
+
+
+class AnchoredB(AnchoredFactor):
+    """Anchor B₀ (out, r); weight (out, 2r) = [ΔB, B₀]."""
+
+    @property
+    def weight(self) -> Tensor:
+        return torch.cat([self.delta, self.anchor], dim=1)
+
+    def split(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        r = self.anchor.shape[1]
+        return weight[:, r:], weight[:, :r]
+
+    def expected(self, delta: Tensor) -> Tensor:
+        return self.anchor

@@ -1,0 +1,95 @@
+"""Files and directories that are either whole or absent: written beside their place, then renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from .errors import UserError
+
+PACKAGES = ("stiefel", "torch", "transformers", "peft", "trl", "safetensors")
+
+
+def versions() -> dict[str, str]:
+    """The versions that a manifest records."""
+    return {name: version(name) for name in PACKAGES}
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file or none: a temporary neighbour, flushed to disk, then renamed."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            os.chmod(file.name, 0o644)  # the temporary file starts private
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON that a person can read and that holds no NaN."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; a broken file is the user's to mend, so it is named."""
+    try:
+        return json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not JSON", str(error), "make it again, or restore it from a copy") from error
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Every row of a JSON-lines file, in order; a broken row is named by its line."""
+    rows = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path} line {number} is not JSON", str(error), "mend or remove that line") from error
+    return rows
+
+
+def refuse_existing(out: Path, instead: str) -> None:
+    """Raise if `out` already holds something."""
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise UserError(f"{out} already exists", "its contents would be lost", instead)
+
+
+def writable(out: Path) -> Path:
+    """Make sure that `out` can be created, before any work is done; creates its parents only."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out if out.is_dir() else out.parent):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{out} cannot be written", error.strerror or str(error), "give --out a directory you may write to"
+        ) from error
+    return out
+
+
+@contextmanager
+def whole_directory(out: Path) -> Iterator[Path]:
+    """A directory to fill that takes the place of `out` only when the block ends well."""
+    writable(out)
+    building = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    try:
+        yield building
+        building.chmod(0o755)
+        if out.is_dir():
+            shutil.rmtree(out)
+        os.replace(building, out)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise

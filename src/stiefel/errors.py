@@ -1,0 +1,21 @@
+"""The one exception a user ever sees."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake in what the user gave us: what is wrong, why it cannot work, what to use instead."""
+
+    def __init__(self, what: str, why: str, instead: str) -> None:
+        super().__init__(f"{what}\n  why: {why}\n  instead: {instead}")
+        self.what, self.why, self.instead = what, why, instead
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known names closest to a mistyped one, or all of them: the `instead` of an "unknown X" error."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else f"one of: {', '.join(names)}"

@@ -1,0 +1,53 @@
+"""Singular subspaces of one matrix, with signs that do not depend on who computed them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Triplets(NamedTuple):
+    """r singular triplets of W (m, n), singular values descending: W ≈ U diag(S) Vh."""
+
+    U: Tensor  # (m, r), orthonormal columns
+    S: Tensor  # (r,)
+    Vh: Tensor  # (r, n), orthonormal rows
+
+    def slice(self, start: int, stop: int) -> Triplets:
+        """Triplets start to stop - 1, as contiguous copies that do not keep the rest alive."""
+        return Triplets(
+            self.U[:, start:stop].contiguous(), self.S[start:stop].clone(), self.Vh[start:stop].contiguous()
+        )
+
+    def to(self, dtype: torch.dtype) -> Triplets:
+        """The same triplets in another floating type."""
+        return Triplets(self.U.to(dtype), self.S.to(dtype), self.Vh.to(dtype))
+
+
+def canonical_signs(triplets: Triplets) -> Triplets:
+    """Flip each pair (u_i, v_i) so that the largest-magnitude entry of v_i is positive."""
+    largest = triplets.Vh.abs().argmax(dim=1, keepdim=True)
+    signs = torch.where(triplets.Vh.gather(1, largest) < 0, -1.0, 1.0).to(triplets.Vh)
+    return Triplets(triplets.U * signs.T, triplets.S, triplets.Vh * signs)
+
+
+def exact_svd(W: Tensor) -> Triplets:
+    """All min(m, n) triplets by LAPACK in float64, O(mn·min(m, n)) time; of the tall orientation, which is faster."""
+    W = W.detach().to(torch.float64)
+    if W.shape[0] >= W.shape[1]:
+        return canonical_signs(Triplets(*torch.linalg.svd(W, full_matrices=False)))
+    V, S, Uh = torch.linalg.svd(W.T, full_matrices=False)
+    return canonical_signs(Triplets(Uh.T, S, V.T))
+
+
+def numerical_rank(S: Tensor, shape: torch.Size) -> int:
+    """k, the number of positive singular values: σ_i > max(m, n)·eps·σ₁ (eps of float64)."""
+    return int((S > max(shape) * torch.finfo(torch.float64).eps * S[0]).sum()) if S[0] > 0 else 0
+
+
+def orthonormality_error(A: Tensor) -> float:
+    """‖AAᵀ − I‖_max of A (r, n), computed in float64."""
+    A = A.detach().to(torch.float64)
+    return float((A @ A.T - torch.eye(A.shape[0], dtype=A.dtype, device=A.device)).abs().max())

@@ -1,0 +1,24 @@
+"""nano's three tasks; the test problems are the same for everyone, whatever the seed."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from ..nano.problems import problems
+from ..rewards import exact_after_mark
+from .task import Row, Split, Task
+
+
+def nano_task(kind: str, description: str) -> Task:
+    """The task of one kind of problem."""
+
+    def rows(split: Split, count: int, seed: int) -> list[Row]:
+        stream = problems(kind, split, seed if split == "train" else 0)
+        return [Row(problem.prompt, problem.answer) for problem in islice(stream, count)]
+
+    return Task(f"nano-{kind}", description, exact_after_mark, rows)
+
+
+nano_arithmetic = nano_task("arithmetic", "chains of one to three additions and subtractions; the skill that RL trains")
+nano_reverse = nano_task("reverse", "four to six letters written backwards; measures forgetting")
+nano_sort = nano_task("sort", "four to six letters in alphabetical order; measures forgetting")

@@ -1,0 +1,1 @@
+"""Recipe → run: TRL's GRPOTrainer, made right for these adapters."""

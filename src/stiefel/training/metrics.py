@@ -1,0 +1,89 @@
+"""One row of `metrics.jsonl` per rollout, gathered from the logs of its updates."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+from .trainer import GRPOTrainer
+
+# ours → TRL's, averaged over the rollout's updates where TRL logs them at each
+NAMES = {
+    "reward": "reward",
+    "grad_norm": "grad_norm",
+    "entropy": "entropy",
+    "clip_fraction": "clip_ratio/region_mean",
+    "completion_length": "completions/mean_length",
+    "truncated_fraction": "completions/clipped_ratio",
+    "zero_std_fraction": "frac_reward_zero_std",
+    "kl_rollout": "kl_rollout",
+    "kl_base": "kl_base",
+    "kl_base_k1": "kl_base_k1",
+    "kl_reference": "kl",
+}
+
+
+def peak_memory_bytes() -> int:
+    """Peak of the accelerator's memory where there is one, else of the process's resident memory."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes if sys.platform == "darwin" else kilobytes * 1024
+
+
+class RolloutMetrics(TrainerCallback):  # type: ignore[misc]
+    """Writes a row when a rollout's last update is done; a row is on disk before the next rollout begins."""
+
+    def __init__(self, path: Path, take_correct: Callable[[], float], on_row: Callable[[dict[str, Any]], None]) -> None:
+        self._path, self._take_correct, self._on_row = path, take_correct, on_row
+        self._trainer: GRPOTrainer | None = None
+        self._logs: list[dict[str, float]] = []
+        self._began = time.perf_counter()
+
+    def watch(self, trainer: GRPOTrainer) -> None:
+        """The trainer whose rollouts are written."""
+        self._trainer = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start the clock after TRL's set-up."""
+        self._began = time.perf_counter()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
+        """Keep an update's log; write the row at the last one of the rollout."""
+        trainer = self._trainer
+        assert trainer is not None
+        if "grad_norm" not in logs:  # the summary at the end of training
+            return
+        self._logs.append(logs)
+        if len(self._logs) < trainer.updates_per_rollout:
+            return
+        row = self._row(trainer, int(state.global_step) // trainer.updates_per_rollout)
+        with self._path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        self._logs, self._began = [], time.perf_counter()
+        self._on_row(row)
+
+    def _row(self, trainer: GRPOTrainer, step: int) -> dict[str, Any]:
+        row: dict[str, Any] = {"step": step, "learning_rate": self._logs[0]["learning_rate"]}
+        for ours, theirs in NAMES.items():
+            values = [logs[theirs] for logs in self._logs if theirs in logs]
+            if values:
+                row[ours] = sum(values) / len(values)
+        row["correct"] = self._take_correct()
+        kl_step = trainer.kl_step()
+        if kl_step is not None:
+            row["kl_step"] = kl_step
+        seconds = time.perf_counter() - self._began
+        completions = trainer.args.generation_batch_size
+        row["tokens_per_second"] = row["completion_length"] * completions / seconds
+        row["peak_memory_bytes"] = peak_memory_bytes()
+        row["seconds"] = seconds
+        return row

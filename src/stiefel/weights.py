@@ -1,0 +1,88 @@
+"""Where a model is, and its weights: the embedded nano, a local directory, or a hub id."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from torch import Tensor
+
+from .errors import UserError
+from .nano import NANO, NANO_PATH
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]  # no pickles, no code
+
+
+def resolve_model(model: str, revision: str = "") -> Path:
+    """The local directory of `nano`, of a directory, or of a hub id (downloaded if it is not cached)."""
+    if model == NANO:
+        return NANO_PATH
+    path = Path(model)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise UserError(
+                f"{model} is not a model directory",
+                "it holds no config.json",
+                "give the directory that save_pretrained wrote, a hub id, or nano",
+            )
+        return path
+    if path.exists() or path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
+        raise UserError(
+            f"no model at {model}",
+            "there is no such directory, and it has not the form of a hub id (owner/name)",
+            "give an existing directory, a hub id, or nano",
+        )
+    try:
+        return Path(snapshot_download(model, revision=revision or None, allow_patterns=HUB_FILES))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise UserError(
+            f"no model {model}: not a directory here, and the hub did not give it",
+            str(error).splitlines()[0],
+            "check the name and the connection, give a local directory, or try nano",
+        ) from error
+
+
+def load_model(model: str, dtype: str = "float32", revision: str = "") -> Any:
+    """The causal language model in evaluation mode, from safetensors alone; a broken file is named."""
+    from transformers import AutoModelForCausalLM
+
+    path = resolve_model(model, revision)
+    if not any(path.glob("*.safetensors")):
+        raise UserError(
+            f"{path} holds no safetensors weights",
+            "pickled weights (.bin, .pt) can run code when they are read, so they never are",
+            "convert them once with save_pretrained(safe_serialization=True)",
+        )
+    try:
+        return AutoModelForCausalLM.from_pretrained(path, dtype=DTYPES[dtype], use_safetensors=True).eval()
+    except SafetensorError as error:
+        raise UserError(f"{path} holds a broken safetensors file", str(error), "copy or download it again") from error
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} is not a causal language model that transformers can load",
+            str(error).splitlines()[0],
+            "check its config.json and that all weight files are there",
+        ) from error
+
+
+def load_tokenizer(model: str, revision: str = "") -> Any:
+    """The model's tokenizer, padding on the left as generation needs."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(resolve_model(model, revision), padding_side="left")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def fingerprint(W: Tensor) -> str:
+    """SHA-256 of a matrix's shape and float32 values: a bfloat16 checkpoint has one digest in either type."""
+    digest = hashlib.sha256(repr(tuple(W.shape)).encode())
+    digest.update(W.detach().to("cpu", torch.float32).contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
