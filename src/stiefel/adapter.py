@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -16,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from .anchored import AnchoredA, AnchoredB
+from .anchored import AnchoredA, AnchoredB, AnchoredFactor
 from .artifacts import read_json, refuse_existing, whole_directory, write_json
 from .certificate import ANCHORS_FILE, CERTIFICATE_FILE, Certificate, LayerCertificate, certify
 from .errors import UserError
@@ -98,7 +97,7 @@ def inject(model: nn.Module, config: LoraConfig) -> PeftModel:
     """PEFT's own wrapping, which leaves the global random state as it was and refuses what it would get wrong."""
     try:
         with torch.random.fork_rng():
-            adapted = get_peft_model(model, config)  # type: ignore[arg-type]
+            adapted = get_peft_model(model, config)
     except ValueError as error:
         raise UserError(
             f"targets {config.target_modules!r} do not fit this model",
@@ -213,7 +212,7 @@ def anchors(model: PeftModel) -> dict[str, Tensor]:
     found = {}
     for name, module in lora_layers(model):
         for side, factor in (("A", module.lora_A[ADAPTER]), ("B", module.lora_B[ADAPTER])):
-            assert isinstance(factor, AnchoredA | AnchoredB)
+            assert isinstance(factor, AnchoredFactor)
             found[f"{name}.{side}"] = factor.anchor.cpu().contiguous()
     return found
 
@@ -242,18 +241,15 @@ def load(model: nn.Module, directory: str | Path, *, trainable: bool = True) -> 
     if certificate.anchored:
         saved = load_file(directory / ANCHORS_FILE)
         for name, module in lora_layers(adapted):
-            weights = {side: factors[ADAPTER].weight.detach() for side, factors in sides(module)}
+            weights = [factors[ADAPTER].weight.detach() for factors in (module.lora_A, module.lora_B)]
             install(module, Factors(saved[f"{name}.A"], saved[f"{name}.B"]), anchored=True)
-            for side, factors in sides(module):
-                factors[ADAPTER].set_delta(weights[side], f"{directory}: {name}.{side}")
-                factors[ADAPTER].requires_grad_(trainable)
+            for weight, factors in zip(weights, (module.lora_A, module.lora_B), strict=True):
+                anchored = factors[ADAPTER]
+                assert isinstance(anchored, AnchoredFactor)
+                anchored.set_delta(weight, f"{directory}: {name}")
+                anchored.requires_grad_(trainable)
     _CERTIFICATES[adapted] = certificate
     return adapted
-
-
-def sides(module: LoraLayer) -> tuple[tuple[str, nn.ModuleDict], tuple[str, nn.ModuleDict]]:
-    """PEFT's two dictionaries of factors, with their letters."""
-    return ("A", module.lora_A), ("B", module.lora_B)
 
 
 def require_base(model: PeftModel, certificate: Certificate, directory: Path) -> None:

@@ -48,7 +48,7 @@ class AnchoredFactor(nn.Module, ABC):
         """What the first part of `split` must be for a given change."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """x · weightᵀ."""
+        """X · weightᵀ."""
         return F.linear(x, self.weight)
 
     def set_delta(self, weight: Tensor, name: str) -> None:
@@ -89,13 +89,16 @@ class AnchoredA(AnchoredFactor):
 
     @property
     def weight(self) -> Tensor:
+        """[A₀ + ΔA; ΔA]."""
         return torch.cat([self.factor, self.delta])
 
     def split(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """(A₀ + ΔA, ΔA)."""
         r = self.anchor.shape[0]
         return weight[:r], weight[r:]
 
     def expected(self, delta: Tensor) -> Tensor:
+        """A₀ + ΔA."""
         return self.anchor + delta
 
 
@@ -104,11 +107,14 @@ class AnchoredB(AnchoredFactor):
 
     @property
     def weight(self) -> Tensor:
+        """[ΔB, B₀]."""
         return torch.cat([self.delta, self.anchor], dim=1)
 
     def split(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """(B₀, ΔB)."""
         r = self.anchor.shape[1]
         return weight[:, r:], weight[:, :r]
 
     def expected(self, delta: Tensor) -> Tensor:
+        """B₀."""
         return self.anchor

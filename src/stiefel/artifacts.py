@@ -25,14 +25,15 @@ def versions() -> dict[str, str]:
 def write_text(path: Path, text: str) -> None:
     """Write a whole file or none: a temporary neighbour, flushed to disk, then renamed."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        building = Path(file.name)
         try:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-            os.chmod(file.name, 0o644)  # the temporary file starts private
-            os.replace(file.name, path)
+            building.chmod(0o644)  # it starts private
+            building.replace(path)
         except BaseException:
-            os.unlink(file.name)
+            building.unlink()
             raise
 
 
@@ -66,6 +67,22 @@ def refuse_existing(out: Path, instead: str) -> None:
         raise UserError(f"{out} already exists", "its contents would be lost", instead)
 
 
+MARKS = ("manifest.json", "grid.toml", "stiefel.json")  # a directory that holds one of them is ours
+
+
+def make_room(out: Path, *, force: bool) -> None:
+    """Refuse an `out` that holds something, or with `force` remove what an earlier command of ours left there."""
+    instead = "give another --out, or --force to replace it"
+    if not force:
+        refuse_existing(out, instead)
+    elif out.is_dir() and any(out.iterdir()):
+        if not any((out / mark).is_file() for mark in MARKS):
+            raise UserError(
+                f"{out} was not written by Stiefel", "--force replaces our own output only", "give another --out"
+            )
+        shutil.rmtree(out)
+
+
 def writable(out: Path) -> Path:
     """Make sure that `out` can be created, before any work is done; creates its parents only."""
     try:
@@ -89,7 +106,7 @@ def whole_directory(out: Path) -> Iterator[Path]:
         building.chmod(0o755)
         if out.is_dir():
             shutil.rmtree(out)
-        os.replace(building, out)
+        building.replace(out)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise

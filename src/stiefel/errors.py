@@ -13,6 +13,9 @@ class UserError(Exception):
         super().__init__(f"{what}\n  why: {why}\n  instead: {instead}")
         self.what, self.why, self.instead = what, why, instead
 
+    def __reduce__(self) -> tuple[type[UserError], tuple[str, str, str]]:
+        return type(self), (self.what, self.why, self.instead)  # so that it survives the way out of a worker process
+
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The known names closest to a mistyped one, or all of them: the `instead` of an "unknown X" error."""

@@ -49,7 +49,7 @@ def evaluate(
     sampling: Sampling,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Sample]:
-    """Sample every row and grade it; rows are batched by length, and the same seed gives the same samples on one device.
+    """Sample every row and grade it, in batches of similar length; the same seed gives the same samples.
 
     The global random state is used for drawing and restored afterwards.
     """

@@ -44,7 +44,7 @@ def exact_svd(W: Tensor) -> Triplets:
 
 def numerical_rank(S: Tensor, shape: torch.Size) -> int:
     """k, the number of positive singular values: σ_i > max(m, n)·eps·σ₁ (eps of float64)."""
-    return int((S > max(shape) * torch.finfo(torch.float64).eps * S[0]).sum()) if S[0] > 0 else 0
+    return int((max(shape) * torch.finfo(torch.float64).eps * S[0] < S).sum())
 
 
 def orthonormality_error(A: Tensor) -> float:

@@ -6,3 +6,4 @@ from pathlib import Path
 
 NANO = "nano"
 NANO_PATH = Path(__file__).parent / "weights"
+DEMO_GRID = Path(__file__).parent / "demo.toml"

@@ -72,7 +72,7 @@ def padded(rows: list[tuple[list[int], int]]) -> tuple[torch.Tensor, torch.Tenso
 
 
 def train(steps: int, seed: int, total_steps: int | None = None) -> tuple[Qwen3ForCausalLM, list[float]]:
-    """AdamW, 100 warm-up steps, cosine to a tenth of PEAK over `total_steps`; returns the model and each step's loss."""
+    """AdamW, 100 warm-up steps, then cosine to a tenth of PEAK over `total_steps`; the model and each step's loss."""
     torch.manual_seed(seed)
     model = Qwen3ForCausalLM(config())
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK, betas=(0.9, 0.98), weight_decay=0.01)

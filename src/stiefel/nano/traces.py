@@ -1,4 +1,4 @@
-"""What nano's pre-training text looks like: good work, sloppy work and bare guesses, so that RL has something to prefer."""
+"""nano's pre-training text: good work, sloppy work and bare guesses, so that RL has something to prefer."""
 
 from __future__ import annotations
 

@@ -14,9 +14,7 @@ def find_task(name: str) -> Task:
     for task in TASKS:
         if task.name == name:
             return task
-    raise UserError(
-        f"unknown task {name!r}", "there is no such task", nearest(name, [task.name for task in TASKS])
-    )
+    raise UserError(f"unknown task {name!r}", "there is no such task", nearest(name, [task.name for task in TASKS]))
 
 
 __all__ = ["TASKS", "Row", "Task", "find_task"]

@@ -18,7 +18,9 @@ class FactorAdamW(torch.optim.AdamW):
     arXiv:1711.05101, Algorithm 2.
     """
 
-    def __init__(self, model: nn.Module, lr: float, weight_decay: float, betas: tuple[float, float], eps: float) -> None:
+    def __init__(
+        self, model: nn.Module, lr: float, weight_decay: float, betas: tuple[float, float], eps: float
+    ) -> None:
         parameters = [p for p in model.parameters() if p.requires_grad]
         super().__init__(parameters, lr=lr, weight_decay=weight_decay, betas=betas, eps=eps)
         self.anchors: list[tuple[nn.Parameter, Tensor]] = [
@@ -28,7 +30,7 @@ class FactorAdamW(torch.optim.AdamW):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:
         """One AdamW step, then the decay of the frozen part."""
-        loss = super().step(closure)  # type: ignore[misc]
+        loss = super().step(closure)
         group = self.param_groups[0]
         for delta, anchor in self.anchors:
             if delta.grad is not None:

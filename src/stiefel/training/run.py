@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from datasets.utils.logging import disable_progress_bar
 from peft import PeftModel
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -33,6 +32,7 @@ MANIFEST, METRICS, SAMPLES, EVAL, RECIPE = "manifest.json", "metrics.jsonl", "sa
 EVAL_SEED = 20_000  # apart from the training seeds, the same for every run
 
 Progress = Callable[[str], None]
+BaseSamples = dict[str, list[Sample]]  # by task
 
 
 def finished(out: Path) -> bool:
@@ -45,7 +45,7 @@ def train(
     out: Path,
     *,
     resume: bool = False,
-    base: dict[str, list[Sample]] | None = None,
+    base: BaseSamples | None = None,
     progress: Progress = lambda line: None,
     on_row: Callable[[dict[str, Any]], None] = lambda row: None,
 ) -> None:
@@ -63,16 +63,10 @@ def train(
         progress(f"{out} was interrupted and holds no checkpoint: beginning again")
         shutil.rmtree(out)
     refuse_existing(out, "give another --out, or --resume to go on with an interrupted run")
-    tasks = [find_task(name) for name in recipe.eval.tasks]
+    check_names(recipe)
     task = find_task(recipe.task.name)
-    if not recipe.adapter.path:
-        find_method(recipe.adapter.method).resolve_options(recipe.adapter.options)
-    if recipe.run.threads:
-        torch.set_num_threads(recipe.run.threads)
-    disable_progress_bar()
-
-    tokenizer = load_tokenizer(recipe.model.path, recipe.model.revision)
-    model = load_model(recipe.model.path, recipe.model.dtype, recipe.model.revision)
+    tasks = [find_task(name) for name in recipe.eval.tasks]
+    model, tokenizer = load_pair(recipe)
     dataset = training_rows(recipe, task, tokenizer)
     before = base if base is not None else measure(recipe, model, tokenizer, tasks, "before", progress)
     model = adapted(recipe, model)
@@ -118,6 +112,29 @@ def train(
     )
 
 
+def check_names(recipe: Recipe) -> None:
+    """Raise for a task, method or option that does not exist, before anything is loaded."""
+    for name in (recipe.task.name, *recipe.eval.tasks):
+        find_task(name)
+    if not recipe.adapter.path:
+        find_method(recipe.adapter.method).resolve_options(recipe.adapter.options)
+
+
+def load_pair(recipe: Recipe) -> tuple[Any, Any]:
+    """The base model and its tokenizer, on the recipe's number of threads."""
+    if recipe.run.threads:
+        torch.set_num_threads(recipe.run.threads)
+    model = load_model(recipe.model.path, recipe.model.dtype, recipe.model.revision)
+    return model, load_tokenizer(recipe.model.path, recipe.model.revision)
+
+
+def measure_base(recipe: Recipe) -> BaseSamples:
+    """Graded samples of the base model on the recipe's evaluation tasks."""
+    model, tokenizer = load_pair(recipe)
+    tasks = [find_task(name) for name in recipe.eval.tasks]
+    return measure(recipe, model, tokenizer, tasks, "before", lambda line: None)
+
+
 def same_recipe(recipe: Recipe, out: Path) -> None:
     """Raise if the run in `out` was started with other settings."""
     if (out / RECIPE).read_text() != recipe.to_toml():
@@ -145,6 +162,7 @@ def training_rows(recipe: Recipe, task: Task, tokenizer: Any) -> Dataset:
 def adapted(recipe: Recipe, model: Any) -> PeftModel:
     """The model with the recipe's adapter: a saved one, or a new start."""
     settings = recipe.adapter
+    options: dict[str, Any] = dict(settings.options)
     if settings.path:
         return load(model, settings.path)
     return attach(
@@ -155,13 +173,13 @@ def adapted(recipe: Recipe, model: Any) -> PeftModel:
         target_modules=settings.targets,
         dropout=settings.dropout,
         seed=recipe.run.seed,
-        **settings.options,
+        **options,
     )
 
 
 def measure(
     recipe: Recipe, model: Any, tokenizer: Any, tasks: list[Task], when: str, progress: Progress
-) -> dict[str, list[Sample]]:
+) -> BaseSamples:
     """Graded samples of every task's fixed test questions."""
     sampling = Sampling(
         samples=recipe.eval.samples,
@@ -177,7 +195,7 @@ def measure(
     return found
 
 
-def write_samples(path: Path, phases: dict[str, dict[str, list[Sample]]]) -> None:
+def write_samples(path: Path, phases: dict[str, BaseSamples]) -> None:
     """Every graded completion, with `when` = before or after training."""
     rows = [
         json.dumps({"when": when, **asdict(sample)})
@@ -188,7 +206,7 @@ def write_samples(path: Path, phases: dict[str, dict[str, list[Sample]]]) -> Non
     write_text(path, "".join(row + "\n" for row in rows))
 
 
-def compare_scores(before: dict[str, list[Sample]], after: dict[str, list[Sample]]) -> dict[str, Any]:
+def compare_scores(before: BaseSamples, after: BaseSamples) -> dict[str, Any]:
     """Per task: the score before, after, and their paired difference, each with its interval."""
     scores = {}
     for task, samples in after.items():

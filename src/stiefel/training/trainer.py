@@ -33,6 +33,9 @@ class GRPOTrainer(trl.GRPOTrainer):  # type: ignore[misc]
     none of the last two.
     """
 
+    optimizer: Optimizer | None
+    lr_scheduler: Any
+
     def __init__(
         self,
         model: Any,
@@ -89,7 +92,7 @@ class GRPOTrainer(trl.GRPOTrainer):  # type: ignore[misc]
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> Any:
         """The recipe's schedule, which counts rollouts; TRL's own where none was given."""
         if self.lr_scheduler is None and self._rate_factor is not None:
-            self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self._rate_factor)
+            self.lr_scheduler = LambdaLR(self.create_optimizer() if optimizer is None else optimizer, self._rate_factor)
         return super().create_scheduler(num_training_steps, optimizer)
 
     # Divergences

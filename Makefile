@@ -1,0 +1,30 @@
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test lint venv bench docs
+
+demo: venv ## train four starts at two learning rates on the embedded model, write demo/report.html
+	$(BIN)/stiefel demo --out demo --force
+
+test: venv ## the whole suite
+	$(BIN)/python -m pytest
+
+lint: venv ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: venv ## the measurements that the README quotes
+	$(BIN)/python -m benchmarks
+
+docs: venv ## regenerate what README.md quotes
+	$(BIN)/python -m scripts.readme
+
+venv: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $(READY)

@@ -1,0 +1,223 @@
+"""The command line: verbs only. Nothing heavy is imported before a verb needs it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .errors import UserError
+
+INTERRUPTED = 130
+out_option = click.option("--out", type=click.Path(path_type=Path), required=True, help="Directory to write.")
+force_option = click.option("--force", is_flag=True, help="Replace what an earlier command wrote there.")
+resume_option = click.option(
+    "--resume", is_flag=True, help="Go on with an interrupted run; a finished one is left alone."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def say(line: str) -> None:
+    """Progress and advice go to stderr, so that stdout holds results alone."""
+    click.echo(line, err=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="stiefel")
+def cli() -> None:
+    """Stiefel starts a LoRA on the right manifold: adapters for RL with verifiable rewards."""
+
+
+@cli.command()
+@json_option
+def methods(as_json: bool) -> None:
+    """List every adapter method."""
+    from .methods.table import as_records, print_table
+
+    if as_json:
+        click.echo(json.dumps(as_records(), indent=1))
+    else:
+        print_table()
+        say("next: stiefel init nano --method rlpo --out adapter")
+
+
+@cli.command()
+@click.argument("model")
+@click.option("--method", required=True, help="One of `stiefel methods`.")
+@click.option("--rank", default=16, show_default=True, help="r.")
+@click.option("--alpha", default=32, show_default=True, help="The adapter is scaled by alpha/r.")
+@click.option("--targets", default="all-linear", show_default=True, help="all-linear, or names separated by commas.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the random methods.")
+@click.option("--dtype", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16", "float16"]))
+@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the method; repeatable.")
+@out_option
+@force_option
+@json_option
+def init(
+    model: str,
+    method: str,
+    rank: int,
+    alpha: int,
+    targets: str,
+    seed: int,
+    dtype: str,
+    options: tuple[str, ...],
+    out: Path,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Make an adapter for MODEL (a hub id, a directory, or nano) and certify it."""
+    from .prepare import prepare
+
+    certificate = prepare(
+        model,
+        method,
+        out,
+        r=rank,
+        alpha=alpha,
+        target_modules=targets if targets == "all-linear" else [name.strip() for name in targets.split(",")],
+        seed=seed,
+        dtype=dtype,
+        options=dict(key_and_value(option) for option in options),
+        force=force,
+        progress=lambda name, number, total: say(f"[{number}/{total}] {name}"),
+    )
+    if as_json:
+        click.echo(json.dumps(certificate.to_json(), indent=1))
+    else:
+        worst = max(layer.start_error for layer in certificate.layers)
+        click.echo(f"{out}: {method}, rank {rank}, {len(certificate.layers)} matrices, start error at most {worst:g}")
+        say(f'next: stiefel train RECIPE.toml --set adapter.path="{out}" --out run')
+
+
+def key_and_value(option: str) -> tuple[str, str]:
+    """`sigma=undivided` → its two halves."""
+    key, equals, value = option.partition("=")
+    if not equals:
+        raise UserError(f"--option {option!r} is not KEY=VALUE", "it has no =", "write --option sigma=undivided")
+    return key, value
+
+
+@cli.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--profile", default="", help="Overlay one of the recipe's profiles.")
+@click.option("--set", "changes", multiple=True, metavar="A.B=VALUE", help="Change one key; repeatable.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run directory to write.")
+@click.option("--dry-run", is_flag=True, help="Print the resolved recipe and stop.")
+@resume_option
+@force_option
+def train(
+    recipe: Path, profile: str, changes: tuple[str, ...], out: Path | None, dry_run: bool, resume: bool, force: bool
+) -> None:
+    """Train as a RECIPE says."""
+    from .recipe import load_recipe
+
+    settings = load_recipe(recipe, changes, profile)
+    if dry_run:
+        click.echo(settings.to_toml(), nl=False)
+        return
+    if out is None:
+        raise UserError("no --out was given", "a run needs a directory", "add --out runs/NAME, or --dry-run")
+    from .artifacts import make_room
+    from .progress import run_progress
+    from .quiet import quiet
+    from .training.run import check_names
+    from .training.run import train as run
+
+    check_names(settings)
+    if not resume:
+        make_room(out, force=force)
+    quiet()
+    with run_progress(settings.optim.rollouts) as on_row:
+        run(settings, out, resume=resume, progress=say, on_row=on_row)
+    click.echo(str(out))
+    say(f"next: stiefel report {out}")
+
+
+@cli.command()
+@click.argument("grid", type=click.Path(path_type=Path))
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at the same time.")
+@out_option
+@resume_option
+@force_option
+def compare(grid: Path, jobs: int, out: Path, resume: bool, force: bool) -> None:
+    """Train every point of a GRID and put them into one table."""
+    from .grid import load_grid
+
+    compare_and_report(load_grid(grid), out, jobs, resume=resume, force=force)
+
+
+@cli.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
+@resume_option
+@force_option
+def demo(out: Path, resume: bool, force: bool) -> None:
+    """Compare four methods at two learning rates on the embedded model, in minutes on a CPU."""
+    from .grid import load_grid
+    from .nano import DEMO_GRID
+    from .progress import cores
+
+    compare_and_report(load_grid(DEMO_GRID), out, min(4, cores()), resume=resume, force=force)
+
+
+def compare_and_report(grid: Any, out: Path, jobs: int, *, resume: bool, force: bool) -> None:
+    """What `compare` and `demo` share: run the grid, print the table, name the page."""
+    from .artifacts import make_room
+    from .compare import compare as run_grid
+    from .progress import grid_progress
+    from .report import print_table, write_report
+
+    if not resume:
+        make_room(out, force=force)
+    with grid_progress({name: recipe.optim.rollouts for name, recipe in grid.runs.items()}) as on_progress:
+        run_grid(grid, out, resume=True, jobs=jobs, on_progress=on_progress)
+    page = write_report(out)
+    print_table(out)
+    click.echo(f"report: {page}")
+    say(f"next: open {page} in a browser")
+
+
+@cli.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="The page to write; DIRECTORY/report.html by default.")
+def report(directory: Path, out: Path | None) -> None:
+    """Write the page of a run or a comparison."""
+    from .report import write_report
+
+    page = write_report(directory, out)
+    click.echo(str(page))
+    say(f"next: open {page} in a browser")
+
+
+@cli.command()
+@click.argument("method")
+def cite(method: str) -> None:
+    """Print the BibTeX of a METHOD's paper."""
+    from .methods import find_method
+
+    click.echo(find_method(method).paper.bibtex())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; a user's mistake is one message and exit 2, an interruption exit 130."""
+    sys.exit(guarded(lambda: cli.main(args=arguments, standalone_mode=False)))
+
+
+def guarded(command: Callable[[], Any]) -> int:
+    """The exit status of a command."""
+    try:
+        command()
+    except UserError as error:
+        say(f"error: {error}")
+        return 2
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        say("interrupted: run the same command with --resume to go on")
+        return INTERRUPTED
+    return 0

@@ -1,0 +1,53 @@
+"""A grid: one recipe, and the axes along which it varies."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import UserError, nearest
+from .recipe import Recipe, keys, make_recipe, overlay, read_toml
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Named recipes, in the order in which the axes were written, the last one varying fastest."""
+
+    source: str
+    runs: dict[str, Recipe]
+
+
+def load_grid(path: Path) -> Grid:
+    """Read a grid: `recipe` is a table of settings or the path of a recipe, `[axes]` maps keys to lists of values."""
+    tables = read_toml(path)
+    for key in tables:
+        if key not in ("recipe", "axes"):
+            raise UserError(f"unknown key {key} in {path}", "a grid holds a recipe and axes", "recipe or [axes]")
+    recipe = tables.get("recipe", {})
+    if isinstance(recipe, str):
+        recipe = read_toml(path.parent / recipe)
+    axes = tables.get("axes", {})
+    for key, values in axes.items():
+        if key not in keys():
+            raise UserError(f"unknown axis {key} in {path}", "an axis is a key of the recipe", nearest(key, keys()))
+        if not isinstance(values, list) or not values:
+            raise UserError(f"axis {key} in {path} is no list of values", "nothing to vary", f'"{key}" = [..., ...]')
+    runs = {}
+    for point in itertools.product(*axes.values()):
+        settings = dict(zip(axes, point, strict=True))
+        tables = recipe
+        for key, value in settings.items():
+            section, name = key.split(".")
+            tables = overlay(tables, {section: {name: value}})
+        runs[run_name(settings)] = make_recipe(tables, source=str(path))
+    return Grid(path.read_text(), runs)
+
+
+def run_name(settings: dict[str, Any]) -> str:
+    """`rlpo-lr0.001-seed0`: strings as they are, other values after the key's last word."""
+    parts = [
+        value if isinstance(value, str) else f"{key.rpartition('.')[2]}{value:g}" for key, value in settings.items()
+    ]
+    return "-".join(parts) or "run"

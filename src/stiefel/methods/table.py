@@ -1,0 +1,47 @@
+"""The methods as records and as a table, for the command line and the README."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from . import METHODS
+
+
+def as_records() -> list[dict[str, Any]]:
+    """One object a method: name, kind, definition, paper, claims, needs, options."""
+    return [
+        {
+            "name": method.name,
+            "kind": method.kind,
+            "definition": method.definition,
+            "paper": method.paper.reference,
+            "claims": asdict(method.claims),
+            "needs": method.needs,
+            "options": {name: list(option.values) for name, option in method.options.items()},
+        }
+        for method in METHODS
+    ]
+
+
+def as_markdown() -> str:
+    """The README's table."""
+    lines = ["| method | start | form | paper |", "|---|---|---|---|"]
+    for method in METHODS:
+        form = "anchored: W + s(BA − B₀A₀)" if method.anchored else "LoRA: W + sBA"
+        link = f"[{method.paper.reference}](https://arxiv.org/abs/{method.paper.arxiv})"
+        lines.append(f"| `{method.name}` | {method.definition.replace('|', chr(92) + '|')} | {form} | {link} |")
+    return "\n".join(lines) + "\n"
+
+
+def print_table() -> None:
+    """The same, for a terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("method", "definition", "form", "paper"):
+        table.add_column(column)
+    for method in METHODS:
+        table.add_row(method.name, method.definition, "anchored" if method.anchored else "LoRA", method.paper.reference)
+    Console().print(table)

@@ -1,0 +1,28 @@
+"""Third parties' progress bars and warnings that tell our users nothing they can act on."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+# (message pattern, category, why)
+IGNORED = (
+    (
+        "`is_gradient_checkpointing` is deprecated",
+        FutureWarning,
+        "PEFT 0.21 asks transformers 5.23 by the old name",
+    ),
+)
+
+
+def quiet() -> None:
+    """Silence them in this process."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from datasets.utils.logging import disable_progress_bar
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    disable_progress_bar()
+    for message, category, _ in IGNORED:
+        warnings.filterwarnings("ignore", message, category)
