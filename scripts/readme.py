@@ -1,0 +1,43 @@
+"""Regenerate what the README quotes: `python -m scripts.readme [COMPARISON]`, a finished demo to take results from."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from stiefel.methods.table import as_markdown
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+DEMO = ROOT / "docs" / "demo"
+
+
+def replace_block(text: str, name: str, content: str) -> str:
+    """Put `content` between <!-- name --> and <!-- /name -->."""
+    pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    assert pattern.search(text), f"README.md has no block {name}"
+    return pattern.sub(lambda match: f"{match[1]}{content}{match[2]}", text)
+
+
+def readme() -> str:
+    """README.md as it should be, from the method records and the kept results of the demo."""
+    text = replace_block(README.read_text(), "methods", as_markdown())
+    return replace_block(text, "demo", (DEMO / "table.md").read_text())
+
+
+def keep(comparison: Path) -> None:
+    """Keep a demo's table and figure under docs/."""
+    from stiefel.report import write_figure
+
+    DEMO.mkdir(parents=True, exist_ok=True)
+    for name in ("table.md", "table.json"):
+        shutil.copy(comparison / name, DEMO / name)
+    write_figure(comparison, DEMO / "reward.svg")
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        keep(Path(argument))
+    README.write_text(readme())
