@@ -34,7 +34,7 @@ def keep(comparison: Path) -> None:
     DEMO.mkdir(parents=True, exist_ok=True)
     for name in ("table.md", "table.json"):
         shutil.copy(comparison / name, DEMO / name)
-    write_figure(comparison, DEMO / "reward.svg")
+    write_figure(comparison, DEMO / "reward")
 
 
 if __name__ == "__main__":

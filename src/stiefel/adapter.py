@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from .anchored import AnchoredA, AnchoredB, AnchoredFactor
-from .artifacts import read_json, refuse_existing, whole_directory, write_json
-from .certificate import ANCHORS_FILE, CERTIFICATE_FILE, Certificate, LayerCertificate, certify
+from .artifacts import CERTIFICATE, read_json, refuse_existing, whole_directory, write_json
+from .certificate import ANCHORS_FILE, Certificate, LayerCertificate, certify
 from .errors import UserError
 from .methods import Factors, Layer, Method, find_method
 from .weights import fingerprint
@@ -204,7 +204,7 @@ def save(model: PeftModel, out: Path) -> None:
         model.save_pretrained(str(building), save_embedding_layers=False)
         if certificate.anchored:
             save_file(anchors(model), building / ANCHORS_FILE)
-        write_json(building / CERTIFICATE_FILE, certificate.to_json())
+        write_json(building / CERTIFICATE, certificate.to_json())
 
 
 def anchors(model: PeftModel) -> dict[str, Tensor]:
@@ -220,13 +220,13 @@ def anchors(model: PeftModel) -> dict[str, Tensor]:
 def load(model: nn.Module, directory: str | Path, *, trainable: bool = True) -> PeftModel:
     """A saved adapter on its base model, ready to train on; raises UserError where the base is another one."""
     directory = Path(directory)
-    if not (directory / CERTIFICATE_FILE).is_file():
+    if not (directory / CERTIFICATE).is_file():
         raise UserError(
             f"{directory} is not an adapter that Stiefel made",
-            f"it holds no {CERTIFICATE_FILE}",
+            f"it holds no {CERTIFICATE}",
             "give the directory that `stiefel init` or `stiefel train` wrote, or use PEFT's own loader",
         )
-    record = read_json(directory / CERTIFICATE_FILE)
+    record = read_json(directory / CERTIFICATE)
     layers = tuple(LayerCertificate(**{**row, "shape": tuple(row["shape"])}) for row in record["layers"])
     certificate = Certificate(
         layers=layers,

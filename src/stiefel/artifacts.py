@@ -14,6 +14,13 @@ from typing import Any
 
 from .errors import UserError
 
+# what a run directory holds, and a comparison directory
+RECIPE, MANIFEST, METRICS, SAMPLES, EVAL = "recipe.toml", "manifest.json", "metrics.jsonl", "samples.jsonl", "eval.json"
+ADAPTER = "adapter"
+GRID, RUNS, BASES = "grid.toml", "runs", "base"
+CERTIFICATE = "stiefel.json"  # in an adapter directory
+MARKS = (MANIFEST, GRID, CERTIFICATE)  # a directory that holds one of them is ours
+
 PACKAGES = ("stiefel", "torch", "transformers", "peft", "trl", "safetensors")
 
 
@@ -24,7 +31,9 @@ def versions() -> dict[str, str]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a whole file or none: a temporary neighbour, flushed to disk, then renamed."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+    ) as file:
         building = Path(file.name)
         try:
             file.write(text)
@@ -45,7 +54,7 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read JSON; a broken file is the user's to mend, so it is named."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not JSON", str(error), "make it again, or restore it from a copy") from error
 
@@ -53,7 +62,7 @@ def read_json(path: Path) -> Any:
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """Every row of a JSON-lines file, in order; a broken row is named by its line."""
     rows = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
             rows.append(json.loads(line))
         except json.JSONDecodeError as error:
@@ -65,9 +74,6 @@ def refuse_existing(out: Path, instead: str) -> None:
     """Raise if `out` already holds something."""
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise UserError(f"{out} already exists", "its contents would be lost", instead)
-
-
-MARKS = ("manifest.json", "grid.toml", "stiefel.json")  # a directory that holds one of them is ours
 
 
 def make_room(out: Path, *, force: bool) -> None:
@@ -84,10 +90,10 @@ def make_room(out: Path, *, force: bool) -> None:
 
 
 def writable(out: Path) -> Path:
-    """Make sure that `out` can be created, before any work is done; creates its parents only."""
+    """Make sure that `out` can be created, before any work is done; creates nothing."""
+    existing = next(place for place in (out, *out.absolute().parents) if place.exists())
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out if out.is_dir() else out.parent):
+        with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
         raise UserError(
@@ -99,7 +105,7 @@ def writable(out: Path) -> Path:
 @contextmanager
 def whole_directory(out: Path) -> Iterator[Path]:
     """A directory to fill that takes the place of `out` only when the block ends well."""
-    writable(out)
+    writable(out).parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
         yield building

@@ -14,7 +14,6 @@ from .methods import Factors, Layer
 from .weights import fingerprint
 
 ANCHORS_FILE = "anchors.safetensors"
-CERTIFICATE_FILE = "stiefel.json"
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,14 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 
-from .artifacts import read_jsonl, refuse_existing, writable, write_text
+from .artifacts import BASES, GRID, METRICS, RUNS, read_jsonl, refuse_existing, writable, write_text
 from .errors import UserError
 from .evaluate import Sample
 from .grid import Grid
 from .quiet import quiet
 from .recipe import Recipe
-from .training.run import METRICS, BaseSamples, check_names, finished, measure_base, train, write_samples
+from .training.run import BaseSamples, check_names, finished, measure_base, train, write_samples
 
-GRID, RUNS, BASES = "grid.toml", "runs", "base"
 POLL_SECONDS = 1.0
 
 
@@ -42,7 +41,7 @@ def compare(
             "runs of two grids in one table would not be comparable",
             "give the same grid, or another --out",
         )
-    writable(out).mkdir(exist_ok=True)
+    writable(out).mkdir(parents=True, exist_ok=True)
     write_text(out / GRID, grid.source)
     (out / RUNS).mkdir(exist_ok=True)
     (out / BASES).mkdir(exist_ok=True)

@@ -15,7 +15,20 @@ from peft import PeftModel
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ..adapter import attach, certificate_of, load, save
-from ..artifacts import read_json, refuse_existing, versions, writable, write_json, write_text
+from ..artifacts import (
+    ADAPTER,
+    EVAL,
+    MANIFEST,
+    METRICS,
+    RECIPE,
+    SAMPLES,
+    read_json,
+    refuse_existing,
+    versions,
+    writable,
+    write_json,
+    write_text,
+)
 from ..errors import UserError
 from ..evaluate import Sample, Sampling, evaluate
 from ..methods import find_method
@@ -28,7 +41,6 @@ from .rewards import GradedReward
 from .settings import grpo_config, rate_factor
 from .trainer import GRPOTrainer
 
-MANIFEST, METRICS, SAMPLES, EVAL, RECIPE = "manifest.json", "metrics.jsonl", "samples.jsonl", "eval.json", "recipe.toml"
 EVAL_SEED = 20_000  # apart from the training seeds, the same for every run
 
 Progress = Callable[[str], None]
@@ -63,6 +75,7 @@ def train(
         progress(f"{out} was interrupted and holds no checkpoint: beginning again")
         shutil.rmtree(out)
     refuse_existing(out, "give another --out, or --resume to go on with an interrupted run")
+    writable(out)
     check_names(recipe)
     task = find_task(recipe.task.name)
     tasks = [find_task(name) for name in recipe.eval.tasks]
@@ -71,7 +84,7 @@ def train(
     before = base if base is not None else measure(recipe, model, tokenizer, tasks, "before", progress)
     model = adapted(recipe, model)
 
-    writable(out).mkdir(exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     write_text(out / RECIPE, recipe.to_toml())
     manifest = {"status": "running", "seed": recipe.run.seed, "versions": versions()}
     write_json(out / MANIFEST, manifest)
@@ -97,7 +110,7 @@ def train(
     after = measure(recipe, model, tokenizer, tasks, "after", progress)
     write_samples(out / SAMPLES, {"before": before, "after": after})
     write_json(out / EVAL, compare_scores(before, after))
-    save(model, out / "adapter")
+    save(model, out / ADAPTER)
     trainable, total = model.get_nb_trainable_parameters()
     layers = [asdict(layer) for layer in certificate_of(model).layers]
     write_json(

@@ -1,0 +1,175 @@
+"""Points → Vega-Lite charts, one per metric and learning rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+
+from .curves import METRICS, Metric, Point, extent, points
+from .runs import Run
+from .series import Series, styles
+
+SPARSE = 25  # at most so many measurements a line are marked by dots
+DOT = 36  # square pixels
+FAINT = 0.12  # lines that another one is chosen before
+CHOSEN = "chosen"  # the series that the page's legend points at; "" for all
+
+
+def charts(runs: Sequence[Run]) -> list[tuple[Metric, float, alt.LayerChart]]:
+    """Every chart of a page: by metric, then by learning rate; those of one metric share their scale."""
+    return [
+        (metric, lr, interactive(metric, data, vertical).properties(width="container", height=220))
+        for metric in METRICS
+        for lr, data, vertical in by_rate(runs, metric)
+    ]
+
+
+def by_rate(runs: Sequence[Run], metric: Metric) -> list[tuple[float, list[Point], Vertical]]:
+    """(learning rate, points, common vertical scale) of every chart of a metric that has something to draw."""
+    found = {lr: points(runs, metric, lr) for lr in sorted({run.lr for run in runs})}
+    vertical = vertical_of(metric, list(found.values()))
+    return [(lr, data, vertical) for lr, data in found.items() if data]
+
+
+def lines(
+    metric: Metric,
+    data: Sequence[Point],
+    vertical: Vertical,
+    opacity: Callable[[float], Any] = alt.value,
+    legend: alt.Legend | None = None,
+) -> list[alt.Chart]:
+    """A line per series; under it the band over seeds, and the single rollouts where the line is a trailing mean."""
+    base = alt.Chart(alt.InlineData(values=[record(point) for point in data])).encode(
+        x=alt.X(
+            "rollout:Q",
+            title="rollout",
+            scale=alt.Scale(zero=False, nice=False),
+            axis=alt.Axis(tickMinStep=1, tickCount=8, grid=False, format="d", labelFlush=False),
+        ),
+        color=colour(data, legend),
+    )
+    dashed = base.encode(strokeDash=dashes(data, legend))
+    layers = []
+    if any(point.seeds > 1 for point in data):
+        layers.append(base.mark_area().encode(y=vertical.y("low"), y2="high:Q", opacity=opacity(0.14)))
+    elif metric.window > 1:  # beside a band, single rollouts would be one thing too many
+        layers.append(dashed.mark_line(strokeWidth=1).encode(y=vertical.y("raw"), opacity=opacity(0.3)))
+    layers.append(dashed.mark_line(strokeWidth=2.2).encode(y=vertical.y("value"), opacity=opacity(1)))
+    return layers
+
+
+def interactive(metric: Metric, data: Sequence[Point], vertical: Vertical) -> alt.LayerChart:
+    """Lines with tooltips at the nearest point, which singles its series out; so does the page's legend."""
+    hover = alt.selection_point(name="hover", on="pointerover", clear="pointerout", nearest=True, fields=["series"])
+    idle = f"!length(data('hover_store')) && ({CHOSEN} === '' || datum.series === {CHOSEN})"
+    test = {"or": [{"param": "hover", "empty": False}, idle]}
+
+    def opacity(full: float) -> alt.Opacity:
+        return alt.Opacity(condition={"test": test, "value": full}, value=full * FAINT)
+
+    sparse = len({point.rollout for point in data}) <= SPARSE
+    layers = lines(metric, data, vertical, opacity)
+    dots = (
+        layers[-1]
+        .mark_point(filled=True, size=DOT)
+        .encode(opacity=opacity(1) if sparse else alt.value(0), strokeDash=alt.value([]), tooltip=tooltip(metric, data))
+    )
+    return alt.LayerChart(layer=[*layers, dots.add_params(hover)]).add_params(alt.param(name=CHOSEN, value=""))
+
+
+# With `nearest`, Vega-Lite 6.4 finds a name in a tooltip only by way of a format of one's own
+NAME = alt.Tooltip("series:N", title="method", formatType="toString", format="s")
+
+
+def record(point: Point) -> dict[str, Any]:
+    """A point as a row of the chart's data."""
+    return {
+        "series": point.series.label,
+        "rollout": point.rollout,
+        "value": point.value,
+        "low": point.low,
+        "high": point.high,
+        "raw": point.raw,
+        "seeds": point.seeds,
+    }
+
+
+def tooltip(metric: Metric, data: Sequence[Point]) -> list[alt.Tooltip]:
+    """What is said of the nearest point."""
+    several = any(point.seeds > 1 for point in data)
+    fields = [NAME, alt.Tooltip("rollout:Q")]
+    mean = f"mean of {metric.window} rollouts" if metric.window > 1 else metric.title
+    fields.append(alt.Tooltip("value:Q", title=mean, format=".4~g"))
+    if metric.window > 1:
+        fields.append(alt.Tooltip("raw:Q", title="this rollout", format=".4~g"))
+    if several:
+        fields.append(alt.Tooltip("low:Q", title="lowest seed", format=".4~g"))
+        fields.append(alt.Tooltip("high:Q", title="highest seed", format=".4~g"))
+        fields.append(alt.Tooltip("seeds:Q", title="seeds"))
+    return fields
+
+
+def colour(data: Sequence[Point], legend: alt.Legend | None = None) -> alt.Color:
+    """The fixed colour of each series; the page has a legend of its own."""
+    drawn = drawn_series(data)
+    scale = alt.Scale(domain=[one.label for one in drawn], range=[style.colour for style in styles(drawn).values()])
+    return alt.Color("series:N", scale=scale, legend=legend, title=None)
+
+
+def dashes(data: Sequence[Point], legend: alt.Legend | None = None) -> alt.StrokeDash:
+    """The fixed dashes of each series."""
+    drawn = drawn_series(data)
+    patterns = [list(style.dash) or [1, 0] for style in styles(drawn).values()]
+    scale = alt.Scale(domain=[one.label for one in drawn], range=patterns)
+    return alt.StrokeDash("series:N", scale=scale, legend=legend, title=None)
+
+
+def drawn_series(data: Sequence[Point]) -> list[Series]:
+    """The series of a chart, in their order."""
+    return list(dict.fromkeys(point.series for point in data))
+
+
+@dataclass(frozen=True)
+class Vertical:
+    """The y axis that the charts of one metric share."""
+
+    scale: alt.Scale
+    axis: alt.Axis
+
+    def y(self, field: str) -> alt.Y:
+        """A column of the data on this axis."""
+        return alt.Y(f"{field}:Q", title=None, scale=self.scale, axis=self.axis)
+
+
+def vertical_of(metric: Metric, by_rate: Sequence[Sequence[Point]]) -> Vertical:
+    """The scale that holds every chart of a metric; a symlog one is linear below `floor`, so that 0 has a place."""
+    low, high = extent(by_rate)
+    if metric.scale == "linear":
+        return Vertical(alt.Scale(domain=[low, high], nice=True), alt.Axis(tickCount=5))
+    floor = linear_below(by_rate)
+    ticks = decades(floor, high)
+    label = (
+        "datum.value > 0 && (datum.value < 0.01 || datum.value >= 10000)"
+        " ? format(datum.value, '~e') : format(datum.value, '~r')"
+    )
+    return Vertical(
+        alt.Scale(type="symlog", constant=floor, domain=[low, ticks[-1]]), alt.Axis(values=ticks, labelExpr=label)
+    )
+
+
+def decades(floor: float, high: float) -> list[float]:
+    """0 and the powers of ten from `floor` to the first that reaches `high`; every second one where there are many."""
+    first, last = round(math.log10(floor)), math.ceil(math.log10(max(high, floor)))
+    step = 1 if last - first < 7 else 2
+    return [0.0, *(float(f"1e{power}") for power in range(first, last + step, step))]
+
+
+def linear_below(by_rate: Sequence[Sequence[Point]], lowest: float = 1e-5, highest: float = 1e-1) -> float:
+    """The power of ten below which a symlog axis is linear: under the smallest positive value, within bounds."""
+    positive = [point.value for chart in by_rate for point in chart if point.value is not None and point.value > 0]
+    smallest = min(positive, default=highest)
+    return float(f"1e{math.floor(math.log10(min(max(smallest, lowest), highest)))}")

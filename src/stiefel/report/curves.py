@@ -1,0 +1,107 @@
+"""Runs → the points of a chart: one curve per series, the mean over its seeds with their range."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from .runs import Run
+from .series import Series, ordered, series_of
+from .table import WINDOW
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column of metrics.jsonl as it is drawn; `window` > 1 draws its trailing mean over that many rollouts."""
+
+    key: str
+    title: str
+    meaning: str
+    scale: Literal["linear", "symlog"] = "linear"
+    window: int = 1
+
+
+METRICS = (
+    Metric("reward", "Reward", "mean reward of the rollout's completions", window=WINDOW),
+    Metric("kl_base", "KL to the base", "divergence of the policy from the base model, nats per token", "symlog"),
+    Metric("grad_norm", "Gradient norm", "norm of the gradient before clipping, mean of the updates", "symlog"),
+    Metric("completion_length", "Completion length", "mean tokens of the rollout's completions"),
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One rollout of one series; `value` is None where a seed's value is not finite, which leaves a gap."""
+
+    series: Series
+    rollout: int
+    value: float | None
+    low: float | None
+    high: float | None
+    raw: float | None  # the mean over seeds before the trailing mean
+    seeds: int
+
+
+def points(runs: Sequence[Run], metric: Metric, lr: float) -> list[Point]:
+    """Every point of one chart."""
+    names = series_of(runs)
+    chosen = [run for run in runs if run.lr == lr and run.rows]
+    found = []
+    for series in ordered(names[run.name] for run in chosen):
+        smooth: dict[int, list[float]] = defaultdict(list)
+        raw: dict[int, list[float]] = defaultdict(list)
+        for run in chosen:
+            if names[run.name] == series:
+                values = run.values(metric.key)
+                means = trailing_mean([value for _, value in values], metric.window)
+                for (rollout, value), smoothed in zip(values, means, strict=True):
+                    raw[rollout].append(value)
+                    smooth[rollout].append(smoothed)
+        found += [point(series, rollout, smooth[rollout], raw[rollout]) for rollout in sorted(raw)]
+    return found
+
+
+def point(series: Series, rollout: int, smooth: Sequence[float], raw: Sequence[float]) -> Point:
+    """One rollout over the seeds that reached it."""
+    whole = all(math.isfinite(number) for number in smooth)
+    return Point(
+        series,
+        rollout,
+        value=mean(smooth),
+        low=rounded(min(smooth)) if whole else None,
+        high=rounded(max(smooth)) if whole else None,
+        raw=mean(raw),
+        seeds=len(raw),
+    )
+
+
+def trailing_mean(numbers: Sequence[float], window: int) -> list[float]:
+    """The mean of each number and of those before it, at most `window` of them; NaN where one is not finite."""
+    return [statistics.fmean(numbers[max(0, end - window) : end]) for end in range(1, len(numbers) + 1)]
+
+
+def mean(numbers: Sequence[float]) -> float | None:
+    """The mean over seeds; None if a seed's number is not finite."""
+    found = statistics.fmean(numbers)
+    return rounded(found) if math.isfinite(found) else None
+
+
+def rounded(number: float) -> float:
+    """Six significant digits: finer than any pixel, and it keeps the page small."""
+    return float(f"{number:.6g}")
+
+
+def extent(charts: Sequence[Sequence[Point]]) -> tuple[float, float]:
+    """The common range of several charts, from 0 or below; (0, 1) where nothing was measured."""
+    drawn = [
+        number
+        for chart in charts
+        for point in chart
+        for number in (point.value, point.low, point.high, point.raw)
+        if number is not None
+    ]
+    return (min(0.0, *drawn), max(drawn)) if drawn and max(drawn) > min(0.0, *drawn) else (0.0, 1.0)

@@ -1,0 +1,107 @@
+"""Runs → one HTML file that asks nothing of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import vl_convert
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from ..artifacts import RECIPE, writable, write_text
+from ..errors import UserError
+from . import theme, words
+from .answers import questions
+from .cells import cells, rate
+from .charts import CHOSEN, charts
+from .files import write_table
+from .runs import Run, is_run, read_runs
+from .series import ordered, series_of, styles
+from .table import table
+
+PAGE, TEMPLATE = "report.html", "page.html.j2"
+
+
+def write_report(directory: Path, out: Path | None = None) -> Path:
+    """Write the page of a run or a comparison, by default as `directory/report.html`, and return its path.
+
+    For a comparison, table.json and table.md are written into `directory` besides. Raises UserError where there is
+    nothing to report, or where a file is broken.
+    """
+    runs = read_runs(directory)
+    page = out if out is not None else directory / PAGE
+    if page.is_dir():
+        raise UserError(f"{page} is a directory", "the page is one file", f"give --out {page / PAGE}")
+    writable(page.parent).mkdir(parents=True, exist_ok=True)
+    write_text(page, html(runs))
+    if not is_run(directory):
+        write_table(table(runs), directory)
+    return page
+
+
+def html(runs: Sequence[Run]) -> str:
+    """The whole page; the same runs give the same bytes."""
+    series = series_of(runs)
+    drawn = charts(runs)
+    rates = len({run.lr for run in runs})
+    return (
+        environment()
+        .from_string(files(__package__).joinpath(TEMPLATE).read_text("utf-8"))
+        .render(
+            title=words.title(runs),
+            sentence=words.sentence(runs),
+            caution=words.caution(runs),
+            reading=words.reading(runs),
+            notes=words.notes(runs),
+            definitions=words.DEFINITIONS,
+            columns=3 if rates % 3 == 0 else 2,
+            charts=[(metric, lr) for metric, lr, _ in drawn],
+            specs=[spec(chart) for _, _, chart in drawn],
+            legend=[(one.label, style) for one, style in styles(ordered(series.values())).items()],
+            chosen=CHOSEN,
+            light=theme.LIGHT,
+            dark=theme.DARK,
+            table=cells(table(runs)),
+            answers=[(caption(run, series[run.name].label), questions(run)) for run in in_order(runs) if run.finished],
+            recipes=[(caption(run, series[run.name].label), (run.path / RECIPE).read_text()) for run in in_order(runs)],
+            versions=list(dict.fromkeys(tuple(run.manifest.versions.items()) for run in runs)),
+            library=library(),
+            rate=rate,
+        )
+    )
+
+
+def spec(chart: alt.LayerChart) -> dict[str, Any]:
+    """A chart as Vega-Lite, without the address of its schema, which nothing on the page needs."""
+    return {key: value for key, value in chart.to_dict().items() if key != "$schema"}
+
+
+def caption(run: Run, label: str) -> str:
+    """How one run is called on the page."""
+    return f"{label}, learning rate {rate(run.lr)}, seed {run.seed}"
+
+
+def in_order(runs: Sequence[Run]) -> list[Run]:
+    """By learning rate, then by series as in the table, then by seed."""
+    series = series_of(runs)
+    places = ordered(series.values())
+    return sorted(runs, key=lambda run: (run.lr, places.index(series[run.name]), run.seed))
+
+
+def environment() -> Environment:
+    """Everything is escaped; a name that the template misspells is an error."""
+    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+@cache
+def library() -> Markup:
+    """Vega, Vega-Lite and Vega-Embed as one script, at the version that Altair writes for."""
+    major, minor, _ = alt.SCHEMA_VERSION.removeprefix("v").split(".")
+    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed", f"{major}.{minor}")
+    assert "</script" not in script, "the script would end early inside the page"
+    return Markup(script)  # a library's own code, not input

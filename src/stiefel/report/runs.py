@@ -1,0 +1,178 @@
+"""A directory → the runs in it, typed and checked. Nothing of torch is imported, so a report is quick to make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from ..artifacts import ADAPTER, CERTIFICATE, EVAL, MANIFEST, METRICS, RECIPE, RUNS, SAMPLES, read_json, read_jsonl
+from ..errors import UserError
+from ..recipe import Recipe, load_recipe
+from ..scores import Score
+
+T = TypeVar("T")
+MetricRow = dict[str, float]
+
+
+class Manifest(BaseModel):
+    """What a report needs of manifest.json; the two counts are there once the run is finished."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: str
+    seed: int
+    versions: dict[str, str]
+    parameters: int | None = None
+    trainable_parameters: int | None = None
+
+
+class TaskScores(BaseModel):
+    """One task's entry in eval.json."""
+
+    model_config = ConfigDict(frozen=True)
+
+    before: Score
+    after: Score
+    difference: Score
+
+
+class Answer(BaseModel):
+    """What a report needs of one row of samples.jsonl."""
+
+    model_config = ConfigDict(frozen=True)
+
+    when: Literal["before", "after"]
+    task: str
+    question: int
+    sample: int
+    prompt: str
+    answer: str
+    completion: str
+    truncated: bool
+    score: float
+    reason: str
+
+
+METRIC_ROWS = TypeAdapter(list[MetricRow])
+TASK_SCORES = TypeAdapter(dict[str, TaskScores])
+ANSWERS = TypeAdapter(list[Answer])
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory; `scores` is empty until the run is finished, `rows` holds one entry a rollout."""
+
+    name: str
+    path: Path
+    method: str
+    rank: int
+    alpha: int
+    recipe: Recipe
+    manifest: Manifest
+    rows: tuple[MetricRow, ...]
+    scores: dict[str, TaskScores]
+
+    @property
+    def lr(self) -> float:
+        """The recipe's learning rate."""
+        return self.recipe.optim.lr
+
+    @property
+    def seed(self) -> int:
+        """The seed of the start, the prompts and the sampling."""
+        return self.recipe.run.seed
+
+    @property
+    def finished(self) -> bool:
+        """True if the run came to its end, so that its last figures are final."""
+        return self.manifest.status == "finished"
+
+    @property
+    def task(self) -> str:
+        """What was trained."""
+        return self.recipe.task.name
+
+    def values(self, metric: str) -> list[tuple[int, float]]:
+        """(rollout, value) wherever the metric was measured."""
+        return [(int(row["step"]), row[metric]) for row in self.rows if metric in row]
+
+    def samples(self) -> list[Answer]:
+        """Every graded completion, read when asked for; none while the run is unfinished."""
+        path = self.path / SAMPLES
+        return checked(ANSWERS, read_jsonl(path), path) if path.is_file() else []
+
+
+def is_run(directory: Path) -> bool:
+    """True for the directory of a single run."""
+    return (directory / METRICS).is_file()
+
+
+def read_runs(directory: Path) -> list[Run]:
+    """The run in `directory`, or every run in `directory/runs`; raises where there is none to report on."""
+    if is_run(directory):
+        return [read_run(directory)]
+    if not (directory / RUNS).is_dir():
+        raise UserError(
+            f"{directory} holds no runs",
+            f"there is neither {METRICS} (a run) nor {RUNS}/ (a comparison) in it",
+            "give a directory that `stiefel train` or `stiefel compare` wrote",
+        )
+    # a run that was killed while its base was still being measured has left no recipe: there is nothing of it to show
+    runs = [read_run(path) for path in sorted((directory / RUNS).iterdir()) if (path / RECIPE).is_file()]
+    if not any(run.rows for run in runs):
+        raise UserError(
+            f"no run in {directory / RUNS} has done a rollout yet",
+            "there is nothing to report",
+            "wait for the first rollout, or start the comparison again with --resume",
+        )
+    return runs
+
+
+def read_run(path: Path) -> Run:
+    """One run directory; a file that is missing or broken is named."""
+    recipe = load_recipe(need(path / RECIPE))
+    manifest = checked(TypeAdapter(Manifest), read_json(need(path / MANIFEST)), path / MANIFEST)
+    finished = manifest.status == "finished"
+    rows: list[MetricRow] = []
+    if finished or (path / METRICS).is_file():
+        rows = checked(METRIC_ROWS, read_jsonl(need(path / METRICS)), path / METRICS)
+    for number, row in enumerate(rows, start=1):
+        if "step" not in row or "reward" not in row:
+            raise broken(path / METRICS, f"line {number} has no step or no reward")
+    if finished and not rows:
+        raise broken(path / METRICS, "the manifest says that the run is finished, but there is no rollout")
+    scores = checked(TASK_SCORES, read_json(need(path / EVAL)), path / EVAL) if finished else {}
+    method, rank, alpha = recipe.adapter.method, recipe.adapter.rank, recipe.adapter.alpha
+    if recipe.adapter.path:  # the adapter that was given has its own settings, and they were used
+        method = f"adapter {Path(recipe.adapter.path).name}"
+        proof = path / ADAPTER / CERTIFICATE
+        if proof.is_file():
+            certificate = checked(TypeAdapter(dict[str, Any]), read_json(proof), proof)
+            method, rank, alpha = certificate["method"], certificate["rank"], certificate["alpha"]
+    return Run(path.name, path, method, rank, alpha, recipe, manifest, tuple(rows), scores)
+
+
+def need(path: Path) -> Path:
+    """`path`, if it is a file."""
+    if not path.is_file():
+        raise UserError(
+            f"{path} is missing", "a run directory without it cannot be read", "restore it, or train the run again"
+        )
+    return path
+
+
+def checked(adapter: TypeAdapter[T], value: Any, path: Path) -> T:
+    """The typed content of a file; what does not fit is the file's fault, and named."""
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise broken(path, f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
+
+
+def broken(path: Path, why: str) -> UserError:
+    """The error of a file that Stiefel did not write like that."""
+    return UserError(f"{path} is not what a run writes", why, "restore the file, or train the run again")

@@ -1,0 +1,104 @@
+"""What is compared: a method, in a variant where other settings vary too; with its name, order and colour."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .runs import Run
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a method's line is drawn; `dash` as in SVG, empty for a solid line."""
+
+    colour: str
+    dash: tuple[int, ...] = ()
+
+
+# Okabe and Ito's palette, which stays apart for colour-blind readers. Its black and yellow are left out: one is lost on
+# a dark page, the other on a white one. A method keeps its colour in every chart, whatever stands beside it.
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
+PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+STYLES = {
+    "lora": Style(BLUE),
+    "gaussian": Style(SKY),
+    "pissa": Style(VERMILLION),
+    "milora": Style(ORANGE),
+    "rlpo": Style(GREEN),
+    "rlmo": Style(PURPLE),
+}
+DASHES = ((6, 3), (2, 2), (8, 2, 2, 2), (12, 4))  # those after the first, solid, variant
+
+# These three are the axes of the table; they are not part of a variant's name.
+AXES = ("adapter.method", "optim.lr", "run.seed")
+
+
+def style_of(method: str) -> Style:
+    """A method's fixed style; one that is not listed gets a dashed line in a colour that its name alone decides."""
+    digest = zlib.crc32(method.encode())
+    return STYLES.get(method) or Style(PALETTE[digest % len(PALETTE)], DASHES[digest // len(PALETTE) % len(DASHES)])
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a chart."""
+
+    method: str
+    variant: str = ""
+
+    @property
+    def label(self) -> str:
+        """The method's name, with the settings that tell this variant from others."""
+        return f"{self.method} ({self.variant})" if self.variant else self.method
+
+
+def series_of(runs: Sequence[Run]) -> dict[str, Series]:
+    """Run name → its series. Runs of one method that differ in more than rate and seed are never averaged."""
+    settings = {run.name: flat(run.recipe.model_dump()) for run in runs}
+    varying = {
+        key
+        for method in {run.method for run in runs}
+        for key in settings[runs[0].name]
+        if key not in AXES and len({repr(settings[run.name][key]) for run in runs if run.method == method}) > 1
+    }
+    return {
+        run.name: Series(
+            run.method,
+            ", ".join(f"{key.rpartition('.')[2]} {shown(settings[run.name][key])}" for key in sorted(varying)),
+        )
+        for run in runs
+    }
+
+
+def flat(tables: dict[str, Any]) -> dict[str, Any]:
+    """`section.key` → value; a method's options stay one value."""
+    return {f"{section}.{key}": value for section, table in tables.items() for key, value in table.items()}
+
+
+def shown(value: Any) -> str:
+    """A setting's value as part of a name."""
+    if isinstance(value, dict):
+        return " ".join(f"{key}={entry}" for key, entry in value.items()) or "default"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
+
+
+def ordered(series: Iterable[Series]) -> list[Series]:
+    """Without repetitions: the listed methods in their order, then the others by name."""
+    places = {name: place for place, name in enumerate(STYLES)}
+    return sorted(set(series), key=lambda one: (places.get(one.method, len(places)), one.method, one.variant))
+
+
+def styles(series: Sequence[Series]) -> dict[Series, Style]:
+    """The style of every series; where there are variants, the colour says the method and the dashes the variant."""
+    variants = sorted({one.variant for one in series})
+    if len(variants) == 1:
+        return {one: style_of(one.method) for one in series}
+    patterns = ((), *DASHES)
+    return {
+        one: Style(style_of(one.method).colour, patterns[variants.index(one.variant) % len(patterns)]) for one in series
+    }

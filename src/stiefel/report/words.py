@@ -1,0 +1,134 @@
+"""What a page says in words: every number in it is read from the runs."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+
+from .cells import rate
+from .curves import METRICS
+from .runs import Run
+from .series import ordered, series_of
+from .table import WINDOW
+
+# as in the recipe's own docstrings and in `stiefel.training.kl`
+DEFINITIONS = (
+    ("reward", f"mean over a rollout's completions; “first” and “last”: means of the first and last {WINDOW} rollouts"),
+    ("gradient norm", "Euclidean norm of the gradient over all trained parameters before clipping, mean of a rollout's "
+     "updates; “peak” is the largest of the run"),
+    ("KL to base", "KL(π_θ‖π_base), mean over the response tokens of fresh samples of π_θ, by the estimator "
+     "r − 1 − log r with r = π_base/π_θ; 0 at the start, because every method starts at the base exactly"),
+    ("completion length", "mean tokens of a rollout's completions"),
+    ("accuracy", "share of a fixed set of test questions answered correctly, the same before and after training; "
+     "[95%] is Wilson's interval, or a bootstrap over questions where a question has several answers"),
+    ("gain", "accuracy after minus before, paired by question; [95%] is a bootstrap over questions"),
+    ("kept", "accuracy before → after on a task that was not trained: what training cost elsewhere"),
+    ("trained parameters", "entries of the adapter that receive gradients"),
+    ("seconds", "wall-clock time of the rollouts, their updates and measurements included; evaluation is left out"),
+    ("±", "sample standard deviation over seeds; intervals [95%] are over questions, of the mean over seeds"),
+)  # fmt: skip
+
+
+ENOUGH_SEEDS = 10  # from here on a sample standard deviation is good to about a quarter
+
+
+def listed(values: Iterable[Hashable], last: str = "and") -> str:
+    """a, b and c; repetitions are dropped."""
+    words = [str(value) for value in dict.fromkeys(values)]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def counted(count: int, noun: str) -> str:
+    """1 seed, 2 seeds."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def labels(runs: Sequence[Run]) -> list[str]:
+    """The names of what is compared, in order."""
+    return [series.label for series in ordered(series_of(runs).values())]
+
+
+def title(runs: Sequence[Run]) -> str:
+    """Methods, task and model."""
+    names = labels(runs)
+    methods = listed(names) if len(names) <= 4 else f"{len(names)} methods"
+    return f"{methods} on {listed(run.task for run in runs)}"
+
+
+def sentence(runs: Sequence[Run]) -> str:
+    """What was measured."""
+    recipes = [run.recipe for run in runs]
+    parameters = sorted({run.manifest.parameters for run in runs if run.manifest.parameters is not None})
+    size = f" ({listed(f'{count:,}' for count in parameters)} parameters)" if parameters else ""
+    algorithm = listed(recipe.algorithm.name.upper() for recipe in recipes)
+    rates = sorted({run.lr for run in runs})
+    seeds = sorted({run.seed for run in runs})
+    return (
+        f"{listed(recipe.model.path for recipe in recipes)}{size} trained on {listed(run.task for run in runs)} with "
+        f"{algorithm}: {listed(recipe.optim.rollouts for recipe in recipes)} rollouts of "
+        f"{listed(recipe.rollout.prompts for recipe in recipes)} prompts × "
+        f"{listed(recipe.rollout.completions for recipe in recipes)} completions, "
+        f"{listed(recipe.optim.updates_per_rollout for recipe in recipes)} updates a rollout, "
+        f"rank {listed(run.rank for run in runs)}, alpha {listed(run.alpha for run in runs)}. "
+        f"{counted(len(runs), 'run')}: {listed(labels(runs))}, at "
+        f"learning {'rate' if len(rates) == 1 else 'rates'} {listed(map(rate, rates))}, "
+        f"{'seed' if len(seeds) == 1 else 'seeds'} {listed(seeds)}."
+    )
+
+
+def caution(runs: Sequence[Run]) -> str:
+    """How much the number of seeds allows to conclude."""
+    series = series_of(runs)
+    finished = Counter((series[run.name], run.lr) for run in runs if run.finished)
+    counts = sorted(set(finished.values()))
+    if not counts:
+        return "No run is finished yet: nothing here is a result."
+    if counts == [1]:
+        change = "change the order of the methods" if len(finished) > 1 else "end elsewhere"
+        return (
+            f"One seed decides nothing: another seed draws other prompts and completions, and can {change}. "
+            "The intervals are over test questions only; they do not cover the training's own randomness."
+        )
+    number = str(counts[-1]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    rough = ", and so few seeds estimate a spread only roughly" if counts[-1] < ENOUGH_SEEDS else ""
+    alone = " A row with a single seed has no spread, and decides nothing." if counts[0] == 1 else ""
+    return (
+        f"Means over {number} seeds ± sample standard deviation: a difference smaller than the spreads decides "
+        f"nothing{rough}.{alone}"
+    )
+
+
+def reading(runs: Sequence[Run]) -> str:
+    """How the charts are to be read."""
+    series = series_of(runs)
+    seeds = Counter((series[run.name], run.lr) for run in runs if run.rows).values()
+    parts = ["Charts of one measurement share their scale."]
+    if max(seeds, default=1) > 1:
+        parts.append("A line is the mean over seeds, its band goes from the lowest to the highest seed.")
+    if min(seeds, default=1) == 1:
+        parts.append("A pale line shows single rollouts where the bold one is a trailing mean.")
+    parts.append("Point at a line for its values.")
+    if len(set(series.values())) > 1:
+        parts.append("Press a name to single it out in every chart.")
+    return " ".join(parts)
+
+
+def notes(runs: Sequence[Run]) -> list[str]:
+    """Unfinished runs, and measurements that are not finite."""
+    found = [
+        f"{run.name} is unfinished ({run.manifest.status}, {len(run.rows)} of {run.recipe.optim.rollouts} rollouts): "
+        "its curves are drawn as far as they go, and the table leaves it out."
+        for run in runs
+        if not run.finished
+    ]
+    for run in runs:
+        for metric in METRICS:
+            values = run.values(metric.key)
+            lost = sum(not math.isfinite(value) for _, value in values)
+            if lost:
+                found.append(
+                    f"{run.name}: {metric.title.lower()} is not finite in {lost} of {counted(len(values), 'rollout')}; "
+                    "the curve has a gap there."
+                )
+    return found

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import math
+import random
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stiefel.errors import UserError
+from stiefel.report import write_report
+
+from .conftest import Maker
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+def text_of(page: Path) -> str:
+    """The page without its scripts and tags."""
+    return re.sub(r"<[^>]*>", "", re.sub(r"<(script|style).*?</\1>", "", page.read_text(), flags=re.DOTALL))
+
+
+def test_a_comparison_gets_a_page_and_a_table(make: Maker) -> None:
+    make.run("rlpo")
+    make.run("lora", status="running", rewards=[0.1] * 6)
+    page = write_report(make.root)
+    assert page == make.root / "report.html"
+    assert (make.root / "table.json").is_file()
+    assert (make.root / "table.md").is_file()
+    text = text_of(page)
+    assert "One seed decides nothing" in text
+    assert "60 rollouts of 8 prompts × 8 completions" in text
+    assert "lora-lr0.001-seed0 is unfinished (running, 6 of 60 rollouts)" in text
+    assert "wrong (differs, cut off)" in text
+    assert "&gt;&lt;b&gt;nothing" in text, "a completion is text, never markup"
+
+
+def test_a_run_gets_a_page_alone_and_out_is_made(make: Maker, tmp_path: Path) -> None:
+    run = make.run(metrics={"grad_norm": [1.0, math.nan, 1.0, 1.0, 1.0, 1.0]})
+    page = write_report(run, tmp_path / "new" / "page.html")
+    assert not (run / "table.json").exists()
+    assert "gradient norm is not finite in 1 of 6 rollouts" in text_of(page)
+    assert page.read_bytes() == write_report(run).read_bytes()
+
+
+def test_seeds_are_counted_in_words(make: Maker) -> None:
+    for seed in (0, 1, 2):
+        make.run(seed=seed)
+    text = text_of(write_report(make.root))
+    assert "Means over 3 seeds ± sample standard deviation" in text
+    assert "One seed decides nothing" not in text
+
+
+def test_a_directory_is_no_page(make: Maker, tmp_path: Path) -> None:
+    run = make.run()
+    with pytest.raises(UserError, match="is a directory"):
+        write_report(run, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four methods, two rates, two seeds at one of them, a collapse and an unfinished run, 40 rollouts."""
+    make = Maker(tmp_path_factory.mktemp("report") / "comparison")
+    noise = random.Random(0)
+    for method in ("lora", "pissa", "rlpo", "a-method-of-one's-own"):
+        for lr, seed in ((3e-4, 0), (3e-4, 1), (1e-2, 0)):
+            rewards = [min(1.0, max(0.0, 0.4 + 0.01 * step + noise.gauss(0, 0.06))) for step in range(40)]
+            collapse = method == "pissa" and lr == 1e-2
+            grads = [math.nan if collapse and step > 20 else noise.uniform(0.1, 2) for step in range(40)]
+            kls = [10 ** (step / 10 - 5) if step % 10 == 9 else 0.0 if step == 0 else None for step in range(40)]
+            make.run(method, lr, seed, rewards=rewards, metrics={"grad_norm": grads, "kl_base": kls})
+    make.run("rlmo", 3e-4, 0, rewards=[0.5] * 40, status="running")
+    return write_report(make.root)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine to open the page with")
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_the_page_works_in_a_browser_without_a_network(report: Path, browser: object, width: int, scheme: str) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    asked, said = [], []
+    page.set_default_timeout(10_000)
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(report.as_uri())
+    page.wait_for_selector("html[data-drawn]", state="attached")
+
+    assert page.locator(".chart").count() == 8  # four metrics at two rates
+    marks = page.evaluate(
+        "[...document.querySelectorAll('.chart')].map(c => [...c.querySelectorAll('.mark-line path')]"
+        ".filter(p => p.getAttribute('d').includes('L') && p.getBoundingClientRect().width > 100).length)"
+    )
+    assert min(marks) >= 4, "a line for every method in every chart"
+    for opened in page.locator("summary").all()[:2]:
+        opened.click()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.evaluate(
+        "[...document.querySelectorAll('.chart svg')].every(s => s.clientWidth <= s.closest('.chart').clientWidth)"
+    )
+
+    faded = (
+        "[...document.querySelectorAll('.chart .mark-line path')].filter(p => p.getAttribute('opacity') < 0.2).length"
+    )
+    assert page.evaluate(faded) == 0
+    page.locator(".legend button").first.click()
+    page.wait_for_function(f"{faded} > 0")
+    page.locator(".legend button").first.click()
+
+    page.locator("#chart-2 svg").hover(position={"x": 150, "y": 80})
+    page.wait_for_selector("#vg-tooltip-element.visible")
+    tooltip = page.locator("#vg-tooltip-element").inner_text()
+    assert re.search(r"method\s+(lora|pissa|rlpo|rlmo|a-method-of-one's-own)\s+rollout\s+\d+\s", tooltip), tooltip
+    assert asked == [report.as_uri()]
+    assert said == []
+    context.close()

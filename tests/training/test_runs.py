@@ -1,0 +1,148 @@
+"""Whole runs on nano: what they leave, that they learn, repeat themselves and survive an interruption."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+from stiefel.artifacts import read_json, read_jsonl
+from stiefel.recipe import load_recipe, make_recipe
+from stiefel.training.run import finished, train
+
+SHORT = {
+    "optim": {"rollouts": 3, "lr": 1e-3},
+    "rollout": {"prompts": 4, "completions": 4, "max_completion_tokens": 48},
+    "run": {"threads": 1, "kl_every": 2},
+    "eval": {"tasks": ["nano-sort"], "limit": 20, "temperature": 1.0, "top_p": 1.0},
+}
+EVERY_ROW = {
+    "step",
+    "learning_rate",
+    "reward",
+    "correct",
+    "grad_norm",
+    "entropy",
+    "clip_fraction",
+    "completion_length",
+    "truncated_fraction",
+    "zero_std_fraction",
+    "kl_rollout",
+    "tokens_per_second",
+    "peak_memory_bytes",
+    "seconds",
+}
+CLOCK = {"seconds", "tokens_per_second", "peak_memory_bytes"}  # what differs between equal runs
+
+
+def timeless(out: Path) -> list[dict[str, Any]]:
+    return [{key: row[key] for key in row.keys() - CLOCK} for row in read_jsonl(out / "metrics.jsonl")]
+
+
+@pytest.fixture(scope="module")
+def short_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("short") / "run"
+    train(make_recipe(SHORT), out)
+    return out
+
+
+def test_a_run_leaves_what_the_design_names(short_run: Path) -> None:
+    names = {path.name for path in short_run.iterdir()}
+    assert {"recipe.toml", "manifest.json", "metrics.jsonl", "samples.jsonl", "eval.json", "adapter"} <= names
+    assert finished(short_run)
+    assert load_recipe(short_run / "recipe.toml") == make_recipe(SHORT)
+    assert read_json(short_run / "eval.json")["nano-sort"]["after"]["questions"] == 20
+    samples = read_jsonl(short_run / "samples.jsonl")
+    assert {(row["when"], row["question"]) for row in samples} == {
+        (w, q) for w in ("before", "after") for q in range(20)
+    }
+
+
+def test_metrics_have_every_key_and_kl_where_it_is_due(short_run: Path) -> None:
+    rows = read_jsonl(short_run / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [1, 2, 3]
+    for row in rows:
+        assert row.keys() >= EVERY_ROW
+        assert row["kl_rollout"] > 0  # the second update sees a policy that the first has moved
+        assert 0 <= row["reward"] == row["correct"] <= 1
+    # every second rollout, the first and the last
+    assert all({"kl_base", "kl_base_k1", "kl_step"} <= row.keys() for row in rows)
+    assert rows[0]["kl_base"] == rows[0]["kl_base_k1"] == 0.0  # the start is the base
+    assert rows[2]["kl_base"] > 0
+
+
+def test_measuring_does_not_change_the_training(short_run: Path, tmp_path: Path) -> None:
+    settings = {**SHORT, "run": {"threads": 1, "kl_every": 3}}
+    train(make_recipe(settings), tmp_path / "run")
+    kept = EVERY_ROW - CLOCK
+    assert [{key: row[key] for key in kept} for row in timeless(tmp_path / "run")] == [
+        {key: row[key] for key in kept} for row in timeless(short_run)
+    ]
+    rows = read_jsonl(tmp_path / "run" / "metrics.jsonl")
+    assert ["kl_base" in row for row in rows] == [True, False, True]
+
+
+def test_a_rate_of_zero_moves_nothing(tmp_path: Path) -> None:
+    train(make_recipe({**SHORT, "optim": {"rollouts": 2, "lr": 0}, "adapter": {"method": "pissa"}}), tmp_path / "run")
+    for row in read_jsonl(tmp_path / "run" / "metrics.jsonl"):
+        assert row["kl_rollout"] == row["kl_base"] == row["kl_step"] == 0.0
+    scores = read_json(tmp_path / "run" / "eval.json")["nano-sort"]
+    assert scores["before"] == scores["after"]
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_the_rate_changes_once_a_rollout(schedule: str, tmp_path: Path) -> None:
+    optim = {"rollouts": 4, "lr": 1e-3, "schedule": schedule, "warmup_rollouts": 1}
+    train(make_recipe({**SHORT, "optim": optim, "eval": {}}), tmp_path / "run")
+    rates = [row["learning_rate"] for row in read_jsonl(tmp_path / "run" / "metrics.jsonl")]
+    rising = [0.5e-3, 1e-3]
+    # cosine over the three rollouts after the warm-up: (1 + cos(π·i/3))/2 for i = 0, 1, 2
+    assert rates == pytest.approx([*rising, 1e-3, 1e-3] if schedule == "constant" else [*rising, 0.75e-3, 0.25e-3])
+
+
+def test_the_reward_rises(tmp_path: Path) -> None:
+    recipe = make_recipe({"optim": {"rollouts": 40, "lr": 1e-3}, "run": {"threads": 1}, "adapter": {"method": "lora"}})
+    train(recipe, tmp_path / "run")
+    rewards = [row["reward"] for row in read_jsonl(tmp_path / "run" / "metrics.jsonl")]
+    # 80 prompts a window: even if the eight completions of a prompt all agreed, the difference of two windows would
+    # have a standard error of at most √(2·0.25/80) = 0.08; a rise of twice that is no accident
+    assert sum(rewards[-10:]) / 10 > sum(rewards[:10]) / 10 + 0.16
+
+
+def test_an_interrupted_run_says_so_and_resumes_to_the_same_weights(short_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    (tmp_path / "recipe.toml").write_text((short_run / "recipe.toml").read_text())
+    command = [sys.executable, "-m", "stiefel", "train", str(tmp_path / "recipe.toml"), "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)
+    deadline = time.monotonic() + 120
+    while not (out / "metrics.jsonl").is_file() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume" in error
+    assert "Traceback" not in error
+    assert not finished(out)
+
+    changed = subprocess.run([*command, "--resume", "--set", "optim.lr=2e-3"], capture_output=True, text=True)
+    assert changed.returncode == 2
+    assert "another recipe" in changed.stderr
+
+    assert subprocess.run([*command, "--resume"], capture_output=True).returncode == 0
+    assert timeless(out) == timeless(short_run)
+    resumed, whole = (load_file(run / "adapter" / "adapter_model.safetensors") for run in (out, short_run))
+    assert all(resumed[name].equal(whole[name]) for name in whole)
+    again = subprocess.run([*command, "--resume"], capture_output=True, text=True)
+    assert again.returncode == 0
+    assert "finished" in again.stderr
+
+
+def heed_interrupts() -> None:
+    """A process started in the background ignores SIGINT; a person's terminal does not."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
