@@ -9,9 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .adapter import attach, load, save
+    from .adapter import attach
     from .errors import UserError
     from .methods import METHODS
+    from .saved import load, save
     from .training.trainer import GRPOTrainer
 
 __all__ = ["METHODS", "GRPOTrainer", "UserError", "attach", "load", "save"]
@@ -21,8 +22,8 @@ _HOMES = {
     "GRPOTrainer": "training.trainer",
     "UserError": "errors",
     "attach": "adapter",
-    "load": "adapter",
-    "save": "adapter",
+    "load": "saved",
+    "save": "saved",
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -13,8 +13,6 @@ from .linalg import orthonormality_error
 from .methods import Factors, Layer
 from .weights import fingerprint
 
-ANCHORS_FILE = "anchors.safetensors"
-
 
 @dataclass(frozen=True)
 class LayerCertificate:
@@ -23,6 +21,7 @@ class LayerCertificate:
     name: str
     shape: tuple[int, int]  # (out, in)
     fingerprint: str  # SHA-256 of the base matrix
+    norm: float  # ‖W‖_F
     captured_energy: float  # ‖WQ‖_F²/‖W‖_F², Q an orthonormal basis of A₀'s rows
     orthonormality_error: float  # ‖A₀A₀ᵀ − I‖_max
     anchor_norm: float  # s‖B₀A₀‖_F, 0 where B₀ = 0
@@ -32,7 +31,7 @@ class LayerCertificate:
 
 @dataclass(frozen=True)
 class Certificate:
-    """The settings of an adapter, the versions that made it, and its layers."""
+    """The settings of an adapter, the versions that made it, its layers, and the digests of its files."""
 
     method: str
     anchored: bool
@@ -40,28 +39,41 @@ class Certificate:
     alpha: int
     seed: int
     options: dict[str, str]
-    targets: Any
+    targets: str | list[str]
     layers: tuple[LayerCertificate, ...]
+    versions: dict[str, str] = field(default_factory=versions)
+    files: dict[str, str] = field(default_factory=dict)  # name → SHA-256, once it is saved
+
+    @property
+    def width(self) -> int:
+        """The saved rank is width·r, and the saved alpha width·alpha."""
+        return 2 if self.anchored else 1
 
     def to_json(self) -> dict[str, Any]:
         """The content of stiefel.json."""
-        sidecar = {"anchors": ANCHORS_FILE} if self.anchored else {}
-        return {**asdict(self), **sidecar, "versions": versions()}
+        return asdict(self)
 
 
-def certify(layer: Layer, factors: Factors, start: Tensor, base: Tensor, seconds: float) -> LayerCertificate:
-    """Measure one layer; `start` (out, in) is the change that the attached adapter makes before training."""
-    W = layer.W.to(torch.float64)
-    norm = float(torch.linalg.matrix_norm(W))
+def certify(layer: Layer, factors: Factors, base: Tensor, seconds: float) -> LayerCertificate:
+    """Measure one layer's factors; the start error is measured on the attached adapter."""
+    W = layer.W
+    norm = float(torch.linalg.vector_norm(W, dtype=torch.float64))
     Q, _ = torch.linalg.qr(factors.A.to(torch.float64).T)
-    product = layer.scaling * factors.B.to(torch.float64) @ factors.A.to(torch.float64)
+    projected = W @ Q.to(W)
     return LayerCertificate(
         name=layer.name,
         shape=(layer.out_features, layer.in_features),
         fingerprint=fingerprint(base),
-        captured_energy=float((W @ Q).square().sum()) / norm**2 if norm else 0.0,
+        norm=norm,
+        captured_energy=float(torch.linalg.vector_norm(projected, dtype=torch.float64)) ** 2 / norm**2 if norm else 0.0,
         orthonormality_error=orthonormality_error(factors.A),
-        anchor_norm=float(torch.linalg.matrix_norm(product)),
-        start_error=float(torch.linalg.matrix_norm(start.to(torch.float64))) / norm if norm else 0.0,
+        anchor_norm=layer.scaling * product_norm(factors.B, factors.A),
+        start_error=0.0,
         seconds=round(seconds, 4),
     )
+
+
+def product_norm(B: Tensor, A: Tensor) -> float:
+    """‖BA‖_F = √tr(BᵀB·AAᵀ) of B (m, r) and A (r, n) in float64, O((m + n)r²): BA itself is never formed."""
+    B, A = B.detach().to("cpu", torch.float64), A.detach().to("cpu", torch.float64)
+    return float(((B.T @ B) * (A @ A.T)).sum().clamp(min=0).sqrt())

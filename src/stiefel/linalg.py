@@ -27,8 +27,10 @@ class Triplets(NamedTuple):
 
 
 def canonical_signs(triplets: Triplets) -> Triplets:
-    """Flip each pair (u_i, v_i) so that the largest-magnitude entry of v_i is positive."""
-    largest = triplets.Vh.abs().argmax(dim=1, keepdim=True)
+    """Flip each pair (u_i, v_i) so that the largest-magnitude entry of v_i is positive, of near ties the first."""
+    magnitudes = triplets.Vh.abs()
+    # a tie, such as (1, −1)/√2, must not be decided by rounding: argmax of a boolean is its first True
+    largest = (magnitudes >= 0.999 * magnitudes.amax(dim=1, keepdim=True)).int().argmax(dim=1, keepdim=True)
     signs = torch.where(triplets.Vh.gather(1, largest) < 0, -1.0, 1.0).to(triplets.Vh)
     return Triplets(triplets.U * signs.T, triplets.S, triplets.Vh * signs)
 

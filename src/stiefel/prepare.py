@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .adapter import attach, certificate_of, check_settings, save
+from .adapter import attach, certificate_of, check_settings
 from .artifacts import make_room, writable
 from .certificate import Certificate
 from .methods import find_method
 from .quiet import quiet
+from .saved import save
 from .weights import load_model, resolve_model
 
 

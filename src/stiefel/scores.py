@@ -36,13 +36,14 @@ def accuracy(scores: Sequence[float]) -> Score:
 
 def paired_difference(before: Sequence[float], after: Sequence[float], seed: int = 0) -> Score:
     """Mean of after − before over the same questions, with its 95% interval by a bootstrap over questions."""
+    assert len(before) == len(after), "the same questions"
     return bootstrap_mean(np.asarray(after, dtype=float) - np.asarray(before, dtype=float), seed)
 
 
 def bootstrap_mean(values: np.ndarray, seed: int) -> Score:
     """Mean with the 95% BCa interval of 2,000 resamples. Source: Efron, JASA 82 (1987) 171–185."""
     mean, n = float(values.mean()), len(values)
-    if np.ptp(values) == 0:  # all alike: resampling cannot vary
+    if np.ptp(values) <= 8 * np.finfo(float).eps * np.abs(values).max():  # all alike: resampling cannot vary
         return Score(mean, mean, mean, n)
     interval = stats.bootstrap(
         (values,), np.mean, n_resamples=2000, confidence_level=CONFIDENCE, rng=np.random.default_rng(seed)

@@ -20,12 +20,6 @@ class Spectrum:
     @cached_property
     def full(self) -> Triplets:
         """The k positive triplets in float64."""
-        if not torch.isfinite(self.W).all():
-            raise UserError(
-                f"{self.name} holds values that are not finite",
-                "its singular vectors are not defined",
-                "repair the checkpoint, or leave this layer out of --targets",
-            )
         triplets = exact_svd(self.W)
         return triplets.slice(0, numerical_rank(triplets.S, self.W.shape))
 
@@ -46,7 +40,7 @@ class Spectrum:
             raise UserError(
                 f"{self.name} {tuple(self.W.shape)} has only {k} positive singular values, fewer than rank {r}",
                 "directions beyond them are arbitrary null directions",
-                f"use a rank of at most {k}, or leave this layer out of --targets"
+                f"use a rank of at most {k}, or leave this layer out of the targets"
                 if k
-                else "the matrix is zero: leave this layer out of --targets",
+                else "the matrix is zero: leave this layer out of the targets",
             )

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import stiefel.adapter
+import stiefel.saved
 from stiefel import UserError, attach, load, save
 from stiefel.methods import find_method
 
@@ -165,7 +165,7 @@ def test_a_failure_while_writing_leaves_nothing_behind(writer, make_model, tmp_p
         raise OSError("No space left on device")
 
     adapted = attach(make_model(), "pissa", r=4)
-    monkeypatch.setattr(stiefel.adapter, writer, full)
+    monkeypatch.setattr(stiefel.saved, writer, full)
     with pytest.raises(OSError, match="No space"):
         save(adapted, tmp_path / "new" / "adapter")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -73,7 +73,7 @@ MISTAKES = {
         "divided",
     ),
     "an option without a value": ((*INIT, "--option", "sigma"), "write --option sigma=undivided"),
-    "unknown target": ((*INIT, "--targets", "no_proj"), "all-linear"),
+    "unknown target": ((*INIT, "--targets", "no_proj"), "no module is named"),
     "missing model": (("init", "./nowhere", *INIT[2:]), "no model at ./nowhere"),
     "not a model": (("init", "EMPTY", *INIT[2:]), "no config.json"),
     "broken safetensors": (("init", "BROKEN", *INIT[2:]), "broken safetensors"),

@@ -45,6 +45,12 @@ class Layer:
                 f"a matrix of this shape has at most {min(self.W.shape)} singular directions",
                 f"use a rank of at most {min(self.W.shape)}, or leave this layer out of the targets",
             )
+        if not torch.isfinite(self.W).all():
+            raise UserError(
+                f"{self.name} holds values that are not finite",
+                "neither its singular vectors nor its norm are defined",
+                "repair the checkpoint, or leave this layer out of the targets",
+            )
         object.__setattr__(self, "spectrum", Spectrum(self.name, self.W))
 
     @property
@@ -64,7 +70,7 @@ class Layer:
 
     def zero_b(self) -> Tensor:
         """B = 0 (out, r)."""
-        return torch.zeros(self.out_features, self.rank)
+        return torch.zeros(self.out_features, self.rank, dtype=torch.float32)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ def lora(layer: Layer) -> Factors:
     PEFT's default (Kaiming-uniform with a = √5), the baseline that people run; E‖a_i‖² = 1/3.
     """
     bound = 1 / math.sqrt(layer.in_features)
-    A = torch.empty(layer.rank, layer.in_features).uniform_(-bound, bound, generator=layer.generator())
+    A = torch.empty(layer.rank, layer.in_features, dtype=torch.float32)
+    A.uniform_(-bound, bound, generator=layer.generator())
     return Factors(A=A, B=layer.zero_b())
 
 
@@ -33,6 +34,6 @@ def gaussian(layer: Layer) -> Factors:
 
     The RLPO paper's LoRA (Eq. 2); not PEFT's "gaussian", whose standard deviation is 1/r. E‖a_i‖² = 1.
     """
-    A = torch.empty(layer.rank, layer.in_features)
+    A = torch.empty(layer.rank, layer.in_features, dtype=torch.float32)
     A.normal_(0, 1 / math.sqrt(layer.in_features), generator=layer.generator())
     return Factors(A=A, B=layer.zero_b())

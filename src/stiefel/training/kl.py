@@ -18,8 +18,7 @@ def masked_mean(values: Tensor, mask: Tensor) -> float:
 def kl_of_new_from_rollout(new: Tensor, rollout: Tensor, mask: Tensor) -> float:
     """KL(π_new‖π) ≈ mean of ρ log ρ − ρ + 1 with ρ = π_new/π, tokens drawn from π; each term is ≥ 0."""
     log_ratio = new.double() - rollout.double()
-    ratio = log_ratio.exp()
-    return masked_mean(ratio * log_ratio - ratio + 1, mask)
+    return masked_mean(log_ratio.exp() * log_ratio - torch.expm1(log_ratio), mask)
 
 
 def kl_from_base(policy: Tensor, base: Tensor, mask: Tensor) -> float:

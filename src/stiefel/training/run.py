@@ -14,7 +14,7 @@ from datasets import Dataset
 from peft import PeftModel
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from ..adapter import attach, certificate_of, load, save
+from ..adapter import attach, certificate_of
 from ..artifacts import (
     ADAPTER,
     EVAL,
@@ -33,6 +33,7 @@ from ..errors import UserError
 from ..evaluate import Sample, Sampling, evaluate
 from ..methods import find_method
 from ..recipe import Recipe
+from ..saved import load, save
 from ..scores import accuracy, by_question, paired_difference
 from ..tasks import Task, find_task
 from ..weights import load_model, load_tokenizer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +18,6 @@ def grpo_config(recipe: Recipe, out: Path) -> GRPOConfig:
     One rollout of P·G completions is split into `updates_per_rollout` mini-batches, each one optimizer step. Source:
     arXiv:2503.14476; the dual clip is arXiv:1912.09729's, which is TRL's `delta`.
     """
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # TRL reports home from its constructor
     rollout, optim, algorithm = recipe.rollout, recipe.optim, recipe.algorithm
     completions = rollout.prompts * rollout.completions
     return GRPOConfig(

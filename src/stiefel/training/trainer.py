@@ -15,6 +15,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from trl import GRPOConfig
 
+from ..adapter import certificate_of
+from ..errors import UserError
 from .kl import kl_from_base, kl_from_base_k1, kl_of_new_from_rollout
 from .optimizers import FactorAdamW
 
@@ -48,6 +50,14 @@ class GRPOTrainer(trl.GRPOTrainer):  # type: ignore[misc]
         rate_factor: Callable[[int], float] | None = None,
         **kwargs: Any,
     ) -> None:
+        if "peft_config" in kwargs:
+            raise UserError(
+                "GRPOTrainer was given a peft_config",
+                "TRL would wrap the model itself, with starts that change the base and so the reference",
+                "attach the adapter first: model = stiefel.attach(model, method, ...)",
+            )
+        if args.beta or kl_every:
+            certificate_of(model)  # the disabled adapter is the base: true of our adapters, not of all
         self._kl_every = kl_every
         self._weight_decay_on = weight_decay_on
         self._rate_factor = rate_factor
@@ -73,6 +83,9 @@ class GRPOTrainer(trl.GRPOTrainer):  # type: ignore[misc]
             return False
         last = math.ceil(self.state.max_steps / self.updates_per_rollout)
         return self.rollout in (1, last) or self.rollout % self._kl_every == 0
+
+    def _send_telemetry(self) -> None:
+        """Nothing is reported home; TRL's constructor would."""
 
     # The optimizer and its schedule
 

@@ -1,0 +1,41 @@
+"""What the README says is what the code and the kept results say."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import click
+import pytest
+
+from scripts.readme import README, ROOT, readme
+from stiefel.cli import cli
+from stiefel.grid import load_grid
+from stiefel.recipe import load_recipe, read_toml
+
+COMMANDS = re.findall(r"^\$ stiefel ([^#\n]*)", README.read_text(), flags=re.MULTILINE)
+RECIPES = [*sorted((ROOT / "recipes").rglob("*.toml")), ROOT / "src" / "stiefel" / "nano" / "demo.toml"]
+
+
+def test_the_generated_blocks_are_fresh() -> None:
+    assert README.read_text() == readme(), "run `make docs`"
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_of_the_readme_parses(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    verb, *arguments = shlex.split(line)
+    command = cli.commands[verb]
+    context = command.make_context(verb, list(arguments))
+    for name in ("recipe", "grid"):
+        if name in context.params:
+            assert context.params[name].is_file()
+    assert isinstance(context, click.Context)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_every_recipe_and_grid_parses(path) -> None:
+    if "axes" in read_toml(path):
+        assert load_grid(path).runs
+    else:
+        assert load_recipe(path)
