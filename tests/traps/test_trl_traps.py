@@ -83,6 +83,7 @@ def test_p10_anchors_are_bit_identical_through_a_training_run(name, train, make_
 
 
 def test_t10_the_constructor_sends_telemetry(train, make_model, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)  # TRL sends nothing there
     sent: list[str] = []
     monkeypatch.setattr(_telemetry, "_start_telemetry_thread", lambda: sent.append("started"))
     monkeypatch.setattr(_telemetry._TELEMETRY_QUEUE, "put", lambda entry: sent.append(str(entry)))
