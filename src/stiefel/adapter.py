@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -14,10 +14,12 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from .anchored import AnchoredA, AnchoredB
+from .cache import SpectrumCache
 from .certificate import Certificate, LayerCertificate, certify, product_norm
-from .errors import UserError
-from .methods import Factors, Layer, Method, find_method
-from .skeleton import Selection, Target, select_targets, snapshot
+from .errors import UserError, nearest
+from .methods import Factors, Layer, Method, Value, find_method, require_rank
+from .skeleton import Selection, select_targets, snapshot
+from .spectrum import SOLVERS, Solver
 
 ADAPTER = "default"  # PEFT's name for the first adapter of a model
 CERTIFICATE_KEY = "stiefel_certificate"  # where a model keeps its certificate, so that copies of it have it too
@@ -34,19 +36,22 @@ def attach(
     target_modules: str | list[str] = "all-linear",
     dropout: float = 0.0,
     seed: int = 0,
+    solver: str = "auto",
+    cache: bool = True,
     progress: Progress | None = None,
-    **options: str,
+    **options: str | float,
 ) -> PeftModel:
     """Add an adapter to a loaded causal language model: W + s·BA, or W + s(BA − B₀A₀) where B₀A₀ ≠ 0; s = alpha/r.
 
     The weights of `model` are not changed and the start is exactly its policy; the factors are float32 whatever the
-    model's type. `progress` is called with each layer's name, its number and the number of layers. Raises UserError,
-    leaving the model as it was, for a method, option, rank or target that does not fit. Cost: what the method's
-    singular triplets take, O(mn·min(m, n)) a matrix for the spectral methods.
+    model's type. `solver` is auto, exact or fast; `cache` keeps singular triplets on disk for the next method or run,
+    in the user's cache directory or where STIEFEL_CACHE says. `progress` is called with each layer's name, its number
+    and the number of layers. Raises UserError, leaving the model as it was, for a method, option, rank or target that
+    does not fit. Cost: what the method's singular triplets take, O(mnr) a matrix for the top and O(mn·min(m, n)) for
+    the bottom.
     """
     record = find_method(method)
-    resolved = record.resolve_options(options)
-    check_settings(r, alpha, dropout)
+    settings = make_settings(record, r, alpha, seed, solver, options, dropout=dropout, cache=cache)
     if isinstance(model, PeftModel):
         raise UserError(
             "the model already carries an adapter",
@@ -58,8 +63,9 @@ def attach(
     for number, target in enumerate(selection.targets, start=1):
         if progress is not None:
             progress(target.name, number, len(selection.targets))
-        W = base_matrix(model.get_submodule(target.name))
-        starts.append(start_of(target, W, record, r, alpha, seed, resolved))
+        require_rank(target.name, target.shape, r)
+        base = base_matrix(model.get_submodule(target.name))
+        starts.append(start_of(target.name, base, record, settings))
     adapted = wrap(model, lora_config(record, selection, r, alpha, dropout))
     for (name, module), (factors, _) in zip(lora_layers(adapted), starts, strict=True):
         assert name in (target.name for target in selection.targets)
@@ -72,15 +78,47 @@ def attach(
             rank=r,
             alpha=alpha,
             seed=seed,
-            options=resolved,
+            options=settings.options,
             targets=target_modules,
             layers=tuple(
-                replace(certificate, start_error=start_error(module, certificate))
+                replace(certificate, start_error=attached_error(module, certificate.norm))
                 for (_, module), (_, certificate) in zip(lora_layers(adapted), starts, strict=True)
             ),
         ),
     )
     return adapted
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the start of every matrix depends on beside the matrix."""
+
+    r: int
+    alpha: int
+    seed: int
+    options: dict[str, Value]
+    solver: Solver
+    cache: SpectrumCache | None
+
+
+def make_settings(
+    method: Method,
+    r: int,
+    alpha: int,
+    seed: int,
+    solver: str,
+    options: Mapping[str, Value],
+    *,
+    dropout: float = 0.0,
+    cache: bool = True,
+) -> Settings:
+    """The checked settings; raises UserError for a value that no adapter can have."""
+    check_settings(r, alpha, dropout)
+    resolved = method.resolve_options(options)
+    for known in SOLVERS:
+        if known == solver:
+            return Settings(r, alpha, seed, resolved, known, SpectrumCache() if cache else None)
+    raise UserError(f"unknown solver {solver!r}", "there is no such solver", nearest(solver, SOLVERS))
 
 
 def check_settings(r: int, alpha: int, dropout: float) -> None:
@@ -94,15 +132,24 @@ def check_settings(r: int, alpha: int, dropout: float) -> None:
             raise UserError(f"{name} = {value} is out of range", f"it must be {bound}", f"give a {name} that is")
 
 
-def start_of(
-    target: Target, W: Tensor, method: Method, r: int, alpha: int, seed: int, options: dict[str, str]
-) -> tuple[Factors, LayerCertificate]:
+def start_of(name: str, base: Tensor, method: Method, settings: Settings) -> tuple[Factors, LayerCertificate]:
     """One matrix's factors, on the CPU in float32, and what is known of them."""
     began = time.perf_counter()
-    layer = Layer(target.name, W.detach().to(torch.float32), r, alpha / r, seed, options)
+    scaling = settings.alpha / settings.r
+    layer = Layer(name, base, settings.r, scaling, settings.seed, settings.options, settings.solver, settings.cache)
     found = method.factors(layer)
-    factors = Factors(A=found.A.to("cpu", torch.float32), B=found.B.to("cpu", torch.float32))
-    return factors, certify(layer, factors, W, time.perf_counter() - began)
+    factors = Factors(found.A.to("cpu", torch.float32), found.B.to("cpu", torch.float32), found.statistics)
+    certificate = certify(layer, factors, method.claims, time.perf_counter() - began)
+    A, B = as_saved(factors, anchored=method.anchored)
+    return factors, replace(certificate, start_error=start_error(B, A, scaling, certificate.norm))
+
+
+def as_saved(factors: Factors, *, anchored: bool) -> tuple[Tensor, Tensor]:
+    """The LoRA that a start is saved as, (A, B); anchored [A₀; ΔA] and [ΔB, B₀] with ΔA = ΔB = 0."""
+    A, B = factors.A, factors.B
+    if not anchored:
+        return A, B
+    return torch.cat([A, torch.zeros_like(A)]), torch.cat([torch.zeros_like(B), B], dim=1)
 
 
 def lora_config(method: Method, selection: Selection, r: int, alpha: int, dropout: float) -> LoraConfig:
@@ -159,10 +206,16 @@ def install(module: LoraLayer, factors: Factors, *, anchored: bool) -> None:
     module.train(module.get_base_layer().training)
 
 
-def start_error(module: LoraLayer, certificate: LayerCertificate) -> float:
-    """‖W_eff − W‖_F/‖W‖_F of a layer as it is attached."""
-    change = float(module.scaling[ADAPTER]) * product_norm(module.lora_B[ADAPTER].weight, module.lora_A[ADAPTER].weight)
-    return change / certificate.norm if certificate.norm else change
+def start_error(B: Tensor, A: Tensor, scaling: float, norm: float) -> float:
+    """‖W_eff − W‖_F/‖W‖_F of a LoRA (B, A), measured from its factors."""
+    change = scaling * product_norm(B, A)
+    return change / norm if norm else change
+
+
+def attached_error(module: LoraLayer, norm: float) -> float:
+    """The start error of a layer as it stands in the model."""
+    A, B = module.lora_A[ADAPTER].weight, module.lora_B[ADAPTER].weight
+    return start_error(B, A, float(module.scaling[ADAPTER]), norm)
 
 
 def remember(model: PeftModel, certificate: Certificate) -> None:

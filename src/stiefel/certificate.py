@@ -10,8 +10,8 @@ from torch import Tensor
 
 from .artifacts import versions
 from .linalg import orthonormality_error
-from .methods import Factors, Layer
-from .weights import fingerprint
+from .memory import peak_memory_bytes
+from .methods import Claims, Factors, Layer
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,18 @@ class LayerCertificate:
 
     name: str
     shape: tuple[int, int]  # (out, in)
-    fingerprint: str  # SHA-256 of the base matrix
+    fingerprint: str  # digest of the base matrix's values
     norm: float  # ‖W‖_F
     captured_energy: float  # ‖WQ‖_F²/‖W‖_F², Q an orthonormal basis of A₀'s rows
     orthonormality_error: float  # ‖A₀A₀ᵀ − I‖_max
     anchor_norm: float  # s‖B₀A₀‖_F, 0 where B₀ = 0
     start_error: float  # ‖W_eff − W‖_F/‖W‖_F of the adapter as it was attached
+    singular_values: tuple[float, ...]  # the σ kept, of the matrix that the method decomposes; empty where it does not
+    solver: str  # exact, fast or fast (float64); empty where nothing was solved
+    residual: float  # of the singular pairs, ‖Wᵀu − σv‖/σ₁ at worst
+    statistics: dict[str, float]  # the method's own
     seconds: float
+    peak_memory_bytes: int  # of the process so far
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Certificate:
     rank: int
     alpha: int
     seed: int
-    options: dict[str, str]
+    options: dict[str, str | float]
     targets: str | list[str]
     layers: tuple[LayerCertificate, ...]
     versions: dict[str, str] = field(default_factory=versions)
@@ -54,23 +59,39 @@ class Certificate:
         return asdict(self)
 
 
-def certify(layer: Layer, factors: Factors, base: Tensor, seconds: float) -> LayerCertificate:
+def certify(layer: Layer, factors: Factors, claims: Claims, seconds: float) -> LayerCertificate:
     """Measure one layer's factors; the start error is measured on the attached adapter."""
-    W = layer.W
-    norm = float(torch.linalg.vector_norm(W, dtype=torch.float64))
-    Q, _ = torch.linalg.qr(factors.A.to(torch.float64).T)
-    projected = W @ Q.to(W)
+    solved = None
+    if claims.subspace in ("top", "bottom"):
+        solved = layer.spectra[claims.matrix].solved[claims.subspace]
+    if solved is not None and claims.matrix == "W":  # the solver measured both, and W may not have been needed since
+        norm, captured = solved.norm, solved.energy
+    else:
+        norm = float(torch.linalg.vector_norm(layer.W, dtype=torch.float64))
+        captured = captured_energy(layer.W, factors.A, norm)
     return LayerCertificate(
         name=layer.name,
-        shape=(layer.out_features, layer.in_features),
-        fingerprint=fingerprint(base),
+        shape=layer.shape,
+        fingerprint=layer.digest,
         norm=norm,
-        captured_energy=float(torch.linalg.vector_norm(projected, dtype=torch.float64)) ** 2 / norm**2 if norm else 0.0,
+        captured_energy=captured,
         orthonormality_error=orthonormality_error(factors.A),
         anchor_norm=layer.scaling * product_norm(factors.B, factors.A),
         start_error=0.0,
+        singular_values=tuple(solved.triplets.S.tolist()) if solved is not None else (),
+        solver=solved.solver if solved is not None else "",
+        residual=solved.residual if solved is not None else 0.0,
+        statistics=dict(factors.statistics),
         seconds=round(seconds, 4),
+        peak_memory_bytes=peak_memory_bytes(),
     )
+
+
+def captured_energy(W: Tensor, A: Tensor, norm: float) -> float:
+    """‖WQ‖_F²/‖W‖_F², Q an orthonormal basis of the rows of A."""
+    Q, _ = torch.linalg.qr(A.to(torch.float64).T)
+    projected = W @ Q.to(W)
+    return (float(torch.linalg.vector_norm(projected, dtype=torch.float64)) / norm) ** 2 if norm else 0.0
 
 
 def product_norm(B: Tensor, A: Tensor) -> float:

@@ -52,7 +52,10 @@ def methods(as_json: bool) -> None:
 @click.option("--alpha", default=32, show_default=True, help="The adapter is scaled by alpha/r.")
 @click.option("--targets", default="all-linear", show_default=True, help="all-linear, or names separated by commas.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the random methods.")
-@click.option("--dtype", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16", "float16"]))
+@click.option("--dtype", default="", help="Type the model will be loaded in, where it is not the checkpoint's.")
+@click.option("--revision", default="", help="Branch, tag or commit of a hub id.")
+@click.option("--solver", default="auto", show_default=True, help="auto, exact or fast.")
+@click.option("--no-cache", is_flag=True, help="Neither read nor keep singular triplets on disk.")
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the method; repeatable.")
 @out_option
 @force_option
@@ -65,6 +68,9 @@ def init(
     targets: str,
     seed: int,
     dtype: str,
+    revision: str,
+    solver: str,
+    no_cache: bool,
     options: tuple[str, ...],
     out: Path,
     force: bool,
@@ -82,6 +88,9 @@ def init(
         target_modules=targets if targets == "all-linear" else [name.strip() for name in targets.split(",")],
         seed=seed,
         dtype=dtype,
+        revision=revision,
+        solver=solver,
+        cache=not no_cache,
         options=dict(key_and_value(option) for option in options),
         force=force,
         progress=lambda name, number, total: say(f"[{number}/{total}] {name}"),

@@ -50,7 +50,7 @@ class AdapterSettings(Section):
     """Dropout on the adapter's input."""
     targets: str | list[str] = "all-linear"
     """all-linear, a list of module names, or a regular expression."""
-    options: dict[str, str] = {}
+    options: dict[str, str | float] = {}
     """The method's own options."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,10 @@ from .anchored import AnchoredFactor
 from .artifacts import CERTIFICATE, read_json, refuse_existing, whole_directory, write_json
 from .certificate import Certificate
 from .errors import UserError
+from .files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, digest
 from .methods import Factors
 from .skeleton import snapshot
 from .weights import fingerprint
-
-ANCHORS_FILE, FACTORS_FILE, CONFIG_FILE = "anchors.safetensors", "adapter_model.safetensors", "adapter_config.json"
 
 
 def save(model: PeftModel, out: str | Path) -> None:
@@ -55,12 +53,6 @@ def anchors(model: PeftModel) -> dict[str, Tensor]:
             assert isinstance(factor, AnchoredFactor)
             found[f"{name}.{side}"] = factor.anchor.cpu().contiguous()
     return found
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_certificate(directory: Path) -> Certificate:

@@ -10,6 +10,7 @@ import torch
 
 from stiefel import UserError, attach
 from stiefel.methods import METHODS
+from tests.oracles.geora import reference_w_geo
 
 EPS32, EPS64 = np.finfo(np.float32).eps, np.finfo(np.float64).eps
 RANK = 4
@@ -30,14 +31,23 @@ def with_spectrum(shape, values, seed=0) -> torch.Tensor:
     return torch.from_numpy((U * values) @ V.T).float()
 
 
-def part_of(W, side: str, rank: int = RANK):
-    """(U, S, Vᵀ, gap) of W's top or bottom part by NumPy in float64; gap to the nearest singular value left out."""
+def matrix_of(method, W: torch.Tensor) -> torch.Tensor:
+    """The matrix that a method's claims are about: W, or W_Geo as NumPy makes it."""
+    return W if method.claims.matrix == "W" else torch.from_numpy(reference_w_geo(method.name, W, RANK))
+
+
+def part_of(W, part: str, A=None, rank: int = RANK):
+    """(U, S, Vᵀ, gap) of a part of W by NumPy in float64; gap to the nearest singular value left out.
+
+    "random" is whichever r directions A's rows point along: if they point elsewhere, no choice of r fits them.
+    """
     U, S, Vh = np.linalg.svd(W.double().numpy(), full_matrices=False)
     k = int((max(W.shape) * EPS64 * S[0] < S).sum())
-    start = 0 if side == "top" else k - rank
-    neighbours = [S[i] for i in (start - 1, start + rank) if 0 <= i < k]
-    kept = slice(start, start + rank)
-    gap = min((np.abs(S[kept, None] - other).min() for other in neighbours), default=S[0])
+    kept = {"top": np.arange(rank), "bottom": np.arange(k - rank, k)}.get(part)
+    if part == "random":
+        kept = np.sort(np.argsort(-np.diag(Vh[:k] @ row_projector(A) @ Vh[:k].T))[:rank])
+    left_out = np.setdiff1d(np.arange(k), kept)
+    gap = np.abs(S[kept, None] - S[left_out]).min(initial=S[0])
     return U[:, kept], S[kept], Vh[kept], gap
 
 
@@ -54,9 +64,13 @@ def subspace_bound(W, rank: int, gap: float) -> float:
     return 2 * sum(W.shape) * EPS64 * sigma / gap + 2 * 2 * math.sqrt(rank) * EPS32
 
 
-def claiming(claim: str, value: object = None) -> pytest.MarkDecorator:
-    """Run for every method that makes this claim (with this value, where one is given)."""
-    methods = [m for m in METHODS if getattr(m.claims, claim) and value in (None, getattr(m.claims, claim))]
+def claiming(claim: str, value: object = None, of: str | None = None) -> pytest.MarkDecorator:
+    """Run for every method that makes this claim (with this value, of this matrix, where they are given)."""
+    methods = [
+        m
+        for m in METHODS
+        if getattr(m.claims, claim) and value in (None, getattr(m.claims, claim)) and of in (None, m.claims.matrix)
+    ]
     return pytest.mark.parametrize("method", methods, ids=[m.name for m in methods])
 
 
@@ -85,6 +99,12 @@ def test_a_orthonormal(method, W, make_layer):
     assert np.abs(A @ A.T - np.eye(RANK)).max() <= 1e-6
 
 
+@claiming("b_orthonormal")
+def test_b_orthonormal(method, W, make_layer):
+    B = method.factors(make_layer(method, W, RANK)).B.double().numpy()
+    assert np.abs(B.T @ B - np.eye(RANK)).max() <= 1e-6
+
+
 @claiming("a_row_norm")
 def test_a_row_norm(method, make_layer):
     c = method.claims.a_row_norm
@@ -105,41 +125,60 @@ def test_b_zero(method, W, scaling, make_layer):
 
 @claiming("subspace")
 def test_subspace(method, W, scaling, make_layer):
-    _, _, Vh, gap = part_of(W, method.claims.subspace)
-    A = method.factors(make_layer(method, W, RANK, scaling)).A
-    assert np.linalg.norm(row_projector(A) - Vh.T @ Vh) <= subspace_bound(W, RANK, gap)
+    M = matrix_of(method, W)
+    A, B, _ = vars(method.factors(make_layer(method, W, RANK, scaling))).values()
+    U, _, Vh, gap = part_of(M, method.claims.subspace, A)
+    assert np.linalg.norm(row_projector(A) - Vh.T @ Vh) <= subspace_bound(M, RANK, gap)
+    if method.anchored:
+        assert np.linalg.norm(row_projector(B.T) - U @ U.T) <= subspace_bound(M, RANK, gap)
 
 
 @claiming("start")
 @pytest.mark.parametrize("sigma", ["divided", "undivided"])
 def test_start(method, W, scaling, sigma, make_layer):
-    U, S, Vh, gap = part_of(W, method.claims.start)
+    M = matrix_of(method, W)
     factors = method.factors(make_layer(method, W, RANK, scaling, sigma=sigma))
+    U, S, Vh, gap = part_of(M, method.claims.start, factors.A)
     product = scaling * factors.B.double().numpy() @ factors.A.double().numpy()
     expected = (1.0 if sigma == "divided" else scaling) * (U * S) @ Vh
     # each triplet is a product of two factors, each rounded ≤ 4 times (Σ to float32, /s, √, the vector, times the root)
     rounding = 8 * EPS32 / 2 * np.linalg.norm(expected, "nuc")
-    wedin = 2 * sum(W.shape) * EPS64 * np.linalg.norm(W.double().numpy(), 2) / gap * np.linalg.norm(expected)
+    wedin = 2 * sum(W.shape) * EPS64 * np.linalg.norm(M.double().numpy(), 2) / gap * np.linalg.norm(expected)
     assert np.linalg.norm(product - expected) <= rounding + 2 * wedin
 
 
 def test_seeded(method, W, make_layer):
     first, again, other = (method.factors(make_layer(method, W, RANK, seed=seed)).A for seed in (3, 3, 4))
-    assert torch.equal(first, again)
-    assert torch.equal(first, other) != method.claims.seeded
     elsewhere = method.factors(make_layer(method, W, RANK, seed=3, name="another")).A
-    assert torch.equal(first, elsewhere) != method.claims.seeded
+    assert torch.equal(first, again)
+    no_choice = method.claims.subspace == "random" and min(W.shape) == RANK  # all directions are taken
+    for changed in (other, elsewhere):
+        assert torch.equal(first, changed) != (method.claims.seeded and not no_choice)
+
+
+def test_shape_only(method, W, make_layer):
+    first = method.factors(make_layer(method, W, RANK)).A
+    other = method.factors(make_layer(method, W.flip(0, 1), RANK, scaling=2.0, seed=5, name="another")).A
+    assert torch.equal(first, other) == method.claims.shape_only
+
+
+def test_a_start_that_needs_no_triplets_does_not_look_at_w(method, W, make_layer):
+    first, other = (method.factors(make_layer(method, matrix, RANK)) for matrix in (W, W.flip(0, 1)))
+    assert torch.equal(first.A, other.A) == (method.needs is None)
 
 
 def test_a_record_is_consistent(method):
     claims = method.claims
     assert (claims.start or claims.subspace) == claims.subspace, "a part of W spans its subspace"
-    assert claims.subspace in (None, method.needs), "a method asks for the triplets that it claims"
+    needed = "all" if claims.subspace == "random" else claims.subspace
+    assert needed == method.needs, "a method asks for the triplets that it claims"
     assert not (claims.b_zero and claims.start), "B = 0 starts at no part of W"
+    assert not (claims.b_zero and claims.b_orthonormal), "B = 0 has no directions"
     assert not (claims.a_orthonormal and claims.a_row_norm), "orthonormal rows have norm 1"
+    assert not (claims.shape_only and (claims.seeded or method.needs)), "nothing but the shape"
 
 
-@claiming("subspace", "bottom")
+@claiming("subspace", "bottom", of="W")
 def test_bottom_takes_no_null_directions(method, make_layer):
     """An integer matrix of exact rank 10: the last positive directions are the 7th to 10th, not the 21st to 24th."""
     rng = np.random.default_rng(5)
@@ -152,7 +191,7 @@ def test_bottom_takes_no_null_directions(method, make_layer):
     assert np.linalg.norm(row_projector(A) - Vh.T @ Vh) <= bound
 
 
-@claiming("subspace")
+@claiming("subspace", of="W")
 def test_more_directions_than_there_are_is_refused(method, make_layer):
     W = with_spectrum((16, 16), np.array([3.0, 2.0, 1.0]))
     W = torch.cat([W[:3], torch.zeros(13, 16)])  # rank 3 exactly
@@ -160,7 +199,7 @@ def test_more_directions_than_there_are_is_refused(method, make_layer):
         method.factors(make_layer(method, W, RANK))
 
 
-@claiming("subspace")
+@claiming("subspace", of="W")
 @pytest.mark.parametrize("cut", [2, 4, 6], ids=["inside", "at the edge", "inside the second"])
 def test_a_rank_that_cuts_a_tie_stays_within_its_cluster(method, cut, make_layer):
     """Σ = 4, 4, 4, 4, 1, …, 1 exactly: any r directions of the cluster are right, and none from outside is."""

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from stiefel import UserError, attach
 from stiefel.adapter import certificate_of, lora_layers
+from stiefel.methods import METHODS, Choice, Fraction
+from stiefel.methods.table import as_records
+
+ACCEPTED = {Fraction: (0.05, 0.5, 0.95)}  # of a `Choice`: all its values
+WITH_FRACTION = [m.name for m in METHODS if any(isinstance(option, Fraction) for option in m.options.values())]
 
 
 def targets_of(model):
@@ -46,9 +52,48 @@ def test_all_linear_is_every_linear_layer_but_the_head(tied, make_model):
 
 def test_every_option_value_is_taken_and_recorded(method, make_model):
     for name, option in method.options.items():
-        for value in option.values:
+        for value in option.values if isinstance(option, Choice) else ACCEPTED[type(option)]:
             adapted = attach(make_model(), method.name, r=4, target_modules=["q_proj"], **{name: value})
             assert certificate_of(adapted).options[name] == value
+
+
+def test_every_default_is_recorded(method, make_model):
+    recorded = certificate_of(attach(make_model(), method.name, r=4, target_modules=["q_proj"])).options
+    assert recorded == {name: option.default for name, option in method.options.items()}
+
+
+@pytest.mark.parametrize("name", WITH_FRACTION)
+def test_a_number_may_be_given_as_text(name, make_model):
+    """As the command line gives it."""
+    text, number, default = (
+        attach(make_model(), name, r=4, target_modules=["q_proj"], **options)
+        for options in ({"rho": "0.1"}, {"rho": 0.1}, {})
+    )
+    assert certificate_of(text).options == certificate_of(number).options
+    assert certificate_of(text).options["rho"] == 0.1
+    factors = [[layer.lora_A["default"].anchor for _, layer in lora_layers(model)] for model in (text, number, default)]
+    assert all(torch.equal(*pair) for pair in zip(factors[0], factors[1], strict=True))
+    assert not any(torch.equal(*pair) for pair in zip(factors[0], factors[2], strict=True))
+
+
+@pytest.mark.parametrize("value", [0, 1, 0.0, 1.0, -0.1, 1.5, float("nan"), float("inf"), True, None])
+@pytest.mark.parametrize("as_text", [False, True], ids=["value", "text"])
+def test_a_number_out_of_range_is_refused_with_the_range(value, as_text, make_model):
+    with pytest.raises(UserError, match=r"rho = .*\n.*above 0 and below 1"):
+        attach(make_model(), "geora", r=4, rho=str(value) if as_text else value)
+
+
+def test_options_are_listed_with_values_or_range_and_default():
+    options = {record["name"]: record["options"] for record in as_records()}
+    assert options["lora"] == {}
+    assert {key: options["pissa"]["sigma"][key] for key in ("values", "default")} == {
+        "values": ["divided", "undivided"],
+        "default": "divided",
+    }
+    assert options["geora"]["sigma"]["default"] == "undivided"
+    rho = options["geora"]["rho"]
+    assert (rho["above"], rho["below"], rho["default"]) == (0, 1, 0.2)
+    assert all(option["meaning"] for given in options.values() for option in given.values())
 
 
 REFUSED = {

@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 from ..errors import UserError, nearest
-from .method import Claims, Factors, Layer, Method, Option, method
+from .geora import geora, geora_euclidean, geora_random, geora_spectral, geora_tail
+from .layer import Factors, Layer, require_rank
+from .method import Claims, Method, method
+from .option import Choice, Fraction, Option, Value
 from .random import gaussian, lora
-from .spectral import milora, pissa, rlmo, rlpo
+from .spectral import milora, olora, olora_tail, pissa, rlmo, rlpo
+from .transforms import dct, random_orthonormal, wavelet
 
-METHODS: tuple[Method, ...] = (lora, gaussian, pissa, milora, rlpo, rlmo)
+METHODS: tuple[Method, ...] = (
+    lora,
+    gaussian,
+    random_orthonormal,
+    dct,
+    wavelet,
+    rlpo,
+    rlmo,
+    olora,
+    olora_tail,
+    pissa,
+    milora,
+    geora,
+    geora_random,
+    geora_tail,
+    geora_spectral,
+    geora_euclidean,
+)
 
 
 def find_method(name: str) -> Method:
@@ -22,4 +43,17 @@ def find_method(name: str) -> Method:
     )
 
 
-__all__ = ["METHODS", "Claims", "Factors", "Layer", "Method", "Option", "find_method", "method"]
+__all__ = [
+    "METHODS",
+    "Choice",
+    "Claims",
+    "Factors",
+    "Fraction",
+    "Layer",
+    "Method",
+    "Option",
+    "Value",
+    "find_method",
+    "method",
+    "require_rank",
+]

@@ -70,3 +70,10 @@ RLPO = Paper(
     authors=("Ruijia Zhang", "Jiacheng Zhu", "Andy Su", "Hanqing Zhu", "Laixi Shi"),
     year=2026,
 )
+GEORA = Paper(
+    key="zhang2026geora",
+    arxiv="2601.09361",
+    title="GeoRA: Geometry-Aware Low-Rank Adaptation for RLVR",
+    authors=("Jiaying Zhang", "Lei Shi", "Jiguo Li", "Jun Xu", "Jiuchong Gao", "Jinghua Hao", "Renqing He"),
+    year=2026,
+)

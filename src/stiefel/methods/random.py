@@ -6,7 +6,8 @@ import math
 
 import torch
 
-from .method import Claims, Factors, Layer, method
+from .layer import Factors, Layer
+from .method import Claims, method
 from .papers import LORA, RLPO
 
 

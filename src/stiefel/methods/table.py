@@ -18,7 +18,10 @@ def as_records() -> list[dict[str, Any]]:
             "paper": method.paper.reference,
             "claims": asdict(method.claims),
             "needs": method.needs,
-            "options": {name: list(option.values) for name, option in method.options.items()},
+            "options": {
+                name: {**option.domain(), "default": option.default, "meaning": option.meaning}
+                for name, option in method.options.items()
+            },
         }
         for method in METHODS
     ]

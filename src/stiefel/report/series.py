@@ -18,18 +18,31 @@ class Style:
     dash: tuple[int, ...] = ()
 
 
-# Okabe and Ito's palette, which stays apart for colour-blind readers. Its black and yellow are left out: one is lost on
-# a dark page, the other on a white one. A method keeps its colour in every chart, whatever stands beside it.
+# Okabe and Ito's palette and a grey, which stay apart for colour-blind readers. Its black and yellow are left out: one
+# is lost on a dark page, the other on a white one. A method keeps its line in every chart, whatever stands beside it.
+# Blues never look at W, vermillion and orange are anchored at W's top and tail, grey is GeoRA's family.
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
-PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+GREY = "#808080"
+PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, GREY)
 STYLES = {
     "lora": Style(BLUE),
     "gaussian": Style(SKY),
-    "pissa": Style(VERMILLION),
-    "milora": Style(ORANGE),
+    "random_orthonormal": Style(BLUE, (4, 4)),
+    "dct": Style(SKY, (4, 4)),
+    "wavelet": Style(SKY, (1, 3)),
     "rlpo": Style(GREEN),
     "rlmo": Style(PURPLE),
+    "olora": Style(VERMILLION, (4, 4)),
+    "olora_tail": Style(ORANGE, (4, 4)),
+    "pissa": Style(VERMILLION),
+    "milora": Style(ORANGE),
+    "geora": Style(GREY),
+    "geora_random": Style(GREY, (4, 4)),
+    "geora_tail": Style(GREY, (1, 3)),
+    "geora_spectral": Style(GREY, (10, 4)),
+    "geora_euclidean": Style(GREY, (6, 2, 1, 2)),
 }
+# No dashes of STYLES are among these.
 DASHES = ((6, 3), (2, 2), (8, 2, 2, 2), (12, 4))  # those after the first, solid, variant
 
 # These three are the axes of the table; they are not part of a variant's name.
@@ -94,11 +107,18 @@ def ordered(series: Iterable[Series]) -> list[Series]:
 
 
 def styles(series: Sequence[Series]) -> dict[Series, Style]:
-    """The style of every series; where there are variants, the colour says the method and the dashes the variant."""
+    """The style of every series; where there are variants, the colour says the method's and the dashes the variant."""
     variants = sorted({one.variant for one in series})
     if len(variants) == 1:
         return {one: style_of(one.method) for one in series}
     patterns = ((), *DASHES)
+    colours = {one.method: style_of(one.method).colour for one in ordered(series)}
+    # methods of one colour share the patterns out among them, the first as if it were alone
+    offsets = {
+        method: len(variants) * [other for other in colours if colours[other] == colour].index(method)
+        for method, colour in colours.items()
+    }
     return {
-        one: Style(style_of(one.method).colour, patterns[variants.index(one.variant) % len(patterns)]) for one in series
+        one: Style(colours[one.method], patterns[(offsets[one.method] + variants.index(one.variant)) % len(patterns)])
+        for one in series
     }

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import resource
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import TrainerCallback
 
+from ..memory import peak_memory_bytes
 from .trainer import GRPOTrainer
 
 # ours → TRL's, averaged over the rollout's updates where TRL logs them at each
@@ -29,14 +27,6 @@ NAMES = {
     "kl_base_k1": "kl_base_k1",
     "kl_reference": "kl",
 }
-
-
-def peak_memory_bytes() -> int:
-    """Peak of the accelerator's memory where there is one, else of the process's resident memory."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kilobytes if sys.platform == "darwin" else kilobytes * 1024
 
 
 class RolloutMetrics(TrainerCallback):  # type: ignore[misc]

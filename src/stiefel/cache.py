@@ -1,0 +1,130 @@
+"""Singular triplets on disk, so that a second method, seed or grid on the same model solves nothing again.
+
+One safetensors file an entry, named by what it was solved for, written beside its place and renamed: two processes can
+share the directory. (The cache libraries at hand keep values as pickles or in a database that must not be forged.)
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import xxhash
+from platformdirs import user_cache_path
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .linalg import Triplets
+
+VERSION = "1"  # of the solvers: entries of another one are not read
+LIMIT_BYTES = 8 * 2**30
+PLACE = "STIEFEL_CACHE"  # environment variable
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What was solved, and how well."""
+
+    triplets: Triplets
+    norm: float
+    solver: str
+    residual: float
+
+
+def default_directory() -> Path:
+    """Where STIEFEL_CACHE says, else the user's cache directory."""
+    place = os.environ.get(PLACE)
+    return Path(place) if place else user_cache_path("stiefel") / "spectra"
+
+
+class SpectrumCache:
+    """A directory of solved triplets of bounded size; the entries read longest ago go first.
+
+    An entry that cannot be read, or whose numbers are not the ones that were written, is removed and solved again. A
+    directory that cannot be written is used for reading only.
+    """
+
+    def __init__(self, directory: Path | None = None, limit_bytes: int = LIMIT_BYTES) -> None:
+        self.directory = default_directory() if directory is None else directory
+        self.limit_bytes = limit_bytes
+
+    def get(self, key: str, r: int, leading: bool) -> Entry | None:
+        """The first (leading) or last r triplets of an entry of rank r or more."""
+        path = self._path(key)
+        try:
+            with safe_open(path, "pt") as file:
+                words = file.metadata()
+                found = Triplets(*(file.get_tensor(name) for name in Triplets._fields))
+            entry = Entry(found, float(words["norm"]), words["solver"], float(words["residual"]))
+            whole = words["check"] == checksum(found)
+            os.utime(path)
+        except FileNotFoundError:
+            return None
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError):  # what a broken file can lead to
+            path.unlink(missing_ok=True)
+            return None
+        if not whole:  # the numbers changed on disk
+            path.unlink(missing_ok=True)
+            return None
+        rank = len(found.S)
+        if rank < r:
+            return None
+        part = found.slice(0, r) if leading else found.slice(rank - r, rank)
+        return Entry(part, entry.norm, entry.solver, entry.residual)
+
+    def put(self, key: str, triplets: Triplets, norm: float, solver: str, residual: float) -> None:
+        """Keep an entry, then remove old ones beyond the limit; a full or read-only disk costs the entry alone."""
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in triplets._asdict().items()}
+        words = {"norm": repr(norm), "solver": solver, "residual": repr(residual), "check": checksum(triplets)}
+        path = self._path(key)
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self.directory) as building:
+                written = Path(building) / path.name
+                save_file(tensors, written, metadata=words)
+                written.replace(path)
+            self._shrink()
+        except (OSError, SafetensorError):
+            return
+
+    def entries(self) -> list[Path]:
+        """The files, oldest use first."""
+        found = [(path.stat().st_mtime, path) for path in self.directory.glob("*.safetensors")]
+        return [path for _, path in sorted(found)]
+
+    def clear(self) -> int:
+        """Remove every entry; returns how many there were."""
+        paths = self.entries()
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return len(paths)
+
+    def _path(self, key: str) -> Path:
+        return self.directory / f"{key}-v{VERSION}.safetensors"
+
+    def _shrink(self) -> None:
+        paths = self.entries()
+        sizes = [path.stat().st_size for path in paths]
+        excess = sum(sizes) - self.limit_bytes
+        for path, size in zip(paths, sizes, strict=True):
+            if excess <= 0:
+                break
+            path.unlink(missing_ok=True)
+            excess -= size
+
+
+def checksum(triplets: Triplets) -> str:
+    """A digest of the numbers."""
+    digest = xxhash.xxh3_128()
+    for tensor in triplets:
+        digest.update(bytes_of(tensor))
+    return digest.hexdigest()
+
+
+def bytes_of(tensor: Tensor) -> memoryview:
+    """A tensor's bytes."""
+    return memoryview(tensor.cpu().contiguous().view(torch.uint8).numpy().data)

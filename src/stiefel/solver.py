@@ -1,0 +1,211 @@
+"""Just the r singular triplets that a method needs: block Krylov for the top, shift-and-invert for the bottom.
+
+Both work in float32 on the tall orientation of W, and both stop on what they measure: the share of energy that one
+more block of the Krylov space still adds, or for "product" the change of U diag(S) Vh itself.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from .linalg import Triplets, canonical_signs
+
+Converge = Literal["energy", "product"]
+
+OVERSAMPLE = 8  # columns of a block beyond r
+ENERGY_CHANGE = 2e-4  # what the last block added, relative; what further ones would add falls geometrically
+PRODUCT_ERROR = 2e-4  # relative, extrapolated from the changes between checks
+PRODUCT_CHECKS = (4, 6, 8, 10, 12, 15)  # blocks
+BOTTOM_CHANGE = 2e-3  # the bottom's energy is needed to 1%
+MAX_COLUMNS = 720  # of the Krylov space, beyond which the exact solver is the cheaper one
+SEED = 0  # of the starting block: the same matrix gives the same bytes
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Triplets in float64, and max over i of ‖Wᵀu_i − σ_iv_i‖/σ₁, how far they are from singular ones."""
+
+    triplets: Triplets
+    residual: float
+
+
+def orthonormal(X: Tensor, against: Tensor | None = None) -> Tensor:
+    """Orthonormal columns of X, orthogonal to `against`'s; twice is enough (Giraud et al., Numer. Math. 101, 2005)."""
+    if against is not None:
+        for _ in range(2):
+            X = X - against @ (against.T @ X)
+    Q: Tensor = torch.linalg.qr(X)[0]
+    return Q
+
+
+def tall_view(W: Tensor) -> Tensor:
+    """W or Wᵀ, whichever has more rows than columns: a view."""
+    return W if W.shape[0] >= W.shape[1] else W.T
+
+
+def oriented(found: Triplets, W: Tensor) -> Triplets:
+    """Triplets of the tall view as canonical triplets of W."""
+    return canonical_signs(found if W.shape[0] >= W.shape[1] else Triplets(found.Vh.T, found.S, found.U.T))
+
+
+def start_block(n: int, columns: int, W: Tensor) -> Tensor:
+    """A seeded Gaussian block (n, columns), orthonormalised, on W's device."""
+    generator = torch.Generator().manual_seed(SEED)
+    return orthonormal(torch.randn(n, columns, generator=generator, dtype=torch.float32).to(W.device))
+
+
+def top_triplets(W: Tensor, r: int, converge: Converge = "energy") -> Solution | None:
+    """The r largest triplets of W (m, n) in float32 by a block Krylov method; None where it did not converge.
+
+    K = [X, AᵀAX, …, (AᵀA)^qX], A the tall view; the singular triplets of A restricted to K. Each further block costs
+    4mn(r + 8) operations and the orthogonalisation. Source: Musco and Musco, NeurIPS 2015, Algorithm 2.
+    """
+    A = tall_view(W)
+    n = A.shape[1]
+    block = min(n, r + OVERSAMPLE if converge == "energy" else 2 * r + OVERSAMPLE)
+    K, Y, Z = [start_block(n, block, W)], [], []  # an orthonormal basis in blocks, A K and AᵀA K
+    energy = 0.0
+    progress = ProductProgress()
+    while True:
+        Y.append(A @ K[-1])
+        Z.append(A.T @ Y[-1])
+        if converge == "energy":
+            now = leading_energy(torch.cat(Y, 1), r)
+            if now - energy <= ENERGY_CHANGE * now or block == n:
+                found = ritz(K, Y, Z, r)
+                return Solution(oriented(found.triplets, W), found.residual)
+            energy = now
+        elif len(K) in PRODUCT_CHECKS or block == n:
+            found = ritz(K, Y, Z, r)
+            if progress.error_after(found.triplets) <= PRODUCT_ERROR or block == n:
+                return Solution(oriented(found.triplets, W), found.residual)
+        if (len(K) + 1) * block > min(n, MAX_COLUMNS):
+            return None
+        K.append(orthonormal(Z[-1], torch.cat(K, 1)))
+
+
+class ProductProgress:
+    """How far U diag(S) Vh still is from its limit, from how it changed over the last two checks.
+
+    The error falls geometrically and its change between checks is nearly all of it: e₃ ≈ e₂²/e₁.
+    """
+
+    def __init__(self) -> None:
+        self._before: Triplets | None = None
+        self._change = float("inf")
+
+    def error_after(self, now: Triplets) -> float:
+        """The relative error of the newest product; infinite until three of them are known."""
+        change = product_change(self._before, now) if self._before is not None else float("inf")
+        error = change * change / self._change if self._change < float("inf") else float("inf")
+        self._before, self._change = now, change
+        return max(error, 0.1 * change)
+
+
+def leading_energy(Y: Tensor, r: int) -> float:
+    """The sum of the r largest σ² of Y (m, c), from its Gram matrix: good to some eps·σ₁², enough to stop on."""
+    return float(torch.linalg.eigvalsh((Y.T @ Y).to(torch.float64))[-r:].sum())
+
+
+def ritz(K: list[Tensor], Y: list[Tensor], Z: list[Tensor], r: int) -> Solution:
+    """The r largest singular triplets of A on the span of the orthonormal K, from Y = AK and Z = AᵀY.
+
+    With Y = QR and R = PSTᵀ: u = QP, v = KT. Av = σu holds by construction; the residual is Aᵀu − σv, where
+    Aᵀu = AᵀA K T S⁻¹ = Z T S⁻¹.
+    """
+    Q, R = torch.linalg.qr(torch.cat(Y, 1))
+    P, S, Th = torch.linalg.svd(R.to(torch.float64))
+    P, S, T = P[:, :r], S[:r], Th[:r].T
+    U, V = Q @ P.to(Q), torch.cat(K, 1) @ T.to(Q)
+    residual = (torch.cat(Z, 1) @ T.to(Q)).to(torch.float64) / S - V * S
+    worst = float(torch.linalg.vector_norm(residual, dim=0).max() / S[0])
+    return Solution(Triplets(closest_orthonormal(U), S, closest_orthonormal(V).T), worst)
+
+
+def closest_orthonormal(X: Tensor) -> Tensor:
+    """Nearly orthonormal columns made so in float64: X(3I − XᵀX)/2 (Newton–Schulz) squares the error."""
+    X = X.to(torch.float64)
+    for _ in range(2):
+        X = X @ (1.5 * torch.eye(X.shape[1], dtype=X.dtype, device=X.device) - 0.5 * (X.T @ X))
+    return X
+
+
+def product_change(before: Triplets, after: Triplets) -> float:
+    """‖after − before‖_F/‖after‖_F of two products U diag(S) Vh, from their factors."""
+    overlap = (after.U.T @ before.U) * (after.Vh @ before.Vh.T)
+    cross = float((after.S[:, None] * overlap * before.S).sum())
+    energy = float(after.S.square().sum())
+    return math.sqrt(max(0.0, (energy + float(before.S.square().sum()) - 2 * cross) / energy))
+
+
+def bottom_triplets(W: Tensor, r: int, dtype: torch.dtype = torch.float32) -> Solution | None:
+    """The r smallest triplets of a W (m, n) of full rank; None where `dtype` does not resolve them.
+
+    With AᵀA = RᵀR a block Krylov space of (RᵀR)⁻¹, two triangular solves a step, and the smallest triplets of A on it.
+    R is Cholesky's where the spectrum is narrow enough for a squared matrix, half as dear, and else QR's.
+    """
+    A = tall_view(W).to(dtype)
+    m, n = A.shape
+    if m >= NARROW * n:  # a matrix this tall is seldom ill-conditioned
+        G = A.T @ A
+        R, failed = torch.linalg.cholesky_ex(G, upper=True)
+        if not failed:
+            found = inverse_krylov(A, W, R, r, SQUARED_FLOOR[dtype])
+            if found is not None:
+                return found
+        del G, R
+    R = torch.linalg.qr(A, mode="r")[1]
+    return inverse_krylov(A, W, R, r, 16 * torch.finfo(dtype).eps)
+
+
+NARROW = 1.5  # rows per column
+SQUARED_FLOOR = {torch.float32: 4e-3, torch.float64: 1e-6}  # σ_k/σ₁ whose square stands well above the rounding of AᵀA
+
+
+def norm_estimate(R: Tensor) -> float:
+    """σ₁ of R (n, n) to a few percent from below, by four power steps on a block."""
+    X = start_block(R.shape[1], min(R.shape[1], OVERSAMPLE), R).to(R.dtype)
+    for _ in range(4):
+        X = orthonormal(R.T @ (R @ X))
+    return float(torch.linalg.matrix_norm(R @ X, 2))
+
+
+def inverse_krylov(A: Tensor, W: Tensor, R: Tensor, r: int, resolved: float) -> Solution | None:
+    """The r smallest triplets of A by a block Krylov method for (RᵀR)⁻¹; None where σ_k/σ₁ is not above `resolved`."""
+    n, largest = R.shape[0], norm_estimate(R)
+    floor = resolved * largest
+    if float(R.diagonal().abs().min()) <= floor:
+        return None
+    block = min(n, r + OVERSAMPLE)
+    new = start_block(n, block, W).to(R.dtype)
+    K, RK = new, (R @ new).to(torch.float64)
+    gram = RK.T @ RK  # of A on K, through R, which is small
+    energy = float("inf")
+    while True:
+        X = torch.linalg.solve_triangular(R, torch.linalg.solve_triangular(R.T, new, upper=False), upper=True)
+        new = orthonormal(X / torch.linalg.vector_norm(X, dim=0), K)
+        image = (R @ new).to(torch.float64)
+        cross = RK.T @ image
+        gram = torch.cat([torch.cat([gram, cross], 1), torch.cat([cross.T, image.T @ image], 1)])
+        K, RK = torch.cat([K, new], 1), torch.cat([RK, image], 1)
+        values, T = torch.linalg.eigh(gram)
+        now = float(values[:r].sum())
+        if energy - now <= BOTTOM_CHANGE * now or K.shape[1] + block > n:
+            break
+        if K.shape[1] + block > MAX_COLUMNS:
+            return None
+        energy = now
+    V = closest_orthonormal(K @ T[:, :r].to(K))
+    # σ and u by a product with A itself, which undoes R's rounding
+    P, S, Th = torch.linalg.svd((A @ V.to(A)).to(torch.float64), full_matrices=False)
+    if float(S[-1]) <= floor:
+        return None
+    V = V @ Th.T
+    residual = (A.T @ P.to(A)).to(torch.float64) - V * S
+    worst = float(torch.linalg.vector_norm(residual, dim=0).max()) / largest
+    return Solution(oriented(Triplets(P, S, V.T), W), worst)
