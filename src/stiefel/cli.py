@@ -103,6 +103,67 @@ def init(
         say(f'next: stiefel train RECIPE.toml --set adapter.path="{out}" --out run')
 
 
+@cli.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--base", required=True, help="The model it was made for: a hub id, a directory, or nano.")
+@json_option
+@click.pass_context
+def verify(context: click.Context, directory: Path, base: str, as_json: bool) -> None:
+    """Recompute an adapter's certificate against its base: exit 0 if it holds, 1 if it does not."""
+    from dataclasses import asdict
+
+    from .quiet import quiet
+    from .verify import verify as run
+
+    quiet()
+    checks = run(directory, base)
+    holds = all(check.holds for check in checks)
+    if as_json:
+        click.echo(json.dumps({"holds": holds, "checks": [asdict(check) for check in checks]}, indent=1))
+    else:
+        for check in checks:
+            if not check.holds:
+                click.echo(f"{check.name}: {check.detail}")
+        held = f"{sum(check.holds for check in checks)}/{len(checks)} checks"
+        click.echo(f"{directory}: the certificate {'holds' if holds else 'DOES NOT HOLD'} ({held})")
+        if holds:
+            say(f"next: stiefel export {directory} --base {base} --as lora --out {directory}-lora")
+    context.exit(0 if holds else 1)
+
+
+@cli.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--base", required=True, help="The model it was made for: a hub id, a directory, or nano.")
+@click.option("--as", "form", required=True, help="lora, merged or residual.")
+@click.option("--dtype", default="auto", show_default=True, help="Type of the written model.")
+@out_option
+@force_option
+def export(directory: Path, base: str, form: str, dtype: str, out: Path, force: bool) -> None:
+    """Write an adapter in the form that another engine wants."""
+    from .export import export as run
+    from .quiet import quiet
+
+    quiet()
+    run(directory, base, form, out, dtype=dtype, force=force)
+    click.echo(str(out))
+
+
+@cli.command()
+@click.option("--clear", is_flag=True, help="Remove every entry.")
+def cache(clear: bool) -> None:
+    """Show what the spectrum cache holds, or empty it."""
+    from .cache import SpectrumCache
+
+    found = SpectrumCache()
+    if clear:
+        click.echo(f"{found.clear()} entries removed from {found.directory}")
+        return
+    paths = found.entries()
+    size, limit = sum(path.stat().st_size for path in paths) / 2**20, found.limit_bytes / 2**30
+    click.echo(f"{found.directory}: {len(paths)} entries, {size:.1f} MiB of at most {limit:g} GiB")
+    say("next: stiefel cache --clear")
+
+
 def key_and_value(option: str) -> tuple[str, str]:
     """`sigma=undivided` → its two halves."""
     key, equals, value = option.partition("=")
@@ -219,7 +280,7 @@ def main(arguments: list[str] | None = None) -> None:
 def guarded(command: Callable[[], Any]) -> int:
     """The exit status of a command."""
     try:
-        command()
+        status = command()  # what a command gave to context.exit, or nothing
     except UserError as error:
         say(f"error: {error}")
         return 2
@@ -229,4 +290,4 @@ def guarded(command: Callable[[], Any]) -> int:
     except (KeyboardInterrupt, click.Abort):
         say("interrupted: run the same command with --resume to go on")
         return INTERRUPTED
-    return 0
+    return status if isinstance(status, int) else 0

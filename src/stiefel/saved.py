@@ -97,9 +97,13 @@ def require_config(directory: Path, certificate: Certificate) -> None:
             raise damaged(directory, f"{CONFIG_FILE} should say {key} = {value!r}")
 
 
-def damaged(directory: Path, why: str) -> UserError:
-    """The error of a directory whose parts do not belong together."""
-    return UserError(f"the adapter in {directory} is damaged", why, "restore it from a copy, or make it again")
+class DamagedAdapter(UserError):
+    """A directory whose parts do not belong together."""
+
+
+def damaged(directory: Path, why: str) -> DamagedAdapter:
+    """The error that names it."""
+    return DamagedAdapter(f"the adapter in {directory} is damaged", why, "restore it from a copy, or make it again")
 
 
 def load(model: PreTrainedModel, directory: str | Path, *, trainable: bool = True) -> PeftModel:

@@ -15,12 +15,15 @@ from torch import Tensor
 
 from .linalg import Triplets, canonical_signs
 
-Converge = Literal["energy", "product"]
+Converge = Literal["energy", "product", "mask"]
 
 OVERSAMPLE = 8  # columns of a block beyond r
 ENERGY_CHANGE = 2e-4  # what the last block added, relative; what further ones would add falls geometrically
-PRODUCT_ERROR = 2e-4  # relative, extrapolated from the changes between checks
+# of the product, relative, extrapolated from the changes between checks; a mask of the smallest entries of the product
+# flips a share of them of half the error, and each may be large in another matrix
+PRODUCT_ERROR = {"product": 2e-4, "mask": 1e-6}
 PRODUCT_CHECKS = (4, 6, 8, 10, 12, 15)  # blocks
+SURE = 0.05  # residual above which a solution is none: rounding spoiled it
 BOTTOM_CHANGE = 2e-3  # the bottom's energy is needed to 1%
 MAX_COLUMNS = 720  # of the Krylov space, beyond which the exact solver is the cheaper one
 SEED = 0  # of the starting block: the same matrix gives the same bytes
@@ -35,11 +38,17 @@ class Solution:
 
 
 def orthonormal(X: Tensor, against: Tensor | None = None) -> Tensor:
-    """Orthonormal columns of X, orthogonal to `against`'s; twice is enough (Giraud et al., Numer. Math. 101, 2005)."""
+    """Orthonormal columns of X, orthogonal to `against`'s; twice is enough (Giraud et al., Numer. Math. 101, 2005).
+
+    Of columns of length 1, that is: where `against` nearly spans X already, as with ties and low rank, a projection
+    leaves rounding, which the next one must be given normalised, until it takes nothing out any more.
+    """
+    Q: Tensor = torch.linalg.qr(X if against is None else X - against @ (against.T @ X))[0]
     if against is not None:
-        for _ in range(2):
-            X = X - against @ (against.T @ X)
-    Q: Tensor = torch.linalg.qr(X)[0]
+        for _ in range(4):
+            Q, R = torch.linalg.qr(Q - against @ (against.T @ Q))
+            if float(R.diagonal().abs().min()) > 0.5:
+                break
     return Q
 
 
@@ -51,6 +60,11 @@ def tall_view(W: Tensor) -> Tensor:
 def oriented(found: Triplets, W: Tensor) -> Triplets:
     """Triplets of the tall view as canonical triplets of W."""
     return canonical_signs(found if W.shape[0] >= W.shape[1] else Triplets(found.Vh.T, found.S, found.U.T))
+
+
+def sure(found: Solution, W: Tensor) -> Solution | None:
+    """A solution of the tall view as one of W; None where its residual says that it is none."""
+    return Solution(oriented(found.triplets, W), found.residual) if found.residual <= SURE else None
 
 
 def start_block(n: int, columns: int, W: Tensor) -> Tensor:
@@ -77,13 +91,12 @@ def top_triplets(W: Tensor, r: int, converge: Converge = "energy") -> Solution |
         if converge == "energy":
             now = leading_energy(torch.cat(Y, 1), r)
             if now - energy <= ENERGY_CHANGE * now or block == n:
-                found = ritz(K, Y, Z, r)
-                return Solution(oriented(found.triplets, W), found.residual)
+                return sure(ritz(K, Y, Z, r), W)
             energy = now
         elif len(K) in PRODUCT_CHECKS or block == n:
             found = ritz(K, Y, Z, r)
-            if progress.error_after(found.triplets) <= PRODUCT_ERROR or block == n:
-                return Solution(oriented(found.triplets, W), found.residual)
+            if progress.error_after(found.triplets) <= PRODUCT_ERROR[converge] or block == n:
+                return sure(found, W)
         if (len(K) + 1) * block > min(n, MAX_COLUMNS):
             return None
         K.append(orthonormal(Z[-1], torch.cat(K, 1)))
@@ -160,7 +173,8 @@ def bottom_triplets(W: Tensor, r: int, dtype: torch.dtype = torch.float32) -> So
                 return found
         del G, R
     R = torch.linalg.qr(A, mode="r")[1]
-    return inverse_krylov(A, W, R, r, 16 * torch.finfo(dtype).eps)
+    eps = torch.finfo(dtype).eps
+    return inverse_krylov(A, W, R, r, max(16 * eps, max(m, n) * torch.finfo(torch.float64).eps))
 
 
 NARROW = 1.5  # rows per column
@@ -208,4 +222,4 @@ def inverse_krylov(A: Tensor, W: Tensor, R: Tensor, r: int, resolved: float) -> 
     V = V @ Th.T
     residual = (A.T @ P.to(A)).to(torch.float64) - V * S
     worst = float(torch.linalg.vector_norm(residual, dim=0).max()) / largest
-    return Solution(oriented(Triplets(P, S, V.T), W), worst)
+    return sure(Solution(Triplets(P, S, V.T), worst), W)

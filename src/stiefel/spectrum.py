@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +19,7 @@ from .solver import Converge, Solution, bottom_triplets, top_triplets
 Side = Literal["top", "bottom"]
 Solver = Literal["auto", "exact", "fast"]
 SOLVERS: tuple[Solver, ...] = ("auto", "exact", "fast")
-SMALL = {"energy": 128, "product": 512}  # min(m, n) up to which LAPACK is as quick
+SMALL = {"energy": 128, "product": 512, "mask": 512}  # min(m, n) up to which LAPACK is as quick
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,10 @@ class Spectrum:
     def _solve(self, side: Side, r: int) -> Solved:
         W = self.matrix()
         norm = float(torch.linalg.vector_norm(W, dtype=torch.float64))
-        found, solver = self._fast(side, r, W) if norm else (None, "")
+        found, solver = self._fast(side, r, W, norm) if norm else (None, "")
         if found is not None:
             solved = Solved(found.triplets.to(torch.float32), norm, solver, found.residual)
-        elif self.solver == "fast" and norm:
+        elif self.solver == "fast" and norm and not self._small(r):
             raise UserError(
                 f"{self.name} {self.shape}: the fast solver did not converge at rank {r}",
                 "its spectrum is too flat, or too close to rank-deficient for float32",
@@ -109,10 +110,25 @@ class Spectrum:
             self.cache.put(self._key(side), solved.triplets, norm, solved.solver, solved.residual)
         return solved
 
-    def _fast(self, side: Side, r: int, W: Tensor) -> tuple[Solution | None, str]:
+    def _small(self, r: int) -> bool:
+        """True where LAPACK is as quick, which `fast` uses there too."""
+        return min(self.shape) <= max(SMALL[self.converge], 2 * r)
+
+    def _fast(self, side: Side, r: int, W: Tensor, norm: float) -> tuple[Solution | None, str]:
         """The fast solver's triplets where it is asked for, applies and is sure of them."""
-        if self.solver == "exact" or "full" in vars(self) or min(self.shape) <= max(SMALL[self.converge], 2 * r):
+        if self.solver == "exact" or "full" in vars(self) or self._small(r):
             return None, ""
+        shift = 0 if 1 <= norm <= 2**20 else -math.frexp(norm)[1]
+        if not shift:
+            return self._sure(side, r, W)
+        # its float32 squares would leave the range of numbers; in two steps, since 2^shift may not be one either
+        found, solver = self._sure(side, r, W * 2.0 ** (shift // 2) * 2.0 ** (shift - shift // 2))
+        if found is None:
+            return None, ""
+        U, S, Vh = found.triplets
+        return Solution(Triplets(U, S * 2.0**-shift, Vh), found.residual), solver
+
+    def _sure(self, side: Side, r: int, W: Tensor) -> tuple[Solution | None, str]:
         if side == "top":
             found = top_triplets(W, r, self.converge)
             if found is not None and float(found.triplets.S[-1]) <= RESOLVED * float(found.triplets.S[0]):

@@ -49,7 +49,7 @@ def resolve_model(model: str, revision: str = "") -> Path:
 
 
 def load_model(model: str, dtype: str = "float32", revision: str = "") -> Any:
-    """The causal language model in evaluation mode, from safetensors alone; a broken file is named."""
+    """The causal language model in evaluation mode, from safetensors alone; dtype "auto" is the checkpoint's own."""
     from transformers import AutoModelForCausalLM
 
     path = resolve_model(model, revision)
@@ -60,7 +60,8 @@ def load_model(model: str, dtype: str = "float32", revision: str = "") -> Any:
             "convert them once with save_pretrained(safe_serialization=True)",
         )
     try:
-        return AutoModelForCausalLM.from_pretrained(path, dtype=DTYPES[dtype], use_safetensors=True).eval()
+        kind = dtype if dtype == "auto" else DTYPES[dtype]
+        return AutoModelForCausalLM.from_pretrained(path, dtype=kind, use_safetensors=True).eval()
     except SafetensorError as error:
         raise UserError(f"{path} holds a broken safetensors file", str(error), "copy or download it again") from error
     except (OSError, ValueError) as error:

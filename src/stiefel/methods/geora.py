@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from decimal import Decimal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +18,7 @@ from .option import Fraction
 from .papers import GEORA
 from .spectral import balanced, sigma_option
 
+SAMPLE = 65_536  # values that bracket a threshold
 OPTIONS = {
     "sigma": sigma_option("undivided"),
     "rho": Fraction(0.2, "the share of the matrix's entries that each mask keeps"),
@@ -94,7 +96,7 @@ def spectral_mask(layer: Layer) -> Tensor:
     """M_Spec = 1[|Ŵ_r| ≤ τ_Spec], Ŵ_r the rank-r approximation of W: entries that its principal part leaves alone."""
     # an error δ of Ŵ_r moves a share of about δ/2 of the entries over the threshold, which changes W_Geo by √δ: what is
     # enough for the energy of W's top is not enough here, so the product is converged
-    U, S, Vh = layer.derived_spectrum("W", layer.W).top(layer.rank)
+    U, S, Vh = layer.derived_spectrum("W", layer.W, "mask").top(layer.rank)
     return smallest((U * S) @ Vh, layer.fraction("rho"))
 
 
@@ -117,7 +119,23 @@ def kth_smallest_magnitude(values: Tensor, k: int) -> float:
     magnitudes = torch.abs(values, out=values.new_empty(values.shape)).flatten()  # contiguous, so that this is a view
     if magnitudes.is_cuda:
         return float(magnitudes.kthvalue(k).values)
-    array = magnitudes.numpy()
+    return kth_smallest(magnitudes.numpy(), k)
+
+
+def kth_smallest(array: np.ndarray, k: int) -> float:
+    """The k-th smallest value, from 1; overwrites the array.
+
+    Of many values only those between two order statistics of a sample are sorted out; counting says whether the k-th
+    is among them, and if it is not all are.
+    """
+    if array.size > 16 * SAMPLE:
+        sample = np.sort(array[:: array.size // SAMPLE])
+        place, margin = k * sample.size // array.size, 4 * math.isqrt(sample.size)  # eight standard deviations or more
+        low, high = sample[max(0, place - margin)], sample[min(sample.size - 1, place + margin)]
+        below = int(np.count_nonzero(array < low))
+        inside = array[(array >= low) & (array <= high)]
+        if below < k <= below + inside.size:
+            array, k = inside, k - below
     array.partition(k - 1)
     return float(array[k - 1])
 

@@ -1,0 +1,226 @@
+"""`stiefel init` against full SVDs, PEFT and the limit: `python -m benchmarks.init [--layers 4] [--seven-b]`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+from safetensors import safe_open
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM
+
+import stiefel
+from benchmarks import solvers
+from benchmarks.machine import device, keep, seconds
+from benchmarks.synthetic import shapes, write_checkpoint
+from stiefel.quiet import quiet
+
+PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+COMMAND = (
+    "import resource, sys, time; began = time.perf_counter()\n"
+    "from stiefel.cli import guarded, cli\n"
+    "status = guarded(lambda: cli.main(args=sys.argv[1:], standalone_mode=False))\n"
+    "print(status, time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+)
+
+
+def command(checkpoint: Path, method: str, rank: int = 16, cache: Path | None = None) -> tuple[float, float]:
+    """(seconds, peak resident MB) of the whole command in a process of its own."""
+    with tempfile.TemporaryDirectory() as out:
+        arguments = ["init", str(checkpoint), "--method", method, "--rank", str(rank), "--alpha", str(2 * rank)]
+        arguments += ["--out", f"{out}/adapter"] + ([] if cache else ["--no-cache"])
+        environment = {**os.environ, "STIEFEL_CACHE": str(cache or out)}
+        done = subprocess.run(
+            [sys.executable, "-c", COMMAND, *arguments], capture_output=True, text=True, env=environment, check=True
+        )
+        status, elapsed, kilobytes = done.stdout.split("\n")[-2].split()
+        assert status == "0", done.stderr
+        return float(elapsed), float(kilobytes) / 1024
+
+
+def net(checkpoint: Path, tiny: Path, method: str, cache: Path | None = None) -> float:
+    """Seconds of the command less those of the same command on a tiny checkpoint: what the matrices cost."""
+    return command(checkpoint, method, cache=cache)[0] - command(tiny, method)[0]
+
+
+def read_and_svd(checkpoint: Path, svds: int) -> float:
+    """Seconds to read every target, solve it fully in float32 and write factors: the direct way."""
+
+    def work() -> None:
+        factors = {}
+        for shard in sorted(checkpoint.glob("*.safetensors")):
+            with safe_open(shard, "pt") as file:
+                for name in file.keys():  # noqa: SIM118
+                    if not name.endswith("_proj.weight"):
+                        continue
+                    W = file.get_tensor(name).to(device(), torch.float32)
+                    if svds == 2:
+                        solvers.geora_by_full_svds(W)
+                    U, _, Vh = torch.linalg.svd(W, full_matrices=False) if svds == 1 else (W[:, :16], W, W[:16])
+                    factors[f"{name}.A"], factors[f"{name}.B"] = (
+                        Vh[:16].cpu().contiguous(),
+                        U[:, :16].cpu().contiguous(),
+                    )
+        with tempfile.TemporaryDirectory() as out:
+            save_file(factors, f"{out}/factors.safetensors")
+
+    return seconds(work)
+
+
+def limit(checkpoint: Path) -> float:
+    """Seconds to read every target once and multiply it once by an (n × 32) matrix."""
+
+    def work() -> None:
+        for shard in sorted(checkpoint.glob("*.safetensors")):
+            with safe_open(shard, "pt") as file:
+                for name in file.keys():  # noqa: SIM118
+                    if name.endswith("_proj.weight"):
+                        W = file.get_tensor(name).to(device(), torch.float32)
+                        W @ torch.ones(W.shape[1], 32, device=W.device)
+
+    return seconds(work, 3)
+
+
+def against_peft(checkpoint: Path) -> dict[str, Any]:
+    """`attach` with PiSSA against PEFT's `pissa_niter_4` on the same loaded model, and the energy each captures."""
+
+    def fresh() -> Any:
+        return AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32).to(device())
+
+    base = fresh()
+    config = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", init_lora_weights="pissa_niter_4")
+    model = fresh()
+    torch.manual_seed(0)
+    peft_seconds = seconds(lambda: get_peft_model(model, config))
+    captured = []
+    for name, module in model.named_modules():
+        if name.endswith("_proj"):
+            W = base.get_submodule(name).weight.detach().to(torch.float64)
+            Q = torch.linalg.qr(module.lora_A["default"].weight.detach().T.to(torch.float64))[0]
+            best = torch.linalg.svdvals(W if W.shape[0] >= W.shape[1] else W.T)[:16].square().sum()
+            captured.append(float((W @ Q).square().sum() / best))
+    model = fresh()
+    attached: list[Any] = []
+    ours_seconds = seconds(lambda: attached.append(stiefel.attach(model, "pissa", r=16, alpha=32, cache=False)))
+    ours = []
+    for name, module in attached[0].get_base_model().named_modules():
+        if name.endswith("_proj"):
+            W = base.get_submodule(name).weight.detach().to(torch.float64)
+            Q = torch.linalg.qr(module.lora_A["default"].anchor.T.to(torch.float64))[0]
+            best = torch.linalg.svdvals(W if W.shape[0] >= W.shape[1] else W.T)[:16].square().sum()
+            ours.append(float((W @ Q).square().sum() / best))
+    return {
+        "peft_seconds": peft_seconds,
+        "stiefel_seconds": ours_seconds,
+        "ratio": ours_seconds / peft_seconds,
+        "peft_worst_energy": min(captured),
+        "stiefel_worst_energy": min(ours),
+    }
+
+
+def torch_megabytes() -> float:
+    """Resident MB of the interpreter with torch imported."""
+    done = subprocess.run([sys.executable, "-c", f"import torch; {PEAK}"], capture_output=True, text=True, check=True)
+    return int(done.stdout) / 1024
+
+
+def memory(work: Path, layers: tuple[int, int]) -> dict[str, Any]:
+    """Peak MB above torch for two depths, against 3 × the largest matrix in float32 + 300."""
+    largest = max(m * n for m, n in shapes("1.5B").values()) * 4 / 2**20
+    found: dict[str, Any] = {"bound_mb": 3 * largest + 300, "above_torch_mb": {}}
+    torch_mb = torch_megabytes()
+    for depth in layers:
+        checkpoint = work / f"depth-{depth}"
+        write_checkpoint(checkpoint, "1.5B", depth)
+        found["above_torch_mb"][str(depth)] = {
+            method: command(checkpoint, method)[1] - torch_mb for method in ("rlpo", "rlmo", "pissa", "geora")
+        }
+        shutil.rmtree(checkpoint)
+    return found
+
+
+def growth(work: Path, tiny: Path, four: Path) -> dict[str, Any]:
+    """Net seconds of RLPO and RLMO over rank, layers and width."""
+    found: dict[str, Any] = {"rank": {}, "layers": {}, "width": {}}
+    for rank in (8, 16, 32, 64, 128):
+        found["rank"][str(rank)] = {
+            method: command(four, method, rank)[0] - command(tiny, method, min(rank, 64))[0]
+            for method in ("rlpo", "rlmo")
+        }
+    for layers in (1, 2, 8):
+        checkpoint = work / f"layers-{layers}"
+        write_checkpoint(checkpoint, "1.5B", layers)
+        found["layers"][str(layers)] = {method: net(checkpoint, tiny, method) for method in ("rlpo", "rlmo")}
+        shutil.rmtree(checkpoint)
+    for width in (0.5, 1.0, 2.0):
+        checkpoint = work / f"width-{width}"
+        write_checkpoint(checkpoint, "1.5B", 1, width)
+        found["width"][str(width)] = {method: net(checkpoint, tiny, method) for method in ("rlpo", "rlmo")}
+        shutil.rmtree(checkpoint)
+    return found
+
+
+def seven_b(work: Path) -> dict[str, Any]:
+    """The paper's Table 7: Qwen2.5-7B's shapes at rank 32, all 28 layers, whole command."""
+    checkpoint = work / "7B"
+    write_checkpoint(checkpoint, "7B", 28)
+    torch_mb = torch_megabytes()
+    found: dict[str, Any] = {
+        "rank": 32,
+        "layers": 28,
+        "paper": "3.5 min and 16.0 GiB on one A100 (RLPO paper, Table 7)",
+    }
+    for method in ("rlpo", "rlmo"):
+        elapsed, peak = command(checkpoint, method, 32)
+        found[method] = {"minutes": elapsed / 60, "peak_gib": peak / 1024, "above_torch_gib": (peak - torch_mb) / 1024}
+    shutil.rmtree(checkpoint)
+    return found
+
+
+def main() -> None:
+    """Run what is asked for and keep it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--seven-b", action="store_true", help="also (only) the 7B shapes: 15 GB of disk")
+    parser.add_argument("--work", type=Path, default=None, help="where the synthetic checkpoints go")
+    arguments = parser.parse_args()
+    quiet()
+    with tempfile.TemporaryDirectory(dir=arguments.work) as place:
+        work = Path(place)
+        if arguments.seven_b:
+            keep("init-7b", seven_b(work))
+            return
+        tiny, checkpoint = work / "tiny", work / "checkpoint"
+        write_checkpoint(tiny, "1.5B", 1, width=1 / 12)
+        write_checkpoint(checkpoint, "1.5B", arguments.layers)
+        results: dict[str, Any] = {"layers": arguments.layers, "solvers": solvers.compare()}
+        direct = {"one": read_and_svd(checkpoint, 1), "two": read_and_svd(checkpoint, 2)}
+        mine = {method: net(checkpoint, tiny, method) for method in ("rlpo", "pissa", "rlmo", "geora")}
+        results["command"] = {
+            "direct_seconds": direct,
+            "net_seconds": mine,
+            "ratio": {method: direct["two" if method == "geora" else "one"] / mine[method] for method in mine},
+        }
+        cache = work / "cache"
+        cold, first = net(checkpoint, tiny, "pissa"), net(checkpoint, tiny, "rlpo", cache)
+        warm = net(checkpoint, tiny, "pissa", cache)
+        results["cache"] = {"cold": cold, "first_method": first, "second_method": warm, "ratio": cold / warm}
+        fastest = limit(checkpoint)
+        results["limit"] = {"seconds": fastest, "multiple": {method: mine[method] / fastest for method in mine}}
+        results["peft"] = against_peft(checkpoint)
+        results["growth"] = growth(work, tiny, checkpoint)
+        shutil.rmtree(checkpoint)
+        results["memory"] = memory(work, (4, 16))
+        print(keep("init", results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""An adapter in the form that another engine wants: a plain LoRA, merged weights, or a residual base beside a LoRA."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from .artifacts import make_room, read_json, whole_directory, write_json
+from .certificate import Certificate
+from .errors import UserError, nearest
+from .files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, factor_names
+from .saved import read_certificate, require_base
+from .weights import load_model, resolve_model
+
+BASE = "base"  # beside a residual adapter
+TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "added_tokens.json", "*.jinja")
+
+
+def export(directory: Path, model: str, form: str, out: Path, *, dtype: str = "auto", force: bool = False) -> None:
+    """Write an adapter as `lora`, `merged` or `residual`.
+
+    lora: PEFT's two files alone, rank r, or 2r where the adapter is anchored. merged: the whole model with
+    W + s(BA − B₀A₀) in each target, summed in float32 and rounded once to the model's type. residual, for anchored
+    adapters: a base with W − sB₀A₀ and a LoRA of rank r beside it, exact up to that base's rounding. Raises UserError
+    for a damaged adapter or another base. Memory: `merged` and `residual` hold the model.
+    """
+    if form not in FORMS:
+        raise UserError(f"unknown form {form!r}", "an adapter cannot be written so", nearest(form, FORMS))
+    certificate = read_certificate(directory)
+    if form == "residual" and not certificate.anchored:
+        raise UserError(
+            f"{directory} has no residual form", f"{certificate.method} starts at B₀A₀ = 0 on the base as it is", "lora"
+        )
+    resolve_model(model)
+    make_room(out, force=force)
+    with whole_directory(out) as building:
+        FORMS[form](directory, certificate, model, dtype, building)
+
+
+def write_lora(directory: Path, certificate: Certificate, model: str, dtype: str, out: Path) -> None:
+    """The two files that every engine reads."""
+    require_base(load_model(model, dtype), certificate, directory)
+    for name in (CONFIG_FILE, FACTORS_FILE):
+        shutil.copyfile(directory / name, out / name)
+
+
+def write_merged(directory: Path, certificate: Certificate, model: str, dtype: str, out: Path) -> None:
+    """The model with its targets changed."""
+    base = load_model(model, dtype)
+    require_base(base, certificate, directory)
+    factors = load_file(directory / FACTORS_FILE)
+    scaling = certificate.alpha / certificate.rank
+    for layer in certificate.layers:
+        A, B = (factors[name] for name in factor_names(layer.name))
+        add_to_weight(base.get_submodule(layer.name), scaling * (B @ A))
+    save_whole(base, model, out)
+
+
+def write_residual(directory: Path, certificate: Certificate, model: str, dtype: str, out: Path) -> None:
+    """W − sB₀A₀ in `base/`, and beside it the LoRA of rank r with A = A₀ + ΔA and B = B₀ + ΔB."""
+    base = load_model(model, dtype)
+    require_base(base, certificate, directory)
+    factors, anchors = load_file(directory / FACTORS_FILE), load_file(directory / ANCHORS_FILE)
+    scaling, r = certificate.alpha / certificate.rank, certificate.rank
+    plain: dict[str, Tensor] = {}
+    for layer in certificate.layers:
+        name_A, name_B = factor_names(layer.name)
+        A, B = anchors[f"{layer.name}.A"], anchors[f"{layer.name}.B"]
+        add_to_weight(base.get_submodule(layer.name), -scaling * (B @ A))
+        plain[name_A] = factors[name_A][:r].contiguous()  # A₀ + ΔA
+        plain[name_B] = (B + factors[name_B][:, :r]).contiguous()
+    save_file(plain, out / FACTORS_FILE, metadata={"format": "pt"})
+    config = read_json(directory / CONFIG_FILE)
+    config |= {"r": r, "lora_alpha": certificate.alpha, "base_model_name_or_path": BASE}
+    write_json(out / CONFIG_FILE, config)
+    save_whole(base, model, out / BASE)
+
+
+def add_to_weight(module: Any, change: Tensor) -> None:
+    """W + change (out, in) in a linear layer, summed in float32 and rounded once."""
+    assert isinstance(module, nn.Linear | Conv1D)
+    W = module.weight.detach().to(torch.float32)
+    total = W + (change.T if isinstance(module, Conv1D) else change)
+    module.weight = nn.Parameter(total.contiguous().to(module.weight.dtype))
+
+
+def save_whole(base: Any, model: str, out: Path) -> None:
+    """The model and its tokenizer's files."""
+    base.save_pretrained(str(out))
+    for pattern in TOKENIZER_FILES:
+        for path in resolve_model(model).glob(pattern):
+            shutil.copyfile(path, out / path.name)
+
+
+FORMS: dict[str, Callable[[Path, Certificate, str, str, Path], None]] = {
+    "lora": write_lora,
+    "merged": write_merged,
+    "residual": write_residual,
+}

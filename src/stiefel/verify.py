@@ -1,0 +1,120 @@
+"""Does a certificate hold? Everything in it is recomputed from the adapter's files and the base."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .adapter import start_error
+from .certificate import Certificate, LayerCertificate, captured_energy, product_norm
+from .checkpoint import Checkpoint
+from .errors import UserError
+from .files import ANCHORS_FILE, FACTORS_FILE, factor_names
+from .linalg import orthonormality_error
+from .saved import DamagedAdapter, read_certificate
+from .skeleton import Target, build_skeleton
+from .tensorfile import Entry, read_header, read_tensor
+from .weights import fingerprint, resolve_model
+
+RELATIVE = 1e-4  # float32 sums over a matrix, in another order
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    holds: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Saved:
+    """One layer's saved numbers: the LoRA (A, B), and the start (A₀, B₀) where it is known."""
+
+    A: Tensor
+    B: Tensor
+    start: tuple[Tensor, Tensor] | None
+
+
+def verify(directory: Path, model: str, progress: Callable[[str, int, int], None] | None = None) -> list[Check]:
+    """Every check of an adapter directory against its base, one matrix in memory at a time.
+
+    Raises UserError where there is no certificate or no such model. After training the start of an adapter with B₀ = 0
+    is no longer in its files, so that its figures are not recomputed; an anchored one keeps it.
+    """
+    try:
+        certificate = read_certificate(directory)
+    except DamagedAdapter as error:
+        return [Check("files", False, error.why)]
+    checks = [Check("files", True, f"{len(certificate.files)} files and the settings are the ones certified")]
+    base = resolve_model(model)
+    skeleton = build_skeleton(base)
+    checkpoint = Checkpoint(base, skeleton)
+    factors = read_header(directory / FACTORS_FILE)
+    anchors = read_header(directory / ANCHORS_FILE) if certificate.anchored else {}
+    modules = dict(skeleton.named_modules())
+    for number, layer in enumerate(certificate.layers, start=1):
+        if progress is not None:
+            progress(layer.name, number, len(certificate.layers))
+        if layer.name not in modules:
+            checks.append(Check(layer.name, False, "the base has no such layer"))
+            continue
+        conv1d = type(modules[layer.name]).__name__ == "Conv1D"
+        try:
+            W = checkpoint.read(Target(layer.name, layer.shape, conv1d))
+        except UserError as error:
+            checks.append(Check(layer.name, False, error.what))
+            continue
+        saved = read_layer(layer.name, factors, anchors, certificate)
+        wrong = list(differences(W, layer, saved, certificate))
+        checks.append(Check(layer.name, not wrong, "; ".join(wrong) or "as certified"))
+    return checks
+
+
+def read_layer(name: str, factors: dict[str, Entry], anchors: dict[str, Entry], certificate: Certificate) -> Saved:
+    """A layer's saved factors, and the start that they or the anchors hold."""
+    A, B = (read_tensor(factors[key]) for key in factor_names(name))
+    if certificate.anchored:
+        return Saved(A, B, (read_tensor(anchors[f"{name}.A"]), read_tensor(anchors[f"{name}.B"])))
+    return Saved(A, B, None if B.any() else (A, B))
+
+
+def differences(W: Tensor, layer: LayerCertificate, saved: Saved, certificate: Certificate) -> Iterator[str]:
+    """What is not as certified."""
+    if tuple(W.shape) != layer.shape:
+        yield f"the base's matrix is {tuple(W.shape)}, not {layer.shape}"
+        return
+    if layer.fingerprint not in {fingerprint(W), fingerprint(W.to(torch.bfloat16)), fingerprint(W.to(torch.float16))}:
+        yield "the base's matrix is another one"
+    if saved.start is None:
+        return
+    A, B = saved.start
+    r = certificate.rank
+    if certificate.anchored:
+        # [A₀ + ΔA; ΔA] and [ΔB, B₀]: the frozen halves are the anchors'
+        if not torch.equal(saved.B[:, r:], B):
+            yield "B₀ in the factors is not the anchor's"
+        if not torch.equal(saved.A[:r], A + saved.A[r:]):
+            yield "A₀ in the factors is not the anchor's"
+    scaling = certificate.alpha / r
+    matrix = W.to(torch.float32)
+    norm = float(torch.linalg.vector_norm(matrix, dtype=torch.float64))
+    figures = {
+        "norm": norm,
+        "captured_energy": captured_energy(matrix, A, norm),
+        "orthonormality_error": orthonormality_error(A),
+        "anchor_norm": scaling * product_norm(B, A),
+    }
+    if not saved.B[:, :r].any() and (not certificate.anchored or not saved.A[r:].any()):  # not trained yet
+        figures["start_error"] = start_error(saved.B, saved.A, scaling, norm)
+    for name, found in figures.items():
+        expected = float(vars(layer)[name])
+        # figures of the size of rounding are compared to float32's own unit
+        if not math.isclose(found, expected, rel_tol=RELATIVE, abs_tol=torch.finfo(torch.float32).eps):
+            yield f"{name} is {found:.6g}, not {expected:.6g}"

@@ -1,0 +1,154 @@
+"""`stiefel verify` says yes to what it should, and catches every change."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from stiefel.artifacts import read_json, write_json
+from stiefel.cli import main
+from stiefel.files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, digest
+from stiefel.nano import NANO_PATH
+from stiefel.prepare import prepare
+from stiefel.saved import load, save
+from stiefel.verify import verify
+from stiefel.weights import load_model
+
+METHODS = ("rlpo", "pissa", "lora", "geora")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("made")
+    for method in METHODS:
+        prepare("nano", method, place / method, r=4, alpha=8)
+    return place
+
+
+def holds(directory: Path, base: str = "nano") -> bool:
+    return all(check.holds for check in verify(directory, base))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_fresh_adapter_holds(method: str, made: Path) -> None:
+    assert holds(made / method)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_trained_adapter_holds(method: str, made: Path, tmp_path: Path) -> None:
+    model = load(load_model("nano"), made / method)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data.add_(1e-3)
+    save(model, tmp_path / "trained")
+    assert holds(tmp_path / "trained")
+
+
+def flip_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+
+
+def change_alpha(directory: Path) -> None:
+    config = read_json(directory / CONFIG_FILE)
+    write_json(directory / CONFIG_FILE, config | {"lora_alpha": config["lora_alpha"] + 1})
+
+
+def forge(directory: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the certificate, with digests that match again."""
+    record = read_json(directory / "stiefel.json")
+    change(record)
+    record["files"] = {name: digest(directory / name) for name in record["files"]}
+    write_json(directory / "stiefel.json", record)
+
+
+def swap_anchors(directory: Path) -> None:
+    anchors = load_file(directory / ANCHORS_FILE)
+    first, second = "model.layers.0.mlp.up_proj.A", "model.layers.0.mlp.gate_proj.A"
+    anchors[first], anchors[second] = anchors[second], anchors[first]
+    save_file(anchors, directory / ANCHORS_FILE)
+    forge(directory, lambda record: None)
+
+
+def other_start(directory: Path) -> None:
+    factors = load_file(directory / FACTORS_FILE)
+    for name, factor in factors.items():
+        if "lora_A" in name:
+            factors[name] = torch.roll(factor, 1, dims=1)
+    save_file(factors, directory / FACTORS_FILE, metadata={"format": "pt"})
+    forge(directory, lambda record: None)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def claim(key: str, value: float) -> Callable[[Path], None]:
+    return lambda directory: forge(directory, lambda record: record["layers"][3].update({key: value}))
+
+
+CHANGES: dict[str, tuple[str, Callable[[Path], None]]] = {
+    "one flipped bit in a factor": ("rlpo", lambda directory: flip_bit(directory / FACTORS_FILE)),
+    "one flipped bit in an anchor": ("pissa", lambda directory: flip_bit(directory / ANCHORS_FILE)),
+    "a swapped anchor, digests mended": ("pissa", swap_anchors),
+    "other factors, digests mended": ("rlpo", other_start),
+    "a changed alpha": ("rlpo", change_alpha),
+    "truncated factors": ("geora", lambda directory: truncate(directory / FACTORS_FILE)),
+    "a missing sidecar": ("pissa", lambda directory: (directory / ANCHORS_FILE).unlink()),
+    "a claimed energy": ("rlpo", claim("captured_energy", 0.99)),
+    "a claimed norm": ("lora", claim("norm", 1.0)),
+    "a claimed anchor": ("geora", claim("anchor_norm", 0.0)),
+    "a claimed orthonormality": ("pissa", claim("orthonormality_error", 0.0)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_adapter_does_not_hold(change: str, made: Path, tmp_path: Path) -> None:
+    method, apply = CHANGES[change]
+    shutil.copytree(made / method, tmp_path / "changed")
+    apply(tmp_path / "changed")
+    assert not holds(tmp_path / "changed")
+
+
+@pytest.fixture(scope="module")
+def another_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """nano with one number of one matrix changed by one unit in the last place."""
+    base = tmp_path_factory.mktemp("base") / "other"
+    shutil.copytree(NANO_PATH, base)
+    weights = load_file(base / "model.safetensors")
+    name = "model.layers.2.mlp.down_proj.weight"
+    weights[name][0, 0] = torch.nextafter(weights[name][0, 0], torch.tensor(1e9))
+    save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
+    return base
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_another_base_is_told_by_its_layer(method: str, made: Path, another_base: Path) -> None:
+    wrong = [check for check in verify(made / method, str(another_base)) if not check.holds]
+    assert [check.name for check in wrong] == ["model.layers.2.mlp.down_proj"]
+    assert "another one" in wrong[0].detail
+
+
+def test_the_exit_status_is_0_1_or_2(made: Path, another_base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, status in (
+        ([str(made / "rlpo"), "--base", "nano"], 0),
+        ([str(made / "rlpo"), "--base", str(another_base)], 1),
+        ([str(made), "--base", "nano"], 2),
+    ):
+        with pytest.raises(SystemExit) as end:
+            main(["verify", *arguments])
+        assert end.value.code == status
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["verify", str(made / "rlpo"), "--base", "nano", "--json"])
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["holds"] is True
+    assert len(printed["checks"]) == 29
