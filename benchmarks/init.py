@@ -23,12 +23,13 @@ from benchmarks.machine import device, keep, seconds
 from benchmarks.synthetic import shapes, write_checkpoint
 from stiefel.quiet import quiet
 
-PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+PEAK = "from stiefel.memory import peak_resident_bytes; print(peak_resident_bytes())"
 COMMAND = (
-    "import resource, sys, time; began = time.perf_counter()\n"
+    "import sys, time; began = time.perf_counter()\n"
     "from stiefel.cli import guarded, cli\n"
     "status = guarded(lambda: cli.main(args=sys.argv[1:], standalone_mode=False))\n"
-    "print(status, time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    "from stiefel.memory import peak_resident_bytes\n"
+    "print(status, time.perf_counter() - began, peak_resident_bytes())"
 )
 
 
@@ -41,9 +42,9 @@ def command(checkpoint: Path, method: str, rank: int = 16, cache: Path | None = 
         done = subprocess.run(
             [sys.executable, "-c", COMMAND, *arguments], capture_output=True, text=True, env=environment, check=True
         )
-        status, elapsed, kilobytes = done.stdout.split("\n")[-2].split()
+        status, elapsed, peak = done.stdout.split("\n")[-2].split()
         assert status == "0", done.stderr
-        return float(elapsed), float(kilobytes) / 1024
+        return float(elapsed), float(peak) / 2**20
 
 
 def net(checkpoint: Path, tiny: Path, method: str, cache: Path | None = None) -> float:
@@ -129,7 +130,7 @@ def against_peft(checkpoint: Path) -> dict[str, Any]:
 def torch_megabytes() -> float:
     """Resident MB of the interpreter with torch imported."""
     done = subprocess.run([sys.executable, "-c", f"import torch; {PEAK}"], capture_output=True, text=True, check=True)
-    return int(done.stdout) / 1024
+    return int(done.stdout) / 2**20
 
 
 def memory(work: Path, layers: tuple[int, int]) -> dict[str, Any]:

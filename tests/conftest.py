@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's client is first imported
+
 import copy
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -43,6 +47,14 @@ def built(dtype: torch.dtype, sizes: tuple[tuple[str, Any], ...]) -> Qwen3ForCau
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or fills the user's spectra."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STIEFEL_CACHE", str(tmp_path_factory.mktemp("spectra")))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -6,21 +6,24 @@ share the directory. (The cache libraries at hand keep values as pickles or in a
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import xxhash
 from platformdirs import user_cache_path
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from .linalg import Triplets
 
-VERSION = "1"  # of the solvers: entries of another one are not read
+VERSION = "2"  # of the solvers: entries of another one are not read
 LIMIT_BYTES = 8 * 2**30
 PLACE = "STIEFEL_CACHE"  # environment variable
 
@@ -56,20 +59,22 @@ class SpectrumCache:
         """The first (leading) or last r triplets of an entry of rank r or more."""
         path = self._path(key)
         try:
-            with safe_open(path, "pt") as file:
-                words = file.metadata()
-                found = Triplets(*(file.get_tensor(name) for name in Triplets._fields))
+            data = path.read_bytes()  # at once: another process may put a new entry in its place meanwhile
+            tensors = load(data)
+            words = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+            found = Triplets(*(tensors[name] for name in Triplets._fields))
             entry = Entry(found, float(words["norm"]), words["solver"], float(words["residual"]))
-            whole = words["check"] == checksum(found)
-            os.utime(path)
+            whole = words["check"] == checksum(entry)
         except FileNotFoundError:
             return None
         except (SafetensorError, OSError, KeyError, TypeError, ValueError):  # what a broken file can lead to
-            path.unlink(missing_ok=True)
+            remove(path)
             return None
         if not whole:  # the numbers changed on disk
-            path.unlink(missing_ok=True)
+            remove(path)
             return None
+        with suppress(OSError):  # a directory for reading only
+            os.utime(path)
         rank = len(found.S)
         if rank < r:
             return None
@@ -79,7 +84,8 @@ class SpectrumCache:
     def put(self, key: str, triplets: Triplets, norm: float, solver: str, residual: float) -> None:
         """Keep an entry, then remove old ones beyond the limit; a full or read-only disk costs the entry alone."""
         tensors = {name: tensor.cpu().contiguous() for name, tensor in triplets._asdict().items()}
-        words = {"norm": repr(norm), "solver": solver, "residual": repr(residual), "check": checksum(triplets)}
+        words = {"norm": repr(norm), "solver": solver, "residual": repr(residual)}
+        words["check"] = checksum(Entry(triplets, norm, solver, residual))
         path = self._path(key)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -93,14 +99,17 @@ class SpectrumCache:
 
     def entries(self) -> list[Path]:
         """The files, oldest use first."""
-        found = [(path.stat().st_mtime, path) for path in self.directory.glob("*.safetensors")]
+        found = []
+        for path in self.directory.glob("*.safetensors"):
+            with suppress(FileNotFoundError):  # another process removed it
+                found.append((path.stat().st_mtime, path))
         return [path for _, path in sorted(found)]
 
     def clear(self) -> int:
         """Remove every entry; returns how many there were."""
         paths = self.entries()
         for path in paths:
-            path.unlink(missing_ok=True)
+            remove(path)
         return len(paths)
 
     def _path(self, key: str) -> Path:
@@ -113,14 +122,24 @@ class SpectrumCache:
         for path, size in zip(paths, sizes, strict=True):
             if excess <= 0:
                 break
-            path.unlink(missing_ok=True)
+            remove(path)
             excess -= size
 
 
-def checksum(triplets: Triplets) -> str:
-    """A digest of the numbers."""
-    digest = xxhash.xxh3_128()
-    for tensor in triplets:
+def remove(path: Path) -> None:
+    """Remove an entry, or what stands in its place, if that can be done."""
+    with suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def checksum(entry: Entry) -> str:
+    """A digest of the numbers and the shapes."""
+    shapes = [tuple(tensor.shape) for tensor in entry.triplets]
+    digest = xxhash.xxh3_128(f"{shapes} {entry.norm!r} {entry.solver} {entry.residual!r} ".encode())
+    for tensor in entry.triplets:
         digest.update(bytes_of(tensor))
     return digest.hexdigest()
 

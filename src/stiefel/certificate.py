@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .artifacts import versions
-from .linalg import orthonormality_error
+from .linalg import frobenius_norm, orthonormality_error
 from .memory import peak_memory_bytes
 from .methods import Claims, Factors, Layer
 
@@ -67,7 +67,7 @@ def certify(layer: Layer, factors: Factors, claims: Claims, seconds: float) -> L
     if solved is not None and claims.matrix == "W":  # the solver measured both, and W may not have been needed since
         norm, captured = solved.norm, solved.energy
     else:
-        norm = float(torch.linalg.vector_norm(layer.W, dtype=torch.float64))
+        norm = frobenius_norm(layer.W)
         captured = captured_energy(layer.W, factors.A, norm)
     return LayerCertificate(
         name=layer.name,

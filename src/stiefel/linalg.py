@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+PIECE = 1 << 20  # entries
 
 
 class Triplets(NamedTuple):
@@ -47,6 +50,12 @@ def exact_svd(W: Tensor) -> Triplets:
 def numerical_rank(S: Tensor, shape: torch.Size) -> int:
     """k, the number of positive singular values: σ_i > max(m, n)·eps·σ₁ (eps of float64)."""
     return int((max(shape) * torch.finfo(torch.float64).eps * S[0] < S).sum())
+
+
+def frobenius_norm(W: Tensor) -> float:
+    """‖W‖_F summed in float64, a piece of rows at a time so that no float64 copy of W is made."""
+    pieces = torch.split(W, max(1, PIECE // W.shape[1]))
+    return math.sqrt(sum(float(torch.linalg.vector_norm(piece, dtype=torch.float64)) ** 2 for piece in pieces))
 
 
 def orthonormality_error(A: Tensor) -> float:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import resource
 import sys
+from pathlib import Path
 
 import torch
 
 
 def peak_memory_bytes() -> int:
     """Peak of the accelerator's memory where there is one, else of the process's resident memory."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kilobytes if sys.platform == "darwin" else kilobytes * 1024
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else peak_resident_bytes()
+
+
+def peak_resident_bytes() -> int:
+    """Peak resident memory of this process since it began to run its program."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux; there ru_maxrss starts from what the parent process held when it forked
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -18,11 +18,9 @@ IGNORED = (
 def quiet() -> None:
     """Silence them in this process."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from datasets.utils.logging import disable_progress_bar
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    disable_progress_bar()
     for message, category, _ in IGNORED:
         warnings.filterwarnings("ignore", message, category)

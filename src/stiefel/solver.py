@@ -31,7 +31,7 @@ SEED = 0  # of the starting block: the same matrix gives the same bytes
 
 @dataclass(frozen=True)
 class Solution:
-    """Triplets in float64, and max over i of ‖Wᵀu_i − σ_iv_i‖/σ₁, how far they are from singular ones."""
+    """Triplets in float64, and their error: the largest ‖Wᵀu_i − σ_iv_i‖/σ₁ or ‖Wv_i − σ_iu_i‖/σ₁."""
 
     triplets: Triplets
     residual: float

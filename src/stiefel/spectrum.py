@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .cache import SpectrumCache
 from .errors import UserError
-from .linalg import Triplets, exact_svd, numerical_rank
+from .linalg import Triplets, exact_svd, frobenius_norm, numerical_rank
 from .solver import Converge, Solution, bottom_triplets, top_triplets
 
 Side = Literal["top", "bottom"]
@@ -29,7 +29,7 @@ class Solved:
     triplets: Triplets
     norm: float
     solver: str  # exact, fast, or fast (float64)
-    residual: float  # ‖Wᵀu − σv‖/σ₁ at worst; 0 where LAPACK solved
+    residual: float  # ‖Wᵀu − σv‖/σ₁ or ‖Wv − σu‖/σ₁ at worst; 0 where LAPACK solved
 
     @property
     def energy(self) -> float:
@@ -91,7 +91,7 @@ class Spectrum:
 
     def _solve(self, side: Side, r: int) -> Solved:
         W = self.matrix()
-        norm = float(torch.linalg.vector_norm(W, dtype=torch.float64))
+        norm = frobenius_norm(W)
         found, solver = self._fast(side, r, W, norm) if norm else (None, "")
         if found is not None:
             solved = Solved(found.triplets.to(torch.float32), norm, solver, found.residual)
@@ -118,7 +118,7 @@ class Spectrum:
         """The fast solver's triplets where it is asked for, applies and is sure of them."""
         if self.solver == "exact" or "full" in vars(self) or self._small(r):
             return None, ""
-        shift = 0 if 1 <= norm <= 2**20 else -math.frexp(norm)[1]
+        shift = 0 if 2.0**-20 <= norm <= 2.0**20 else -math.frexp(norm)[1]
         if not shift:
             return self._sure(side, r, W)
         # its float32 squares would leave the range of numbers; in two steps, since 2^shift may not be one either
@@ -129,6 +129,7 @@ class Spectrum:
         return Solution(Triplets(U, S * 2.0**-shift, Vh), found.residual), solver
 
     def _sure(self, side: Side, r: int, W: Tensor) -> tuple[Solution | None, str]:
+        """The fast solver's triplets of a W whose squares are numbers."""
         if side == "top":
             found = top_triplets(W, r, self.converge)
             if found is not None and float(found.triplets.S[-1]) <= RESOLVED * float(found.triplets.S[0]):

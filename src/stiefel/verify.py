@@ -15,7 +15,7 @@ from .certificate import Certificate, LayerCertificate, captured_energy, product
 from .checkpoint import Checkpoint
 from .errors import UserError
 from .files import ANCHORS_FILE, FACTORS_FILE, factor_names
-from .linalg import orthonormality_error
+from .linalg import frobenius_norm, orthonormality_error
 from .saved import DamagedAdapter, read_certificate
 from .skeleton import Target, build_skeleton
 from .tensorfile import Entry, read_header, read_tensor
@@ -104,7 +104,7 @@ def differences(W: Tensor, layer: LayerCertificate, saved: Saved, certificate: C
             yield "A₀ in the factors is not the anchor's"
     scaling = certificate.alpha / r
     matrix = W.to(torch.float32)
-    norm = float(torch.linalg.vector_norm(matrix, dtype=torch.float64))
+    norm = frobenius_norm(matrix)
     figures = {
         "norm": norm,
         "captured_energy": captured_energy(matrix, A, norm),

@@ -97,7 +97,7 @@ def spectral_mask(layer: Layer) -> Tensor:
     # an error δ of Ŵ_r moves a share of about δ/2 of the entries over the threshold, which changes W_Geo by √δ: what is
     # enough for the energy of W's top is not enough here, so the product is converged
     U, S, Vh = layer.derived_spectrum("W", layer.W, "mask").top(layer.rank)
-    return smallest((U * S) @ Vh, layer.fraction("rho"))
+    return smallest(((U * S) @ Vh).abs_(), layer.fraction("rho"), nonnegative=True)
 
 
 def euclidean_mask(layer: Layer) -> Tensor:
@@ -105,25 +105,30 @@ def euclidean_mask(layer: Layer) -> Tensor:
     return smallest(layer.W, layer.fraction("rho"))
 
 
-def smallest(values: Tensor, rho: float) -> Tensor:
-    """1[|x| ≤ τ] with τ exactly the ⌊ρ·mn⌋-th smallest |x|, so that ties with τ are kept too; one copy of memory."""
+def smallest(values: Tensor, rho: float, *, nonnegative: bool = False) -> Tensor:
+    """1[|x| ≤ τ] with τ exactly the ⌊ρ·mn⌋-th smallest |x|, so that ties with τ are kept too.
+
+    One copy of memory, and none of values that are known not to be negative.
+    """
     count = math.floor(Decimal(str(rho)) * values.numel())  # ρ as it is written: in floats, 0.29·100 is below 29
     if count == 0:
         return torch.zeros_like(values, dtype=torch.bool)
-    bound = kth_smallest_magnitude(values, count)
-    return (values <= bound) & (values >= -bound)
+    bound = kth_smallest_magnitude(values, count, nonnegative=nonnegative)
+    below = values <= bound
+    return below if nonnegative else below.logical_and_(values >= -bound)
 
 
-def kth_smallest_magnitude(values: Tensor, k: int) -> float:
+def kth_smallest_magnitude(values: Tensor, k: int, *, nonnegative: bool = False) -> float:
     """The k-th smallest |x|, from 1; O(mn). torch.quantile would interpolate, and refuse more than 16.7M values."""
-    magnitudes = torch.abs(values, out=values.new_empty(values.shape)).flatten()  # contiguous, so that this is a view
+    magnitudes = values if nonnegative else torch.abs(values, out=values.new_empty(values.shape))
+    magnitudes = magnitudes.flatten()  # contiguous, so that this is a view
     if magnitudes.is_cuda:
         return float(magnitudes.kthvalue(k).values)
     return kth_smallest(magnitudes.numpy(), k)
 
 
 def kth_smallest(array: np.ndarray, k: int) -> float:
-    """The k-th smallest value, from 1; overwrites the array.
+    """The k-th smallest value, from 1.
 
     Of many values only those between two order statistics of a sample are sorted out; counting says whether the k-th
     is among them, and if it is not all are.
@@ -136,8 +141,7 @@ def kth_smallest(array: np.ndarray, k: int) -> float:
         inside = array[(array >= low) & (array <= high)]
         if below < k <= below + inside.size:
             array, k = inside, k - below
-    array.partition(k - 1)
-    return float(array[k - 1])
+    return float(np.partition(array, k - 1)[k - 1])
 
 
 def overlap(first: Tensor, second: Tensor) -> Mapping[str, float]:

@@ -27,6 +27,31 @@ class Factors:
     statistics: Mapping[str, float] = field(default_factory=dict)  # what else is worth knowing of how they were made
 
 
+class Matrix:
+    """A named matrix in some type: its float32 values and its fingerprint, each made when it is first needed."""
+
+    def __init__(self, name: str, base: Tensor) -> None:
+        self.name, self.base = name, base
+
+    @cached_property
+    def W(self) -> Tensor:
+        """The values in float32; raises UserError where one is not finite."""
+        W = self.base.detach().to(torch.float32)
+        low, high = torch.aminmax(W)  # of NaN where there is one; no temporary of W's size
+        if not (torch.isfinite(low) and torch.isfinite(high)):
+            raise UserError(
+                f"{self.name} holds values that are not finite",
+                "neither its singular vectors nor its norm are defined",
+                "repair the checkpoint, or leave this layer out of the targets",
+            )
+        return W
+
+    @cached_property
+    def digest(self) -> str:
+        """The fingerprint."""
+        return fingerprint(self.base)
+
+
 @dataclass(frozen=True)
 class Layer:
     """One target matrix as a method sees it: W (out, in), rank r, scaling s = alpha/r, and a seed of its own.
@@ -65,26 +90,24 @@ class Layer:
         return self.shape[1]
 
     @cached_property
+    def matrix(self) -> Matrix:
+        """The matrix, apart from the layer, so that a spectrum does not keep the layer alive."""
+        return Matrix(self.name, self.base)
+
+    @property
     def W(self) -> Tensor:
         """The matrix in float32; raises UserError where a value is not finite."""
-        W = self.base.detach().to(torch.float32)
-        if not torch.isfinite(W).all():
-            raise UserError(
-                f"{self.name} holds values that are not finite",
-                "neither its singular vectors nor its norm are defined",
-                "repair the checkpoint, or leave this layer out of the targets",
-            )
-        return W
+        return self.matrix.W
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """The fingerprint of the matrix."""
-        return fingerprint(self.base)
+        return self.matrix.digest
 
     @cached_property
     def spectrum(self) -> Spectrum:
         """W's singular triplets."""
-        found = Spectrum(self.name, self.shape, lambda: self.W, lambda: self.digest, self.solver, cache=self.cache)
+        found = self._spectrum(self.matrix, "energy")
         self.spectra["W"] = found
         return found
 
@@ -93,10 +116,14 @@ class Layer:
 
         Such a matrix can be nearly flat, where energy says little: the product of its factors is converged.
         """
-        name = f"{self.name} ({label})"
-        found = Spectrum(name, self.shape, lambda: W, lambda: fingerprint(W), self.solver, converge, self.cache)
+        found = self._spectrum(Matrix(f"{self.name} ({label})", W), converge)
         self.spectra[label] = found
         return found
+
+    def _spectrum(self, matrix: Matrix, converge: Converge) -> Spectrum:
+        return Spectrum(
+            matrix.name, self.shape, lambda: matrix.W, lambda: matrix.digest, self.solver, converge, self.cache
+        )
 
     def choice(self, option: str) -> str:
         """The value of a `Choice`."""

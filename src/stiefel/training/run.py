@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from datasets.utils.logging import disable_progress_bar
 from peft import PeftModel
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -76,6 +77,7 @@ def train(
         progress(f"{out} was interrupted and holds no checkpoint: beginning again")
         shutil.rmtree(out)
     refuse_existing(out, "give another --out, or --resume to go on with an interrupted run")
+    disable_progress_bar()
     writable(out)
     check_names(recipe)
     task = find_task(recipe.task.name)
