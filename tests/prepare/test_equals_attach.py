@@ -98,9 +98,7 @@ def test_a_bfloat16_checkpoint_loads_in_both_types(name, seen, checkpoint, logit
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_architecture_loads(family, checkpoint, logits, take_steps, tmp_path):
     directory = checkpoint(family)
-    prepare(
-        str(directory), "pissa", tmp_path / "adapter", r=3, alpha=6, target_modules=targets_of(family), cache=False
-    )
+    prepare(str(directory), "pissa", tmp_path / "adapter", r=3, alpha=6, target_modules=targets_of(family), cache=False)
     base = logits(loaded(directory, torch.float32))
     adapted = load(loaded(directory, torch.float32), tmp_path / "adapter")
     assert torch.equal(logits(adapted), base)
