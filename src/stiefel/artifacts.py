@@ -19,7 +19,12 @@ RECIPE, MANIFEST, METRICS, SAMPLES, EVAL = "recipe.toml", "manifest.json", "metr
 ADAPTER = "adapter"
 GRID, RUNS, BASES = "grid.toml", "runs", "base"
 CERTIFICATE = "stiefel.json"  # in an adapter directory
-MARKS = (MANIFEST, GRID, CERTIFICATE)  # a directory that holds one of them is ours
+CONTENTS = (  # a directory of ours holds one of these lists, its first name at least, and nothing else
+    (MANIFEST, RECIPE, METRICS, SAMPLES, EVAL, ADAPTER, "geometry.jsonl", "checkpoints", "report.html", "figures"),
+    (GRID, RUNS, BASES, "table.json", "table.md", "report.html", "figures"),
+    (CERTIFICATE, "adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "README.md"),
+    ("adapter_config.json", "adapter_model.safetensors", "base"),
+)
 
 PACKAGES = ("stiefel", "torch", "transformers", "peft", "trl", "safetensors")
 
@@ -76,17 +81,26 @@ def refuse_existing(out: Path, instead: str) -> None:
         raise UserError(f"{out} already exists", "its contents would be lost", instead)
 
 
-def make_room(out: Path, *, force: bool) -> None:
-    """Refuse an `out` that holds something, or with `force` remove what an earlier command of ours left there."""
-    instead = "give another --out, or --force to replace it"
+def check_room(out: Path, *, force: bool) -> None:
+    """Refuse an `out` that holds something, or with `force` anything but what an earlier command of ours left there.
+
+    Nothing is removed yet: that is done when the new output is about to be written.
+    """
     if not force:
-        refuse_existing(out, instead)
-    elif out.is_dir() and any(out.iterdir()):
-        if not any((out / mark).is_file() for mark in MARKS):
-            raise UserError(
-                f"{out} was not written by Stiefel", "--force replaces our own output only", "give another --out"
-            )
-        shutil.rmtree(out)
+        refuse_existing(out, "give another --out, or --force to replace it")
+    elif out.exists() and not is_ours(out):
+        raise UserError(
+            f"{out} was not written by Stiefel alone", "--force replaces our own output only", "give another --out"
+        )
+    writable(out)
+
+
+def is_ours(out: Path) -> bool:
+    """True for an empty directory, and for one in which nothing but our own files is."""
+    if not out.is_dir():
+        return False
+    names = {path.name for path in out.iterdir()}
+    return not names or any(known[0] in names and names <= set(known) for known in CONTENTS)
 
 
 def writable(out: Path) -> Path:

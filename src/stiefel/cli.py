@@ -13,7 +13,9 @@ import click
 from .errors import UserError
 
 INTERRUPTED = 130
-out_option = click.option("--out", type=click.Path(path_type=Path), required=True, help="Directory to write.")
+out_option = click.option(
+    "--out", type=click.Path(path_type=Path, resolve_path=True), required=True, help="Directory to write."
+)
 force_option = click.option("--force", is_flag=True, help="Replace what an earlier command wrote there.")
 resume_option = click.option(
     "--resume", is_flag=True, help="Go on with an interrupted run; a finished one is left alone."
@@ -176,7 +178,7 @@ def key_and_value(option: str) -> tuple[str, str]:
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option("--profile", default="", help="Overlay one of the recipe's profiles.")
 @click.option("--set", "changes", multiple=True, metavar="A.B=VALUE", help="Change one key; repeatable.")
-@click.option("--out", type=click.Path(path_type=Path), help="Run directory to write.")
+@click.option("--out", type=click.Path(path_type=Path, resolve_path=True), help="Run directory to write.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved recipe and stop.")
 @resume_option
 @force_option
@@ -192,18 +194,14 @@ def train(
         return
     if out is None:
         raise UserError("no --out was given", "a run needs a directory", "add --out runs/NAME, or --dry-run")
-    from .artifacts import make_room
     from .progress import run_progress
     from .quiet import quiet
-    from .training.run import check_names
     from .training.run import train as run
 
-    check_names(settings)
-    if not resume:
-        make_room(out, force=force)
+    refuse_both(resume, force)
     quiet()
     with run_progress(settings.optim.rollouts) as on_row:
-        run(settings, out, resume=resume, progress=say, on_row=on_row)
+        run(settings, out, resume=resume, force=force, progress=say, on_row=on_row)
     click.echo(str(out))
     say(f"next: stiefel report {out}")
 
@@ -222,7 +220,7 @@ def compare(grid: Path, jobs: int, out: Path, resume: bool, force: bool) -> None
 
 
 @cli.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, resolve_path=True), default=Path("demo"), show_default=True)
 @resume_option
 @force_option
 def demo(out: Path, resume: bool, force: bool) -> None:
@@ -234,17 +232,24 @@ def demo(out: Path, resume: bool, force: bool) -> None:
     compare_and_report(load_grid(DEMO_GRID), out, min(4, cores()), resume=resume, force=force)
 
 
+def refuse_both(resume: bool, force: bool) -> None:
+    """Raise for two wishes that contradict each other."""
+    if resume and force:
+        raise UserError(
+            "--resume and --force are both given", "one goes on, the other begins again", "give one of them"
+        )
+
+
 def compare_and_report(grid: Any, out: Path, jobs: int, *, resume: bool, force: bool) -> None:
     """What `compare` and `demo` share: run the grid, print the table, name the page."""
-    from .artifacts import make_room
     from .compare import compare as run_grid
     from .progress import grid_progress
     from .report import print_table, write_report
 
-    if not resume:
-        make_room(out, force=force)
+    refuse_both(resume, force)
+    say(f"{len(grid.runs)} runs, {jobs} at a time")
     with grid_progress({name: recipe.optim.rollouts for name, recipe in grid.runs.items()}) as on_progress:
-        run_grid(grid, out, resume=True, jobs=jobs, on_progress=on_progress)
+        run_grid(grid, out, resume=resume, force=force, jobs=jobs, on_progress=on_progress)
     page = write_report(out)
     print_table(out)
     click.echo(f"report: {page}")
@@ -285,7 +290,9 @@ def guarded(command: Callable[[], Any]) -> int:
         say(f"error: {error}")
         return 2
     except click.ClickException as error:
-        error.show()
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        place = context.command_path if context is not None else "stiefel"
+        say(f"error: {UserError(error.format_message(), 'the command cannot be understood', f'see {place} --help')}")
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         say("interrupted: run the same command with --resume to go on")

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import multiprocessing.connection
+import os
+import shutil
+import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from pathlib import Path
 
-from .artifacts import BASES, GRID, METRICS, RUNS, read_jsonl, refuse_existing, writable, write_text
+from .artifacts import BASES, GRID, METRICS, RUNS, check_room, read_jsonl, write_text
 from .errors import UserError
 from .evaluate import Sample
 from .grid import Grid
 from .quiet import quiet
 from .recipe import Recipe
-from .training.run import BaseSamples, check_names, finished, measure_base, train, write_samples
+from .training.run import (
+    BaseSamples,
+    Diverged,
+    check_names,
+    finished,
+    measure_base,
+    same_recipe,
+    status,
+    train,
+    write_samples,
+)
+from .weights import resolve_model
 
 POLL_SECONDS = 1.0
 
@@ -24,30 +42,30 @@ def compare(
     out: Path,
     *,
     resume: bool = False,
+    force: bool = False,
     jobs: int = 1,
     on_progress: Callable[[dict[str, int]], None] = lambda done: None,
 ) -> None:
     """Run every recipe of a grid into `out/runs/NAME`, `jobs` at a time; each base model is evaluated once.
 
-    `on_progress` is called every second with the rollouts that each run has done.
+    What can be refused is refused before anything is written or removed. `on_progress` is called every second with the
+    rollouts that each run has done. A run that diverges is noted in its manifest and does not stop the others.
     """
     for recipe in grid.runs.values():
         check_names(recipe)
-    if not resume:
-        refuse_existing(out, "give another --out, --force to replace it, or --resume to do what is missing")
-    elif (out / GRID).is_file() and (out / GRID).read_text() != grid.source:
-        raise UserError(
-            f"{out} was started with another grid",
-            "runs of two grids in one table would not be comparable",
-            "give the same grid, or another --out",
-        )
-    writable(out).mkdir(parents=True, exist_ok=True)
+        resolve_model(recipe.model.path, recipe.model.revision)
+    if resume and out.exists():
+        require_same_grid(grid, out)
+    else:
+        check_room(out, force=force)
+        if out.is_dir():
+            shutil.rmtree(out)
+    for place in (out / RUNS, out / BASES):
+        place.mkdir(parents=True, exist_ok=True)
     write_text(out / GRID, grid.source)
-    (out / RUNS).mkdir(exist_ok=True)
-    (out / BASES).mkdir(exist_ok=True)
     todo = {name: recipe for name, recipe in grid.runs.items() if not finished(out / RUNS / name)}
     # spawned, not forked: torch's threads do not survive a fork
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=quiet) as pool:
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=begin_worker) as pool:
         try:
             bases = {
                 base_key(recipe): pool.submit(base_samples, recipe, out / BASES / f"{base_key(recipe)}.jsonl")
@@ -55,20 +73,53 @@ def compare(
             }
             found = {key: future.result() for key, future in bases.items()}
             pending = {
-                pool.submit(one_run, recipe, out / RUNS / name, found[base_key(recipe)]): name
+                pool.submit(one_run, recipe, out / RUNS / name, found[base_key(recipe)])
                 for name, recipe in todo.items()
             }
             follow(pending, out, grid, on_progress)
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a worker process was ended from outside",
+                "most often the machine ran out of memory",
+                "--jobs 1 --resume",
+            ) from error
         except BaseException:
+            for worker in multiprocessing.active_children():
+                worker.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def follow(
-    pending: dict[Future[None], str], out: Path, grid: Grid, on_progress: Callable[[dict[str, int]], None]
-) -> None:
+def begin_worker() -> None:
+    """A worker leaves Ctrl-C to the parent, which ends it, and ends itself when the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    quiet()
+
+
+def require_same_grid(grid: Grid, out: Path) -> None:
+    """Raise unless `out` holds runs of this grid alone, with these settings."""
+    if not (out / GRID).is_file() or (out / GRID).read_text(encoding="utf-8") != grid.source:
+        raise UserError(
+            f"{out} was not started with this grid",
+            "runs of two grids in one table would not be comparable",
+            "give the same grid, or another --out",
+        )
+    for name, recipe in grid.runs.items():
+        if status(out / RUNS / name):
+            same_recipe(recipe, out / RUNS / name)
+
+
+def follow(pending: set[Future[None]], out: Path, grid: Grid, on_progress: Callable[[dict[str, int]], None]) -> None:
     """Report progress until all runs have ended; the first failure is raised."""
-    left = set(pending)
+    left = pending
     while left:
         done, left = wait(left, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
         for future in done:
@@ -103,4 +154,5 @@ def base_samples(recipe: Recipe, path: Path) -> BaseSamples:
 
 def one_run(recipe: Recipe, out: Path, base: BaseSamples) -> None:
     """One recipe, in a worker."""
-    train(recipe, out, resume=True, base=base)
+    with suppress(Diverged):
+        train(recipe, out, resume=True, base=base)

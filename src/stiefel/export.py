@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from .artifacts import make_room, read_json, whole_directory, write_json
+from .artifacts import check_room, read_json, whole_directory, write_json
 from .certificate import Certificate
 from .errors import UserError, nearest
 from .files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, factor_names
@@ -39,7 +39,7 @@ def export(directory: Path, model: str, form: str, out: Path, *, dtype: str = "a
             f"{directory} has no residual form", f"{certificate.method} starts at B₀A₀ = 0 on the base as it is", "lora"
         )
     resolve_model(model)
-    make_room(out, force=force)
+    check_room(out, force=force)
     with whole_directory(out) as building:
         FORMS[form](directory, certificate, model, dtype, building)
 

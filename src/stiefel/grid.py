@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ def load_grid(path: Path) -> Grid:
     if isinstance(recipe, str):
         recipe = read_toml(path.parent / recipe)
     axes = tables.get("axes", {})
+    if not isinstance(axes, dict):
+        raise UserError(f"axes = {axes!r} in {path}", "axes map keys to lists of values", '"optim.lr" = [1e-4, 1e-3]')
     for key, values in axes.items():
         if key not in keys():
             raise UserError(f"unknown axis {key} in {path}", "an axis is a key of the recipe", nearest(key, keys()))
@@ -41,13 +44,14 @@ def load_grid(path: Path) -> Grid:
         for key, value in settings.items():
             section, name = key.split(".")
             tables = overlay(tables, {section: {name: value}})
-        runs[run_name(settings)] = make_recipe(tables, source=str(path))
+        name = run_name(settings)
+        if name in runs:
+            raise UserError(f"two points of {path} are both {name}", "a value is listed twice", "list each value once")
+        runs[name] = make_recipe(tables, source=str(path))
     return Grid(path.read_text(), runs)
 
 
 def run_name(settings: dict[str, Any]) -> str:
-    """`rlpo-lr0.001-seed0`: strings as they are, other values after the key's last word."""
-    parts = [
-        value if isinstance(value, str) else f"{key.rpartition('.')[2]}{value:g}" for key, value in settings.items()
-    ]
-    return "-".join(parts) or "run"
+    """`lr0.001-rlpo-seed0`: strings as they are, other values after the key's last word, fit for a file name."""
+    parts = [value if isinstance(value, str) else f"{key.rpartition('.')[2]}{value}" for key, value in settings.items()]
+    return re.sub(r"[^\w.+-]+", "_", "-".join(parts)).strip("._") or "run"

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from .adapter import Progress, as_saved, lora_config, make_settings, start_of
-from .artifacts import CERTIFICATE, make_room, whole_directory, write_json
+from .artifacts import CERTIFICATE, check_room, whole_directory, write_json
 from .certificate import Certificate, LayerCertificate
 from .checkpoint import Checkpoint
 from .errors import UserError
@@ -54,7 +54,7 @@ def prepare(
     checkpoint.require(selection.targets)
     for target in selection.targets:
         require_rank(target.name, target.shape, r)
-    make_room(out, force=force)
+    check_room(out, force=force)
     layers: list[LayerCertificate] = []
     with whole_directory(out) as building:
         write_config(building, record, selection, r, alpha, model)

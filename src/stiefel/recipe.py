@@ -125,11 +125,11 @@ class OptimSettings(Section):
 class RunSettings(Section):
     """[run]"""
 
-    seed: NotNegative = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seed of the start, the prompts and the sampling."""
     kl_every: Positive = 10
     """Rollouts between measurements of kl_base and kl_step, which cost a forward pass each."""
-    threads: NotNegative = 0
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
     """CPU threads; 0 leaves torch's choice. A tiny model is fastest on one."""
 
 
@@ -168,7 +168,7 @@ class Recipe(Section):
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file."""
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise UserError(f"no file {path}", "there is nothing to read", "give an existing TOML file") from error
     except IsADirectoryError as error:
@@ -184,8 +184,14 @@ def load_recipe(path: Path, changes: Iterable[str] = (), profile: str = "") -> R
 
 def make_recipe(tables: Mapping[str, Any], changes: Iterable[str] = (), profile: str = "", source: str = "") -> Recipe:
     """The recipe of nested tables; raises UserError for the first key or value that does not fit."""
+    if not isinstance(tables, Mapping):
+        raise UserError(f"recipe = {tables!r} in {source}", "a recipe is a table of settings", "write [recipe.adapter]")
     base = {key: value for key, value in tables.items() if key != "profile"}
     profiles = tables.get("profile", {})
+    if not isinstance(profiles, Mapping) or not all(isinstance(table, Mapping) for table in profiles.values()):
+        raise UserError(
+            f"profile in {source} is no table of tables", "a profile overlays settings", "[profile.NAME.optim]"
+        )
     if profile:
         if profile not in profiles:
             raise UserError(
@@ -196,12 +202,26 @@ def make_recipe(tables: Mapping[str, Any], changes: Iterable[str] = (), profile:
         base = overlay(base, profiles[profile])
     for change in changes:
         base = overlay(base, parse_change(change))
+    refuse_unused(base)
     try:
         recipe = Recipe.model_validate(base)
     except ValidationError as error:
         raise explain(error, source) from error
     check(recipe)
     return recipe
+
+
+def refuse_unused(tables: Mapping[str, Any]) -> None:
+    """Raise for written keys that a saved adapter decides."""
+    adapter = tables.get("adapter", {})
+    if isinstance(adapter, Mapping) and adapter.get("path"):
+        unused = [key for key in adapter if key != "path"]
+        if unused:
+            raise UserError(
+                f"adapter.{unused[0]} is set beside adapter.path",
+                "the adapter in that directory has a method, rank, alpha and targets of its own",
+                f"leave out adapter.path, or adapter.{', adapter.'.join(unused)}",
+            )
 
 
 def overlay(base: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,9 +239,12 @@ def parse_change(change: str) -> dict[str, Any]:
     if not equals or not key.strip():
         raise UserError(f"--set {change!r} is not a change", "it has no key and value", "write --set optim.lr=1e-3")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
+        parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
-        value = text
+        parsed = {"value": text}
+    if parsed.keys() != {"value"}:
+        raise UserError(f"--set {change!r} is more than one change", "one key is set at a time", "repeat --set")
+    value = parsed["value"]
     for part in reversed(key.strip().split(".")):
         value = {part: value}
     assert isinstance(value, dict)

@@ -59,24 +59,39 @@ def load_model(model: str, dtype: str = "float32", revision: str = "") -> Any:
             "pickled weights (.bin, .pt) can run code when they are read, so they never are",
             "convert them once with save_pretrained(safe_serialization=True)",
         )
+    kind = dtype if dtype == "auto" else DTYPES[dtype]
     try:
-        kind = dtype if dtype == "auto" else DTYPES[dtype]
-        return AutoModelForCausalLM.from_pretrained(path, dtype=kind, use_safetensors=True).eval()
+        loaded, found = AutoModelForCausalLM.from_pretrained(
+            path, dtype=kind, use_safetensors=True, output_loading_info=True
+        )
     except SafetensorError as error:
         raise UserError(f"{path} holds a broken safetensors file", str(error), "copy or download it again") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
             f"{path} is not a causal language model that transformers can load",
             str(error).splitlines()[0],
             "check its config.json and that all weight files are there",
         ) from error
+    missing = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
+    if missing:
+        raise UserError(
+            f"{path}: the files do not hold {missing[0]}, nor {len(missing) - 1} others that config.json asks for",
+            "the model would start from random numbers there",
+            "check that all weight files are there and belong to this config.json",
+        )
+    return loaded.eval()
 
 
 def load_tokenizer(model: str, revision: str = "") -> Any:
     """The model's tokenizer, padding on the left as generation needs."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(resolve_model(model, revision), padding_side="left")
+    path = resolve_model(model, revision)
+    if not any(path.glob("tokenizer*")) and not any(path.glob("vocab*")):
+        raise UserError(
+            f"{path} holds no tokenizer", "prompts cannot be turned into tokens", "save the model's tokenizer there too"
+        )
+    tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -77,5 +78,5 @@ def trace(method: str, stored: dict[str, Any], out: Path) -> list[dict[str, floa
 if __name__ == "__main__":
     quiet()
     kept = stored_rollouts(make_recipe(RECIPE))
-    traces = {method.name: trace(method.name, kept, Path("/tmp/golden")) for method in METHODS}
+    traces = {method.name: trace(method.name, kept, Path(tempfile.mkdtemp())) for method in METHODS}
     GOLDEN.write_text(json.dumps({**kept, "traces": traces}, indent=1) + "\n")

@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 
 from stiefel.artifacts import read_json, read_jsonl
 from stiefel.recipe import load_recipe, make_recipe
-from stiefel.training.run import finished, train
+from stiefel.training.run import Diverged, finished, status, train
+from stiefel.training.settings import grpo_config
 
 SHORT = {
     "optim": {"rollouts": 3, "lr": 1e-3},
@@ -146,3 +147,44 @@ def test_an_interrupted_run_says_so_and_resumes_to_the_same_weights(short_run: P
 def heed_interrupts() -> None:
     """A process started in the background ignores SIGINT; a person's terminal does not."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_trl_is_given_the_recipe(tmp_path: Path) -> None:
+    """What a golden trace cannot see in six updates is asserted by name."""
+    recipe = make_recipe({"algorithm": {"beta": 0.01, "entropy": 0.02}, "rollout": {"prompts": 4, "completions": 6}})
+    config = grpo_config(recipe, tmp_path)
+    expected = {
+        "loss_type": "dapo",
+        "epsilon": 0.2,
+        "epsilon_high": 0.28,
+        "delta": 10.0,
+        "beta": 0.01,
+        "entropy_coef": 0.02,
+        "scale_rewards": "group",
+        "num_generations": 6,
+        "generation_batch_size": 24,
+        "per_device_train_batch_size": 12,
+        "gradient_accumulation_steps": 1,
+        "steps_per_generation": 2,
+        "num_iterations": 1,
+        "max_steps": 120,
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "top_k": 0,
+        "max_completion_length": 64,
+        "learning_rate": 3e-4,
+        "weight_decay": 0.1,
+        "max_grad_norm": 1.0,
+        "use_bias_correction_kl": False,
+        "mask_truncated_completions": False,
+        "bf16": False,
+    }
+    assert {key: vars(config)[key] for key in expected} == expected
+
+
+def test_a_run_that_diverges_is_noted_and_named(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(Diverged, match="no probabilities"):
+        train(make_recipe({**SHORT, "optim": {"rollouts": 6, "lr": 1e30}, "eval": {}}), out)
+    assert status(out) == "diverged"
+    train(make_recipe({**SHORT, "optim": {"rollouts": 6, "lr": 1e30}, "eval": {}}), out, resume=True)  # left as it is

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from .cells import narrow_cells
@@ -20,4 +21,4 @@ def print_table(directory: Path) -> None:
         grid.add_column(name, justify="left" if number < cells.names else "right")
     for row in cells.body:
         grid.add_row(*(cell.replace("[", "\\[") for cell in row))  # not rich's own markup
-    Console().print(grid)
+    Console(width=None if sys.stdout.isatty() else 100).print(grid)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 
-from ..nano.problems import problems
+from ..nano.problems import Problem, problems
 from ..rewards import exact_after_mark
 from .task import Row, Split, Task
 
@@ -13,10 +14,19 @@ def nano_task(kind: str, description: str) -> Task:
     """The task of one kind of problem."""
 
     def rows(split: Split, count: int, seed: int) -> list[Row]:
-        stream = problems(kind, split, seed if split == "train" else 0)
+        stream = distinct(problems(kind, split, 0)) if split == "test" else problems(kind, split, seed)
         return [Row(problem.prompt, problem.answer) for problem in islice(stream, count)]
 
     return Task(f"nano-{kind}", description, exact_after_mark, rows)
+
+
+def distinct(stream: Iterator[Problem]) -> Iterator[Problem]:
+    """A stream without repetitions: a test that asks a question twice has fewer questions than it says."""
+    seen: set[Problem] = set()
+    for problem in stream:
+        if problem not in seen:
+            seen.add(problem)
+            yield problem
 
 
 nano_arithmetic = nano_task("arithmetic", "chains of one to three additions and subtractions; the skill that RL trains")

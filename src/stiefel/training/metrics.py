@@ -64,7 +64,7 @@ class RolloutMetrics(TrainerCallback):  # type: ignore[misc]
     def _row(self, trainer: GRPOTrainer, step: int) -> dict[str, Any]:
         row: dict[str, Any] = {"step": step, "learning_rate": self._logs[0]["learning_rate"]}
         for ours, theirs in NAMES.items():
-            values = [logs[theirs] for logs in self._logs if theirs in logs]
+            values = [logs[theirs] for logs in self._logs if logs.get(theirs) is not None]
             if values:
                 row[ours] = sum(values) / len(values)
         row["correct"] = self._take_correct()

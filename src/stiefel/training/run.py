@@ -23,10 +23,9 @@ from ..artifacts import (
     METRICS,
     RECIPE,
     SAMPLES,
+    check_room,
     read_json,
-    refuse_existing,
     versions,
-    writable,
     write_json,
     write_text,
 )
@@ -49,9 +48,23 @@ Progress = Callable[[str], None]
 BaseSamples = dict[str, list[Sample]]  # by task
 
 
+class Diverged(UserError):
+    """A policy whose probabilities are no longer numbers."""
+
+
+def status(out: Path) -> str:
+    """What a directory's manifest says of its run: running, finished, diverged; empty where there is no manifest."""
+    if not (out / MANIFEST).is_file():
+        return ""
+    match read_json(out / MANIFEST):
+        case {"status": str(word)}:
+            return word
+    raise UserError(f"{out / MANIFEST} is no manifest", "it says no status", "remove the directory and train again")
+
+
 def finished(out: Path) -> bool:
     """True for a run directory whose run came to its end."""
-    return (out / MANIFEST).is_file() and read_json(out / MANIFEST)["status"] == "finished"
+    return status(out) in ("finished", "diverged")
 
 
 def train(
@@ -59,26 +72,27 @@ def train(
     out: Path,
     *,
     resume: bool = False,
+    force: bool = False,
     base: BaseSamples | None = None,
     progress: Progress = lambda line: None,
     on_row: Callable[[dict[str, Any]], None] = lambda row: None,
 ) -> None:
     """Train as the recipe says and leave a run directory.
 
-    An existing directory is refused without `resume`; with it a finished run is left alone and an unfinished one
-    begins again, which ends in the same weights. `base` holds samples of the base model, by task, where the caller has
-    them already.
+    An existing directory is refused without `resume` or `force`. With `resume` a finished run is left alone and an
+    unfinished one begins again, which ends in the same weights; with `force` it is replaced once everything is loaded.
+    `base` holds samples of the base model, by task, where the caller has them already. Raises Diverged, after noting
+    it in the manifest, where the policy stops giving probabilities.
     """
-    if resume and finished(out):
-        progress(f"{out} is finished")
-        return
-    if resume and (out / MANIFEST).is_file():
-        same_recipe(recipe, out)
-        progress(f"{out} was interrupted and holds no checkpoint: beginning again")
-        shutil.rmtree(out)
-    refuse_existing(out, "give another --out, or --resume to go on with an interrupted run")
     disable_progress_bar()
-    writable(out)
+    again = resume and bool(status(out))
+    if again:
+        same_recipe(recipe, out)
+        if finished(out):
+            progress(f"{out} is finished")
+            return
+        progress(f"{out} was interrupted and holds no checkpoint: beginning again")
+    check_room(out, force=force or again)
     check_names(recipe)
     task = find_task(recipe.task.name)
     tasks = [find_task(name) for name in recipe.eval.tasks]
@@ -87,9 +101,11 @@ def train(
     before = base if base is not None else measure(recipe, model, tokenizer, tasks, "before", progress)
     model = adapted(recipe, model)
 
-    out.mkdir(parents=True, exist_ok=True)
-    write_text(out / RECIPE, recipe.to_toml())
+    if out.is_dir():
+        shutil.rmtree(out)
+    out.mkdir(parents=True)
     manifest = {"status": "running", "seed": recipe.run.seed, "versions": versions()}
+    write_text(out / RECIPE, recipe.to_toml())
     write_json(out / MANIFEST, manifest)
     reward = GradedReward(task.grader)
     metrics = RolloutMetrics(out / METRICS, reward.take_correct, on_row)
@@ -107,7 +123,16 @@ def train(
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     metrics.watch(trainer)
-    trainer.train()
+    try:
+        trainer.train()
+    except RuntimeError as error:
+        if "probability tensor contains" not in str(error):  # torch.multinomial's words for NaN, inf and negatives
+            raise
+        reason = f"the policy gave no probabilities any more in rollout {trainer.rollout}"
+        write_json(out / MANIFEST, {**manifest, "status": "diverged", "reason": reason})
+        raise Diverged(
+            f"{out}: {reason}", "its weights grew beyond what can be computed with", "a smaller optim.lr"
+        ) from error
     model.eval()
 
     after = measure(recipe, model, tokenizer, tasks, "after", progress)
@@ -153,7 +178,7 @@ def measure_base(recipe: Recipe) -> BaseSamples:
 
 def same_recipe(recipe: Recipe, out: Path) -> None:
     """Raise if the run in `out` was started with other settings."""
-    if (out / RECIPE).read_text() != recipe.to_toml():
+    if not (out / RECIPE).is_file() or (out / RECIPE).read_text() != recipe.to_toml():
         raise UserError(
             f"{out} was started with another recipe",
             "going on with changed settings would mix two experiments in one run",
