@@ -94,7 +94,8 @@ class Spectrum:
         norm = frobenius_norm(W)
         found, solver = self._fast(side, r, W, norm) if norm else (None, "")
         if found is not None:
-            solved = Solved(found.triplets.to(torch.float32), norm, solver, found.residual)
+            triplets = found.triplets.to(torch.float32).slice(0, r)  # in rows, as from the cache: BLAS rounds by layout
+            solved = Solved(triplets, norm, solver, found.residual)
         elif self.solver == "fast" and norm and not self._small(r):
             raise UserError(
                 f"{self.name} {self.shape}: the fast solver did not converge at rank {r}",
