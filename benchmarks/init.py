@@ -96,34 +96,31 @@ def against_peft(checkpoint: Path) -> dict[str, Any]:
     def fresh() -> Any:
         return AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32).to(device())
 
-    base = fresh()
     config = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", init_lora_weights="pissa_niter_4")
-    model = fresh()
+    base, theirs, ours = fresh(), fresh(), fresh()
     torch.manual_seed(0)
-    peft_seconds = seconds(lambda: get_peft_model(model, config))
-    captured = []
-    for name, module in model.named_modules():
-        if name.endswith("_proj"):
-            W = base.get_submodule(name).weight.detach().to(torch.float64)
-            Q = torch.linalg.qr(module.lora_A["default"].weight.detach().T.to(torch.float64))[0]
-            best = torch.linalg.svdvals(W if W.shape[0] >= W.shape[1] else W.T)[:16].square().sum()
-            captured.append(float((W @ Q).square().sum() / best))
-    model = fresh()
-    attached: list[Any] = []
-    ours_seconds = seconds(lambda: attached.append(stiefel.attach(model, "pissa", r=16, alpha=32, cache=False)))
-    ours = []
-    for name, module in attached[0].get_base_model().named_modules():
-        if name.endswith("_proj"):
-            W = base.get_submodule(name).weight.detach().to(torch.float64)
-            Q = torch.linalg.qr(module.lora_A["default"].anchor.T.to(torch.float64))[0]
-            best = torch.linalg.svdvals(W if W.shape[0] >= W.shape[1] else W.T)[:16].square().sum()
-            ours.append(float((W @ Q).square().sum() / best))
+    peft_seconds = seconds(lambda: get_peft_model(theirs, config))
+    adapted: list[Any] = []
+    ours_seconds = seconds(lambda: adapted.append(stiefel.attach(ours, "pissa", r=16, alpha=32, cache=False)))
+    captured: dict[str, list[float]] = {"peft": [], "stiefel": []}
+    for name, module in adapted[0].get_base_model().named_modules():
+        if not (name.startswith("model.layers.0.") and name.endswith("_proj")):
+            continue  # one layer has every shape
+        W = base.get_submodule(name).weight.detach().to(torch.float64)
+        best = torch.linalg.svdvals(W if W.shape[0] >= W.shape[1] else W.T)[:16].square().sum()
+        factors = {
+            "peft": theirs.get_submodule(name).lora_A["default"].weight,
+            "stiefel": module.lora_A["default"].anchor,
+        }
+        for who, A in factors.items():
+            Q = torch.linalg.qr(A.detach().T.to(torch.float64))[0]
+            captured[who].append(float((W @ Q).square().sum() / best))
     return {
         "peft_seconds": peft_seconds,
         "stiefel_seconds": ours_seconds,
         "ratio": ours_seconds / peft_seconds,
-        "peft_worst_energy": min(captured),
-        "stiefel_worst_energy": min(ours),
+        "peft_worst_energy": min(captured["peft"]),
+        "stiefel_worst_energy": min(captured["stiefel"]),
     }
 
 
@@ -142,7 +139,7 @@ def memory(work: Path, layers: tuple[int, int]) -> dict[str, Any]:
         checkpoint = work / f"depth-{depth}"
         write_checkpoint(checkpoint, "1.5B", depth)
         found["above_torch_mb"][str(depth)] = {
-            method: command(checkpoint, method)[1] - torch_mb for method in ("rlpo", "rlmo", "pissa", "geora")
+            method: command(checkpoint, method)[1] - torch_mb for method in ("rlpo", "geora")
         }
         shutil.rmtree(checkpoint)
     return found
@@ -191,6 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--seven-b", action="store_true", help="also (only) the 7B shapes: 15 GB of disk")
+    parser.add_argument("--growth", action="store_true", help="also the growth with rank, layers and width")
     parser.add_argument("--work", type=Path, default=None, help="where the synthetic checkpoints go")
     arguments = parser.parse_args()
     quiet()
@@ -217,7 +215,8 @@ def main() -> None:
         fastest = limit(checkpoint)
         results["limit"] = {"seconds": fastest, "multiple": {method: mine[method] / fastest for method in mine}}
         results["peft"] = against_peft(checkpoint)
-        results["growth"] = growth(work, tiny, checkpoint)
+        if arguments.growth:
+            results["growth"] = growth(work, tiny, checkpoint)
         shutil.rmtree(checkpoint)
         results["memory"] = memory(work, (4, 16))
         print(keep("init", results))

@@ -18,7 +18,8 @@ def results(name: str) -> dict[str, Any]:
 
 def init_table() -> str:
     """What was measured, against what, and what the aim was."""
-    found, table7 = results("init"), results("init-7b")
+    found = results("init")
+    table7 = results("init-7b") if (RESULTS / "init-7b.json").is_file() else {}
     solvers, command, peft = found["solvers"]["ratio"], found["command"]["ratio"], found["peft"]
     memory = found["memory"]
     peaks = [peak for methods in memory["above_torch_mb"].values() for peak in methods.values()]
@@ -71,7 +72,8 @@ def init_table() -> str:
                 f"{method.upper()} {table7[method]['minutes']:.1f} min, {table7[method]['peak_gib']:.2f} GiB"
                 for method in ("rlpo", "rlmo")
                 if method in table7
-            ),
+            )
+            or "not measured yet",
             "RLPO < 3.5 min, < 2 GiB",
         ),
     ]

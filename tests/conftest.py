@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's client is first imported
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's own, read likewise: two oracles at once would fight
 
 import copy
 from collections.abc import Callable, Iterator
