@@ -149,7 +149,8 @@ def as_saved(factors: Factors, *, anchored: bool) -> tuple[Tensor, Tensor]:
     A, B = factors.A, factors.B
     if not anchored:
         return A, B
-    return torch.cat([A, torch.zeros_like(A)]), torch.cat([torch.zeros_like(B), B], dim=1)
+    # A + 0 turns −0 into +0, as adding ΔA = 0 does in the attached adapter
+    return torch.cat([A + 0.0, torch.zeros_like(A)]), torch.cat([torch.zeros_like(B), B], dim=1)
 
 
 def lora_config(method: Method, selection: Selection, r: int, alpha: int, dropout: float) -> LoraConfig:

@@ -105,6 +105,14 @@ class SpectrumCache:
                 found.append((path.stat().st_mtime, path))
         return [path for _, path in sorted(found)]
 
+    def size_bytes(self) -> int:
+        """What the entries take."""
+        total = 0
+        for path in self.entries():
+            with suppress(FileNotFoundError):  # another process removed it
+                total += path.stat().st_size
+        return total
+
     def clear(self) -> int:
         """Remove every entry; returns how many there were."""
         paths = self.entries()

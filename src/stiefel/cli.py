@@ -160,9 +160,8 @@ def cache(clear: bool) -> None:
     if clear:
         click.echo(f"{found.clear()} entries removed from {found.directory}")
         return
-    paths = found.entries()
-    size, limit = sum(path.stat().st_size for path in paths) / 2**20, found.limit_bytes / 2**30
-    click.echo(f"{found.directory}: {len(paths)} entries, {size:.1f} MiB of at most {limit:g} GiB")
+    size, limit = found.size_bytes() / 2**20, found.limit_bytes / 2**30
+    click.echo(f"{found.directory}: {len(found.entries())} entries, {size:.1f} MiB of at most {limit:g} GiB")
     say("next: stiefel cache --clear")
 
 

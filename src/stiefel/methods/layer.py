@@ -27,6 +27,9 @@ class Factors:
     statistics: Mapping[str, float] = field(default_factory=dict)  # what else is worth knowing of how they were made
 
 
+ALIGNMENT = 64  # bytes, of what torch allocates
+
+
 class Matrix:
     """A named matrix in some type: its float32 values and its fingerprint, each made when it is first needed."""
 
@@ -44,6 +47,8 @@ class Matrix:
                 "neither its singular vectors nor its norm are defined",
                 "repair the checkpoint, or leave this layer out of the targets",
             )
+        if W.data_ptr() % ALIGNMENT:  # BLAS rounds by alignment: loaded and streamed weights must give the same bits
+            W = W.clone()
         return W
 
     @cached_property
