@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.machine import device, seconds
+from benchmarks.machine import device, keep, seconds
 from benchmarks.synthetic import heavy_tailed, shapes
 from stiefel.methods import Layer, find_method
 from stiefel.solver import bottom_triplets, top_triplets
@@ -93,3 +93,7 @@ def compare(repeats: int = 3) -> dict[str, Any]:
             "rlmo": total["svd_tall"] / total["bottom"],
         },
     }
+
+
+if __name__ == "__main__":
+    keep("solvers", compare())
