@@ -215,7 +215,8 @@ def refuse_unused(tables: Mapping[str, Any]) -> None:
     """Raise for written keys that a saved adapter decides."""
     adapter = tables.get("adapter", {})
     if isinstance(adapter, Mapping) and adapter.get("path"):
-        unused = [key for key in adapter if key != "path"]
+        usual = AdapterSettings().model_dump()  # a resolved recipe names every key
+        unused = [key for key in adapter if key != "path" and adapter[key] != usual.get(key)]
         if unused:
             raise UserError(
                 f"adapter.{unused[0]} is set beside adapter.path",

@@ -13,6 +13,7 @@ import pytest
 from safetensors.torch import load_file
 
 from stiefel.artifacts import read_json, read_jsonl
+from stiefel.errors import UserError
 from stiefel.recipe import load_recipe, make_recipe
 from stiefel.training.run import Diverged, finished, status, train
 from stiefel.training.settings import grpo_config
@@ -188,3 +189,11 @@ def test_a_run_that_diverges_is_noted_and_named(tmp_path: Path) -> None:
         train(make_recipe({**SHORT, "optim": {"rollouts": 6, "lr": 1e30}, "eval": {}}), out)
     assert status(out) == "diverged"
     train(make_recipe({**SHORT, "optim": {"rollouts": 6, "lr": 1e30}, "eval": {}}), out, resume=True)  # left as it is
+
+
+def test_a_recipe_that_starts_from_a_directory_takes_its_settings_from_there(tmp_path: Path) -> None:
+    recipe = make_recipe({"adapter": {"path": "adapters/mine"}})
+    (tmp_path / "recipe.toml").write_text(recipe.to_toml())
+    assert load_recipe(tmp_path / "recipe.toml") == recipe  # the resolved form reads back
+    with pytest.raises(UserError, match=r"adapter\.rank is set beside"):
+        make_recipe({"adapter": {"path": "adapters/mine", "rank": 77}})
