@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from scripts.numbers import solver_table
 from stiefel.methods.table import as_markdown
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +25,7 @@ def replace_block(text: str, name: str, content: str) -> str:
 def readme() -> str:
     """README.md as it should be, from the method records and the kept results of the demo."""
     text = replace_block(README.read_text(), "methods", as_markdown())
+    text = replace_block(text, "solvers", solver_table())
     return replace_block(text, "demo", (DEMO / "table.md").read_text())
 
 
