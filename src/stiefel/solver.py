@@ -19,6 +19,7 @@ Converge = Literal["energy", "product", "mask"]
 
 OVERSAMPLE = 8  # columns of a block beyond r
 ENERGY_CHANGE = 2e-4  # what the last block added, relative; what further ones would add falls geometrically
+TAIL_CHANGE = 4e-3  # the same of Σ_{i≥j}σ_i² for every j: a dominant σ₁ must not hide what follows it
 # of the product, relative, extrapolated from the changes between checks; a mask of the smallest entries of the product
 # flips a share of them of half the error, and each may be large in another matrix
 PRODUCT_ERROR = {"product": 2e-4, "mask": 1e-6}
@@ -83,18 +84,21 @@ def top_triplets(W: Tensor, r: int, converge: Converge = "energy") -> Solution |
     n = A.shape[1]
     block = min(n, r + OVERSAMPLE if converge == "energy" else 2 * r + OVERSAMPLE)
     K, Y, Z = [start_block(n, block, W)], [], []  # an orthonormal basis in blocks, A K and AᵀA K
-    energy = 0.0
+    gram = torch.zeros(0, 0, dtype=torch.float64, device=W.device)
+    tails = torch.zeros(r, dtype=torch.float64, device=W.device)
     progress = ProductProgress()
     while True:
         Y.append(A @ K[-1])
         Z.append(A.T @ Y[-1])
         if converge == "energy":
-            now = leading_energy(torch.cat(Y, 1), r)
-            if now - energy <= ENERGY_CHANGE * now or block == n:
-                return sure(ritz(K, Y, Z, r), W)
-            energy = now
+            gram = bordered(gram, Y)
+            now = tail_energies(gram, r)
+            added = (now - tails) / now
+            if (float(added[0]) <= ENERGY_CHANGE and float(added.max()) <= TAIL_CHANGE) or block == n:
+                return sure(ritz(A, K, Y, Z, r), W)
+            tails = now
         elif len(K) in PRODUCT_CHECKS or block == n:
-            found = ritz(K, Y, Z, r)
+            found = ritz(A, K, Y, Z, r)
             if progress.error_after(found.triplets) <= PRODUCT_ERROR[converge] or block == n:
                 return sure(found, W)
         if (len(K) + 1) * block > min(n, MAX_COLUMNS):
@@ -120,22 +124,35 @@ class ProductProgress:
         return max(error, 0.1 * change)
 
 
-def leading_energy(Y: Tensor, r: int) -> float:
-    """The sum of the r largest σ² of Y (m, c), from its Gram matrix: good to some eps·σ₁², enough to stop on."""
-    return float(torch.linalg.eigvalsh((Y.T @ Y).to(torch.float64))[-r:].sum())
+def bordered(gram: Tensor, Y: list[Tensor]) -> Tensor:
+    """YᵀY of all blocks in float64, from that of all but the last: squares of float32 are exact there."""
+    new = Y[-1].to(torch.float64)
+    corner = new.T @ new
+    if len(Y) == 1:
+        return corner
+    cross = torch.cat(Y[:-1], 1).to(torch.float64).T @ new
+    return torch.cat([torch.cat([gram, cross], 1), torch.cat([cross.T, corner], 1)])
 
 
-def ritz(K: list[Tensor], Y: list[Tensor], Z: list[Tensor], r: int) -> Solution:
+def tail_energies(gram: Tensor, r: int) -> Tensor:
+    """Σ_{i≥j}^r λ_i for j = 1 … r of the r largest eigenvalues of a Gram matrix; positive even where they are not."""
+    values = torch.linalg.eigvalsh(gram)[-r:].clamp(min=torch.finfo(torch.float64).tiny)
+    return values.cumsum(0).flip(0)
+
+
+def ritz(A: Tensor, K: list[Tensor], Y: list[Tensor], Z: list[Tensor], r: int) -> Solution:
     """The r largest singular triplets of A on the span of the orthonormal K, from Y = AK and Z = AᵀY.
 
     With Y = QR and R = PSTᵀ: u = QP, v = KT. Av = σu holds by construction; the residual is Aᵀu − σv, where
-    Aᵀu = AᵀA K T S⁻¹ = Z T S⁻¹.
+    Aᵀu = AᵀA K T S⁻¹ = Z T S⁻¹, or one more product where S⁻¹ would blow Z's rounding up.
     """
     Q, R = torch.linalg.qr(torch.cat(Y, 1))
     P, S, Th = torch.linalg.svd(R.to(torch.float64))
     P, S, T = P[:, :r], S[:r], Th[:r].T
     U, V = Q @ P.to(Q), torch.cat(K, 1) @ T.to(Q)
-    residual = (torch.cat(Z, 1) @ T.to(Q)).to(torch.float64) / S - V * S
+    resolved = float(S[-1]) > 0.1 * float(S[0])
+    image = (torch.cat(Z, 1) @ T.to(Q)).to(torch.float64) / S if resolved else (A.T @ U).to(torch.float64)
+    residual = image - V * S
     worst = float(torch.linalg.vector_norm(residual, dim=0).max() / S[0])
     return Solution(Triplets(closest_orthonormal(U), S, closest_orthonormal(V).T), worst)
 

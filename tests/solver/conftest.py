@@ -82,6 +82,7 @@ CASES: dict[str, Callable[[], Tensor]] = {
     "near-tie at r, slow decay": lambda: with_values(TALL, np.r_[np.ones(15), 0.01 * power(N - 15, 0.05)]),
     "half strong, half flat": lambda: with_values(TALL, np.r_[np.ones(8), 0.01 * np.linspace(1, 0.1, N - 8)]),
     "outlier of 1e3": lambda: with_values(TALL, np.r_[1e3, power(N - 1, 0.5)]),
+    "outlier before a flat tail": lambda: with_values((1100, 900), np.r_[1e2, np.linspace(1, 0.5, 899)]),
     "outlier of 1e6": lambda: with_values(SQUARE, np.r_[1e6, power(N - 1, 0.5)]),
     "orthogonal": lambda: with_values(SQUARE, np.ones(N)),
     "rank above r": lambda: of_rank(TALL, 24),

@@ -67,6 +67,16 @@ def test_a_solution_of_the_solver_itself_is_right(name, side, named_case):
         require_good(case, type(found.triplets)(*(tensor.float() for tensor in found.triplets)), side)
 
 
+@pytest.mark.parametrize("name", ["outlier before a flat tail", "outlier of 1e3", "half strong, half flat", "power law"])
+def test_a_dominant_direction_does_not_hide_those_behind_it(name, named_case):
+    """Every tail Σ_{i≥j}^r σ_i² and not just their sum: what is missing falls geometrically, so TAIL_CHANGE bounds it."""
+    case = named_case(name)
+    triplets, solved = part(case, "top")
+    assert solved.solver == "fast"
+    tails = [np.cumsum(values[:RANK][::-1] ** 2) for values in (triplets.S.double().numpy(), case.S)]
+    assert (tails[0] >= 0.98 * tails[1]).all()
+
+
 @pytest.mark.parametrize("name", SAFE)
 def test_a_product_is_right_or_declined(name, named_case):
     case = named_case(name)
