@@ -5,147 +5,25 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from .errors import UserError, nearest
-
-Positive = Annotated[int, Field(ge=1)]
-NotNegative = Annotated[int, Field(ge=0)]
-NotNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class Section(BaseModel):
-    """A table of the recipe."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
-
-
-class ModelSettings(Section):
-    """[model]"""
-
-    path: Annotated[str, Field(min_length=1)] = "nano"
-    """Hub id, local directory, or nano."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Type of the frozen weights; the trained factors are float32 always."""
-    revision: str = ""
-    """Branch, tag or commit of a hub id."""
-
-
-class AdapterSettings(Section):
-    """[adapter]"""
-
-    method: str = "rlpo"
-    """One of `stiefel methods`."""
-    path: str = ""
-    """An adapter directory to start from; method, rank, alpha and targets are then its own."""
-    rank: Positive = 8
-    """r."""
-    alpha: Positive = 16
-    """The adapter is scaled by s = alpha/r."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Dropout on the adapter's input."""
-    targets: str | list[str] = "all-linear"
-    """all-linear, a list of module names, or a regular expression."""
-    options: dict[str, str | float] = {}
-    """The method's own options."""
-
-
-class TaskSettings(Section):
-    """[task]"""
-
-    name: str = "nano-arithmetic"
-    """What is trained."""
-
-
-class AlgorithmSettings(Section):
-    """[algorithm]"""
-
-    name: Literal["dapo"] = "dapo"
-    """Policy-gradient loss."""
-    beta: NotNegativeFloat = 0.0
-    """Weight of the KL to the base policy in the loss."""
-    clip_low: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """The ratio is clipped below at 1 − clip_low."""
-    clip_high: PositiveFloat = 0.28
-    """The ratio is clipped above at 1 + clip_high."""
-    dual_clip: Annotated[float, Field(gt=1)] = 10.0
-    """Bound on the ratio where the advantage is negative."""
-    entropy: NotNegativeFloat = 0.0
-    """Weight of the entropy bonus."""
-    dynamic_sampling: Literal[False] = False
-    """Replace groups of equal correctness by fresh prompts; not available yet."""
-
-
-class RolloutSettings(Section):
-    """[rollout]"""
-
-    engine: Literal["hf"] = "hf"
-    """What generates the completions."""
-    prompts: Positive = 8
-    """Prompts a rollout."""
-    completions: Annotated[int, Field(ge=2)] = 8
-    """Completions a prompt: the group whose rewards are compared."""
-    temperature: PositiveFloat = 1.0
-    """Sampling temperature; the loss uses the same."""
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Nucleus; 1 keeps all tokens."""
-    top_k: NotNegative = 0
-    """0 keeps all tokens."""
-    max_prompt_tokens: Positive = 64
-    """A longer prompt is an error."""
-    max_completion_tokens: Positive = 64
-    """Completions are cut off here."""
-
-
-class OptimSettings(Section):
-    """[optim]"""
-
-    lr: NotNegativeFloat = 3e-4
-    """Learning rate; 0 is a valid rate, which measures without training."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """How the rate goes, counted in rollouts."""
-    rollouts: Positive = 60
-    """Length of the run."""
-    updates_per_rollout: Positive = 2
-    """Mini-batches a rollout is split into; each is one optimizer step."""
-    weight_decay: NotNegativeFloat = 0.1
-    """AdamW's decoupled decay."""
-    weight_decay_on: Literal["delta", "factors"] = "delta"
-    """Decay the change from the start (towards the base), or A and B themselves as published."""
-    max_grad_norm: PositiveFloat = 1.0
-    """Gradients are clipped to this norm."""
-    warmup_rollouts: NotNegative = 0
-    """Linear warm-up."""
-
-
-class RunSettings(Section):
-    """[run]"""
-
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    """Seed of the start, the prompts and the sampling."""
-    kl_every: Positive = 10
-    """Rollouts between measurements of kl_base and kl_step, which cost a forward pass each."""
-    threads: Annotated[int, Field(ge=0, le=1024)] = 0
-    """CPU threads; 0 leaves torch's choice. A tiny model is fastest on one."""
-
-
-class EvalSettings(Section):
-    """[eval]"""
-
-    tasks: list[str] = []
-    """Tasks measured before and after training."""
-    samples: Positive = 1
-    """Completions a question."""
-    temperature: NotNegativeFloat = 0.6
-    """0 is greedy."""
-    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
-    """Nucleus."""
-    limit: Positive = 500
-    """Questions a task."""
+from .sections import (
+    AdapterSettings,
+    AlgorithmSettings,
+    EvalSettings,
+    ExpectedSettings,
+    GuardSettings,
+    ModelSettings,
+    OptimSettings,
+    RolloutSettings,
+    RunSettings,
+    Section,
+    TaskSettings,
+)
 
 
 class Recipe(Section):
@@ -159,6 +37,8 @@ class Recipe(Section):
     optim: OptimSettings = OptimSettings()
     run: RunSettings = RunSettings()
     eval: EvalSettings = EvalSettings()
+    guard: GuardSettings = GuardSettings()
+    expected: ExpectedSettings = ExpectedSettings()
 
     def to_toml(self) -> str:
         """Every key with its resolved value."""
@@ -180,6 +60,24 @@ def read_toml(path: Path) -> dict[str, Any]:
 def load_recipe(path: Path, changes: Iterable[str] = (), profile: str = "") -> Recipe:
     """The recipe in a file, overlaid with one of its profiles and then with `--set a.b=value` changes."""
     return make_recipe(read_toml(path), changes, profile, str(path))
+
+
+# where an algorithm's defaults are not DAPO's; sources: GRPO arXiv:2402.03300, Dr. GRPO arXiv:2503.20783
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "dapo": {},
+    "grpo": {"beta": 0.04, "clip_high": 0.2, "dual_clip": 0.0},
+    "dr_grpo": {"clip_high": 0.2, "dual_clip": 0.0},
+    "sft": {"beta": 0.0, "dual_clip": 0.0},
+}
+SFT_KEYS = ("epochs", "batch")
+VLLM_KEYS = (
+    "vllm_mode",
+    "vllm_server",
+    "vllm_memory",
+    "vllm_tensor_parallel",
+    "importance_correction",
+    "importance_cap",
+)
 
 
 def make_recipe(tables: Mapping[str, Any], changes: Iterable[str] = (), profile: str = "", source: str = "") -> Recipe:
@@ -204,7 +102,7 @@ def make_recipe(tables: Mapping[str, Any], changes: Iterable[str] = (), profile:
         base = overlay(base, parse_change(change))
     refuse_unused(base)
     try:
-        recipe = Recipe.model_validate(base)
+        recipe = Recipe.model_validate(with_defaults(base))
     except ValidationError as error:
         raise explain(error, source) from error
     check(recipe)
@@ -212,17 +110,50 @@ def make_recipe(tables: Mapping[str, Any], changes: Iterable[str] = (), profile:
 
 
 def refuse_unused(tables: Mapping[str, Any]) -> None:
-    """Raise for written keys that a saved adapter decides."""
+    """Raise for written keys that nothing would read; a resolved recipe names every key, so defaults pass."""
     adapter = tables.get("adapter", {})
     if isinstance(adapter, Mapping) and adapter.get("path"):
-        usual = AdapterSettings().model_dump()  # a resolved recipe names every key
-        unused = [key for key in adapter if key != "path" and adapter[key] != usual.get(key)]
+        unused = written(adapter, AdapterSettings().model_dump(), {"path"})
         if unused:
             raise UserError(
                 f"adapter.{unused[0]} is set beside adapter.path",
                 "the adapter in that directory has a method, rank, alpha and targets of its own",
                 f"leave out adapter.path, or adapter.{', adapter.'.join(unused)}",
             )
+    algorithm = tables.get("algorithm", {})
+    if isinstance(algorithm, Mapping) and algorithm.get("name", "dapo") in DEFAULTS:
+        name = algorithm.get("name", "dapo")
+        usual = {**AlgorithmSettings().model_dump(), **DEFAULTS[name]}
+        read = {"name", *SFT_KEYS} if name == "sft" else set(AlgorithmSettings.model_fields) - set(SFT_KEYS)
+        unused = written(algorithm, usual, read)
+        if unused:
+            raise UserError(
+                f"algorithm.{unused[0]} is set for {name}",
+                f"{name} has no use for it, and a setting that nothing reads would be lost in silence",
+                f"leave out algorithm.{', algorithm.'.join(unused)}, or choose another algorithm.name",
+            )
+    rollout = tables.get("rollout", {})
+    if isinstance(rollout, Mapping) and rollout.get("engine", "hf") == "hf":
+        unused = written(rollout, RolloutSettings().model_dump(), set(RolloutSettings.model_fields) - set(VLLM_KEYS))
+        if unused:
+            raise UserError(
+                f"rollout.{unused[0]} is set for rollout.engine = 'hf'",
+                "only vllm reads it",
+                f"leave out rollout.{', rollout.'.join(unused)}, or set rollout.engine = 'vllm'",
+            )
+
+
+def written(table: Mapping[str, Any], usual: Mapping[str, Any], read: set[str]) -> list[str]:
+    """The known keys of a table that are not read and do not have their usual value."""
+    return [key for key in table if key in usual and key not in read and table[key] != usual[key]]
+
+
+def with_defaults(tables: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The tables with the named algorithm's defaults below what was written."""
+    algorithm = tables.get("algorithm", {})
+    if not isinstance(algorithm, Mapping) or algorithm.get("name") not in DEFAULTS:
+        return tables
+    return {**tables, "algorithm": {**DEFAULTS[algorithm["name"]], **algorithm}}
 
 
 def overlay(base: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -286,11 +217,36 @@ def meaning(path: str) -> str:
 
 def check(recipe: Recipe) -> None:
     """What no single key can tell."""
-    completions = recipe.rollout.prompts * recipe.rollout.completions
-    if completions % recipe.optim.updates_per_rollout:
+    algorithm, rollout, optim = recipe.algorithm, recipe.rollout, recipe.optim
+    completions = rollout.prompts * rollout.completions
+    if algorithm.name != "sft" and completions % optim.updates_per_rollout:
         divisors = [str(n) for n in range(1, completions + 1) if completions % n == 0]
         raise UserError(
-            f"optim.updates_per_rollout = {recipe.optim.updates_per_rollout} does not divide the rollout",
+            f"optim.updates_per_rollout = {optim.updates_per_rollout} does not divide the rollout",
             f"rollout.prompts × rollout.completions = {completions} completions must split into equal mini-batches",
             f"one of {', '.join(divisors)}",
+        )
+    if 0 < algorithm.dual_clip <= 1:
+        raise UserError(
+            f"algorithm.dual_clip = {algorithm.dual_clip:g} is not above 1",
+            "it bounds a ratio that starts at 1",
+            "give a number above 1, or 0 for no bound",
+        )
+    if algorithm.overlong_buffer > rollout.max_completion_tokens:
+        raise UserError(
+            f"algorithm.overlong_buffer = {algorithm.overlong_buffer} is longer than a completion",
+            f"rollout.max_completion_tokens is {rollout.max_completion_tokens}",
+            f"give at most {rollout.max_completion_tokens}",
+        )
+    if recipe.eval.every and not recipe.eval.tasks:
+        raise UserError(
+            f"eval.every = {recipe.eval.every} without eval.tasks",
+            "there is nothing to measure",
+            "name the tasks, or leave out eval.every",
+        )
+    if recipe.guard.action == "restore" and not recipe.run.save_every:
+        raise UserError(
+            "guard.action = 'restore' with run.save_every = 0",
+            "there would be no checkpoint to go back to",
+            "set run.save_every, or guard.action = 'stop'",
         )

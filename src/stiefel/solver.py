@@ -136,8 +136,9 @@ def bordered(gram: Tensor, Y: list[Tensor]) -> Tensor:
 
 def tail_energies(gram: Tensor, r: int) -> Tensor:
     """Σ_{i≥j}^r λ_i for j = 1 … r of the r largest eigenvalues of a Gram matrix; positive even where they are not."""
-    values = torch.linalg.eigvalsh(gram)[-r:].clamp(min=torch.finfo(torch.float64).tiny)
-    return values.cumsum(0).flip(0)
+    values: Tensor = torch.linalg.eigvalsh(gram)[-r:].clamp(min=torch.finfo(torch.float64).tiny)
+    tails: Tensor = values.cumsum(0).flip(0)
+    return tails
 
 
 def ritz(A: Tensor, K: list[Tensor], Y: list[Tensor], Z: list[Tensor], r: int) -> Solution:

@@ -15,7 +15,8 @@ ROOT = Path(stiefel.__file__).parent
 LAYERS = (
     {"errors"},
     {"artifacts", "quiet", "progress", "memory", "files"},
-    {"nano", "recipe"},
+    {"nano", "sections"},
+    {"recipe"},
     {"tensorfile", "skeleton", "linalg", "grid"},
     {"weights", "checkpoint"},
     {"solver", "cache"},

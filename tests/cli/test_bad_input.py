@@ -59,7 +59,6 @@ MISTAKES = {
     "one completion in a group": ((*TRAIN, "--set", "rollout.completions=1"), "greater than or equal to 2"),
     "negative rate": ((*TRAIN, "--set", "optim.lr=-1"), "greater than or equal to 0"),
     "mini-batches that do not divide": ((*TRAIN, "--set", "optim.updates_per_rollout=3"), "one of 1, 2, 4, 8"),
-    "dynamic sampling": ((*TRAIN, "--set", "algorithm.dynamic_sampling=true"), "not available yet"),
     "a change without a value": ((*TRAIN, "--set", "optim.lr"), "write --set optim.lr=1e-3"),
     "unknown profile": ((*TRAIN, "--profile", "paper"), "no profile 'paper'"),
     "missing recipe": (("train", "nowhere.toml", "--out", "OUT"), "no file nowhere.toml"),

@@ -67,9 +67,11 @@ def test_a_solution_of_the_solver_itself_is_right(name, side, named_case):
         require_good(case, type(found.triplets)(*(tensor.float() for tensor in found.triplets)), side)
 
 
-@pytest.mark.parametrize("name", ["outlier before a flat tail", "outlier of 1e3", "half strong, half flat", "power law"])
+@pytest.mark.parametrize(
+    "name", ["outlier before a flat tail", "outlier of 1e3", "half strong, half flat", "power law"]
+)
 def test_a_dominant_direction_does_not_hide_those_behind_it(name, named_case):
-    """Every tail Σ_{i≥j}^r σ_i² and not just their sum: what is missing falls geometrically, so TAIL_CHANGE bounds it."""
+    """Every tail Σ_{i≥j}^r σ_i², not just their sum, is nearly all there."""
     case = named_case(name)
     triplets, solved = part(case, "top")
     assert solved.solver == "fast"

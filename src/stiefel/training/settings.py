@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from trl import GRPOConfig
 
-from ..recipe import OptimSettings, Recipe
+from ..recipe import Recipe
+from ..sections import OptimSettings
 
 
 def grpo_config(recipe: Recipe, out: Path) -> GRPOConfig:
@@ -35,7 +36,7 @@ def grpo_config(recipe: Recipe, out: Path) -> GRPOConfig:
         loss_type="dapo",
         epsilon=algorithm.clip_low,
         epsilon_high=algorithm.clip_high,
-        delta=algorithm.dual_clip,
+        delta=algorithm.dual_clip or None,
         beta=algorithm.beta,
         scale_rewards="group",
         entropy_coef=algorithm.entropy,

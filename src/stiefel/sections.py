@@ -1,0 +1,209 @@
+"""The tables of a recipe: every key with its type, its default and what it means."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
+NotNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A table of the recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class ModelSettings(Section):
+    """[model]"""
+
+    path: Annotated[str, Field(min_length=1)] = "nano"
+    """Hub id, local directory, or nano."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Type of the frozen weights; the trained factors are float32 always."""
+    revision: str = ""
+    """Branch, tag or commit of a hub id."""
+
+
+class AdapterSettings(Section):
+    """[adapter]"""
+
+    method: str = "rlpo"
+    """One of `stiefel methods`, or a start with a structure and an optimizer: rlpo+dora, random_orthonormal+lora_fa."""
+    path: str = ""
+    """An adapter directory to start from; method, rank, alpha and targets are then its own."""
+    rank: Positive = 8
+    """r."""
+    alpha: Positive = 16
+    """The adapter is scaled by s = alpha/r."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout on the adapter's input."""
+    targets: str | list[str] = "all-linear"
+    """all-linear, a list of module names, or a regular expression."""
+    options: dict[str, str | float] = {}
+    """The method's own options."""
+
+
+class TaskSettings(Section):
+    """[task]"""
+
+    name: str = "nano-arithmetic"
+    """What is trained; with `data`, what the rows are called."""
+    data: str = ""
+    """Rows of your own: a .jsonl file or a hub id; empty takes the named task's."""
+    split: str = "train"
+    """The split of a hub data set."""
+    prompt_column: str = "prompt"
+    """The column of `data` that holds the prompt, a text or a list of chat messages."""
+    answer_column: str = "answer"
+    """The column of `data` that holds the reference answer."""
+    reward: str = ""
+    """exact, or module:function; empty takes the named task's grader."""
+    train_rows: NotNegative = 0
+    """Use only the first rows of the training set; 0 takes all."""
+
+
+class AlgorithmSettings(Section):
+    """[algorithm]: the defaults depend on the name, those of dapo are shown."""
+
+    name: Literal["dapo", "grpo", "dr_grpo", "sft"] = "dapo"
+    """Loss: DAPO, GRPO, Dr. GRPO, or supervised fine-tuning on the reference answers."""
+    beta: NotNegativeFloat = 0.0
+    """Weight of the KL to the base policy in the loss."""
+    clip_low: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """The ratio is clipped below at 1 − clip_low."""
+    clip_high: PositiveFloat = 0.28
+    """The ratio is clipped above at 1 + clip_high."""
+    dual_clip: NotNegativeFloat = 10.0
+    """Bound, above 1, on the ratio where the advantage is negative; 0 sets none."""
+    entropy: NotNegativeFloat = 0.0
+    """Weight of the entropy bonus."""
+    dynamic_sampling: bool = False
+    """Replace groups that are all correct or all wrong by fresh prompts."""
+    max_gen_batches: Positive = 10
+    """Batches that dynamic sampling generates for one rollout at most."""
+    overlong_buffer: NotNegative = 0
+    """Tokens before the limit over which the overlong penalty grows from 0 to overlong_penalty; 0 is off."""
+    overlong_penalty: NotNegativeFloat = 1.0
+    """The penalty at the limit, of a reward that is ±1 (as in verl) once overlong_buffer is set."""
+    epochs: Positive = 1
+    """Passes over the data; sft only."""
+    batch: Positive = 8
+    """Sequences an optimizer step; sft only."""
+
+
+class RolloutSettings(Section):
+    """[rollout]"""
+
+    engine: Literal["hf", "vllm"] = "hf"
+    """What generates the completions."""
+    prompts: Positive = 8
+    """Prompts a rollout."""
+    completions: Annotated[int, Field(ge=2)] = 8
+    """Completions a prompt: the group whose rewards are compared."""
+    temperature: PositiveFloat = 1.0
+    """Sampling temperature; the loss uses the same."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Nucleus; 1 keeps all tokens."""
+    top_k: NotNegative = 0
+    """0 keeps all tokens."""
+    max_prompt_tokens: Positive = 64
+    """The longest prompt."""
+    truncate: Literal["error", "left", "drop"] = "error"
+    """A longer prompt is an error, loses its first tokens, or is left out."""
+    max_completion_tokens: Positive = 64
+    """Completions are cut off here."""
+    vllm_mode: Literal["colocate", "server"] = "colocate"
+    """vllm only: in the training process, or a server that `trl vllm-serve` started."""
+    vllm_server: str = "http://127.0.0.1:8000"
+    """vllm only: the server's address."""
+    vllm_memory: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """vllm only: share of the GPU's memory that colocated vLLM takes."""
+    vllm_tensor_parallel: Positive = 1
+    """vllm only: GPUs a model is split over."""
+    importance_correction: Literal["off", "token_truncate", "token_mask", "sequence_truncate", "sequence_mask"] = "off"
+    """vllm only: TRL's correction for the difference between the engine's and the trainer's probabilities."""
+    importance_cap: PositiveFloat = 3.0
+    """vllm only: where that correction truncates or masks."""
+
+
+class OptimSettings(Section):
+    """[optim]"""
+
+    lr: NotNegativeFloat = 3e-4
+    """Learning rate; 0 is a valid rate, which measures without training."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """How the rate goes, counted in rollouts (in updates for sft)."""
+    rollouts: Positive = 60
+    """Length of the run."""
+    updates_per_rollout: Positive = 2
+    """Mini-batches a rollout is split into; each is one optimizer step."""
+    weight_decay: NotNegativeFloat = 0.1
+    """AdamW's decoupled decay."""
+    weight_decay_on: Literal["delta", "factors"] = "delta"
+    """Decay the change from the start (towards the base), or A and B themselves as published."""
+    max_grad_norm: PositiveFloat = 1.0
+    """Gradients are clipped to this norm."""
+    warmup_rollouts: NotNegative = 0
+    """Linear warm-up."""
+
+
+class RunSettings(Section):
+    """[run]"""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Seed of the start, the prompts and the sampling."""
+    save_every: NotNegative = 20
+    """Rollouts between checkpoints, from which --resume goes on; 0 keeps none."""
+    kl_every: Positive = 10
+    """Rollouts between measurements of kl_base and kl_step, which cost a forward pass each."""
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    """CPU threads; 0 leaves torch's choice. A tiny model is fastest on one."""
+    report_to: list[Literal["tensorboard", "wandb", "trackio"]] = []
+    """Where the metrics also go."""
+
+
+class EvalSettings(Section):
+    """[eval]"""
+
+    every: NotNegative = 0
+    """Rollouts between evaluations during training; 0 measures before and after it only."""
+    tasks: list[str] = []
+    """Tasks that are measured."""
+    samples: Positive = 1
+    """Completions a question."""
+    temperature: NotNegativeFloat = 0.6
+    """0 is greedy."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    """Nucleus."""
+    limit: Positive = 500
+    """Questions a task."""
+
+
+class GuardSettings(Section):
+    """[guard]"""
+
+    action: Literal["off", "stop", "restore"] = "off"
+    """What happens past a bound or at a value that is not finite: end the run, or go back and halve the rate."""
+    kl_base: NotNegativeFloat = 0.0
+    """Bound on the KL to the base policy, where it is measured (run.kl_every); 0 sets none."""
+    grad_norm: NotNegativeFloat = 0.0
+    """Bound on the gradient norm before clipping; 0 sets none."""
+
+
+Scores = dict[str, Any]
+
+
+class ExpectedSettings(Section):
+    """[expected]"""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = ""
+    """Where the scores come from: a paper's table, or our own run."""
+    scores: Scores = {}
+    """Task or column → published or measured score, shown beside ours."""
