@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -15,14 +16,13 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from pathlib import Path
 
-from .artifacts import BASES, GRID, METRICS, RUNS, check_room, read_jsonl, write_text
+from .artifacts import BASES, GRID, METRICS, RUNS, check_room, write_text
 from .errors import UserError
-from .evaluate import Sample
 from .grid import Grid
 from .quiet import quiet
 from .recipe import Recipe
+from .training.evaluation import BEFORE, BaseSamples, read_samples, sample_lines
 from .training.run import (
-    BaseSamples,
     Diverged,
     check_names,
     finished,
@@ -30,7 +30,6 @@ from .training.run import (
     same_recipe,
     status,
     train,
-    write_samples,
 )
 from .weights import resolve_model
 
@@ -128,9 +127,13 @@ def follow(pending: set[Future[None]], out: Path, grid: Grid, on_progress: Calla
 
 
 def rollouts_done(run: Path) -> int:
-    """Rows of a run's metrics so far."""
+    """The rollout that a run has last written metrics of."""
     path = run / METRICS
-    return path.read_bytes().count(b"\n") if path.is_file() else 0
+    last = path.read_bytes().splitlines()[-1:] if path.is_file() else []
+    try:
+        return int(json.loads(last[0])["step"]) if last else 0
+    except json.JSONDecodeError:  # read while it is being written
+        return 0
 
 
 def base_key(recipe: Recipe) -> str:
@@ -142,13 +145,9 @@ def base_key(recipe: Recipe) -> str:
 def base_samples(recipe: Recipe, path: Path) -> BaseSamples:
     """The base model's graded samples, read from an earlier run's file or drawn now."""
     if path.is_file():
-        found: BaseSamples = {}
-        for row in read_jsonl(path):
-            row.pop("when")
-            found.setdefault(row["task"], []).append(Sample(**row))
-        return found
+        return read_samples(path).get(BEFORE, {})
     drawn = measure_base(recipe)
-    write_samples(path, {"before": drawn})
+    write_text(path, sample_lines(BEFORE, drawn))
     return drawn
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from stiefel.training.kl import kl_from_base, kl_from_base_k1, kl_of_new_from_rollout, masked_mean
+from stiefel.training.kl import kl_from_base, kl_from_base_k1, kl_of_new_from_rollout
 
 ONE = torch.ones(1, 1)
 EPS = torch.finfo(torch.float64).eps

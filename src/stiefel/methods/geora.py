@@ -89,14 +89,16 @@ def masked_by_one(layer: Layer, mask: Tensor) -> tuple[Spectrum, Mapping[str, fl
 
 def masked(layer: Layer, mask: Tensor) -> Spectrum:
     """The spectrum of W_Geo = W ⊙ M."""
-    return layer.derived_spectrum("W_Geo", layer.W.masked_fill(~mask, 0.0))
+    W_geo = layer.W.masked_fill(~mask, 0.0)
+    layer.matrix.release()  # the solver needs the room
+    return layer.derived_spectrum("W_Geo", W_geo)
 
 
 def spectral_mask(layer: Layer) -> Tensor:
     """M_Spec = 1[|Ŵ_r| ≤ τ_Spec], Ŵ_r the rank-r approximation of W: entries that its principal part leaves alone."""
     # an error δ of Ŵ_r moves a share of about δ/2 of the entries over the threshold, which changes W_Geo by √δ: what is
     # enough for the energy of W's top is not enough here, so the product is converged
-    U, S, Vh = layer.derived_spectrum("W", layer.W, "mask").top(layer.rank)
+    U, S, Vh = layer.product_spectrum("mask").top(layer.rank)
     return smallest(((U * S) @ Vh).abs_(), layer.fraction("rho"), nonnegative=True)
 
 

@@ -56,6 +56,10 @@ class Matrix:
         """The fingerprint."""
         return fingerprint(self.base)
 
+    def release(self) -> None:
+        """Drop the float32 copy, where there is one; it is made again when it is needed."""
+        vars(self).pop("W", None)
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -115,6 +119,10 @@ class Layer:
         found = self._spectrum(self.matrix, "energy")
         self.spectra["W"] = found
         return found
+
+    def product_spectrum(self, converge: Converge) -> Spectrum:
+        """W's singular triplets, whose product U diag(S) Vh is converged and not only their energy."""
+        return self._spectrum(self.matrix, converge)
 
     def derived_spectrum(self, label: str, W: Tensor, converge: Converge = "product") -> Spectrum:
         """The spectrum of a matrix made from this layer's, which errors name by the layer and `label`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
@@ -44,7 +44,7 @@ class Answer(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    when: Literal["before", "after"]
+    when: str
     task: str
     question: int
     sample: int
@@ -56,6 +56,19 @@ class Answer(BaseModel):
     reason: str
 
 
+class Event(BaseModel):
+    """What the guard did, a row between those of metrics.jsonl."""
+
+    model_config = ConfigDict(frozen=True)
+
+    event: str
+    step: int
+    reason: str
+    action: str
+    restored_to: int | None = None
+
+
+EVENTS = TypeAdapter(list[Event])
 METRIC_ROWS = TypeAdapter(list[MetricRow])
 TASK_SCORES = TypeAdapter(dict[str, TaskScores])
 ANSWERS = TypeAdapter(list[Answer])
@@ -73,6 +86,7 @@ class Run:
     recipe: Recipe
     manifest: Manifest
     rows: tuple[MetricRow, ...]
+    events: tuple[Event, ...]
     scores: dict[str, TaskScores]
 
     @property
@@ -137,11 +151,15 @@ def read_run(path: Path) -> Run:
     manifest = checked(TypeAdapter(Manifest), read_json(need(path / MANIFEST)), path / MANIFEST)
     finished = manifest.status == "finished"
     rows: list[MetricRow] = []
+    events: list[Event] = []
     if finished or (path / METRICS).is_file():
-        rows = checked(METRIC_ROWS, read_jsonl(need(path / METRICS)), path / METRICS)
+        every = read_jsonl(need(path / METRICS))
+        events = checked(EVENTS, [row for row in every if "event" in row], path / METRICS)
+        figures = [{k: v for k, v in row.items() if k != "not_finite"} for row in every if "event" not in row]
+        rows = checked(METRIC_ROWS, figures, path / METRICS)
     for number, row in enumerate(rows, start=1):
-        if "step" not in row or "reward" not in row:
-            raise broken(path / METRICS, f"line {number} has no step or no reward")
+        if "step" not in row:
+            raise broken(path / METRICS, f"row {number} has no step")
     if finished and not rows:
         raise broken(path / METRICS, "the manifest says that the run is finished, but there is no rollout")
     scores = checked(TASK_SCORES, read_json(need(path / EVAL)), path / EVAL) if finished else {}
@@ -152,7 +170,7 @@ def read_run(path: Path) -> Run:
         if proof.is_file():
             certificate = checked(TypeAdapter(dict[str, Any]), read_json(proof), proof)
             method, rank, alpha = certificate["method"], certificate["rank"], certificate["alpha"]
-    return Run(path.name, path, method, rank, alpha, recipe, manifest, tuple(rows), scores)
+    return Run(path.name, path, method, rank, alpha, recipe, manifest, tuple(rows), tuple(events), scores)
 
 
 def need(path: Path) -> Path:

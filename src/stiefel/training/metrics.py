@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,27 +17,35 @@ from .trainer import GRPOTrainer
 # ours → TRL's, averaged over the rollout's updates where TRL logs them at each
 NAMES = {
     "reward": "reward",
+    "correct": "correct",
     "grad_norm": "grad_norm",
     "entropy": "entropy",
     "clip_fraction": "clip_ratio/region_mean",
     "completion_length": "completions/mean_length",
     "truncated_fraction": "completions/clipped_ratio",
     "zero_std_fraction": "frac_reward_zero_std",
+    "sampled_groups": "sampled_groups",
+    "engine_mismatch": "engine_mismatch",
     "kl_rollout": "kl_rollout",
     "kl_base": "kl_base",
     "kl_base_k1": "kl_base_k1",
     "kl_reference": "kl",
 }
 
+Row = dict[str, Any]
+
 
 class RolloutMetrics(TrainerCallback):  # type: ignore[misc]
-    """Writes a row when a rollout's last update is done; a row is on disk before the next rollout begins."""
+    """Writes a row when a rollout's last update is done; a row is on disk before the next rollout begins.
 
-    def __init__(self, path: Path, take_correct: Callable[[], float], on_row: Callable[[dict[str, Any]], None]) -> None:
-        self._path, self._take_correct, self._on_row = path, take_correct, on_row
+    A figure that is not finite has no place in JSON: it is left out of the row, and named in `not_finite`.
+    """
+
+    def __init__(self, path: Path, on_row: Callable[[Row], None]) -> None:
+        self._path, self._on_row = path, on_row
         self._trainer: GRPOTrainer | None = None
         self._logs: list[dict[str, float]] = []
-        self._began = time.perf_counter()
+        self._began, self._sampled = time.perf_counter(), 0
 
     def watch(self, trainer: GRPOTrainer) -> None:
         """The trainer whose rollouts are written."""
@@ -44,7 +53,8 @@ class RolloutMetrics(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Start the clock after TRL's set-up."""
-        self._began = time.perf_counter()
+        assert self._trainer is not None
+        self._began, self._sampled = time.perf_counter(), self._trainer.sampled_completions
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
         """Keep an update's log; write the row at the last one of the rollout."""
@@ -56,24 +66,32 @@ class RolloutMetrics(TrainerCallback):  # type: ignore[misc]
         if len(self._logs) < trainer.updates_per_rollout:
             return
         row = self._row(trainer, int(state.global_step) // trainer.updates_per_rollout)
-        with self._path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        self._logs, self._began = [], time.perf_counter()
+        if trainer.accelerator.is_main_process:
+            append(self._path, row)
+        self._logs, self._sampled = [], trainer.sampled_completions
         self._on_row(row)
+        self._began = time.perf_counter()  # what the row's reader does, such as evaluating, is not training
 
-    def _row(self, trainer: GRPOTrainer, step: int) -> dict[str, Any]:
-        row: dict[str, Any] = {"step": step, "learning_rate": self._logs[0]["learning_rate"]}
+    def _row(self, trainer: GRPOTrainer, step: int) -> Row:
+        row: Row = {"step": step, "learning_rate": self._logs[0]["learning_rate"]}
         for ours, theirs in NAMES.items():
             values = [logs[theirs] for logs in self._logs if logs.get(theirs) is not None]
             if values:
                 row[ours] = sum(values) / len(values)
-        row["correct"] = self._take_correct()
-        kl_step = trainer.kl_step()
+        kl_step = trainer.kl_step()  # every process takes part
         if kl_step is not None:
             row["kl_step"] = kl_step
         seconds = time.perf_counter() - self._began
-        completions = trainer.args.generation_batch_size
-        row["tokens_per_second"] = row["completion_length"] * completions / seconds
+        sampled = trainer.sampled_completions - self._sampled
+        row["tokens_per_second"] = row["completion_length"] * sampled / seconds
         row["peak_memory_bytes"] = peak_memory_bytes()
         row["seconds"] = seconds
-        return row
+        strange = [key for key, value in row.items() if not math.isfinite(value)]
+        finite = {key: value for key, value in row.items() if key not in strange}
+        return {**finite, "not_finite": strange} if strange else finite
+
+
+def append(path: Path, row: Row) -> None:
+    """Add one row to a JSON-lines file."""
+    with path.open("a") as file:
+        file.write(json.dumps(row, allow_nan=False) + "\n")

@@ -2,54 +2,67 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from datasets import Dataset
 from datasets.utils.logging import disable_progress_bar
-from peft import PeftModel
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ..adapter import attach, certificate_of
 from ..artifacts import (
     ADAPTER,
+    BEST,
+    CHECKPOINTS,
     EVAL,
+    EVENTS,
     MANIFEST,
     METRICS,
     RECIPE,
     SAMPLES,
     check_room,
     read_json,
+    read_jsonl,
     versions,
     write_json,
     write_text,
 )
 from ..errors import UserError
-from ..evaluate import Sample, Sampling, evaluate
 from ..methods import find_method
-from ..recipe import Recipe
+from ..recipe import Recipe, read_toml
 from ..saved import load, save
-from ..scores import accuracy, by_question, paired_difference
 from ..tasks import Task, find_task
 from ..weights import load_model, load_tokenizer
-from .metrics import RolloutMetrics
+from .checkpoints import checkpoints, cut_back, journal_sizes, step_of
+from .evaluation import (
+    AFTER,
+    BEFORE,
+    BaseSamples,
+    Progress,
+    append_samples,
+    compare_scores,
+    during,
+    mean_score,
+    measure,
+    read_samples,
+    tasks_of,
+)
+from .guard import MOST_RESTORES, Guard, Tripped
+from .metrics import RolloutMetrics, Row, append
 from .rewards import GradedReward
 from .settings import grpo_config, rate_factor
 from .trainer import GRPOTrainer
 
-EVAL_SEED = 20_000  # apart from the training seeds, the same for every run
-
-Progress = Callable[[str], None]
-BaseSamples = dict[str, list[Sample]]  # by task
+NO_PROBABILITIES = "probability tensor contains"  # torch.multinomial's words for NaN, inf and negatives
 
 
 class Diverged(UserError):
-    """A policy whose probabilities are no longer numbers."""
+    """A policy whose probabilities are no longer numbers, or which the guard stopped."""
 
 
 def status(out: Path) -> str:
@@ -75,88 +88,230 @@ def train(
     force: bool = False,
     base: BaseSamples | None = None,
     progress: Progress = lambda line: None,
-    on_row: Callable[[dict[str, Any]], None] = lambda row: None,
+    on_row: Callable[[Row], None] = lambda row: None,
 ) -> None:
     """Train as the recipe says and leave a run directory.
 
     An existing directory is refused without `resume` or `force`. With `resume` a finished run is left alone and an
-    unfinished one begins again, which ends in the same weights; with `force` it is replaced once everything is loaded.
-    `base` holds samples of the base model, by task, where the caller has them already. Raises Diverged, after noting
-    it in the manifest, where the policy stops giving probabilities.
+    unfinished one goes on from its last checkpoint, or begins again where it has none: either ends in the bits of a run
+    that was never interrupted. With `force` the directory is replaced once everything is loaded. `base` holds samples
+    of the base model, by task, where the caller has them already. Raises Diverged, after noting it in the manifest,
+    where the policy stops giving probabilities or the guard ends the run. Every process of a launch calls it alike.
     """
     disable_progress_bar()
+    processes = PartialState()
     again = resume and bool(status(out))
     if again:
         same_recipe(recipe, out)
         if finished(out):
             progress(f"{out} is finished")
             return
-        progress(f"{out} was interrupted and holds no checkpoint: beginning again")
     check_room(out, force=force or again)
     check_names(recipe)
-    task = find_task(recipe.task.name)
-    tasks = [find_task(name) for name in recipe.eval.tasks]
-    model, tokenizer = load_pair(recipe)
-    dataset = training_rows(recipe, task, tokenizer)
-    before = base if base is not None else measure(recipe, model, tokenizer, tasks, "before", progress)
-    model = adapted(recipe, model)
+    processes.wait_for_everyone()  # all have looked before one writes
+    keep = again and bool(checkpoints(out / CHECKPOINTS) or read_events(out))
+    if again:
+        progress(f"{out}: going on from its last checkpoint" if keep else f"{out} has no checkpoint: beginning again")
+    while True:
+        try:
+            Attempt(recipe, out, keep, base, progress, on_row).run()
+        except Tripped as trip:
+            react(recipe, out, trip, progress)
+            keep = True
+        else:
+            return
 
-    if out.is_dir():
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
-    manifest = {"status": "running", "seed": recipe.run.seed, "versions": versions()}
-    write_text(out / RECIPE, recipe.to_toml())
-    write_json(out / MANIFEST, manifest)
-    reward = GradedReward(task.grader)
-    metrics = RolloutMetrics(out / METRICS, reward.take_correct, on_row)
-    trainer = GRPOTrainer(
-        model,
-        reward,
-        grpo_config(recipe, out),
-        dataset,
-        processing_class=tokenizer,
-        callbacks=[metrics],
-        kl_every=recipe.run.kl_every,
-        weight_decay_on=recipe.optim.weight_decay_on,
-        rate_factor=rate_factor(recipe.optim),
-    )
-    for callback in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(callback)
-    metrics.watch(trainer)
-    try:
-        trainer.train()
-    except RuntimeError as error:
-        if "probability tensor contains" not in str(error):  # torch.multinomial's words for NaN, inf and negatives
-            raise
-        reason = f"the policy gave no probabilities any more in rollout {trainer.rollout}"
-        write_json(out / MANIFEST, {**manifest, "status": "diverged", "reason": reason})
-        raise Diverged(
-            f"{out}: {reason}", "its weights grew beyond what can be computed with", "a smaller optim.lr"
-        ) from error
-    model.eval()
 
-    after = measure(recipe, model, tokenizer, tasks, "after", progress)
-    write_samples(out / SAMPLES, {"before": before, "after": after})
-    write_json(out / EVAL, compare_scores(before, after))
-    save(model, out / ADAPTER)
-    trainable, total = model.get_nb_trainable_parameters()
-    layers = [asdict(layer) for layer in certificate_of(model).layers]
-    write_json(
-        out / MANIFEST,
-        {
-            **manifest,
-            "status": "finished",
+class Attempt:
+    """One way through a run, from its start or its last checkpoint, to its end or to what the guard does not accept."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        out: Path,
+        keep: bool,
+        base: BaseSamples | None,
+        progress: Progress,
+        on_row: Callable[[Row], None],
+    ) -> None:
+        self.recipe, self.out, self.progress, self.on_row = recipe, out, progress, on_row
+        self.main = PartialState().is_main_process
+        self.guard = Guard(recipe.guard)
+        task = find_task(recipe.task.name)
+        self.model, self.tokenizer = load_pair(recipe)
+        dataset = training_rows(recipe, task, self.tokenizer)
+        if self.main and keep:
+            rewind(recipe, out)
+        PartialState().wait_for_everyone()
+        self.phases = read_samples(out / SAMPLES) if keep else {}
+        known = BEFORE in self.phases
+        if not known:
+            drawn = base if base is not None else measure(recipe, self.model, self.tokenizer, BEFORE, progress)
+            self.phases[BEFORE] = drawn
+        self.model = adapted(recipe, self.model)
+        if self.main and not keep:
+            self._begin()
+        if self.main and not known:
+            append_samples(out / SAMPLES, BEFORE, self.phases[BEFORE])
+        PartialState().wait_for_everyone()
+        self.checkpoint = last_checkpoint(out)
+        self.trainer = self._trainer(task, dataset, 0.5 ** len(read_events(out)))
+
+    def _begin(self) -> None:
+        if self.out.is_dir():
+            shutil.rmtree(self.out)
+        self.out.mkdir(parents=True)
+        write_text(self.out / RECIPE, self.recipe.to_toml())
+        write_json(self.out / MANIFEST, manifest(self.recipe, "running"))
+
+    def _trainer(self, task: Task, dataset: Dataset, scale: float) -> GRPOTrainer:
+        recipe = self.recipe
+        metrics = RolloutMetrics(self.out / METRICS, self._after_rollout)
+        factor = rate_factor(recipe.optim)
+        trainer = GRPOTrainer(
+            self.model,
+            GradedReward(task.grader),
+            grpo_config(recipe, self.out / CHECKPOINTS),
+            dataset,
+            processing_class=self.tokenizer,
+            callbacks=[metrics],
+            kl_every=recipe.run.kl_every,
+            max_gen_batches=recipe.algorithm.max_gen_batches if recipe.algorithm.dynamic_sampling else 0,
+            weight_decay_on=recipe.optim.weight_decay_on,
+            rate_factor=lambda update: scale * factor(update),
+            journals=[self.out / METRICS, self.out / SAMPLES],
+        )
+        for callback in (PrinterCallback, ProgressCallback):
+            trainer.remove_callback(callback)
+        metrics.watch(trainer)
+        return trainer
+
+    def _after_rollout(self, row: Row) -> None:
+        self.guard.look(row)
+        every, rollout = self.recipe.eval.every, row["step"]
+        if every and rollout % every == 0 and rollout < self.recipe.optim.rollouts:
+            self._evaluate(during(rollout))
+        if self.main:
+            self.on_row(row)
+
+    def _evaluate(self, when: str) -> None:
+        """Measure the policy as it is, and keep its adapter if none was better."""
+        earlier = [mean_score(samples) for name, samples in self.phases.items() if name != BEFORE]
+        self.phases[when] = measure(self.recipe, self.model, self.tokenizer, when, self.progress)
+        if not self.main:
+            return
+        append_samples(self.out / SAMPLES, when, self.phases[when])
+        if self.recipe.eval.every and mean_score(self.phases[when]) > max(earlier, default=-1.0):
+            replace_adapter(self.model, self.out / BEST)
+
+    def run(self) -> None:
+        """Train to the end and write what is left."""
+        self._fit()
+        self.model.eval()
+        self._evaluate(AFTER)
+        if not self.main:
+            return
+        write_json(self.out / EVAL, compare_scores(self.phases))
+        replace_adapter(self.model, self.out / ADAPTER)
+        write_json(
+            self.out / MANIFEST,
+            {**manifest(self.recipe, "finished"), **self._counts(), "events": read_events(self.out), **self._best()},
+        )
+
+    def _fit(self) -> None:
+        try:
+            self.trainer.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint else None)
+        except RuntimeError as error:
+            if NO_PROBABILITIES not in str(error):
+                raise
+            reason = f"the policy gave no probabilities any more in rollout {self.trainer.rollout}"
+            if self.recipe.guard.action != "off":
+                raise Tripped(self.trainer.rollout, reason) from error
+            raise ended(self.recipe, self.out, reason) from error
+
+    def _counts(self) -> dict[str, Any]:
+        trainable = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+        total = sum(p.numel() for p in self.model.parameters())
+        layers = certificate_of(self.model).layers
+        return {
             "parameters": total - trainable,
             "trainable_parameters": trainable,
-            "base": {layer["name"]: layer["fingerprint"] for layer in layers},
-        },
+            "base": {layer.name: layer.fingerprint for layer in layers},
+        }
+
+    def _best(self) -> dict[str, Any]:
+        if not self.recipe.eval.every:
+            return {}
+        scores = {when: mean_score(samples) for when, samples in self.phases.items() if when != BEFORE}
+        best = max(scores, key=lambda when: scores[when])
+        return {"best": {"when": best, "score": scores[best]}}
+
+
+def manifest(recipe: Recipe, word: str) -> dict[str, Any]:
+    """What manifest.json says from the first moment on."""
+    return {"status": word, "seed": recipe.run.seed, "versions": versions()}
+
+
+def ended(recipe: Recipe, out: Path, reason: str) -> Diverged:
+    """Note in the manifest that the run went wrong, and the error that says so."""
+    if PartialState().is_main_process:
+        write_json(out / MANIFEST, {**manifest(recipe, "diverged"), "reason": reason, "events": read_events(out)})
+    return Diverged(
+        f"{out}: {reason}", "its weights moved beyond what can be trained on", "a smaller optim.lr, or a guard"
     )
+
+
+def react(recipe: Recipe, out: Path, trip: Tripped, progress: Progress) -> None:
+    """Note what the guard saw; raise Diverged where that is the end, return where the run goes on from a checkpoint."""
+    events = read_events(out)
+    stop = recipe.guard.action == "stop" or len(events) >= MOST_RESTORES
+    last = last_checkpoint(out)
+    restored = step_of(last) // recipe.optim.updates_per_rollout if last else 0
+    event: Row = {"event": "guard", "step": trip.step, "reason": trip.reason}
+    event |= {"action": "stop"} if stop else {"action": "restore", "restored_to": restored}
+    if PartialState().is_main_process:
+        append(out / EVENTS, event)
+        if stop:
+            append(out / METRICS, event)
+    PartialState().wait_for_everyone()
+    if stop:
+        raise ended(recipe, out, trip.reason)
+    progress(f"guard, rollout {trip.step}: {trip.reason}; back to rollout {restored} at half the rate")
+
+
+def read_events(out: Path) -> list[Row]:
+    """What the guard did so far."""
+    return read_jsonl(out / EVENTS) if (out / EVENTS).is_file() else []
+
+
+def last_checkpoint(out: Path) -> Path | None:
+    """The newest checkpoint of a run."""
+    return next(reversed(checkpoints(out / CHECKPOINTS)), None)
+
+
+def rewind(recipe: Recipe, out: Path) -> None:
+    """Cut the journals back to the last checkpoint, or to the start, and note what the guard did there since."""
+    last = last_checkpoint(out)
+    sizes = journal_sizes(last) if last else {METRICS: 0, SAMPLES: 0}
+    for name, size in sizes.items():
+        cut_back(out / name, size)
+    restored = step_of(last) // recipe.optim.updates_per_rollout if last else 0
+    for event in read_events(out):
+        if event.get("restored_to") == restored:
+            append(out / METRICS, event)
+
+
+def replace_adapter(model: Any, out: Path) -> None:
+    """Save the adapter in place of an earlier one."""
+    if out.is_dir():
+        shutil.rmtree(out)
+    save(model, out)
 
 
 def check_names(recipe: Recipe) -> None:
     """Raise for a task, method or option that does not exist, before anything is loaded."""
-    for name in (recipe.task.name, *recipe.eval.tasks):
-        find_task(name)
+    find_task(recipe.task.name)
+    tasks_of(recipe)
     if not recipe.adapter.path:
         find_method(recipe.adapter.method).resolve_options(recipe.adapter.options)
 
@@ -172,18 +327,30 @@ def load_pair(recipe: Recipe) -> tuple[Any, Any]:
 def measure_base(recipe: Recipe) -> BaseSamples:
     """Graded samples of the base model on the recipe's evaluation tasks."""
     model, tokenizer = load_pair(recipe)
-    tasks = [find_task(name) for name in recipe.eval.tasks]
-    return measure(recipe, model, tokenizer, tasks, "before", lambda line: None)
+    return measure(recipe, model, tokenizer, BEFORE, lambda line: None)
 
 
 def same_recipe(recipe: Recipe, out: Path) -> None:
-    """Raise if the run in `out` was started with other settings."""
-    if not (out / RECIPE).is_file() or (out / RECIPE).read_text() != recipe.to_toml():
+    """Raise, naming what differs, if the run in `out` was started with other settings."""
+    if not (out / RECIPE).is_file():
+        raise UserError(f"{out} holds no {RECIPE}", "what it was started with is not known", "begin again with --force")
+    before, now = flat(read_toml(out / RECIPE)), flat(recipe.model_dump())
+    differences = [
+        f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
+    if differences:
         raise UserError(
-            f"{out} was started with another recipe",
+            f"{out} was started with another recipe: {'; '.join(differences)}",
             "going on with changed settings would mix two experiments in one run",
             "give the same settings, or another --out",
         )
+
+
+def flat(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """{"a": {"b": 1}} → {"a.b": 1}, two levels deep, as a recipe is."""
+    return {f"{section}.{key}": value for section, table in tables.items() for key, value in table.items()}
 
 
 def training_rows(recipe: Recipe, task: Task, tokenizer: Any) -> Dataset:
@@ -200,7 +367,7 @@ def training_rows(recipe: Recipe, task: Task, tokenizer: Any) -> Dataset:
     return Dataset.from_list([asdict(row) for row in rows])
 
 
-def adapted(recipe: Recipe, model: Any) -> PeftModel:
+def adapted(recipe: Recipe, model: Any) -> Any:
     """The model with the recipe's adapter: a saved one, or a new start."""
     settings = recipe.adapter
     options: dict[str, Any] = dict(settings.options)
@@ -216,45 +383,3 @@ def adapted(recipe: Recipe, model: Any) -> PeftModel:
         seed=recipe.run.seed,
         **options,
     )
-
-
-def measure(
-    recipe: Recipe, model: Any, tokenizer: Any, tasks: list[Task], when: str, progress: Progress
-) -> BaseSamples:
-    """Graded samples of every task's fixed test questions."""
-    sampling = Sampling(
-        samples=recipe.eval.samples,
-        temperature=recipe.eval.temperature,
-        top_p=recipe.eval.top_p,
-        max_tokens=recipe.rollout.max_completion_tokens,
-        seed=EVAL_SEED,
-    )
-    found = {}
-    for task in tasks:
-        progress(f"evaluating {task.name} {when} training")
-        found[task.name] = evaluate(model, tokenizer, task, task.rows("test", recipe.eval.limit, 0), sampling)
-    return found
-
-
-def write_samples(path: Path, phases: dict[str, BaseSamples]) -> None:
-    """Every graded completion, with `when` = before or after training."""
-    rows = [
-        json.dumps({"when": when, **asdict(sample)})
-        for when, by_task in phases.items()
-        for samples in by_task.values()
-        for sample in samples
-    ]
-    write_text(path, "".join(row + "\n" for row in rows))
-
-
-def compare_scores(before: BaseSamples, after: BaseSamples) -> dict[str, Any]:
-    """Per task: the score before, after, and their paired difference, each with its interval."""
-    scores = {}
-    for task, samples in after.items():
-        old, new = (by_question((s.question, s.score) for s in phase) for phase in (before[task], samples))
-        scores[task] = {
-            "before": asdict(accuracy(old)),
-            "after": asdict(accuracy(new)),
-            "difference": asdict(paired_difference(old, new)),
-        }
-    return scores

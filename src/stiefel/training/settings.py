@@ -58,7 +58,8 @@ def grpo_config(recipe: Recipe, out: Path) -> GRPOConfig:
         activation_checkpointing=False,
         # output: ours
         logging_steps=1,
-        save_strategy="no",
+        save_strategy="steps" if recipe.run.save_every else "no",
+        save_steps=max(1, recipe.run.save_every) * optim.updates_per_rollout,
         report_to=[],
         disable_tqdm=True,
         log_completions=False,

@@ -1,0 +1,257 @@
+"""Checkpoints from which a run goes on to the same bits: written whole, at any update, the last two kept."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.utils import DistributedType, gather_object
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import Sampler
+from trl.trainer.utils import RepeatSampler
+
+from ..artifacts import read_json, whole_directory, write_json
+from ..errors import UserError
+from .dynamic_sampling import SamplingTrainer
+
+STATE = "stiefel_state.json"  # ours, beside the Trainer's own trainer_state.json
+TRAINER_STATE = "trainer_state.json"
+WEIGHTS, BUFFER = "trained.safetensors", "buffer.safetensors"
+OPTIMIZER, RANDOM = "optimizer.pt", "random.pt"
+PREFIX = "checkpoint-"
+KEPT = 2
+REPLICATED = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+
+
+class EpochSampler(RepeatSampler):  # type: ignore[misc]
+    """TRL's sampler, whose order in an epoch depends on the epoch's number and not on how it was reached."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by accelerate before each pass."""
+        if self.shuffle:
+            self.generator.manual_seed(self.seed + epoch)
+
+
+class ResumableTrainer(SamplingTrainer):
+    """Saves and restores everything that the next update depends on; `journals` are files that grow during the run.
+
+    A checkpoint holds the trained parameters, the optimizer, the schedule, every process's random states, the place in
+    the prompts, the completions of an unfinished rollout, and how long each journal was, so that whoever resumes can
+    cut it back (`journal_sizes`, `cut_back`). Sharded models (FSDP, DeepSpeed) are saved in the Trainer's own way,
+    without that promise.
+    """
+
+    def __init__(self, *args: Any, journals: list[Path] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._journals = journals or []
+
+    @property
+    def _replicated(self) -> bool:
+        return self.accelerator.distributed_type in REPLICATED
+
+    def _get_train_sampler(self, dataset: Any = None) -> Sampler[int]:
+        sampler = super()._get_train_sampler(dataset)
+        return EpochSampler(
+            sampler.data_source,
+            sampler.mini_repeat_count,
+            sampler.batch_size,
+            sampler.repeat_count,
+            sampler.shuffle,
+            sampler.seed,
+        )
+
+    # What a method keeps beside its parameters
+
+    def method_state(self) -> dict[str, Tensor]:
+        """Tensors that the method's own schedule goes on from; none for most."""
+        return {}
+
+    def load_method_state(self, state: dict[str, Tensor]) -> None:
+        """The reverse of `method_state`."""
+        assert not state
+
+    # Writing
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        if not self._replicated:
+            super()._save_checkpoint(model, trial)
+            return
+        step = int(self.state.global_step)
+        place = Path(self._get_output_dir(trial=trial)) / f"{PREFIX}{step}"
+        randoms = gather_object([random_states()])
+        buffers = gather_object([buffer_tensors(self._buffered_inputs or []) if self._mid_rollout() else {}])
+        if self.accelerator.is_main_process:
+            with whole_directory(place) as building:
+                save_file({**self._trained(), **prefixed("method", self.method_state())}, building / WEIGHTS)
+                save_file(prefixed_each(buffers), building / BUFFER)
+                states = {"optimizer": self.optimizer.state_dict(), "schedule": self.lr_scheduler.state_dict()}
+                torch.save(states, building / OPTIMIZER)
+                torch.save(randoms, building / RANDOM)
+                self.state.save_to_json(str(building / TRAINER_STATE))
+                write_json(building / STATE, self._own_state(len(randoms)))
+            for old in checkpoints(place.parent)[:-KEPT]:
+                shutil.rmtree(old)
+        self.accelerator.wait_for_everyone()
+
+    def _own_state(self, processes: int) -> dict[str, Any]:
+        return {
+            "processes": processes,
+            "micro_step": self._step,
+            "sampled_completions": self.sampled_completions,
+            "prompts_taken": self.prompt_cursor.taken,
+            "metrics": {name: list(values) for name, values in self._metrics["train"].items()},
+            "journals": {path.name: path.stat().st_size if path.is_file() else 0 for path in self._journals},
+        }
+
+    def _trained(self) -> dict[str, Tensor]:
+        model = self.accelerator.unwrap_model(self.model)
+        return {
+            f"trained.{name}": parameter.detach().cpu().contiguous()
+            for name, parameter in model.named_parameters()
+            if parameter.requires_grad
+        }
+
+    def _mid_rollout(self) -> bool:
+        return bool(self._step % (self.args.steps_per_generation * self.num_iterations))
+
+    # Reading: three moments at which the Trainer asks
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        place = Path(resume_from_checkpoint)
+        if not (place / STATE).is_file():
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        state = read_json(place / STATE)
+        processes = self.accelerator.num_processes
+        if state["processes"] != processes:
+            raise UserError(
+                f"{place} was written by {state['processes']} processes, and this run has {processes}",
+                "each has random states of its own",
+                f"resume with {state['processes']} processes",
+            )
+        saved = load_file(place / WEIGHTS)
+        parameters = dict(self.accelerator.unwrap_model(self.model).named_parameters())
+        with torch.no_grad():
+            for name, value in unprefixed("trained", saved).items():
+                parameters[name].copy_(value)
+        self.load_method_state(unprefixed("method", saved))
+        self._step = state["micro_step"]
+        self.sampled_completions = state["sampled_completions"]
+        self.prompt_cursor.taken = state["prompts_taken"]
+        self._metrics["train"].update(state["metrics"])
+        buffered = unprefixed(str(self.accelerator.process_index), load_file(place / BUFFER))
+        self._buffered_inputs = buffer_batches(buffered, self.accelerator.device) or None
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None or not (Path(checkpoint) / STATE).is_file():
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        states = torch.load(Path(checkpoint) / OPTIMIZER, map_location="cpu", weights_only=True)
+        self.optimizer.load_state_dict(states["optimizer"])
+        schedule = self.lr_scheduler
+        schedule.load_state_dict(states["schedule"])
+        if isinstance(schedule, LambdaLR):  # the rate of the next update, which may have been halved since
+            for group, rate, factor in zip(
+                self.optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas, strict=True
+            ):
+                group["lr"] = rate * factor(schedule.last_epoch)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        if checkpoint is None or not (Path(checkpoint) / STATE).is_file():
+            super()._load_rng_state(checkpoint)
+            return
+        states = torch.load(Path(checkpoint) / RANDOM, map_location="cpu", weights_only=True)
+        set_random_states(states[self.accelerator.process_index])
+
+
+def checkpoints(directory: Path) -> list[Path]:
+    """The whole checkpoints in a directory, oldest first."""
+    found = [path for path in directory.glob(f"{PREFIX}*") if (path / STATE).is_file()]
+    return sorted(found, key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The update after which a checkpoint was written."""
+    return int(checkpoint.name.removeprefix(PREFIX))
+
+
+def journal_sizes(checkpoint: Path) -> dict[str, int]:
+    """How long each journal was when the checkpoint was written, by its name."""
+    sizes: dict[str, int] = read_json(checkpoint / STATE)["journals"]
+    return sizes
+
+
+def cut_back(path: Path, size: int) -> None:
+    """Shorten a journal to what it held when the checkpoint was written."""
+    if not path.is_file():
+        path.touch()
+    if path.stat().st_size < size:
+        raise UserError(
+            f"{path} is shorter than when the checkpoint was written",
+            "rows that the run had written are missing",
+            "restore the run directory from a copy, or begin again with --force",
+        )
+    with path.open("r+b") as file:
+        file.truncate(size)
+
+
+def random_states() -> dict[str, Any]:
+    """Every generator that a process draws from, in types that `torch.load(weights_only=True)` takes."""
+    kind, keys, place, has_gauss, gauss = np.random.get_state(legacy=True)
+    return {
+        "python": random.getstate(),
+        "numpy": (kind, torch.from_numpy(np.asarray(keys, dtype=np.int64)), int(place), int(has_gauss), float(gauss)),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_random_states(states: dict[str, Any]) -> None:
+    """The reverse of `random_states`."""
+    version, internal, gauss_next = states["python"]
+    random.setstate((version, tuple(internal), gauss_next))
+    kind, keys, place, has_gauss, gauss = states["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), place, has_gauss, gauss))
+    torch.set_rng_state(states["torch"])
+    if states["cuda"]:
+        torch.cuda.set_rng_state_all(states["cuda"])
+
+
+def buffer_tensors(batches: list[dict[str, Any]]) -> dict[str, Tensor]:
+    """The mini-batches of a rollout, named by number and key."""
+    return {
+        f"{number}.{key}": value.detach().cpu().clone().contiguous()  # batches may be views of one tensor
+        for number, batch in enumerate(batches)
+        for key, value in batch.items()
+        if value is not None
+    }
+
+
+def buffer_batches(tensors: dict[str, Tensor], device: torch.device) -> list[dict[str, Any]]:
+    """The reverse of `buffer_tensors`."""
+    batches: dict[int, dict[str, Any]] = {}
+    for name, value in tensors.items():
+        number, key = name.split(".", 1)
+        batches.setdefault(int(number), {})[key] = value.to(device)
+    return [batches[number] for number in sorted(batches)]
+
+
+def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Names under a prefix."""
+    return {f"{prefix}.{name}": value for name, value in tensors.items()}
+
+
+def prefixed_each(per_process: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Every process's tensors under its number."""
+    return {name: value for index, own in enumerate(per_process) for name, value in prefixed(str(index), own).items()}
+
+
+def unprefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors under a prefix, by the rest of their names."""
+    return {name.removeprefix(f"{prefix}."): value for name, value in tensors.items() if name.startswith(f"{prefix}.")}
