@@ -9,7 +9,6 @@ import torch
 
 from stiefel.training.kl import kl_from_base, kl_from_base_k1, kl_of_new_from_rollout
 
-ONE = torch.ones(1, 1)
 EPS = torch.finfo(torch.float64).eps
 
 
@@ -26,8 +25,7 @@ def divergence(p, q) -> float:
 
 def expectation(estimator, sampled_from, *policies) -> float:
     """Σ over tokens of their probability times the estimate from that token alone."""
-    values = [estimator(*(policy[i].view(1, 1) for policy in policies), ONE) for i in range(len(sampled_from))]
-    return float((sampled_from.exp() * torch.tensor(values, dtype=torch.float64)).sum())
+    return float((sampled_from.exp() * estimator(*policies)).sum())
 
 
 @pytest.mark.parametrize("distance", [1e-3, 0.1, 1.0, 3.0])
@@ -48,24 +46,18 @@ def test_each_term_is_at_least_zero(estimator, scale):
     """Confident tokens have log-probabilities of about −1e-12, so that their differences are that small too."""
     steps = torch.linspace(-1, 1, 4001, dtype=torch.float64) * scale
     for step in steps.tolist():
-        assert estimator(torch.tensor([[step]], dtype=torch.float64), torch.zeros(1, 1), ONE) >= 0
+        assert estimator(torch.tensor(step, dtype=torch.float64), torch.tensor(0.0)) >= 0
 
 
 @pytest.mark.parametrize("estimator", [kl_from_base, kl_from_base_k1, kl_of_new_from_rollout])
 def test_equal_policies_give_exactly_zero(estimator):
     logps = -torch.rand(4, 7, generator=torch.Generator().manual_seed(1))
-    assert estimator(logps, logps.clone(), torch.ones(4, 7)) == 0.0
+    assert not estimator(logps, logps.clone()).any()
 
 
 @pytest.mark.parametrize("estimator", [kl_from_base, kl_of_new_from_rollout])
 def test_small_divergences_keep_their_size(estimator):
     """δ²/2 to first order: nothing is lost to cancellation at δ = 1e-6, where one rounding of 1 is 2e-4 of it."""
     delta = 1e-6
-    found = estimator(torch.tensor([[delta]], dtype=torch.float64), torch.zeros(1, 1), ONE)
+    found = float(estimator(torch.tensor(delta, dtype=torch.float64), torch.tensor(0.0)))
     assert math.isclose(found, delta**2 / 2, rel_tol=2 * delta)
-
-
-def test_masked_mean_reads_only_what_the_mask_shows():
-    values = torch.tensor([[1.0, 2.0, 700.0], [3.0, -800.0, 900.0]])
-    mask = torch.tensor([[1, 1, 0], [1, 0, 0]])
-    assert masked_mean(values, mask) == 2.0
