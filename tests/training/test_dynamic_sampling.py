@@ -98,11 +98,11 @@ def test_t3_correctness_decides_and_not_the_shaped_reward(tmp_path: Path) -> Non
 
 def test_mixed_groups_are_trained_on_as_they_come(tmp_path: Path) -> None:
     """Where nothing is dropped, dynamic sampling changes nothing, to the bit."""
-    plain, dynamic = (
-        trainer_of(stiefel.GRPOTrainer, always_mixed, tmp_path, max_gen_batches=batches) for batches in (0, 3)
-    )
-    for trainer in (plain, dynamic):
-        trainer.train()
+    made = []
+    for batches in (0, 3):
+        made.append(trainer_of(stiefel.GRPOTrainer, always_mixed, tmp_path, max_gen_batches=batches))
+        made[-1].train()  # the constructor seeds
+    plain, dynamic = made
     weights = [dict(trainer.model.named_parameters()) for trainer in (plain, dynamic)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     keys = ("loss", "grad_norm", "entropy", "reward", "kl_rollout", "completions/mean_length")

@@ -66,6 +66,12 @@ class ResumableTrainer(SamplingTrainer):
             sampler.seed,
         )
 
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        if self.state.global_step >= self.state.max_steps:  # of a checkpoint of the last update: there is none more
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **kwargs)
+
     # What a method keeps beside its parameters
 
     def method_state(self) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..sections import GuardSettings
 
-MOST_RESTORES = 4  # halvings after which a smaller rate is not the answer
+MOST_RESTORES = 6  # halvings after which a smaller rate is not the answer
 
 
 class Tripped(Exception):

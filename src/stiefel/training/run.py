@@ -141,7 +141,7 @@ class Attempt:
         self.model, self.tokenizer = load_pair(recipe)
         dataset = training_rows(recipe, task, self.tokenizer)
         if self.main and keep:
-            rewind(recipe, out)
+            rewind(out)
         PartialState().wait_for_everyone()
         self.phases = read_samples(out / SAMPLES) if keep else {}
         known = BEFORE in self.phases
@@ -265,10 +265,10 @@ def react(recipe: Recipe, out: Path, trip: Tripped, progress: Progress) -> None:
     """Note what the guard saw; raise Diverged where that is the end, return where the run goes on from a checkpoint."""
     events = read_events(out)
     stop = recipe.guard.action == "stop" or len(events) >= MOST_RESTORES
-    last = last_checkpoint(out)
-    restored = step_of(last) // recipe.optim.updates_per_rollout if last else 0
-    event: Row = {"event": "guard", "step": trip.step, "reason": trip.reason}
-    event |= {"action": "stop"} if stop else {"action": "restore", "restored_to": restored}
+    event: Row = {"event": "guard", "step": trip.step, "reason": trip.reason, "action": "stop"}
+    if not stop:
+        event |= {"action": "restore", "restored_to": last_good(recipe, out, trip, events)}
+    PartialState().wait_for_everyone()
     if PartialState().is_main_process:
         append(out / EVENTS, event)
         if stop:
@@ -276,7 +276,23 @@ def react(recipe: Recipe, out: Path, trip: Tripped, progress: Progress) -> None:
     PartialState().wait_for_everyone()
     if stop:
         raise ended(recipe, out, trip.reason)
-    progress(f"guard, rollout {trip.step}: {trip.reason}; back to rollout {restored} at half the rate")
+    progress(f"guard, rollout {trip.step}: {trip.reason}; back to rollout {event['restored_to']} at half the rate")
+
+
+def last_good(recipe: Recipe, out: Path, trip: Tripped, events: list[Row]) -> int:
+    """The rollout of the newest checkpoint worth going back to, 0 for the start; newer ones are removed.
+
+    One is not where the run went back to it last time already, nor where the rollout right after it tripped the guard,
+    whose samples are its own policy's.
+    """
+    tried = {event["restored_to"] for event in events[-1:]} | {trip.step - 1}
+    for checkpoint in reversed(checkpoints(out / CHECKPOINTS)):
+        rollout = step_of(checkpoint) // recipe.optim.updates_per_rollout
+        if rollout not in tried:
+            return rollout
+        if PartialState().is_main_process:
+            shutil.rmtree(checkpoint)
+    return 0
 
 
 def read_events(out: Path) -> list[Row]:
@@ -289,16 +305,15 @@ def last_checkpoint(out: Path) -> Path | None:
     return next(reversed(checkpoints(out / CHECKPOINTS)), None)
 
 
-def rewind(recipe: Recipe, out: Path) -> None:
-    """Cut the journals back to the last checkpoint, or to the start, and note what the guard did there since."""
+def rewind(out: Path) -> None:
+    """Cut the journals back to the last checkpoint, or to the start, and note what the guard did since."""
     last = last_checkpoint(out)
     sizes = journal_sizes(last) if last else {METRICS: 0, SAMPLES: 0}
     for name, size in sizes.items():
         cut_back(out / name, size)
-    restored = step_of(last) // recipe.optim.updates_per_rollout if last else 0
-    for event in read_events(out):
-        if event.get("restored_to") == restored:
-            append(out / METRICS, event)
+    noted = sum("event" in row for row in read_jsonl(out / METRICS))
+    for event in read_events(out)[noted:]:
+        append(out / METRICS, event)
 
 
 def replace_adapter(model: Any, out: Path) -> None:
