@@ -5,5 +5,5 @@ from __future__ import annotations
 import subprocess
 import sys
 
-for arguments in (["benchmarks.init", "--growth"], ["benchmarks.init", "--seven-b"]):
+for arguments in (["benchmarks.solvers"], ["benchmarks.init"], ["benchmarks.init", "--seven-b"]):
     subprocess.run([sys.executable, "-m", *arguments], check=True)

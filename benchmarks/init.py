@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from transformers import AutoModelForCausalLM
 
 import stiefel
 from benchmarks import solvers
-from benchmarks.machine import device, keep, seconds
+from benchmarks.machine import device, keep, kept, seconds
 from benchmarks.synthetic import shapes, write_checkpoint
 from stiefel.quiet import quiet
 
@@ -183,42 +184,58 @@ def seven_b(work: Path) -> dict[str, Any]:
     return found
 
 
+def commands(checkpoint: Path, tiny: Path) -> dict[str, Any]:
+    """The whole command of four methods against reading and full SVDs, and as a multiple of the limit."""
+    direct = {"one": read_and_svd(checkpoint, 1), "two": read_and_svd(checkpoint, 2)}
+    mine = {method: net(checkpoint, tiny, method) for method in ("rlpo", "pissa", "rlmo", "geora")}
+    fastest = limit(checkpoint)
+    return {
+        "direct_seconds": direct,
+        "net_seconds": mine,
+        "ratio": {method: direct["two" if method == "geora" else "one"] / mine[method] for method in mine},
+        "limit_seconds": fastest,
+        "multiple_of_the_limit": {method: mine[method] / fastest for method in mine},
+    }
+
+
+def warm_cache(checkpoint: Path, tiny: Path, cache: Path) -> dict[str, float]:
+    """A second method that reads what the first one solved."""
+    cold, first = net(checkpoint, tiny, "pissa"), net(checkpoint, tiny, "rlpo", cache)
+    warm = net(checkpoint, tiny, "pissa", cache)
+    return {"cold": cold, "first_method": first, "second_method": warm, "ratio": cold / warm}
+
+
+PARTS = ("solvers", "command", "cache", "peft", "memory", "growth")
+
+
 def main() -> None:
-    """Run what is asked for and keep it."""
+    """Run what is asked for and keep it; parts that are not measured again stay as they were kept."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--seven-b", action="store_true", help="also (only) the 7B shapes: 15 GB of disk")
-    parser.add_argument("--growth", action="store_true", help="also the growth with rank, layers and width")
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
+    parser.add_argument("--seven-b", action="store_true", help="only the 7B shapes: 15 GB of disk")
     parser.add_argument("--work", type=Path, default=None, help="where the synthetic checkpoints go")
     arguments = parser.parse_args()
     quiet()
     with tempfile.TemporaryDirectory(dir=arguments.work) as place:
         work = Path(place)
         if arguments.seven_b:
-            keep("init-7b", seven_b(work))
+            print(keep("init-7b", seven_b(work)))
             return
         tiny, checkpoint = work / "tiny", work / "checkpoint"
         write_checkpoint(tiny, "1.5B", 1, width=1 / 12)
         write_checkpoint(checkpoint, "1.5B", arguments.layers)
-        results: dict[str, Any] = {"layers": arguments.layers, "solvers": solvers.compare()}
-        direct = {"one": read_and_svd(checkpoint, 1), "two": read_and_svd(checkpoint, 2)}
-        mine = {method: net(checkpoint, tiny, method) for method in ("rlpo", "pissa", "rlmo", "geora")}
-        results["command"] = {
-            "direct_seconds": direct,
-            "net_seconds": mine,
-            "ratio": {method: direct["two" if method == "geora" else "one"] / mine[method] for method in mine},
+        measures: dict[str, Callable[[], Any]] = {
+            "solvers": solvers.compare,
+            "command": lambda: commands(checkpoint, tiny),
+            "cache": lambda: warm_cache(checkpoint, tiny, work / "cache"),
+            "peft": lambda: against_peft(checkpoint),
+            "memory": lambda: memory(work, (4, 16)),
+            "growth": lambda: growth(work, tiny, checkpoint),
         }
-        cache = work / "cache"
-        cold, first = net(checkpoint, tiny, "pissa"), net(checkpoint, tiny, "rlpo", cache)
-        warm = net(checkpoint, tiny, "pissa", cache)
-        results["cache"] = {"cold": cold, "first_method": first, "second_method": warm, "ratio": cold / warm}
-        fastest = limit(checkpoint)
-        results["limit"] = {"seconds": fastest, "multiple": {method: mine[method] / fastest for method in mine}}
-        results["peft"] = against_peft(checkpoint)
-        if arguments.growth:
-            results["growth"] = growth(work, tiny, checkpoint)
-        shutil.rmtree(checkpoint)
-        results["memory"] = memory(work, (4, 16))
+        results = {"layers": arguments.layers, **kept("init")}
+        for part in arguments.parts.split(","):
+            results[part] = measures[part]()
         print(keep("init", results))
 
 

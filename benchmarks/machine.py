@@ -63,9 +63,19 @@ def synchronize() -> None:
         torch.cuda.synchronize()
 
 
+def place(name: str) -> Path:
+    """results/NAME.json, NAME-cuda.json on a GPU."""
+    return RESULTS / f"{name}{'-cuda' if torch.cuda.is_available() else ''}.json"
+
+
+def kept(name: str) -> dict[str, Any]:
+    """What was kept of an earlier run; nothing where there was none."""
+    return json.loads(place(name).read_text()) if place(name).is_file() else {}
+
+
 def keep(name: str, results: dict[str, Any]) -> Path:
-    """Write results/NAME.json (NAME-cuda.json on a GPU)."""
-    path = RESULTS / f"{name}{'-cuda' if torch.cuda.is_available() else ''}.json"
-    write_json(path, {"machine": machine(), **results})
+    """Write a result with the machine it was measured on."""
+    path = place(name)
+    write_json(path, {**results, "machine": machine()})
     print(json.dumps(results, indent=1))
     return path

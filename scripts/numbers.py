@@ -1,9 +1,10 @@
-"""The README's table of what the solver costs, from the kept results."""
+"""The README's tables of what a start costs, from the kept results."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 
@@ -28,3 +29,60 @@ def solver_table() -> str:
     lines += [f"| {' | '.join(row)} |" for row in rows]
     where = f"Rank {found['rank']}, {found['machine']['device']}, {found['machine']['cores']} cores"
     return "\n".join(lines) + f"\n\n{where}: `python -m benchmarks.solvers`.\n"
+
+
+def results(name: str) -> dict[str, Any]:
+    """One kept result."""
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return found
+
+
+def each(values: dict[str, float], form: str) -> str:
+    """`rlpo 14×, pissa 25×`."""
+    return ", ".join(f"{name} {value:{form}}" for name, value in values.items())
+
+
+def init_table() -> str:
+    """What `stiefel init` costs, against what, and what the aim was."""
+    found, whole = results("init"), results("init-7b")
+    command, peft, memory = found["command"], found["peft"], found["memory"]
+    peaks = {depth: max(methods.values()) for depth, methods in memory["above_torch_mb"].items()}
+    rows = [
+        (
+            f"times faster than reading and full SVD, {found['layers']} layers",
+            each(command["ratio"], ".1f"),
+            "10, 10, 4, 3",
+        ),
+        ("time over reading all and one product with (n × 32)", each(command["multiple_of_the_limit"], ".0f"), ""),
+        (
+            '`attach(model, "pissa")`, time over PEFT\'s `pissa_niter_4`',
+            f"{peft['ratio']:.2f}; energy {peft['stiefel_worst_energy']:.4f} against {peft['peft_worst_energy']:.4f}",
+            "≤ 1.5, ≥ 0.999",
+        ),
+        (
+            "peak memory above torch's own, MB",
+            ", ".join(f"{peak:.0f} of {depth} layers" for depth, peak in peaks.items()),
+            f"≤ {memory['bound_mb']:.0f}",
+        ),
+        ("a second method, times faster than without the cache", f"{found['cache']['ratio']:.1f}", "5"),
+        *(
+            (
+                f"Qwen2.5-7B's shapes, rank {whole['rank']}, {whole['layers']} layers: {method}",
+                f"{whole[method]['minutes']:.1f} min, {whole[method]['peak_gib']:.2f} GiB",
+                aim,
+            )
+            for method, aim in (("rlpo", "3.5 min, 2 GiB"), ("rlmo", ""))
+        ),
+    ]
+    for over, times in found.get("growth", {}).items():
+        first = next(iter(times))
+        for method in times[first]:
+            grown = {size: by_method[method] / times[first][method] for size, by_method in times.items()}
+            rows.append((f"{method}: time over {over} {first}", each(grown, ".1f"), ""))
+    lines = ["| `stiefel init`, rank 16 | measured | needed |", "|---|---|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    machine = found["machine"]
+    where = f"{machine['device']}, {machine['cores']} cores"
+    return (
+        "\n".join(lines) + f"\n\n{where}: `python -m benchmarks.init`, and with `--seven-b`; all of it: `make bench`.\n"
+    )

@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from scripts.numbers import solver_table
+from scripts.numbers import init_table, solver_table
 from stiefel.methods.table import as_markdown
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +26,7 @@ def readme() -> str:
     """README.md as it should be, from the method records and the kept results of the demo."""
     text = replace_block(README.read_text(), "methods", as_markdown())
     text = replace_block(text, "solvers", solver_table())
+    text = replace_block(text, "init", init_table())
     return replace_block(text, "demo", (DEMO / "table.md").read_text())
 
 

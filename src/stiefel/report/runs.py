@@ -158,8 +158,8 @@ def read_run(path: Path) -> Run:
         figures = [{k: v for k, v in row.items() if k != "not_finite"} for row in every if "event" not in row]
         rows = checked(METRIC_ROWS, figures, path / METRICS)
     for number, row in enumerate(rows, start=1):
-        if "step" not in row:
-            raise broken(path / METRICS, f"row {number} has no step")
+        if "step" not in row or not row.keys() & {"reward", "loss"}:
+            raise broken(path / METRICS, f"line {number} has no step or no reward")
     if finished and not rows:
         raise broken(path / METRICS, "the manifest says that the run is finished, but there is no rollout")
     scores = checked(TASK_SCORES, read_json(need(path / EVAL)), path / EVAL) if finished else {}
