@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,16 @@ def methods(as_json: bool) -> None:
 @click.option("--method", required=True, help="One of `stiefel methods`.")
 @click.option("--rank", default=16, show_default=True, help="r.")
 @click.option("--alpha", default=32, show_default=True, help="The adapter is scaled by alpha/r.")
-@click.option("--targets", default="all-linear", show_default=True, help="all-linear, or names separated by commas.")
+@click.option(
+    "--targets", default="all-linear", show_default=True, help="all-linear, names with commas between, or /EXPRESSION/."
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["anchored", "residual"]),
+    default="anchored",
+    show_default=True,
+    help="residual: a modified base beside a LoRA of rank r, for engines that need it.",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of the random methods.")
 @click.option("--dtype", default="", help="Type the model will be loaded in, where it is not the checkpoint's.")
 @click.option("--revision", default="", help="Branch, tag or commit of a hub id.")
@@ -68,6 +78,7 @@ def init(
     rank: int,
     alpha: int,
     targets: str,
+    layout: str,
     seed: int,
     dtype: str,
     revision: str,
@@ -79,30 +90,43 @@ def init(
     as_json: bool,
 ) -> None:
     """Make an adapter for MODEL (a hub id, a directory, or nano) and certify it."""
+    from .artifacts import check_room
+    from .export import export as write
+    from .methods import find_method
     from .prepare import prepare
 
-    certificate = prepare(
-        model,
-        method,
-        out,
-        r=rank,
-        alpha=alpha,
-        target_modules=targets if targets == "all-linear" else [name.strip() for name in targets.split(",")],
-        seed=seed,
-        dtype=dtype,
-        revision=revision,
-        solver=solver,
-        cache=not no_cache,
-        options=dict(key_and_value(option) for option in options),
-        force=force,
-        progress=lambda name, number, total: say(f"[{number}/{total}] {name}"),
-    )
+    if layout == "residual" and not find_method(method).anchored:
+        raise UserError(
+            f"{method} has no residual layout", "it starts at B₀A₀ = 0 on the base as it is", "leave out --layout"
+        )
+    check_room(out, force=force)
+    with tempfile.TemporaryDirectory() as scratch:
+        made = out if layout == "anchored" else Path(scratch) / "adapter"
+        certificate = prepare(
+            model,
+            method,
+            made,
+            r=rank,
+            alpha=alpha,
+            target_modules=chosen_targets(targets),
+            seed=seed,
+            dtype=dtype,
+            revision=revision,
+            solver=solver,
+            cache=not no_cache,
+            options=dict(key_and_value(option) for option in options),
+            force=force,
+            progress=lambda name, number, total: say(f"[{number}/{total}] {name}"),
+        )
+        if layout == "residual":
+            write(made, model, "residual", out, dtype=dtype or "auto", force=force)
     if as_json:
         click.echo(json.dumps(certificate.to_json(), indent=1))
     else:
         worst = max(layer.start_error for layer in certificate.layers)
         click.echo(f"{out}: {method}, rank {rank}, {len(certificate.layers)} matrices, start error at most {worst:g}")
-        say(f'next: stiefel train RECIPE.toml --set adapter.path="{out}" --out run')
+        if layout == "anchored":
+            say(f'next: stiefel train RECIPE.toml --set adapter.path="{out}" --out run')
 
 
 @cli.command()
@@ -163,6 +187,15 @@ def cache(clear: bool) -> None:
     size, limit = found.size_bytes() / 2**20, found.limit_bytes / 2**30
     click.echo(f"{found.directory}: {len(found.entries())} entries, {size:.1f} MiB of at most {limit:g} GiB")
     say("next: stiefel cache --clear")
+
+
+def chosen_targets(text: str) -> str | list[str]:
+    """all-linear, the expression between slashes, or the names between commas."""
+    if text == "all-linear":
+        return text
+    if len(text) > 2 and text.startswith("/") and text.endswith("/"):
+        return text[1:-1]
+    return [name.strip() for name in text.split(",")]
 
 
 def key_and_value(option: str) -> tuple[str, str]:

@@ -31,7 +31,7 @@ from .training.run import (
     status,
     train,
 )
-from .weights import resolve_model
+from .weights import model_files
 
 POLL_SECONDS = 1.0
 
@@ -52,7 +52,7 @@ def compare(
     """
     for recipe in grid.runs.values():
         check_names(recipe)
-        resolve_model(recipe.model.path, recipe.model.revision)
+        model_files(recipe.model.path, recipe.model.revision)
     if resume and out.exists():
         require_same_grid(grid, out)
     else:

@@ -17,10 +17,9 @@ from .certificate import Certificate
 from .errors import UserError, nearest
 from .files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, factor_names
 from .saved import read_certificate, require_base
-from .weights import load_model, resolve_model
+from .weights import TOKENIZER_FILES, load_model, resolve_model, tokenizer_files
 
 BASE = "base"  # beside a residual adapter
-TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "added_tokens.json", "*.jinja")
 
 
 def export(directory: Path, model: str, form: str, out: Path, *, dtype: str = "auto", force: bool = False) -> None:
@@ -95,7 +94,7 @@ def save_whole(base: Any, model: str, out: Path) -> None:
     """The model and its tokenizer's files."""
     base.save_pretrained(str(out))
     for pattern in TOKENIZER_FILES:
-        for path in resolve_model(model).glob(pattern):
+        for path in tokenizer_files(model).glob(pattern):
             shutil.copyfile(path, out / path.name)
 
 

@@ -16,7 +16,7 @@ from .methods import Method, Value, find_method, require_rank
 from .quiet import quiet
 from .skeleton import Selection, build_skeleton, select_targets
 from .tensorfile import TensorFile
-from .weights import DTYPES, resolve_model
+from .weights import DTYPES, model_files
 
 
 def prepare(
@@ -46,7 +46,7 @@ def prepare(
     settings = make_settings(record, r, alpha, seed, solver, options or {}, cache=cache)
     if dtype and dtype not in DTYPES:
         raise UserError(f"unknown type {dtype!r}", "weights are floating-point numbers", f"one of {', '.join(DTYPES)}")
-    directory = resolve_model(model, revision)
+    directory = model_files(model, revision)
     quiet()
     skeleton = build_skeleton(directory)
     selection = select_targets(skeleton, target_modules)

@@ -19,7 +19,7 @@ from .linalg import frobenius_norm, orthonormality_error
 from .saved import DamagedAdapter, read_certificate
 from .skeleton import Target, build_skeleton
 from .tensorfile import Entry, read_header, read_tensor
-from .weights import fingerprint, resolve_model
+from .weights import fingerprint, model_files
 
 RELATIVE = 1e-4  # float32 sums over a matrix, in another order
 
@@ -53,7 +53,7 @@ def verify(directory: Path, model: str, progress: Callable[[str, int, int], None
     except DamagedAdapter as error:
         return [Check("files", False, error.why)]
     checks = [Check("files", True, f"{len(certificate.files)} files and the settings are the ones certified")]
-    base = resolve_model(model)
+    base = model_files(model)
     skeleton = build_skeleton(base)
     checkpoint = Checkpoint(base, skeleton)
     factors = read_header(directory / FACTORS_FILE)

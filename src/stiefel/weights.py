@@ -12,15 +12,20 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from safetensors import SafetensorError
 from torch import Tensor
 
+from .artifacts import read_json
 from .errors import UserError
 from .nano import NANO, NANO_PATH
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]  # no pickles, no code
+WEIGHTS_FILE, INDEX_FILE = "model.safetensors", "model.safetensors.index.json"
+SETTINGS_FILES = ["config.json", "generation_config.json", INDEX_FILE]
+TOKENIZER_FILES = [
+    *("tokenizer*", "vocab*", "merges.txt", "*.model", "added_tokens.json", "special_tokens_map.json", "*.jinja"),
+]
 
 
 def resolve_model(model: str, revision: str = "") -> Path:
-    """The local directory of `nano`, of a directory, or of a hub id (downloaded if it is not cached)."""
+    """The local directory of `nano`, of a directory, or of a hub id, of which its settings are downloaded here."""
     if model == NANO:
         return NANO_PATH
     path = Path(model)
@@ -38,8 +43,29 @@ def resolve_model(model: str, revision: str = "") -> Path:
             "there is no such directory, and it has not the form of a hub id (owner/name)",
             "give an existing directory, a hub id, or nano",
         )
+    return from_hub(model, revision, SETTINGS_FILES)
+
+
+def model_files(model: str, revision: str = "") -> Path:
+    """As `resolve_model`, with the safetensors files that transformers would read, and no others of a hub's."""
+    path = resolve_model(model, revision)
+    if model == NANO or Path(model).is_dir():
+        return path
+    index = path / INDEX_FILE
+    shards = sorted(set(read_json(index)["weight_map"].values())) if index.is_file() else [WEIGHTS_FILE]
+    return from_hub(model, revision, shards)
+
+
+def tokenizer_files(model: str, revision: str = "") -> Path:
+    """As `resolve_model`, with the tokenizer's files."""
+    path = resolve_model(model, revision)
+    return path if model == NANO or Path(model).is_dir() else from_hub(model, revision, TOKENIZER_FILES)
+
+
+def from_hub(model: str, revision: str, files: list[str]) -> Path:
+    """The local directory of a hub id with these files in it, downloaded where they are not cached."""
     try:
-        return Path(snapshot_download(model, revision=revision or None, allow_patterns=HUB_FILES))
+        return Path(snapshot_download(model, revision=revision or None, allow_patterns=files))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise UserError(
             f"no model {model}: not a directory here, and the hub did not give it",
@@ -52,7 +78,7 @@ def load_model(model: str, dtype: str = "float32", revision: str = "") -> Any:
     """The causal language model in evaluation mode, from safetensors alone; dtype "auto" is the checkpoint's own."""
     from transformers import AutoModelForCausalLM
 
-    path = resolve_model(model, revision)
+    path = model_files(model, revision)
     if not any(path.glob("*.safetensors")):
         raise UserError(
             f"{path} holds no safetensors weights",
@@ -86,7 +112,7 @@ def load_tokenizer(model: str, revision: str = "") -> Any:
     """The model's tokenizer, padding on the left as generation needs."""
     from transformers import AutoTokenizer
 
-    path = resolve_model(model, revision)
+    path = tokenizer_files(model, revision)
     if not any(path.glob("tokenizer*")) and not any(path.glob("vocab*")):
         raise UserError(
             f"{path} holds no tokenizer", "prompts cannot be turned into tokens", "save the model's tokenizer there too"
