@@ -67,7 +67,7 @@ class SFTTrainer(trl.SFTTrainer):  # type: ignore[misc]
 
 
 class UpdateMetrics(TrainerCallback):  # type: ignore[misc]
-    """Writes a row of `metrics.jsonl` after every update; raises FloatingPointError for a loss that is no number."""
+    """Writes a row of `metrics.jsonl` after every update; raises FloatingPointError where a loss is no number."""
 
     def __init__(self, path: Path, on_row: OnRow) -> None:
         self._path, self._on_row = path, on_row
@@ -82,8 +82,9 @@ class UpdateMetrics(TrainerCallback):  # type: ignore[misc]
         if "grad_norm" not in logs:  # the summary at the end of training
             return
         step = int(state.global_step)
-        if not math.isfinite(logs["loss"]):
-            raise FloatingPointError(f"the loss is {logs['loss']} in update {step}")
+        for name, what in (("loss", "loss"), ("grad_norm", "gradient norm")):
+            if not math.isfinite(logs[name]):
+                raise FloatingPointError(f"the {what} is {logs[name]} in update {step}")
         if not state.is_world_process_zero:
             return
         now = time.perf_counter()
