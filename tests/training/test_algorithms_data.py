@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -18,10 +19,11 @@ from stiefel.nano import NANO_PATH
 from stiefel.recipe import make_recipe
 from stiefel.rewards import Grade
 from stiefel.tasks import training_task
-from stiefel.training.reporting import reporters, require_reporters
+from stiefel.training.reporting import report_into, require_reporters
 from stiefel.training.rewards import GradedReward
 from stiefel.training.rows import last_tokens, prompt_length, training_rows
 from stiefel.training.run import status, train
+from stiefel.training.settings import grpo_config
 from stiefel.weights import load_tokenizer
 
 SHORT: dict[str, Any] = {
@@ -84,7 +86,7 @@ def test_a_reward_that_breaks_ends_the_run_with_one_message(tmp_path: Path, monk
 def test_an_answer_that_cannot_be_read_is_an_error_and_not_zero() -> None:
     reward = GradedReward(lambda completion, answer: Grade(None, None, "no number in it"))
     with pytest.raises(UserError, match=r"'x' cannot be read: no number in it"):
-        reward(["1"], ["x"])
+        reward(["1"], ["x"], lambda name, value: None)
 
 
 def test_a_chat_is_rendered_and_graded_by_what_the_assistant_wrote(tmp_path: Path) -> None:
@@ -198,8 +200,15 @@ def test_a_reporter_that_is_not_installed_is_named_before_anything_is_trained(na
 @pytest.mark.skipif(importlib.util.find_spec("tensorboard") is None, reason="tensorboard is not installed")
 def test_tensorboard_writes_into_the_run(tmp_path: Path) -> None:
     train(make_recipe({**SHORT, "run": {"threads": 1, "report_to": ["tensorboard"]}}), tmp_path / "run")
-    assert list((tmp_path / "run" / "runs").rglob("events.out.tfevents.*"))
+    assert list((tmp_path / "run" / "tensorboard").glob("events.out.tfevents.*"))
 
 
-def test_no_reporter_is_asked_for_by_default(tmp_path: Path) -> None:
-    assert reporters([], tmp_path) == []
+def test_reporters_are_passed_on_and_write_into_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("TENSORBOARD_LOGGING_DIR", "WANDB_DIR"):
+        monkeypatch.setenv(variable, "elsewhere")
+    assert grpo_config(make_recipe({}), tmp_path).report_to == []
+    recipe = make_recipe({"run": {"report_to": ["tensorboard", "wandb", "trackio"]}})
+    assert grpo_config(recipe, tmp_path).report_to == recipe.run.report_to
+    report_into(tmp_path / "run", recipe.run.report_to)
+    assert os.environ["TENSORBOARD_LOGGING_DIR"] == str(tmp_path / "run" / "tensorboard")
+    assert os.environ["WANDB_DIR"] == str(tmp_path / "run")

@@ -138,7 +138,9 @@ def test_a_schedule_counts_rollouts_and_updates_where_there_are_none() -> None:
     assert counted == factors[::4]
 
 
-@pytest.mark.parametrize("key", ["rollout.prompts=4", "optim.rollouts=5", "run.kl_every=3", "algorithm.beta=0.1"])
+@pytest.mark.parametrize(
+    "key", ["rollout.prompts=4", "optim.rollouts=5", "run.kl_every=3", "guard.action=stop", "algorithm.beta=0.1"]
+)
 def test_a_setting_of_rollouts_is_refused_for_supervised_training(key: str) -> None:
     with pytest.raises(UserError, match="is set for sft"):
         make_recipe({"algorithm": {"name": "sft"}}, [key])

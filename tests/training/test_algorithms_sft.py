@@ -39,7 +39,15 @@ def short_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_leaves_the_same_directory_as_rollouts_do(short_run: Path) -> None:
     names = {path.name for path in short_run.iterdir()}
-    assert names == {"recipe.toml", "manifest.json", "metrics.jsonl", "samples.jsonl", "eval.json", "adapter"}
+    assert names == {
+        "recipe.toml",
+        "manifest.json",
+        "metrics.jsonl",
+        "samples.jsonl",
+        "eval.json",
+        "adapter",
+        "checkpoints",
+    }
     assert finished(short_run)
     assert read_json(short_run / "eval.json")["nano-sort"]["after"]["questions"] == 10
 
