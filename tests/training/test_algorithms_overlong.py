@@ -40,15 +40,6 @@ def test_the_punishment_is_trls_at_every_length() -> None:
     assert [extra + 1.0 for extra in OverlongShaping(LIMIT, BUFFER, 1.0)(ids)] == pytest.approx(theirs, abs=1e-15)
 
 
-def test_trls_own_sum_weighs_the_punishment_twice() -> None:
-    """The trap: beside a reward of 0 and 1, whose spread is half that of ±1, the same punishment counts double."""
-    theirs = get_soft_overlong_punishment(LIMIT, BUFFER)
-    short, long = theirs(completion_ids=[[0] * 10, [0] * LIMIT])
-    assert (short - long) / (1 - 0) == 2 * (short - long) / (1 - -1)
-    ours = OverlongShaping(LIMIT, BUFFER, 1.0)([[0] * 10, [0] * LIMIT])
-    assert (ours[0] - ours[1]) / WEIGHTS[0] == (short - long) / 2
-
-
 def test_a_recipe_shapes_only_where_it_says_so(tmp_path: Path) -> None:
     plain = make_recipe({})
     assert shaping(plain) == []
