@@ -22,7 +22,7 @@ CERTIFICATE = "stiefel.json"  # in an adapter directory
 CONTENTS = (  # a directory of ours holds one of these lists, its first name at least, and nothing else
     (
         *(MANIFEST, RECIPE, METRICS, SAMPLES, EVAL, ADAPTER, BEST, CHECKPOINTS, EVENTS),
-        *("geometry.jsonl", "report.html", "figures"),
+        *("geometry.jsonl", "report.html", "figures", "tensorboard", "wandb"),
     ),
     (GRID, RUNS, BASES, "table.json", "table.md", "report.html", "figures"),
     (CERTIFICATE, "adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "README.md"),

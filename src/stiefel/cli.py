@@ -232,7 +232,7 @@ def train(
 
     refuse_both(resume, force)
     quiet()
-    with run_progress(settings.optim.rollouts) as on_row:
+    with run_progress(None if settings.algorithm.name == "sft" else settings.optim.rollouts) as on_row:
         run(settings, out, resume=resume, force=force, progress=say, on_row=on_row)
     click.echo(str(out))
     say(f"next: stiefel report {out}")

@@ -54,21 +54,21 @@ def evaluate(
     The global random state is used for drawing and restored afterwards.
     """
     jobs = [(question, sample) for question in range(len(rows)) for sample in range(sampling.samples)]
-    jobs.sort(key=lambda job: len(rows[job[0]].prompt))
+    jobs.sort(key=lambda job: len(rows[job[0]].text))
     done: list[Sample] = []
     with torch.random.fork_rng():
         torch.manual_seed(sampling.seed)
         for batch in batched(jobs):
-            completions = generate(model, tokenizer, [rows[question].prompt for question, _ in batch], sampling)
+            completions = generate(model, tokenizer, [rows[question].text for question, _ in batch], sampling)
             for (question, sample), (completion, tokens, truncated) in zip(batch, completions, strict=True):
                 row = rows[question]
-                grade = task.grader(completion, row.answer)
+                grade = task.grader(completion, row.answer, **row.columns)
                 done.append(
                     Sample(
                         task=task.name,
                         question=question,
                         sample=sample,
-                        prompt=row.prompt,
+                        prompt=row.text,
                         answer=row.answer,
                         completion=completion,
                         tokens=tokens,

@@ -33,10 +33,12 @@ def bars() -> Progress:
 
 
 @contextmanager
-def run_progress(rollouts: int) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """A callback for one run's metric rows."""
+def run_progress(rollouts: int | None) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A callback for one run's metric rows; of supervised training the number of updates is not known before."""
 
     def note(row: dict[str, Any]) -> str:
+        if "loss" in row:
+            return f"loss {row['loss']:.3f}"
         kl = f"  KL {row['kl_rollout']:.1e}" if "kl_rollout" in row else ""
         return f"reward {row['reward']:.3f}{kl}"
 
@@ -48,7 +50,8 @@ def run_progress(rollouts: int) -> Iterator[Callable[[dict[str, Any]], None]]:
 
     def line(row: dict[str, Any]) -> None:
         if row["step"] % PLAIN_EVERY == 0 or row["step"] in (1, rollouts):
-            print(f"rollout {row['step']}/{rollouts}  {note(row)}", file=sys.stderr, flush=True)
+            place = f"rollout {row['step']}/{rollouts}" if rollouts else f"update {row['step']}"
+            print(f"{place}  {note(row)}", file=sys.stderr, flush=True)
 
     yield line
 

@@ -70,6 +70,14 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "sft": {"beta": 0.0, "dual_clip": 0.0},
 }
 SFT_KEYS = ("epochs", "batch")
+ROLLOUT_KEYS = {  # what only rollouts read
+    "rollout": {"prompts", "completions", "temperature", "top_p", "top_k", "engine"},
+    "optim": {"rollouts", "updates_per_rollout"},
+    "run": {"kl_every", "save_every"},
+    "eval": {"every"},
+    "guard": {"action", "kl_base", "grad_norm"},
+    "task": {"reward"},
+}
 VLLM_KEYS = (
     "vllm_mode",
     "vllm_server",
@@ -132,6 +140,8 @@ def refuse_unused(tables: Mapping[str, Any]) -> None:
                 f"{name} has no use for it, and a setting that nothing reads would be lost in silence",
                 f"leave out algorithm.{', algorithm.'.join(unused)}, or choose another algorithm.name",
             )
+        if name == "sft":
+            refuse_rollout_keys(tables)
     rollout = tables.get("rollout", {})
     if isinstance(rollout, Mapping) and rollout.get("engine", "hf") == "hf":
         unused = written(rollout, RolloutSettings().model_dump(), set(RolloutSettings.model_fields) - set(VLLM_KEYS))
@@ -141,6 +151,21 @@ def refuse_unused(tables: Mapping[str, Any]) -> None:
                 "only vllm reads it",
                 f"leave out rollout.{', rollout.'.join(unused)}, or set rollout.engine = 'vllm'",
             )
+
+
+def refuse_rollout_keys(tables: Mapping[str, Any]) -> None:
+    """Raise for written keys of rollouts where there are none."""
+    usual = Recipe().model_dump()
+    for section, keys_of_rollouts in ROLLOUT_KEYS.items():
+        table = tables.get(section, {})
+        if isinstance(table, Mapping):
+            unused = written(table, usual[section], set(usual[section]) - keys_of_rollouts)
+            if unused:
+                raise UserError(
+                    f"{section}.{unused[0]} is set for sft",
+                    "supervised training generates nothing: its length is algorithm.epochs, its batch algorithm.batch",
+                    f"leave out {section}.{f', {section}.'.join(unused)}",
+                )
 
 
 def written(table: Mapping[str, Any], usual: Mapping[str, Any], read: set[str]) -> list[str]:
@@ -225,6 +250,13 @@ def check(recipe: Recipe) -> None:
             f"optim.updates_per_rollout = {optim.updates_per_rollout} does not divide the rollout",
             f"rollout.prompts × rollout.completions = {completions} completions must split into equal mini-batches",
             f"one of {', '.join(divisors)}",
+        )
+    batch = algorithm.batch if algorithm.name == "sft" else completions // optim.updates_per_rollout
+    if optim.micro_batch and batch % optim.micro_batch:
+        raise UserError(
+            f"optim.micro_batch = {optim.micro_batch} does not divide an optimizer step's {batch} sequences",
+            "the pieces of a step are equally large",
+            "one of " + ", ".join(str(n) for n in range(1, batch + 1) if batch % n == 0),
         )
     if 0 < algorithm.dual_clip <= 1:
         raise UserError(

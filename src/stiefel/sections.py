@@ -61,6 +61,8 @@ class TaskSettings(Section):
     """The column of `data` that holds the prompt, a text or a list of chat messages."""
     answer_column: str = "answer"
     """The column of `data` that holds the reference answer."""
+    chat: bool = False
+    """Show a text prompt of `data` to the model as a user's message, through its tokenizer's chat template."""
     reward: str = ""
     """exact, or module:function; empty takes the named task's grader."""
     train_rows: NotNegative = 0
@@ -142,6 +144,8 @@ class OptimSettings(Section):
     """Length of the run."""
     updates_per_rollout: Positive = 2
     """Mini-batches a rollout is split into; each is one optimizer step."""
+    micro_batch: NotNegative = 0
+    """Sequences a process works on at once, the gradient summed over a mini-batch; 0 takes a mini-batch whole."""
     weight_decay: NotNegativeFloat = 0.1
     """AdamW's decoupled decay."""
     weight_decay_on: Literal["delta", "factors"] = "delta"

@@ -60,6 +60,13 @@ MISTAKES = {
     "negative rate": ((*TRAIN, "--set", "optim.lr=-1"), "greater than or equal to 0"),
     "mini-batches that do not divide": ((*TRAIN, "--set", "optim.updates_per_rollout=3"), "one of 1, 2, 4, 8"),
     "a change without a value": ((*TRAIN, "--set", "optim.lr"), "write --set optim.lr=1e-3"),
+    "data that are not there": ((*TRAIN, "--set", "task.data=nowhere.jsonl"), "without task.reward"),
+    "data and a reward that are not there": (
+        (*TRAIN, "--set", "task.data=nowhere.jsonl", "--set", "task.reward=exact"),
+        "no data at nowhere.jsonl",
+    ),
+    "a setting of rollouts in supervised training": ((*TRAIN, "--set", "algorithm.name=sft"), "is set for sft"),
+    "pieces that do not divide": ((*TRAIN, "--set", "optim.micro_batch=3"), "one of 1, 2, 4"),
     "unknown profile": ((*TRAIN, "--profile", "paper"), "no profile 'paper'"),
     "missing recipe": (("train", "nowhere.toml", "--out", "OUT"), "no file nowhere.toml"),
     "no output": (("train", "RECIPE"), "add --out"),

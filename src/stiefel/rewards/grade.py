@@ -15,4 +15,4 @@ class Grade:
     reason: str
 
 
-Grader = Callable[[str, str], Grade]  # (completion, gold answer) → grade
+Grader = Callable[..., Grade]  # (completion, gold answer, **the row's other columns) → grade

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from itertools import islice
 
 from ..nano.problems import Problem, problems
+from ..nano.traces import worked
 from ..rewards import exact_after_mark
 from .task import Row, Split, Task
 
@@ -15,9 +17,16 @@ def nano_task(kind: str, description: str) -> Task:
 
     def rows(split: Split, count: int, seed: int) -> list[Row]:
         stream = distinct(problems(kind, split, 0)) if split == "test" else problems(kind, split, seed)
-        return [Row(problem.prompt, problem.answer) for problem in islice(stream, count)]
+        return [Row(problem.prompt, problem.answer, target(kind, problem)) for problem in islice(stream, count)]
 
     return Task(f"nano-{kind}", description, exact_after_mark, rows)
+
+
+def target(kind: str, problem: Problem) -> str:
+    """What a perfect nano writes: a sum with its steps, none of them wrong, anything else at once."""
+    if kind == "arithmetic":
+        return worked(problem.prompt, random.Random(0), slip=0.0)
+    return f">{problem.answer}"
 
 
 def distinct(stream: Iterator[Problem]) -> Iterator[Problem]:

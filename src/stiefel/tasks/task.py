@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from ..rewards import Grader
 
 Split = Literal["train", "test"]
+Messages = list[dict[str, str]]  # [{"role": ..., "content": ...}, ...], rendered by the tokenizer's chat template
 
 
 @dataclass(frozen=True)
 class Row:
     """One question, with the gold answer as the grader wants it."""
 
-    prompt: str
+    prompt: str | Messages
     answer: str
+    target: str = ""  # what a perfect model would write, for supervised training; empty where there is none
+    columns: Mapping[str, Any] = field(default_factory=dict)  # what else the grader is given, by name
+
+    @property
+    def text(self) -> str:
+        """The prompt of a task that asks in plain text."""
+        assert isinstance(self.prompt, str)
+        return self.prompt
 
 
 @dataclass(frozen=True)
@@ -27,3 +36,4 @@ class Task:
     description: str
     grader: Grader
     rows: Callable[[Split, int, int], list[Row]]  # (split, how many, seed) → rows; the test split ignores the seed
+    size: int | None = None  # different training rows; None where they never end

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ from ..errors import UserError
 from ..methods import find_method
 from ..recipe import Recipe, read_toml
 from ..saved import load, save
-from ..tasks import Task, find_task
+from ..tasks import Task, find_task, training_task
 from ..weights import load_model, load_tokenizer
 from .checkpoints import checkpoints, cut_back, journal_sizes, step_of
 from .evaluation import (
@@ -54,8 +53,11 @@ from .evaluation import (
 )
 from .guard import MOST_RESTORES, Guard, Tripped
 from .metrics import RolloutMetrics, Row, append
-from .rewards import GradedReward
+from .reporting import report_into, require_reporters
+from .rewards import GradedReward, shaping
+from .rows import sft_rows, training_rows
 from .settings import grpo_config, rate_factor
+from .sft import SFTTrainer
 from .trainer import GRPOTrainer
 
 NO_PROBABILITIES = "probability tensor contains"  # torch.multinomial's words for NaN, inf and negatives
@@ -137,9 +139,11 @@ class Attempt:
         self.recipe, self.out, self.progress, self.on_row = recipe, out, progress, on_row
         self.main = PartialState().is_main_process
         self.guard = Guard(recipe.guard)
-        task = find_task(recipe.task.name)
+        supervised = recipe.algorithm.name == "sft"
+        task = training_task(recipe.task, graded=not supervised)
         self.model, self.tokenizer = load_pair(recipe)
-        dataset = training_rows(recipe, task, self.tokenizer)
+        read = sft_rows if supervised else training_rows
+        dataset = read(recipe, task, self.tokenizer, progress)
         if self.main and keep:
             rewind(out)
         PartialState().wait_for_everyone()
@@ -155,7 +159,14 @@ class Attempt:
             append_samples(out / SAMPLES, BEFORE, self.phases[BEFORE])
         PartialState().wait_for_everyone()
         self.checkpoint = last_checkpoint(out)
-        self.trainer = self._trainer(task, dataset, 0.5 ** len(read_events(out)))
+        report_into(out, recipe.run.report_to)
+        self.trainer: GRPOTrainer | SFTTrainer
+        if supervised:
+            self.trainer = SFTTrainer(recipe, out, self.model, self.tokenizer, dataset, on_row)
+        else:
+            self.trainer = self._rollout_trainer(task, dataset, 0.5 ** len(read_events(out)))
+        for callback in (PrinterCallback, ProgressCallback):
+            self.trainer.remove_callback(callback)
 
     def _begin(self) -> None:
         if self.out.is_dir():
@@ -164,13 +175,13 @@ class Attempt:
         write_text(self.out / RECIPE, self.recipe.to_toml())
         write_json(self.out / MANIFEST, manifest(self.recipe, "running"))
 
-    def _trainer(self, task: Task, dataset: Dataset, scale: float) -> GRPOTrainer:
+    def _rollout_trainer(self, task: Task, dataset: Dataset, scale: float) -> GRPOTrainer:
         recipe = self.recipe
         metrics = RolloutMetrics(self.out / METRICS, self._after_rollout)
         factor = rate_factor(recipe.optim)
         trainer = GRPOTrainer(
             self.model,
-            GradedReward(task.grader),
+            [GradedReward(task.grader), *shaping(recipe)],
             grpo_config(recipe, self.out / CHECKPOINTS),
             dataset,
             processing_class=self.tokenizer,
@@ -181,8 +192,6 @@ class Attempt:
             rate_factor=lambda update: scale * factor(update),
             journals=[self.out / METRICS, self.out / SAMPLES],
         )
-        for callback in (PrinterCallback, ProgressCallback):
-            trainer.remove_callback(callback)
         metrics.watch(trainer)
         return trainer
 
@@ -221,9 +230,12 @@ class Attempt:
     def _fit(self) -> None:
         try:
             self.trainer.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint else None)
+        except FloatingPointError as error:  # of supervised training, which has no guard
+            raise ended(self.recipe, self.out, str(error)) from error
         except RuntimeError as error:
             if NO_PROBABILITIES not in str(error):
                 raise
+            assert isinstance(self.trainer, GRPOTrainer)
             reason = f"the policy gave no probabilities any more in rollout {self.trainer.rollout}"
             if self.recipe.guard.action != "off":
                 raise Tripped(self.trainer.rollout, reason) from error
@@ -325,8 +337,10 @@ def replace_adapter(model: Any, out: Path) -> None:
 
 def check_names(recipe: Recipe) -> None:
     """Raise for a task, method or option that does not exist, before anything is loaded."""
-    find_task(recipe.task.name)
+    if not recipe.task.data:
+        find_task(recipe.task.name)
     tasks_of(recipe)
+    require_reporters(recipe.run.report_to)
     if not recipe.adapter.path:
         find_method(recipe.adapter.method).resolve_options(recipe.adapter.options)
 
@@ -366,20 +380,6 @@ def same_recipe(recipe: Recipe, out: Path) -> None:
 def flat(tables: Mapping[str, Any]) -> dict[str, Any]:
     """{"a": {"b": 1}} → {"a.b": 1}, two levels deep, as a recipe is."""
     return {f"{section}.{key}": value for section, table in tables.items() for key, value in table.items()}
-
-
-def training_rows(recipe: Recipe, task: Task, tokenizer: Any) -> Dataset:
-    """A prompt for every rollout's place, in a seeded order; too long a prompt raises."""
-    rows = task.rows("train", recipe.optim.rollouts * recipe.rollout.prompts, recipe.run.seed)
-    for row in rows:
-        length = len(tokenizer(row.prompt)["input_ids"])
-        if length > recipe.rollout.max_prompt_tokens:
-            raise UserError(
-                f"a prompt of {task.name} has {length} tokens: {row.prompt[:60]!r}",
-                f"rollout.max_prompt_tokens is {recipe.rollout.max_prompt_tokens}",
-                f"set rollout.max_prompt_tokens to {length} or more",
-            )
-    return Dataset.from_list([asdict(row) for row in rows])
 
 
 def adapted(recipe: Recipe, model: Any) -> Any:

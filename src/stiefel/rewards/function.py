@@ -1,0 +1,83 @@
+"""`module:function` → a grader, in which a broken function never looks like a wrong answer."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError, nearest
+from .grade import Grade, Grader
+
+SIGNATURE = "def function(completion: str, answer: str, **row) -> float"
+
+
+def reward_function(name: str) -> Grader:
+    """The grader of a user's function(completion, answer, **row), which returns a number or a Grade.
+
+    `row` holds the other columns of the row, the prompt among them. The working directory is searched for the module
+    first. Raises UserError, naming the function, where it cannot be imported, and later where it raises or returns
+    something that is no finite number: scored 0, a broken reward would look like a weak model.
+    """
+    function = import_function(name)
+
+    def grade(completion: str, answer: str, **row: Any) -> Grade:
+        try:
+            value = function(completion, answer, **row)
+        except Exception as error:  # it is someone else's code: whatever it raises is reported, nothing is swallowed
+            raise broken(name, f"raised {type(error).__name__}: {error}", completion, answer) from error
+        given = value if isinstance(value, Grade) else Grade(number(value), None, name)
+        if given.score is None or not math.isfinite(given.score):
+            raise broken(name, f"returned {value!r}, which is no finite number", completion, answer)
+        return given
+
+    return grade
+
+
+def number(value: Any) -> float:
+    """A real number as it is, NaN for anything else."""
+    return float(value) if isinstance(value, Real) else math.nan
+
+
+def broken(name: str, what: str, completion: str, answer: str) -> UserError:
+    """The error of a reward that gives no reward."""
+    return UserError(
+        f"the reward {name} {what}",
+        f"for the completion {completion[:100]!r} and the answer {answer[:100]!r}",
+        f"mend the function; it is called as {SIGNATURE}",
+    )
+
+
+def import_function(name: str) -> Callable[..., Any]:
+    """The callable that `module:function` names."""
+    module, colon, attribute = name.partition(":")
+    if not (module and colon and attribute):
+        raise UserError(
+            f"task.reward = {name!r} is no reward",
+            "it is neither a known name nor of the form module:function",
+            "set it to exact, or to module:function",
+        )
+    here = str(Path.cwd())
+    if here not in sys.path:  # the command's own directory is searched by `python -m`, not by an installed script
+        sys.path.insert(0, here)
+    try:
+        found = vars(import_module(module))
+    except Exception as error:  # importing runs someone else's code
+        raise UserError(
+            f"the reward {name} cannot be imported",
+            f"{type(error).__name__}: {error}",
+            f"run from the directory that holds {module.partition('.')[0]}.py, or mend the module",
+        ) from error
+    if not callable(found.get(attribute)):
+        functions = [key for key, value in found.items() if callable(value) and not key.startswith("_")]
+        raise UserError(
+            f"the reward {name} does not exist",
+            f"{module} has no function {attribute}",
+            nearest(attribute, functions) if functions else f"write one there: {SIGNATURE}",
+        )
+    function: Callable[..., Any] = found[attribute]
+    return function

@@ -1,0 +1,117 @@
+"""Records of a user's own data → a task."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from itertools import islice
+from typing import Any
+
+from ..errors import UserError, nearest
+from ..rewards import Grader
+from ..sections import TaskSettings
+from .passes import passes
+from .table import Record, Table, read_table
+from .task import Messages, Row, Split, Task
+
+
+def own_task(settings: TaskSettings, grader: Grader) -> Task:
+    """The rows of `task.data`, gone through pass after pass in an order of the seed's; raises for a row that is none.
+
+    Every row of a file is checked now; a data set of the hub may hold millions, so each of its rows is checked when it
+    is drawn.
+    """
+    table = read_table(settings.data, settings.split)
+    size = min(len(table), settings.train_rows or len(table))
+    if not size:
+        raise UserError(f"{settings.data} is empty", "there is nothing to train on", "give data with rows")
+
+    @cache
+    def row(number: int) -> Row:
+        return make_row(table[number], f"row {number + 1} of {settings.data}", settings)
+
+    def rows(split: Split, count: int, seed: int) -> list[Row]:
+        assert split == "train", "a user's own data is trained on; evaluation tasks are named"
+        return [row(number) for number in islice(passes(size, seed), count)]
+
+    chat = check_rows(table, size, row)
+    return Task(settings.name, f"{settings.data}, {'chat' if chat else 'text'} prompts", grader, rows, size)
+
+
+def check_rows(table: Table, size: int, row: Any) -> bool:
+    """Raise for a broken row, or for prompts of both kinds; True if the prompts are chat messages."""
+    chat = isinstance(row(0).prompt, list)
+    if isinstance(table, list):
+        for number in range(size):
+            if isinstance(row(number).prompt, list) != chat:
+                raise UserError(
+                    f"row {number + 1} is {'text' if chat else 'chat'}, the rows before it are not",
+                    "prompts are rendered in one way",
+                    "make all prompts texts, or all lists of messages",
+                )
+    return chat
+
+
+def make_row(record: Record, place: str, settings: TaskSettings) -> Row:
+    """One record with its prompt and answer checked."""
+    answer = answer_of(column(record, settings.answer_column, "answer_column", place), place, settings.answer_column)
+    prompt = prompt_of(column(record, settings.prompt_column, "prompt_column", place), place)
+    if settings.chat and isinstance(prompt, str):
+        prompt = [{"role": "user", "content": prompt}]
+    others = {key: value for key, value in record.items() if key not in ("completion", "answer")}
+    return Row(prompt, answer, target=answer, columns={"prompt": prompt, **others})
+
+
+def column(record: Record, name: str, setting: str, place: str) -> Any:
+    """A column's value; `a.b` is b in the table a, where no column is called so itself."""
+    if name in record:
+        return record[name]
+    value: Any = record
+    for part in name.split("."):
+        if not isinstance(value, dict) or part not in value:
+            raise UserError(
+                f"{place} has no column {name!r}",
+                f"task.{setting} names it; the columns are {', '.join(map(repr, record)) or 'none'}",
+                f"set task.{setting}: {nearest(name, record)}" if record else "give rows with columns",
+            )
+        value = value[part]
+    return value
+
+
+def answer_of(value: Any, place: str, name: str) -> str:
+    """A text as it is, a number as JSON writes it."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float):
+        return json.dumps(value)
+    raise UserError(
+        f"{place} has no answer: {name} = {value!r}"[:300],
+        "an answer is a text or a number",
+        "leave that row out, or name the right column in task.answer_column",
+    )
+
+
+def prompt_of(value: Any, place: str) -> str | Messages:
+    """A text, or chat messages, that says something."""
+    match value:
+        case str() if value.strip():
+            return value
+        case [_, *_] if all(is_message(message) for message in value):
+            if any(message["content"].strip() for message in value):
+                return [{"role": message["role"], "content": message["content"]} for message in value]
+    if value in ("", []) or (isinstance(value, str) and not value.strip()):
+        raise UserError(f"{place} has an empty prompt", "a model cannot answer nothing", "leave that row out")
+    raise UserError(
+        f"{place} has no prompt that can be read: {value!r}"[:300],
+        'a prompt is a text, or a list of messages {"role": "user", "content": "..."}',
+        "name the right column in task.prompt_column, or mend that row",
+    )
+
+
+def is_message(value: Any) -> bool:
+    """True for a role and a text, and nothing that a chat template might be expected to show besides."""
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"role", "content"}
+        and all(isinstance(v, str) for v in value.values())
+    )

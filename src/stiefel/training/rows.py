@@ -1,0 +1,138 @@
+"""A task's rows → the data sets that TRL trains on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from datasets import Dataset
+
+from ..errors import UserError
+from ..recipe import Recipe
+from ..tasks import Messages, Row, Task
+
+Progress = Callable[[str], None]
+
+
+def training_rows(recipe: Recipe, task: Task, tokenizer: Any, progress: Progress = lambda line: None) -> Dataset:
+    """A prompt for every rollout's place, in a seeded order; columns `prompt`, `answer` and `columns` (JSON).
+
+    A prompt longer than `max_prompt_tokens` is an error, loses its first tokens or is left out, as `truncate` says.
+    """
+    wanted = recipe.optim.rollouts * recipe.rollout.prompts
+    asked = wanted
+    while True:
+        rows = task.rows("train", asked, recipe.run.seed)
+        kept = fitting(recipe, rows, task, tokenizer)
+        if len(kept) >= wanted:
+            break
+        asked *= 2  # rows that were left out are replaced by the next ones
+    if asked > wanted:
+        progress(f"prompts of more than {recipe.rollout.max_prompt_tokens} tokens are left out")
+    return Dataset.from_list([record(row) for row in kept[:wanted]])
+
+
+def sft_rows(recipe: Recipe, task: Task, tokenizer: Any, progress: Progress = lambda line: None) -> Dataset:
+    """Every training row once, as TRL's `prompt` and `completion`; a target that is too long or missing raises."""
+    size = task.size
+    if size is None:
+        raise UserError(
+            f"{task.name} has no end, and supervised training makes passes over its rows",
+            "task.train_rows is 0, which takes all of them",
+            "set task.train_rows",
+        )
+    every = task.rows("train", size, recipe.run.seed)
+    rows = fitting(recipe, every, task, tokenizer)
+    if len(rows) < size:
+        progress(f"{size - len(rows)} prompts of more than {recipe.rollout.max_prompt_tokens} tokens are left out")
+    return Dataset.from_list([sft_record(recipe, row, task, tokenizer) for row in rows])
+
+
+def record(row: Row) -> dict[str, Any]:
+    """What TRL hands to the reward functions; JSON, because columns of one's own have any types and names."""
+    return {"prompt": row.prompt, "answer": row.answer, "columns": json.dumps(dict(row.columns), default=str)}
+
+
+def sft_record(recipe: Recipe, row: Row, task: Task, tokenizer: Any) -> dict[str, Any]:
+    """Prompt and target, in the form of the prompt."""
+    limit = recipe.rollout.max_completion_tokens
+    if not row.target:
+        raise UserError(
+            f"{task.name} has a row without a target", f"{start(row)} has no answer to learn", "leave it out"
+        )
+    length = len(tokenizer(row.target, add_special_tokens=False)["input_ids"]) + 1  # the end of the sequence
+    if length > limit:
+        raise UserError(
+            f"a target of {task.name} has {length} tokens: {row.target[:60]!r}",
+            f"rollout.max_completion_tokens is {limit}, and a target that is cut off teaches not to stop",
+            f"set rollout.max_completion_tokens to {length} or more",
+        )
+    if isinstance(row.prompt, str):
+        return {"prompt": row.prompt, "completion": row.target}
+    return {"prompt": row.prompt, "completion": [{"role": "assistant", "content": row.target}]}
+
+
+def fitting(recipe: Recipe, rows: list[Row], task: Task, tokenizer: Any) -> list[Row]:
+    """The rows whose prompts are short enough, or have been made so; raises if there is none."""
+    limit = recipe.rollout.max_prompt_tokens
+    kept = []
+    for row in rows:
+        length = prompt_length(row.prompt, tokenizer)
+        if length <= limit:
+            kept.append(row)
+        elif recipe.rollout.truncate == "left" and isinstance(row.prompt, str):
+            kept.append(replace(row, prompt=last_tokens(row.prompt, limit, tokenizer)))
+        elif recipe.rollout.truncate != "drop":
+            raise too_long(row, length, limit, task)
+    if not kept:
+        raise UserError(
+            f"no prompt of {task.name} has at most {limit} tokens",
+            "rollout.truncate = 'drop' leaves all of them out",
+            "set rollout.max_prompt_tokens higher",
+        )
+    return kept
+
+
+def prompt_length(prompt: str | Messages, tokenizer: Any) -> int:
+    """Tokens of a prompt as the trainer will render it."""
+    if isinstance(prompt, str):
+        return len(tokenizer(prompt)["input_ids"])
+    if tokenizer.chat_template is None:
+        raise UserError(
+            "the prompts are chat messages, and the model's tokenizer has no chat template",
+            "there is no rule by which they become text",
+            "give prompts that are texts, or a model made for chat",
+        )
+    return len(tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)["input_ids"])
+
+
+def last_tokens(prompt: str, limit: int, tokenizer: Any) -> str:
+    """The longest end of a text that has at most `limit` tokens, special ones included."""
+    assert tokenizer.is_fast, "transformers' slow tokenizers are gone"
+    offsets = tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    for first, _ in offsets:
+        if prompt_length(prompt[first:], tokenizer) <= limit:
+            return prompt[first:]
+    raise UserError(
+        f"rollout.max_prompt_tokens = {limit} has no room for a prompt",
+        "the special tokens of the tokenizer fill it",
+        "set it higher",
+    )
+
+
+def too_long(row: Row, length: int, limit: int, task: Task) -> UserError:
+    """The error of a prompt that may not be cut."""
+    cut = "a chat cannot lose its first tokens: " if isinstance(row.prompt, list) else ""
+    return UserError(
+        f"a prompt of {task.name} has {length} tokens: {start(row)}",
+        f"{cut}rollout.max_prompt_tokens is {limit}",
+        f"set rollout.max_prompt_tokens to {length} or more, or rollout.truncate = 'drop'",
+    )
+
+
+def start(row: Row) -> str:
+    """The beginning of a prompt, to recognise it by."""
+    text = row.prompt if isinstance(row.prompt, str) else row.prompt[-1]["content"]
+    return repr(text[:60])

@@ -1,0 +1,102 @@
+"""Supervised fine-tuning: TRL's SFTTrainer with our optimizer, our schedule and a row of metrics per update."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import trl
+from datasets import Dataset
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import TrainerCallback
+
+from ..adapter import certificate_of
+from ..artifacts import CHECKPOINTS, METRICS
+from ..memory import peak_memory_bytes
+from ..recipe import Recipe
+from .metrics import Row, append
+from .optimizers import FactorAdamW
+from .settings import rate_factor_of_updates, sft_config
+
+OnRow = Callable[[Row], None]
+
+
+class SFTTrainer(trl.SFTTrainer):  # type: ignore[misc]
+    """`trl.SFTTrainer` for models that `stiefel.attach` made, on rows of (prompt, completion)."""
+
+    optimizer: Optimizer | None
+    lr_scheduler: Any
+
+    def __init__(self, recipe: Recipe, out: Path, model: Any, tokenizer: Any, rows: Dataset, on_row: OnRow) -> None:
+        certificate_of(model)
+        self._optim = recipe.optim
+        super().__init__(
+            model,
+            sft_config(recipe, out / CHECKPOINTS),
+            train_dataset=rows,
+            processing_class=tokenizer,
+            callbacks=[UpdateMetrics(out / METRICS, on_row)],
+        )
+
+    def _send_telemetry(self) -> None:
+        """Nothing is reported home; TRL's constructor would."""
+
+    def create_optimizer(self, model: Any = None) -> Optimizer:
+        """The optimizer that rollouts are trained with too."""
+        if self.optimizer is None and self._optim.weight_decay_on == "factors":
+            self.optimizer = FactorAdamW(
+                self.model if model is None else model,
+                lr=self.args.learning_rate,
+                weight_decay=self.args.weight_decay,
+                betas=(self.args.adam_beta1, self.args.adam_beta2),
+                eps=self.args.adam_epsilon,
+            )
+        optimizer: Optimizer = super().create_optimizer(model)
+        return optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> Any:
+        """The recipe's schedule, counted in updates."""
+        if self.lr_scheduler is None:
+            factor = rate_factor_of_updates(self._optim, num_training_steps)
+            self.lr_scheduler = LambdaLR(self.create_optimizer() if optimizer is None else optimizer, factor)
+        return super().create_scheduler(num_training_steps, optimizer)
+
+
+class UpdateMetrics(TrainerCallback):  # type: ignore[misc]
+    """Writes a row of `metrics.jsonl` after every update; raises FloatingPointError where a loss is no number."""
+
+    def __init__(self, path: Path, on_row: OnRow) -> None:
+        self._path, self._on_row = path, on_row
+        self._began, self._tokens = time.perf_counter(), 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start the clock after TRL's set-up."""
+        self._began = time.perf_counter()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
+        """One row, on disk before the next update begins."""
+        if "grad_norm" not in logs:  # the summary at the end of training
+            return
+        step = int(state.global_step)
+        for name, what in (("loss", "loss"), ("grad_norm", "gradient norm")):
+            if not math.isfinite(logs[name]):
+                raise FloatingPointError(f"the {what} is {logs[name]} in update {step}")
+        if not state.is_world_process_zero:
+            return
+        now = time.perf_counter()
+        row: Row = {
+            "step": step,
+            "loss": logs["loss"],
+            "grad_norm": logs["grad_norm"],
+            "learning_rate": logs["learning_rate"],
+            "tokens_per_second": (logs["num_tokens"] - self._tokens) / (now - self._began),
+            "peak_memory_bytes": peak_memory_bytes(),
+            "seconds": now - self._began,
+        }
+        append(self._path, row)
+        self._began, self._tokens = now, logs["num_tokens"]
+        self._on_row(row)
