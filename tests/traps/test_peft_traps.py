@@ -6,13 +6,22 @@ import copy
 
 import pytest
 import torch
-from peft import PeftModel
-from transformers import GPT2Config, GPT2LMHeadModel, Qwen3MoeConfig, Qwen3MoeForCausalLM
+from peft import PeftModel, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from torch import nn
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    Qwen2MoeConfig,
+    Qwen2MoeForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
+)
 
 from stiefel import UserError, attach, load, save
 from stiefel.adapter import lora_layers
 
-from .conftest import peft_start, relative_change
+from .conftest import lora_config, peft_start, relative_change
 
 MOVING = ["pissa", "olora"]  # PEFT's starts that overwrite the base
 ANCHORED = ["pissa", "milora"]
@@ -121,6 +130,30 @@ def test_p8_experts_held_as_one_parameter_are_not_linear_layers():
     with pytest.raises(UserError, match=r"layers\.0\.mlp\.experts"):
         attach(model, "pissa", r=4)
     assert len(list(lora_layers(attach(model, "pissa", r=4, target_modules=["q_proj", "v_proj"])))) == 2
+
+
+def test_p12_all_linear_takes_a_linear_gate_and_leaves_out_the_head_of_transformers_classes_alone():
+    """The gate: as PEFT, and said. The head: never, since `attach` takes no other class."""
+    config = Qwen2MoeConfig(
+        vocab_size=29,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        num_experts=4,
+        moe_intermediate_size=16,
+        shared_expert_intermediate_size=16,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    model = Qwen2MoeForCausalLM(config).eval()
+    bare = nn.ModuleDict({"body": copy.deepcopy(model.model), "lm_head": copy.deepcopy(model.lm_head)})
+    wrapped = inject_adapter_in_model(lora_config(False), bare)
+    assert isinstance(wrapped["lm_head"], LoraLayer), "upstream mended it"
+    names = [name for name, _ in lora_layers(attach(model, "lora", r=1, alpha=2))]
+    assert "model.layers.0.mlp.shared_expert_gate" in names
+    assert not any("lm_head" in name for name in names)
 
 
 def test_p9_converting_to_rank_2r_loses_a_small_update_in_bfloat16(make_model):
