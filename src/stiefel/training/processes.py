@@ -1,10 +1,32 @@
-"""What DistributedDataParallel must know about adapters."""
+"""Several processes: whether accelerate sees those that were launched, and what DDP must know about adapters."""
 
 from __future__ import annotations
 
 import copy
+import os
 
+from accelerate import PartialState
+from accelerate.utils import parse_flag_from_env
 from trl import GRPOConfig
+
+from ..errors import UserError
+
+
+def launched() -> PartialState:
+    """The processes of the launch, as accelerate sees them.
+
+    Raises UserError where it takes each of them for a run of its own, as it does without a GPU unless it is told: they
+    would write over each other.
+    """
+    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if state.num_processes != started:
+        raise UserError(
+            f"{started} processes were launched, and each would train alone",
+            "accelerate joins processes on a CPU only if it is asked to",
+            "set ACCELERATE_USE_CPU=true in their environment, or launch on GPUs",
+        )
+    return state
 
 
 def for_processes(args: GRPOConfig) -> GRPOConfig:
@@ -13,6 +35,7 @@ def for_processes(args: GRPOConfig) -> GRPOConfig:
     Every trained factor takes part in every loss, so there are no unused ones to search for at every backward pass; the
     anchors are buffers that never change, so nothing to send to the other processes at every forward pass.
     """
+    launched()
     settled = copy.copy(args)
     if settled.ddp_find_unused_parameters is None:
         settled.ddp_find_unused_parameters = False
