@@ -22,7 +22,7 @@ from stiefel.training.run import finished
 from stiefel.training.settings import grpo_config
 from stiefel.weights import load_model
 
-from .two_processes import RATE, RUN, UPDATES, given_updates
+from .two_processes import RATE, RUN, given_updates
 
 ROOT = Path(__file__).parents[2]
 LAUNCH = ("--multi_gpu", "--num_processes=2", "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no")
