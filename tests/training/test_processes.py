@@ -18,7 +18,7 @@ from stiefel.errors import UserError
 from stiefel.nano.tokenizer import build_tokenizer
 from stiefel.recipe import load_recipe, make_recipe
 from stiefel.training.processes import for_processes, launched
-from stiefel.training.run import finished
+from stiefel.training.run import finished, train
 from stiefel.training.settings import grpo_config
 from stiefel.weights import load_model
 
@@ -60,7 +60,12 @@ def logs(out: Path) -> list[dict[str, Any]]:
 
 def test_ddp_is_told_what_adapters_need(two: Path) -> None:
     facts = read_json(two / "facts.json")
-    assert facts == {"processes": 2, "ddp": True, "settings": [False, False]}
+    assert (facts["processes"], facts["ddp"]) == (2, True)
+    assert facts["settings"] == [False, False]
+
+
+def test_sharded_weights_are_emitted_and_saved_as_whole_ones(two: Path) -> None:
+    assert read_json(two / "facts.json")["sharded"]
 
 
 def test_two_processes_make_the_updates_of_one(one: Path, two: Path) -> None:
@@ -118,6 +123,16 @@ def test_processes_that_accelerate_does_not_join_are_refused(monkeypatch, make_m
             args,
             processing_class=build_tokenizer(),
         )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("ACCELERATE_USE_FSDP", "true"), ("ACCELERATE_DEEPSPEED_ZERO_STAGE", "3")]
+)
+def test_sharding_is_refused_before_anything_is_written(variable, value, monkeypatch, tmp_path):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UserError, match=r"ddp\.yaml"):
+        train(make_recipe(RUN), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_a_user_says_of_ddp_stands(tmp_path):

@@ -1,4 +1,5 @@
-"""What test_processes.py launches in one process and in two: updates on given completions, and a whole run."""
+"""What test_processes.py launches in one process and in two: updates on given completions,
+sharded weights, and a whole run."""
 
 from __future__ import annotations
 
@@ -12,6 +13,9 @@ import torch
 from accelerate import PartialState
 from datasets import Dataset
 from safetensors.torch import save_file
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 import stiefel
@@ -21,6 +25,7 @@ from stiefel.tasks import find_task
 from stiefel.training.rewards import GradedReward
 from stiefel.training.run import train
 from stiefel.training.settings import grpo_config
+from stiefel.training.sync import policy_weights
 from stiefel.weights import load_model, load_tokenizer
 
 from .golden import GOLDEN
@@ -89,10 +94,34 @@ def given_updates(out: Path) -> dict[str, Any]:
     }
 
 
+def sharded() -> bool:
+    """True where weights that FSDP2 has divided are emitted and saved as the whole ones are, after a backward pass."""
+    model = stiefel.attach(load_model("nano"), "pissa", r=8, alpha=16)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+    emitted = {name: tensor.clone() for name, tensor in policy_weights(model)}
+    saved = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    mesh = init_device_mesh("cpu", (PartialState().num_processes,))
+    for layer in model.get_base_model().model.layers:
+        fully_shard(layer, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    ids = torch.arange(20).view(2, 10)
+    model(input_ids=ids, labels=ids).loss.backward()
+    now = dict(policy_weights(model))
+    state = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True))
+    return all(
+        old.keys() == new.keys() and all(torch.equal(new[name], old[name]) for name in old)
+        for old, new in ((emitted, now), (saved, state))
+    )
+
+
 def main(out: Path) -> None:
-    """Both, in every process of the launch."""
+    """All three, in every process of the launch."""
     quiet()
-    facts = given_updates(out / "given")
+    facts = {**given_updates(out / "given"), "sharded": sharded()}
     train(make_recipe(RUN), out / "run")
     if PartialState().is_main_process:
         (out / "facts.json").write_text(json.dumps(facts))

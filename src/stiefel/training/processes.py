@@ -29,6 +29,22 @@ def launched() -> PartialState:
     return state
 
 
+def replicas() -> PartialState:
+    """The processes of the launch, where each holds the whole weights.
+
+    Raises UserError where they are sharded: a run evaluates by generating in every process and is saved by one.
+    """
+    state = launched()
+    sharded = parse_flag_from_env("ACCELERATE_USE_FSDP")
+    if sharded or os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3":
+        raise UserError(
+            f"stiefel train was launched with {'FSDP' if sharded else 'DeepSpeed ZeRO-3'}",
+            "it generates and saves from whole weights, and each process would hold a part of them",
+            "recipes/cluster/ddp.yaml or deepspeed_zero2.yaml; FSDP2 with stiefel.GRPOTrainer in a script of your own",
+        )
+    return state
+
+
 def for_processes(args: GRPOConfig) -> GRPOConfig:
     """The settings with what DDP needs for adapters, where the user left it open.
 

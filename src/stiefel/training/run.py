@@ -53,7 +53,7 @@ from .evaluation import (
 )
 from .guard import MOST_RESTORES, Guard, Tripped
 from .metrics import RolloutMetrics, Row, append
-from .processes import launched
+from .processes import replicas
 from .reporting import report_into, require_reporters
 from .rewards import GradedReward, shaping
 from .rows import sft_rows, training_rows
@@ -102,7 +102,7 @@ def train(
     where the policy stops giving probabilities or the guard ends the run. Every process of a launch calls it alike.
     """
     disable_progress_bar()
-    processes = launched()
+    processes = replicas()
     again = resume and bool(status(out))
     if again:
         same_recipe(recipe, out)
