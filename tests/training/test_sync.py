@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import copy
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from accelerate import Accelerator
 from peft import (
     AdaLoraConfig,
     IA3Config,
@@ -21,19 +19,19 @@ from peft import (
 )
 from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
-from trl.generation.vllm_generation import VLLMGeneration
 
 from stiefel import GRPOTrainer, UserError, attach
 from stiefel.recipe import make_recipe
 from stiefel.training.settings import grpo_config
 from stiefel.training.sync import merge_out_of_place, policy_weights
 
+from .engine import Bridge, Engine, bits, moved
+
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 PLAIN = {"task_type": "CAUSAL_LM", "target_modules": TARGETS}
 NATIVE = {
     "rslora": LoraConfig(r=4, use_rslora=True, **PLAIN),
     "dora": LoraConfig(r=4, use_dora=True, **PLAIN),
-    "lora+bias": LoraConfig(r=4, lora_bias=False, bias="all", **PLAIN),
     "lora+head": LoraConfig(r=4, modules_to_save=["lm_head"], **PLAIN),
     "adalora": AdaLoraConfig(init_r=4, target_r=2, total_step=10, **PLAIN),
     "miss": MissConfig(r=4, **PLAIN),
@@ -46,56 +44,11 @@ NATIVE = {
 HALF_ULP = {torch.float32: 2.0**-24, torch.bfloat16: 2.0**-8}  # largest relative error of one rounding
 
 
-class Engine:
-    """Stands where vLLM does: a base model of its own, which takes weights by name as vLLM's loader does."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.model, self.received = model, []
-        self.state = model.state_dict()
-
-    def load_weights(self, weights: Any) -> None:
-        for name, tensor in weights:
-            assert tensor.shape == self.state[name].shape
-            assert tensor.dtype == self.state[name].dtype
-            self.state[name].copy_(tensor)
-            self.received.append(name)
-
-    def reset_prefix_cache(self) -> None:
-        """Nothing is cached."""
-
-
-class Bridge(VLLMGeneration):
-    """TRL's own bridge in colocate mode, but for the engine."""
-
-    def __init__(self, model: nn.Module, engine: Engine) -> None:
-        self._engine = engine
-        super().__init__(model, Accelerator(cpu=True), None)
-
-    def _init_vllm(self) -> None:
-        runner = SimpleNamespace(model_runner=SimpleNamespace(model=self._engine))
-        executor = SimpleNamespace(model_executor=SimpleNamespace(driver_worker=runner))
-        self.llm = SimpleNamespace(llm_engine=executor, reset_prefix_cache=self._engine.reset_prefix_cache)
-
-
 def gpt2() -> GPT2LMHeadModel:
     """Conv1D layers, (in, out), and a head that is tied to the embedding."""
     torch.manual_seed(0)
     sizes = {"vocab_size": 29, "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 64, "initializer_range": 0.2}
     return GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=1, eos_token_id=2)).eval()
-
-
-def moved(model: nn.Module) -> nn.Module:
-    """Every trained number changed, as training would, so that a part that is left out shows."""
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator).to(parameter))
-    return model
-
-
-def bits(model: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in (*model.named_parameters(), *model.named_buffers())}
 
 
 def rounding_bound(model: nn.Module, direction: Tensor, relative: float) -> float:
@@ -168,31 +121,7 @@ def test_an_engine_that_was_given_the_weights_has_the_policys_logits(dtype, star
     assert (direction * (policy - base)).sum() > allowed  # so that an adapter left out would show
 
 
-@pytest.mark.parametrize("start", ["lora", "pissa"])
-def test_t5_merging_in_place_drifts_and_ours_does_not(start, make_model):
-    """TRL's own sync, cycle after cycle with an unchanged adapter, against the weights after none."""
-    small = {"num_hidden_layers": 1}
-    model = moved(attach(make_model(torch.bfloat16, **small), start, r=4, alpha=8, target_modules=["q_proj"]))
-    before = bits(model)
-    ours = Bridge(model, Engine(make_model(torch.bfloat16, **small)))
-    merge_out_of_place(ours)
-    for _ in range(1000):
-        ours.sync_weights()
-    after = bits(model)
-    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
-
-    theirs = Bridge(model, Engine(make_model(torch.bfloat16, **small)))
-    drift = []
-    for cycles in (1, 50):
-        for _ in range(cycles):
-            theirs.sync_weights()
-        weights = {name: tensor for name, tensor in bits(model).items() if "base_layer" in name}
-        distance = sum((tensor.double() - before[name].double()).norm() ** 2 for name, tensor in weights.items())
-        drift.append(float(distance / sum(before[name].double().norm() ** 2 for name in weights)) ** 0.5)
-    assert 0 < drift[0] < drift[1], "upstream mended it"
-
-
-def test_t5_trls_names_are_ours(make_model):
+def test_the_names_are_those_that_trl_sends(make_model):
     model = moved(attach(make_model(), "lora", r=4, alpha=8))
     theirs, ours = Engine(make_model()), Engine(make_model())
     for engine in (theirs, ours):
