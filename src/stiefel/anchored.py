@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
 
 from .errors import UserError
@@ -32,7 +33,13 @@ class AnchoredFactor(nn.Module, ABC):
     @property
     def factor(self) -> Tensor:
         """A = A₀ + ΔA or B = B₀ + ΔB, what the published method trains."""
-        return self.anchor + self.delta
+        return self.anchor + self.change
+
+    @property
+    def change(self) -> Tensor:
+        """ΔA or ΔB; gathered where FSDP2 has sharded it, as it is outside the forward pass (when it is saved)."""
+        delta = self.delta
+        return delta.full_tensor() if isinstance(delta, DTensor) else delta
 
     @property
     @abstractmethod
@@ -90,7 +97,7 @@ class AnchoredA(AnchoredFactor):
     @property
     def weight(self) -> Tensor:
         """[A₀ + ΔA; ΔA]."""
-        return torch.cat([self.factor, self.delta])
+        return torch.cat([self.factor, self.change])
 
     def split(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """(A₀ + ΔA, ΔA)."""
@@ -108,7 +115,7 @@ class AnchoredB(AnchoredFactor):
     @property
     def weight(self) -> Tensor:
         """[ΔB, B₀]."""
-        return torch.cat([self.delta, self.anchor], dim=1)
+        return torch.cat([self.change, self.anchor], dim=1)
 
     def split(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """(B₀, ΔB)."""

@@ -12,6 +12,11 @@ IGNORED = (
         FutureWarning,
         "PEFT 0.21 asks transformers 5.23 by the old name",
     ),
+    (
+        "`broadcast_buffers` is deprecated",
+        FutureWarning,
+        "transformers 5.23 has no other setting for DDP's buffers",
+    ),
 )
 
 

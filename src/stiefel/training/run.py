@@ -53,6 +53,7 @@ from .evaluation import (
 )
 from .guard import MOST_RESTORES, Guard, Tripped
 from .metrics import RolloutMetrics, Row, append
+from .processes import replicas
 from .reporting import report_into, require_reporters
 from .rewards import GradedReward, shaping
 from .rows import sft_rows, training_rows
@@ -101,7 +102,6 @@ def train(
     where the policy stops giving probabilities or the guard ends the run. Every process of a launch calls it alike.
     """
     disable_progress_bar()
-    processes = PartialState()
     again = resume and bool(status(out))
     if again:
         same_recipe(recipe, out)
@@ -110,7 +110,7 @@ def train(
             return
     check_room(out, force=force or again)
     check_names(recipe)
-    processes.wait_for_everyone()  # all have looked before one writes
+    replicas().wait_for_everyone()  # all have looked before one writes
     keep = again and bool(checkpoints(out / CHECKPOINTS) or read_events(out))
     if again:
         progress(f"{out}: going on from its last checkpoint" if keep else f"{out} has no checkpoint: beginning again")

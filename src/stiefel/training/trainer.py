@@ -1,4 +1,4 @@
-"""TRL's GRPOTrainer, made right for these adapters: four small layers, and the optimizer on top."""
+"""TRL's GRPOTrainer, made right for these adapters: five small layers, and the optimizer on top."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from .checkpoints import ResumableTrainer
 from .optimizers import FactorAdamW
+from .sync import SyncedTrainer
 
 
-class GRPOTrainer(ResumableTrainer):
+class GRPOTrainer(SyncedTrainer):
     """`trl.GRPOTrainer` for models that `stiefel.attach` or `stiefel.load` made; use it in its place.
 
     What differs, each in a file of its own: the reference is exactly the base (`reference.py`), divergences are
     measured (`divergences.py`, `kl_every`), groups without a difference are replaced (`dynamic_sampling.py`,
-    `max_gen_batches`), a run goes on from a checkpoint to the same bits (`checkpoints.py`). Here: the method's own
-    optimizer, `weight_decay_on` = "delta" or "factors", and `rate_factor`, the schedule as a function of the update.
+    `max_gen_batches`), a run goes on from a checkpoint to the same bits (`checkpoints.py`), vLLM is given the merged
+    policy without a change to the base (`sync.py`). Here: the method's own optimizer, `weight_decay_on` = "delta" or
+    "factors", and `rate_factor`, the schedule as a function of the update.
     """
 
     optimizer: Optimizer | None

@@ -1,0 +1,134 @@
+"""Weights for an inference engine: the merged policy, layer by layer, beside the base and never in it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
+from peft.utils import AuxiliaryTrainingWrapper, ModulesToSaveWrapper
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+from trl import GRPOConfig
+from trl.generation.vllm_generation import VLLMGeneration
+
+from ..errors import UserError
+from .checkpoints import ResumableTrainer
+from .processes import for_processes
+
+
+@torch.no_grad()
+def policy_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """(name, tensor) of every weight of the policy, under the names, shapes and types that its base has.
+
+    An adapted layer gives W + s·BA, or what its kind of adapter makes of W, which PEFT's own merge computes on a copy
+    in float32 that is rounded once to W's type; everything else is given as it is, tied weights once. Merging in place
+    and taking it out again, as PEFT and TRL do, leaves W rounded twice every time. Sharded weights (FSDP2) are gathered
+    one layer at a time, so every process must iterate. Raises UserError for an adapter that cannot be merged. Memory:
+    one layer in float32 beside the model. Cost: O(mnr) a layer.
+    """
+    if isinstance(model, PeftModel):
+        if not isinstance(model.base_model, BaseTuner):
+            raise unmergeable(f"{model.active_peft_config.peft_type.value} adapters", "they change no weight")
+        model = model.get_base_model()
+    yield from walk(model, "", set())
+
+
+def walk(module: nn.Module, prefix: str, seen: set[int]) -> Iterator[tuple[str, Tensor]]:
+    """The weights below a module, in the order of `named_parameters`; `seen` holds the parameters already given."""
+    if isinstance(module, BaseTunerLayer):
+        yield from ((prefix + name, tensor) for name, tensor in merged(module, prefix.removesuffix(".")))
+        return
+    if isinstance(module, ModulesToSaveWrapper):
+        (name,) = module.active_adapters
+        yield from walk(module.modules_to_save[name], prefix, seen)
+        return
+    if isinstance(module, AuxiliaryTrainingWrapper):
+        raise unmergeable(f"{type(module).__name__} at {prefix}", "it trains rows of a weight beside it")
+    for name, parameter in module.named_parameters(recurse=False):
+        if id(parameter) not in seen:
+            seen.add(id(parameter))
+            yield prefix + name, whole(parameter)
+    for name, child in module.named_children():
+        yield from walk(child, f"{prefix}{name}.", seen)
+
+
+def merged(layer: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+    """The merged weights of one adapted layer, under their names in the layer that it stands for."""
+    types = {key: parameter.dtype for key, parameter in layer.get_base_layer().named_parameters()}
+    if not all(dtype.is_floating_point for dtype in types.values()):
+        raise unmergeable(f"{name}, whose weight is quantized,", "the sum has no place in its integers")
+    replacements = {id(tensor): exact(tensor) for tensor in (*layer.parameters(), *layer.buffers())}
+    beside = copy.deepcopy(layer, replacements)  # a memo: no tensor of the layer itself is copied or shared
+    try:
+        for part in [module for module in beside.modules() if isinstance(module, BaseTunerLayer)]:
+            part.merge()
+    except NotImplementedError as error:
+        raise unmergeable(f"{type(layer).__name__} at {name}", str(error)) from error
+    for key, parameter in beside.get_base_layer().named_parameters():
+        yield key, parameter.detach().to(types[key])
+
+
+def whole(parameter: Tensor) -> Tensor:
+    """The tensor, gathered where it is sharded."""
+    value = parameter.detach()
+    return value.full_tensor() if isinstance(value, DTensor) else value
+
+
+def exact(tensor: Tensor) -> Tensor:
+    """A copy that sums are exact enough in: float32, or wider where it is wider."""
+    value = whole(tensor).clone()
+    if value.is_floating_point():
+        value = value.to(torch.promote_types(value.dtype, torch.float32))
+    return nn.Parameter(value, requires_grad=False) if isinstance(tensor, nn.Parameter) else value
+
+
+def unmergeable(what: str, why: str) -> UserError:
+    """The error for an adapter that no engine can be given as weights."""
+    return UserError(
+        f"{what} cannot be merged into weights for vLLM", why, 'generate in the trainer: rollout.engine = "hf"'
+    )
+
+
+def merge_out_of_place(generation: VLLMGeneration) -> None:
+    """Let TRL's bridge to vLLM push `policy_weights`; how it pushes them, to the process or a server, stays TRL's."""
+    sharding = generation._dist
+    if sharding.is_zero3 or sharding.fsdp_version == 1:
+        raise UserError(
+            "vLLM rollouts with DeepSpeed ZeRO-3 or FSDP1",
+            "TRL would gather the whole model and merge the adapter into it and out again, which changes the base",
+            "FSDP2 (recipes/cluster/fsdp2.yaml), ZeRO-2, or DDP",
+        )
+    generation._iter_named_params = partial(engine_weights, generation)
+
+
+def engine_weights(generation: VLLMGeneration) -> Iterator[tuple[str, Tensor]]:
+    """`policy_weights` under the names that vLLM's loader expects."""
+    for name, tensor in policy_weights(generation.model):
+        yield generation._fix_param_name_to_vllm(name), tensor
+
+
+def require_vllm() -> None:
+    """Raise where vLLM is not installed."""
+    if find_spec("vllm") is None:
+        raise UserError(
+            'rollout.engine = "vllm", and vLLM is not installed here',
+            "it generates the completions, and TRL's client of its server is part of it",
+            'pip install "stiefel[vllm]", or rollout.engine = "hf"',
+        )
+
+
+class SyncedTrainer(ResumableTrainer):
+    """Runs alike in one process and in several, and gives vLLM the merged policy without touching the base."""
+
+    def __init__(self, model: Any, reward_funcs: Any, args: GRPOConfig, *more: Any, **kwargs: Any) -> None:
+        if args.use_vllm:
+            require_vllm()
+        super().__init__(model, reward_funcs, for_processes(args), *more, **kwargs)
+        if self.use_vllm:
+            merge_out_of_place(self.vllm_generation)

@@ -1,0 +1,132 @@
+"""What test_processes.py launches in one process and in two: updates on given completions,
+sharded weights, and a whole run."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from datasets import Dataset
+from safetensors.torch import save_file
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
+
+import stiefel
+from stiefel.quiet import quiet
+from stiefel.recipe import make_recipe
+from stiefel.tasks import find_task
+from stiefel.training.rewards import GradedReward
+from stiefel.training.run import train
+from stiefel.training.settings import grpo_config
+from stiefel.training.sync import policy_weights
+from stiefel.weights import load_model, load_tokenizer
+
+from .golden import GOLDEN
+
+UPDATES, RATE = 3, 0.1
+GIVEN = {
+    "optim": {"rollouts": UPDATES, "updates_per_rollout": 1, "lr": RATE},
+    "rollout": {"prompts": 4, "completions": 4, "max_completion_tokens": 48},
+}
+RUN = {
+    "adapter": {"method": "pissa"},
+    "optim": {"rollouts": 2, "updates_per_rollout": 2, "lr": 1e-3},
+    "rollout": {"prompts": 4, "completions": 4, "max_completion_tokens": 24},
+    "algorithm": {"dynamic_sampling": True, "max_gen_batches": 3},
+    "run": {"threads": 1, "kl_every": 1, "save_every": 1},
+    "eval": {"tasks": ["nano-sort"], "limit": 3},
+}
+
+
+def given_updates(out: Path) -> dict[str, Any]:
+    """Plain gradient steps in float64 from a start with anchors, each rollout one update; weights and logs go to `out`.
+
+    Returns what was trained: how many processes, and what DDP was told.
+    """
+    os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"  # rollout_func is TRL's way to bring completions along
+    torch.set_num_threads(1)
+    stored = json.loads(GOLDEN.read_text())
+    recipe = make_recipe(GIVEN)
+    groups = zip(*[iter(stored["completions"])] * recipe.rollout.completions, strict=True)
+    by_prompt = {prompt: list(group) for (prompt, _), group in zip(stored["rows"], groups, strict=True)}
+    assert len(by_prompt) == len(stored["rows"])
+    tokenizer = load_tokenizer("nano")
+    model = stiefel.attach(load_model("nano"), "pissa", r=8, alpha=16).double()
+
+    def rollout(prompts: list[str], trainer: Any) -> dict[str, Any]:
+        taken = {prompt: iter(completions) for prompt, completions in by_prompt.items()}
+        return {
+            "prompt_ids": tokenizer(prompts)["input_ids"],
+            "completion_ids": [next(taken[prompt]) for prompt in prompts],
+            "logprobs": None,
+        }
+
+    args = grpo_config(recipe, out)
+    args.optim, args.max_grad_norm, args.save_strategy = "sgd", 1e9, "no"  # a wrong scale of the gradient would show
+    trainer = stiefel.GRPOTrainer(
+        model,
+        GradedReward(find_task(recipe.task.name).grader),
+        args,
+        Dataset.from_list([{"prompt": prompt, "answer": answer} for prompt, answer in stored["rows"]]),
+        processing_class=tokenizer,
+        rollout_func=rollout,
+    )
+    trainer.train()
+    wrapped, main = trainer.model_wrapped, PartialState().is_main_process
+    if main:
+        out.mkdir(parents=True, exist_ok=True)
+        trained = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+        save_file(trained, out / "trained.safetensors")
+        logs = [row for row in trainer.state.log_history if "grad_norm" in row]
+        (out / "logs.json").write_text(json.dumps(logs))
+    ddp = isinstance(wrapped, DistributedDataParallel)
+    return {
+        "processes": PartialState().num_processes,
+        "ddp": ddp,
+        "settings": [wrapped.find_unused_parameters, wrapped.broadcast_buffers] if ddp else [],
+    }
+
+
+def sharded() -> bool:
+    """True where weights that FSDP2 has divided are emitted and saved as the whole ones are, after a backward pass."""
+    model = stiefel.attach(load_model("nano"), "pissa", r=8, alpha=16)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+    emitted = {name: tensor.clone() for name, tensor in policy_weights(model)}
+    saved = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    mesh = init_device_mesh("cpu", (PartialState().num_processes,))
+    for layer in model.get_base_model().model.layers:
+        fully_shard(layer, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    ids = torch.arange(20).view(2, 10)
+    model(input_ids=ids, labels=ids).loss.backward()
+    now = dict(policy_weights(model))
+    state = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True))
+    return all(
+        old.keys() == new.keys() and all(torch.equal(new[name], old[name]) for name in old)
+        for old, new in ((emitted, now), (saved, state))
+    )
+
+
+def main(out: Path) -> None:
+    """All three, in every process of the launch."""
+    quiet()
+    facts = {**given_updates(out / "given"), "sharded": sharded()}
+    train(make_recipe(RUN), out / "run")
+    if PartialState().is_main_process:
+        (out / "facts.json").write_text(json.dumps(facts))
+    PartialState().destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
