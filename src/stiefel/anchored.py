@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
 
@@ -54,9 +55,9 @@ class AnchoredFactor(nn.Module, ABC):
     def expected(self, delta: Tensor) -> Tensor:
         """What the first part of `split` must be for a given change."""
 
+    @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """X · weightᵀ."""
-        return F.linear(x, self.weight)
 
     def set_delta(self, weight: Tensor, name: str) -> None:
         """Take the change from a saved rank-2r factor that was made around the same anchor."""
@@ -91,8 +92,63 @@ class AnchoredFactor(nn.Module, ABC):
             missing_keys.append(key)
 
 
+# Autograd would keep the concatenated weights, and activations of rank 2r, until the backward pass. What it must keep is
+# what it keeps of a LoRA of rank r: x, and (A₀ + ΔA)x.
+
+
+class TimesA(torch.autograd.Function):
+    """x (…, in) → x[A₀ + ΔA; ΔA]ᵀ (…, 2r)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, delta: Tensor, anchor: Tensor) -> Tensor:
+        """Keeps x and the two factors, which are there anyway."""
+        ctx.save_for_backward(x, delta, anchor)
+        return F.linear(x, torch.cat([anchor + delta, delta]))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """∂x = g[A; ΔA], ∂ΔA = (g₁ + g₂)ᵀx."""
+        x, delta, anchor = ctx.saved_tensors
+        r = delta.shape[0]
+        to_x = to_delta = None
+        if ctx.needs_input_grad[0]:
+            to_x = (gradient @ torch.cat([anchor + delta, delta]).to(gradient)).to(x)
+        if ctx.needs_input_grad[1]:
+            both = (gradient[..., :r] + gradient[..., r:]).flatten(0, -2)
+            to_delta = (both.T @ x.flatten(0, -2).to(both)).to(delta)
+        return to_x, to_delta, None
+
+
+class TimesB(torch.autograd.Function):
+    """h = [Ax, ΔAx] (…, 2r) → h[ΔB, B₀]ᵀ (…, out)."""
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, delta: Tensor, anchor: Tensor) -> Tensor:
+        """Keeps Ax, the half of h that ΔB's gradient needs, and the two factors."""
+        ctx.save_for_backward(h[..., : delta.shape[1]].clone(), delta, anchor)
+        return F.linear(h, torch.cat([delta, anchor], dim=1))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """∂h = g[ΔB, B₀], ∂ΔB = gᵀ(Ax)."""
+        Ax, delta, anchor = ctx.saved_tensors
+        to_h = to_delta = None
+        if ctx.needs_input_grad[0]:
+            to_h = (gradient @ torch.cat([delta, anchor], dim=1).to(gradient)).to(Ax)
+        if ctx.needs_input_grad[1]:
+            flat = gradient.flatten(0, -2)
+            to_delta = (flat.T @ Ax.flatten(0, -2).to(flat)).to(delta)
+        return to_h, to_delta, None
+
+
 class AnchoredA(AnchoredFactor):
     """Anchor A₀ (r, in); weight (2r, in) = [A₀ + ΔA; ΔA]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """X · weightᵀ."""
+        return TimesA.apply(x, self.delta, self.anchor)  # type: ignore[no-untyped-call, no-any-return]
 
     @property
     def weight(self) -> Tensor:
@@ -111,6 +167,10 @@ class AnchoredA(AnchoredFactor):
 
 class AnchoredB(AnchoredFactor):
     """Anchor B₀ (out, r); weight (out, 2r) = [ΔB, B₀]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """X · weightᵀ."""
+        return TimesB.apply(x, self.delta, self.anchor)  # type: ignore[no-untyped-call, no-any-return]
 
     @property
     def weight(self) -> Tensor:
