@@ -1,0 +1,120 @@
+"""Many completions graded at once, each piece of content once."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from .code import grade_code
+from .grade import OUT_OF_TIME, Grade, Grader, GraderFailure
+from .pool import Outcome, Pair, Pool
+from .sandbox import SandboxError, find_sandbox
+
+CACHED = 200_000  # grades remembered
+
+
+@dataclass(frozen=True)
+class BatchGrader:
+    """A grader that is quicker, or only safe, on many completions at once; called with one, it is an ordinary one."""
+
+    name: str
+    many: Callable[[Sequence[Pair]], list[Outcome]]
+
+    def __call__(self, completion: str, answer: Any) -> Grade:
+        """One completion's grade; raises GraderFailure."""
+        return grade_all(self, [completion], [answer])[0]
+
+
+class Memory:
+    """Grades by content, the least recently used forgotten."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.grades: OrderedDict[bytes, Grade] = OrderedDict()
+
+    def get(self, key: bytes) -> Grade | None:
+        """The grade of that content."""
+        if key not in self.grades:
+            return None
+        self.grades.move_to_end(key)
+        return self.grades[key]
+
+    def put(self, key: bytes, grade: Grade) -> None:
+        """Remember it."""
+        self.grades[key] = grade
+        if len(self.grades) > self.size:
+            self.grades.popitem(last=False)
+
+
+LOCK = threading.Lock()  # one batch at a time: the pool is as wide as the machine
+MEMORY = Memory(CACHED)
+
+
+def grade_all(grader: Grader, completions: Sequence[str], answers: Sequence[Any]) -> list[Grade]:
+    """The grade of every completion against its answer, in order; equal content is graded once.
+
+    Raises GraderFailure, after all have been tried, where the grader itself failed on some; AssertionError where the
+    two sequences differ in length.
+    """
+    assert len(completions) == len(answers)
+    pairs = list(zip(completions, answers, strict=True))
+    if not isinstance(grader, BatchGrader):
+        return [grader(completion, answer) for completion, answer in pairs]
+    with LOCK:
+        keys = [content_key(grader.name, pair) for pair in pairs]
+        outcomes: dict[bytes, Outcome] = {key: grade for key in keys if (grade := MEMORY.get(key)) is not None}
+        missing = {key: pair for key, pair in zip(keys, pairs, strict=True) if key not in outcomes}
+        for key, outcome in zip(missing, grader.many(list(missing.values())), strict=True):
+            outcomes[key] = outcome
+            if isinstance(outcome, Grade) and OUT_OF_TIME not in outcome.reason:
+                MEMORY.put(key, outcome)
+    grades = [outcome if isinstance(outcome := outcomes[key], Grade) else None for key in keys]
+    failures = [(n, outcome) for n, key in enumerate(keys) if isinstance(outcome := outcomes[key], str)]
+    if failures:
+        raise GraderFailure(failures, grades)
+    return [grade for grade in grades if grade is not None]
+
+
+def content_key(grader: str, pair: Pair) -> bytes:
+    """A digest of everything that a grade depends on."""
+    return hashlib.blake2b(json.dumps([grader, *pair], sort_keys=True).encode(), digest_size=16).digest()
+
+
+@cache
+def default_pool(process: int) -> Pool:
+    """The pool of this process; a fork gets one of its own."""
+    pool = Pool()
+    atexit.register(pool.close)
+    return pool
+
+
+def in_pool(name: str) -> BatchGrader:
+    """The worker's grader of that name."""
+    return BatchGrader(name, lambda pairs: default_pool(os.getpid()).grade(name, pairs))
+
+
+def code_outcomes(pairs: Iterable[Pair]) -> list[Outcome]:
+    """Programs side by side, as many as there are cores."""
+    find_sandbox()  # raises here, once, where none works
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as threads:
+        return list(threads.map(code_outcome, pairs))
+
+
+def code_outcome(pair: Pair) -> Outcome:
+    """One program's grade, or why the sandbox failed."""
+    try:
+        return grade_code(*pair)
+    except SandboxError as error:
+        return str(error)
+
+
+MATH, GSM8K, CODE = in_pool("math"), in_pool("gsm8k"), BatchGrader("code", code_outcomes)

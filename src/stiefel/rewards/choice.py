@@ -1,0 +1,102 @@
+"""Multiple choice: the letter that a completion settles on, by a stated precedence."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .extract import after_thinking, last_boxed
+from .grade import Grade, UnreadableGold
+
+MOST = 10  # letters A to J, where the number of choices is not known
+
+PRECEDENCE = (
+    "the last box",
+    'the last "answer is" or "answer:"',
+    "the last line that is a letter alone, or a letter and its choice's text",
+    "the last letter in parentheses",
+    "the completion is one choice's text",
+)
+# around a letter: markdown, LaTeX and brackets, then nothing that would make it a word
+WRAPPED = r"(?:[\s*_`\"'$(\[{]|\\text(?:bf)?\{{|\\mathrm\{{|\\boxed\{{|\\\()*([{letters}])(?![A-Za-z0-9'’])"
+VERB = r"(?:\s+(?:is|should\s+be|would\s+be|must\s+be)|\s*:)(?:\s*:)?"
+STATED = rf"\b(?:answer|choice|option){VERB}(?:\s*(?:option|choice|letter))?"
+ALSO = r"[\s*_`\"'$)\]}}.]*(?:,|/|&|\bor\b|\band\b)[\s*_`\"'$(\[{{]*(?:option\s+)?([{letters}])(?![A-Za-z0-9'’])"
+
+
+def grade_choice(completion: str, answer: Any) -> Grade:
+    """1 if the completion's letter is the gold's.
+
+    answer: a letter, an index counted from 0, or a row with "answer" (either of these, or a choice's text) and
+    "choices" (their texts). The letter is sought after any thinking, in the order of `PRECEDENCE`; the first of these
+    that is there decides. A statement that names two letters ("A or B") is no answer.
+    """
+    try:
+        gold, choices = read_gold_letter(answer)
+    except UnreadableGold as error:
+        return Grade(None, None, f"unreadable gold: {error}")
+    found, where = letter(after_thinking(completion).strip(), choices)
+    if found is None:
+        return Grade(0.0, None, where)
+    return Grade(float(found == gold), found, f"read from {where}")
+
+
+def read_gold_letter(answer: Any) -> tuple[str, Sequence[str]]:
+    """(the gold's letter, the choices' texts or empty texts)."""
+    choices: Sequence[str] = [""] * MOST
+    if isinstance(answer, Mapping):
+        given = answer.get("choices")
+        if isinstance(given, Mapping):  # MedQA's and ARC's layouts
+            given = list(given["text"] if "text" in given else given.values())
+        if given is not None:
+            choices = [str(choice) for choice in given]
+        answer = answer.get("answer")
+    if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(choices):
+        return string.ascii_uppercase[answer], choices
+    text = str(answer).strip() if isinstance(answer, str) else ""
+    bare = text.strip("()[]. ").upper()
+    if len(bare) == 1 and bare in string.ascii_uppercase[: len(choices)]:
+        return bare, choices
+    if text and text in choices:
+        return string.ascii_uppercase[choices.index(text)], choices
+    raise UnreadableGold(f"{answer!r} is none of {len(choices)} choices")
+
+
+def letter(text: str, choices: Sequence[str]) -> tuple[str | None, str]:
+    """(the letter, where it was read), or (None, why there is none)."""
+    letters = string.ascii_uppercase[: len(choices)]
+    wrapped = WRAPPED.format(letters=letters)
+    boxed = last_boxed(text)
+    if boxed is not None:
+        return settled(boxed, f"^{wrapped}", letters, choices, PRECEDENCE[0])
+    for pattern, where in (
+        (rf"(?i:{STATED}){wrapped}", PRECEDENCE[1]),
+        (rf"(?m)^{wrapped}(?=[\s*_`\"'$)\]}}.:]*$|\s*[).:]\**\s)", PRECEDENCE[2]),
+        (rf"\(([{letters}])\)", PRECEDENCE[3]),
+    ):
+        if re.search(pattern, text):
+            return settled(text, pattern, letters, choices, where)
+    return by_text(text, choices)
+
+
+def settled(text: str, pattern: str, letters: str, choices: Sequence[str], where: str) -> tuple[str | None, str]:
+    """The last match's letter, unless it goes on with a second one."""
+    matches = list(re.finditer(pattern, text))
+    if not matches:
+        return by_text(text, choices)
+    found = matches[-1]
+    also = re.match(ALSO.format(letters=letters), text[found.end() :])
+    if also and also[1] != found[1]:
+        return None, f"{where} names two letters"
+    return found[1], where
+
+
+def by_text(text: str, choices: Sequence[str]) -> tuple[str | None, str]:
+    """The letter of the one choice whose text this is, whatever its case and final point."""
+    plain = text.strip().strip(".").casefold()
+    found = [index for index, choice in enumerate(choices) if choice and choice.strip().strip(".").casefold() == plain]
+    if len(found) == 1:
+        return string.ascii_uppercase[found[0]], PRECEDENCE[4]
+    return None, "no letter"
