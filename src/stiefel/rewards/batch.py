@@ -86,7 +86,7 @@ def grade_all(grader: Grader, completions: Sequence[str], answers: Sequence[Any]
 
 def content_key(grader: str, pair: Pair) -> bytes:
     """A digest of everything that a grade depends on."""
-    return hashlib.blake2b(json.dumps([grader, *pair], sort_keys=True).encode(), digest_size=16).digest()
+    return hashlib.blake2b(json.dumps([grader, *pair], sort_keys=True, default=repr).encode(), digest_size=16).digest()
 
 
 @cache

@@ -11,6 +11,7 @@ from .extract import after_thinking, last_boxed
 from .grade import Grade, UnreadableGold
 
 MOST = 10  # letters A to J, where the number of choices is not known
+TAIL = 20_000  # characters of a completion, from its end, that are read
 
 PRECEDENCE = (
     "the last box",
@@ -20,7 +21,7 @@ PRECEDENCE = (
     "the completion is one choice's text",
 )
 # around a letter: markdown, LaTeX and brackets, then nothing that would make it a word
-WRAPPED = r"(?:[\s*_`\"'$(\[{]|\\text(?:bf)?\{{|\\mathrm\{{|\\boxed\{{|\\\()*([{letters}])(?![A-Za-z0-9'’])"
+WRAPPED = r"(?:[\s*_`\"'$(\[{]|\\text(?:bf)?\{{|\\mathrm\{{|\\boxed\{{|\\\(){{0,8}}([{letters}])(?![A-Za-z0-9'’])"
 VERB = r"(?:\s+(?:is|should\s+be|would\s+be|must\s+be)|\s*:)(?:\s*:)?"
 STATED = rf"\b(?:answer|choice|option){VERB}(?:\s*(?:option|choice|letter))?"
 ALSO = r"[\s*_`\"'$)\]}}.]*(?:,|/|&|\bor\b|\band\b)[\s*_`\"'$(\[{{]*(?:option\s+)?([{letters}])(?![A-Za-z0-9'’])"
@@ -37,7 +38,7 @@ def grade_choice(completion: str, answer: Any) -> Grade:
         gold, choices = read_gold_letter(answer)
     except UnreadableGold as error:
         return Grade(None, None, f"unreadable gold: {error}")
-    found, where = letter(after_thinking(completion).strip(), choices)
+    found, where = letter(after_thinking(completion)[-TAIL:].strip(), choices)
     if found is None:
         return Grade(0.0, None, where)
     return Grade(float(found == gold), found, f"read from {where}")

@@ -12,6 +12,7 @@ from .grade import Grade, UnreadableGold
 from .sandbox import Job, Limits, Verdict, find_sandbox, run_job
 
 FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:^[ \t]*\1|\Z)", re.MULTILINE | re.DOTALL)
+LONGEST_PROGRAM = LONGEST_TESTS = 500_000  # characters
 PYTHON = {"", "python", "py", "python3"}
 MARKED = re.compile(r"\[(?:BEGIN|PYTHON)\]\s*\n?(.*?)(?:\[(?:DONE|/PYTHON)\]|\Z)", re.DOTALL)
 # where a base model that continues a function starts something else (Chen et al. 2021, arXiv:2107.03374, §3.1 and the
@@ -32,6 +33,8 @@ def grade_code(completion: str, answer: Any, limits: Limits = Limits()) -> Grade
         return Grade(None, None, f"unreadable gold: {error}")
     if not job.program.strip():
         return Grade(0.0, None, "no program")
+    if len(job.program) > LONGEST_PROGRAM:
+        return Grade(0.0, None, f"a program of {len(job.program)} characters")
     return graded(job, run_job(job, find_sandbox(), limits))
 
 
@@ -60,6 +63,8 @@ def read_job(completion: str, row: Any) -> Job:
 def joined(tests: Any, missing: str | None = None) -> str:
     """Tests as one source."""
     source = "\n".join(map(str, tests)) if isinstance(tests, (list, tuple)) else str(tests or "")
+    if len(source) > LONGEST_TESTS:
+        raise UnreadableGold(f"tests of {len(source)} characters")
     if not source.strip():
         if missing is None:
             raise UnreadableGold("there are no tests")

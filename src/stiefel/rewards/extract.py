@@ -6,9 +6,10 @@ import re
 
 THINKING = "</think>"
 OPENED = "<think>"
-BOXES = ("\\boxed", "\\fbox")
+LONGEST = 5_000  # characters in a box
+BOXES_READ = 20  # from the end
 # "Answer: 5", "**Final answer:** 5", "The final answer is: 5"; what follows on its line is the answer
-ANSWER_LINE = re.compile(r"(?im)^[\s>*#_`-]*(?:the\s+)?(?:final\s+)?answer(?:\s+is)?[*_`]*\s*:[*_`]*[ \t]*(\S[^\n]*)$")
+ANSWER_LINE = re.compile(r"(?im)^[ \t>*#_`-]*(?:the\s+)?(?:final\s+)?answer(?:\s+is)?[*_`]*\s*:[*_`]*[ \t]*(\S[^\n]*)$")
 
 
 def after_thinking(completion: str) -> str:
@@ -20,9 +21,9 @@ def after_thinking(completion: str) -> str:
 
 
 def last_boxed(text: str) -> str | None:
-    r"""The content of the last `\boxed{…}` (or `\fbox{…}`, `\boxed 5`) whose braces are closed; linear in the text."""
-    for start in reversed([found.end() for found in re.finditer(r"\\(?:boxed|fbox)", text)][-20:]):
-        rest = text[start:].lstrip()
+    r"""The content of the last `\boxed{…}` (or `\fbox{…}`, `\boxed 5`) whose braces are closed."""
+    for start in reversed([found.end() for found in re.finditer(r"\\(?:boxed|fbox)", text)][-BOXES_READ:]):
+        rest = text[start : start + LONGEST].lstrip()
         if not rest.startswith("{"):
             return rest.split(maxsplit=1)[0].rstrip("$.,") if rest else None
         content = braced(rest)
@@ -34,8 +35,8 @@ def last_boxed(text: str) -> str | None:
 def all_boxed_at_the_end(text: str) -> str | None:
     r"""The last box, joined by commas to those before it that only "and", "or" or a comma sets apart."""
     boxes: list[tuple[int, int, str]] = []
-    for found in list(re.finditer(r"\\(?:boxed|fbox)\s*(?=\{)", text))[-20:]:
-        content = braced(text[found.end() :])
+    for found in list(re.finditer(r"\\(?:boxed|fbox)\s*(?=\{)", text))[-BOXES_READ:]:
+        content = braced(text[found.end() : found.end() + LONGEST])
         if content is not None:
             boxes.append((found.start(), found.end() + len(content) + 2, content))
     if not boxes:

@@ -31,7 +31,7 @@ SIGNS = str.maketrans(
 )
 MIXED = re.compile(r"([-+]?\d+)\s+(\d+)\s*/\s*(\d+)")
 SCIENTIFIC = re.compile(r"([-+]?\d+(?:\.\d+)?)[eE]([-+]?\d+)")
-UNITS = re.compile(r"\\?\$?\s*([-+]?[\d,]*\.?\d+)\s+((?:[A-Za-z]{2,}[ .]*)+)")
+UNITS = re.compile(r"\\?\$?\s*([-+]?[\d,]*\.?\d+)\s+([A-Za-z]{2,}(?:[ .]+[A-Za-z]{2,})*)")
 NOT_UNITS = {"and", "or", "mod", "pi", "sqrt", "times", "over", "percent", "percentage", "pct", "to", "hundred"}
 NOT_UNITS |= {"thousand", "million", "billion", "dozen", "squared", "cubed", "plus", "minus", "inf", "infinity"}
 
@@ -115,12 +115,12 @@ def read_gold(text: str) -> Gold:
 
 def compared(found: str, gold: Gold) -> Grade:
     """The grade of an answer that has been read out."""
+    if len(found) > LONGEST_ANSWER:
+        return Grade(0.0, found[:200], f"an answer of {len(found)} characters")
     text = normalised(found)
     if not text:
         return Grade(0.0, None, "no answer")
     shown = text[:200]
-    if len(text) > LONGEST_ANSWER:
-        return Grade(0.0, shown, f"an answer of {len(text)} characters")
     if text == gold.text:
         return Grade(1.0, shown, "the same text")
     number = plain_number(text)
@@ -154,7 +154,7 @@ def normalised(text: str) -> str:
             if text.startswith(opening) and text.endswith(closing) and len(text) > len(opening) + len(closing):
                 inner = text[len(opening) : -len(closing)]
                 text = inner.strip() if opening not in inner else text
-        text = re.sub(r"(?<!\\)[.,;:!]+$", "", text).strip() if not text.endswith("\\!") else text[:-2]
+        text = re.sub(r"(?<!\\)[.,;:]+$", "", text).strip()
         if text == before:
             break
     if match := MIXED.fullmatch(text):

@@ -78,9 +78,9 @@ class Pool:
         """
         pairs = [(after_thinking(completion)[-TAIL:], gold) for completion, gold in pairs]
         outcomes: list[Outcome | None] = [
-            Grade(None, None, f"unreadable gold: {len(gold)} characters")
-            if isinstance(gold, str) and len(gold) > TAIL
-            else None
+            None
+            if isinstance(gold, (str, int, float)) and len(str(gold)) <= TAIL
+            else Grade(None, None, f"unreadable gold: a {type(gold).__name__}, not a number or a text of a few lines")
             for _, gold in pairs
         ]
         indices = [index for index, outcome in enumerate(outcomes) if outcome is None]

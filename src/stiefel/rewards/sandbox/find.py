@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -49,17 +50,23 @@ def find_sandbox(name: str = "") -> Kind:
 @cache
 def found(name: str) -> Kind:
     """`find_sandbox`, with one probe a process."""
-    if name not in {"auto", *(kind.name for kind in KINDS)}:
-        names = ", ".join(("auto", *(kind.name for kind in KINDS)))
-        raise UserError(f"unknown sandbox {name!r}", f"{SETTING} names a kind of sandbox", f"one of: {names}")
+    return choose(name, KINDS)
+
+
+def choose(name: str, kinds: Sequence[Kind]) -> Kind:
+    """The first of the kinds that is asked for and holds; the one without walls has to be asked for by its name."""
+    names = ("auto", *(kind.name for kind in kinds))
+    if name not in names:
+        raise UserError(
+            f"unknown sandbox {name!r}", f"{SETTING} names a kind of sandbox", f"one of: {', '.join(names)}"
+        )
     reasons = []
-    for kind in KINDS:
-        if name not in {"auto", kind.name} or (name == "auto" and kind is NONE):
-            continue
-        reason = kind.missing() or hole(kind)
-        if not reason:
-            return kind
-        reasons.append(f"{kind.name}: {reason}")
+    for kind in kinds:
+        if name == kind.name or (name == "auto" and kind is not NONE):
+            reason = kind.missing() or hole(kind)
+            if not reason:
+                return kind
+            reasons.append(f"{kind.name}: {reason}")
     raise UserError(
         "no sandbox works here, and code that a model wrote is not run without one",
         "; ".join(reasons),

@@ -25,7 +25,7 @@ def checked(result: int, what: str) -> int:
 
 
 def prctl(option: int, value: int = 0, pointer: Any = None) -> None:
-    """An option of prctl(2)."""
+    """Set an option of this process."""
     zero = ctypes.c_ulong(0)
     checked(libc.prctl(option, ctypes.c_ulong(value), pointer or zero, zero, zero), f"prctl {option}")
 

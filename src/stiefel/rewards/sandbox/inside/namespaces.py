@@ -70,7 +70,7 @@ def unshare() -> bool:
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
-    """A mount, mount(2)."""
+    """Mount a file system, or a directory once more."""
     arguments = [text.encode() or None for text in (source, target, kind)]
     checked(libc.mount(*arguments, ctypes.c_ulong(flags), options.encode() or None), f"mount {target}")
 

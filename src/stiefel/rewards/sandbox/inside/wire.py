@@ -9,7 +9,8 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-SETS = (set, type({}.keys()), type({}.items()))
+SETS: Any = (set, type({}.keys()), type({}.items()))
+BUILT_IN: dict[Any, str] = {value: name for name, value in vars(builtins).items() if isinstance(value, type)}
 FRAME_BYTES = 8 * 2**20  # longest message; a program that returns more than this has failed
 
 
@@ -57,8 +58,8 @@ def encode(value: Any, handle: Callable[[Any], int]) -> Any:
     """A value as JSON: plain values by content, subclasses as their plain base, anything else by `handle(value)`."""
     if value is None or isinstance(value, (bool, float, str)):
         return value
-    if isinstance(value, type) and vars(builtins).get(value.__name__) is value:
-        return {"builtin": value.__name__}
+    if isinstance(value, type) and value in BUILT_IN:
+        return {"builtin": BUILT_IN[value]}
     if isinstance(value, int):  # decimal digits of long integers are slow and limited, hexadecimal ones are not
         return value if -(2**63) <= value < 2**63 else {"int": hex(value)}
     if isinstance(value, list):
@@ -98,16 +99,8 @@ def decode(data: Any, resolve: Callable[[int], Any]) -> Any:
         raise Closed("not a value") from error
 
 
-def built_in(name: str) -> type:
-    """A built-in class by name."""
-    value = vars(builtins)[name]
-    if not isinstance(value, type):
-        raise Closed("not a value")
-    return value
-
-
 READERS: dict[str, Callable[[Any, Callable[[int], Any]], Any]] = {
-    "builtin": lambda content, _: built_in(content),
+    "builtin": lambda content, _: {name: value for value, name in BUILT_IN.items()}[content],
     "int": lambda content, _: int(content, 16),
     "tuple": lambda content, resolve: tuple(decode(item, resolve) for item in content),
     "dict": lambda content, resolve: {decode(key, resolve): decode(item, resolve) for key, item in content},
