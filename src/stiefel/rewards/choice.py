@@ -20,11 +20,14 @@ PRECEDENCE = (
     "the last letter in parentheses",
     "the completion is one choice's text",
 )
-# around a letter: markdown, LaTeX and brackets, then nothing that would make it a word
-WRAPPED = r"(?:[\s*_`\"'$(\[{]|\\text(?:bf)?\{{|\\mathrm\{{|\\boxed\{{|\\\(){{0,8}}([{letters}])(?![A-Za-z0-9'’])"
+# LETTERS stands for A to the last; around one, markdown, LaTeX and brackets, then nothing that would make it a word
+OPENING = r"[\s*_`\"'$(\[{]|\\text(?:bf)?\{|\\mathrm\{|\\boxed\{|\\\("
+WRAPPED = rf"(?:{OPENING}){{0,8}}([LETTERS])(?![A-Za-z0-9'’])"
 VERB = r"(?:\s+(?:is|should\s+be|would\s+be|must\s+be)|\s*:)(?:\s*:)?"
-STATED = rf"\b(?:answer|choice|option){VERB}(?:\s*(?:option|choice|letter))?"
-ALSO = r"[\s*_`\"'$)\]}}.]*(?:,|/|&|\bor\b|\band\b)[\s*_`\"'$(\[{{]*(?:option\s+)?([{letters}])(?![A-Za-z0-9'’])"
+STATED = rf"(?i:\b(?:answer|choice|option){VERB}(?:\s*(?:option|choice|letter))?){WRAPPED}"
+LINE = rf"(?m)^{WRAPPED}(?=[\s*_`\"'$)\]}}.:]*$|\s*[).:]\**\s)"
+BRACKETED = r"\(([LETTERS])\)"
+ALSO = r"[\s*_`\"'$)\]}.]{0,8}(?:,|/|&|\bor\b|\band\b)[\s*_`\"'$(\[{]{0,8}(?:option\s+)?([LETTERS])(?![A-Za-z0-9'’])"
 
 
 def grade_choice(completion: str, answer: Any) -> Grade:
@@ -68,27 +71,23 @@ def read_gold_letter(answer: Any) -> tuple[str, Sequence[str]]:
 def letter(text: str, choices: Sequence[str]) -> tuple[str | None, str]:
     """(the letter, where it was read), or (None, why there is none)."""
     letters = string.ascii_uppercase[: len(choices)]
-    wrapped = WRAPPED.format(letters=letters)
     boxed = last_boxed(text)
     if boxed is not None:
-        return settled(boxed, f"^{wrapped}", letters, choices, PRECEDENCE[0])
-    for pattern, where in (
-        (rf"(?i:{STATED}){wrapped}", PRECEDENCE[1]),
-        (rf"(?m)^{wrapped}(?=[\s*_`\"'$)\]}}.:]*$|\s*[).:]\**\s)", PRECEDENCE[2]),
-        (rf"\(([{letters}])\)", PRECEDENCE[3]),
-    ):
-        if re.search(pattern, text):
-            return settled(text, pattern, letters, choices, where)
+        return settled(boxed, f"^{WRAPPED}", letters, PRECEDENCE[0]) or by_text(boxed, choices)
+    for pattern, where in ((STATED, PRECEDENCE[1]), (LINE, PRECEDENCE[2]), (BRACKETED, PRECEDENCE[3])):
+        found = settled(text, pattern, letters, where)
+        if found is not None:
+            return found
     return by_text(text, choices)
 
 
-def settled(text: str, pattern: str, letters: str, choices: Sequence[str], where: str) -> tuple[str | None, str]:
-    """The last match's letter, unless it goes on with a second one."""
-    matches = list(re.finditer(pattern, text))
+def settled(text: str, pattern: str, letters: str, where: str) -> tuple[str | None, str] | None:
+    """The last match's letter, unless it goes on with a second one; None without a match."""
+    matches = list(re.finditer(pattern.replace("LETTERS", letters), text))
     if not matches:
-        return by_text(text, choices)
+        return None
     found = matches[-1]
-    also = re.match(ALSO.format(letters=letters), text[found.end() :])
+    also = re.match(ALSO.replace("LETTERS", letters), text[found.end() :])
     if also and also[1] != found[1]:
         return None, f"{where} names two letters"
     return found[1], where
