@@ -1,0 +1,244 @@
+"""The graders on real data: golds accepted, golds made wrong refused, and how fast: `python -m benchmarks.grade DATA`.
+
+DATA (or STIEFEL_DATA): a directory with gsm8k_test.jsonl, svamp_test.jsonl, mmlu_stem_500.jsonl, humaneval.jsonl and
+mbpp.jsonl. Ten minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import string
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import keep
+from stiefel.rewards import GRADERS, Grade, grade_all
+from stiefel.rewards.batch import code_outcomes
+from stiefel.rewards.pool import Pool
+from stiefel.rewards.sandbox import find_sandbox
+
+Pair = tuple[str, Any]
+Row = dict[str, Any]
+
+CHOICE_FORMS = ("The answer is {}.", "\\boxed{{{}}}", "Answer: ({})")
+WRONG_BODIES = ("    pass\n", "    return None\n", "    return args[0] if args else 0\n")
+
+
+@dataclass(frozen=True)
+class GoldSet:
+    """A file, its grader, and what a row's right and wrong completions are."""
+
+    file: str
+    grader: str
+    gold: Callable[[Row], Any]
+    right: Callable[[Row], list[str]]
+    wrong: Callable[[Row, random.Random], list[str]]
+
+
+def number_of(row: Row) -> str:
+    """GSM8K's final number, or SVAMP's."""
+    return row["answer"].rpartition("####")[2].strip() if "answer" in row else format(row["Answer"], ".10g")
+
+
+def right_numbers(row: Row) -> list[str]:
+    """The reference solution where there is one, and the number in three forms."""
+    number = number_of(row)
+    forms = [f"So the result is \\boxed{{{number}}}.", f"The final answer is {number}.", f"Hence\n#### {number}"]
+    return [row["answer"], *forms] if "answer" in row else forms
+
+
+def wrong_numbers(row: Row, rng: random.Random) -> list[str]:
+    """Off by one, the sign, ten times, a tenth, half, off by a random number: each another value than the gold."""
+    text = number_of(row).replace(",", "")
+    value = float(text)
+    values = [
+        value + 1,
+        value - 1,
+        value * 10 or 3,
+        value / 10 or 7,
+        -value or 5,
+        value + rng.randint(2, 99),
+        value / 2 or 9,
+    ]
+    texts = [format(other, ".12g") for other in values if other != value]
+    forms = ("So the result is \\boxed{{{}}}.", "The final answer is {}.", "Hence\n#### {}")
+    return [rng.choice(forms).format(other) for other in texts]
+
+
+def letters(row: Row) -> str:
+    """The choices' letters."""
+    return string.ascii_uppercase[: len(row["choices"])]
+
+
+def program_of(row: Row) -> str:
+    """The reference program as a completion."""
+    return row["canonical_solution"] if "canonical_solution" in row else f"```python\n{row['code']}\n```"
+
+
+def wrong_programs(row: Row, rng: random.Random) -> list[str]:
+    """The function asked for, with a body that does not do it."""
+    if "entry_point" in row:
+        return [f"def {row['entry_point']}(*args):\n{body}" for body in WRONG_BODIES[:1]]
+    name = row["test_list"][0].partition("(")[0].split()[-1]
+    return [f"```python\ndef {name}(*args):\n{body}```" for body in WRONG_BODIES[:1]]
+
+
+SETS = (
+    GoldSet("gsm8k_test.jsonl", "gsm8k", lambda row: row["answer"], right_numbers, wrong_numbers),
+    GoldSet("svamp_test.jsonl", "gsm8k", lambda row: row["Answer"], right_numbers, wrong_numbers),
+    GoldSet(
+        "mmlu_stem_500.jsonl",
+        "choice",
+        lambda row: row,
+        lambda row: [form.format(letters(row)[row["answer"]]) for form in CHOICE_FORMS],
+        lambda row, rng: [
+            rng.choice(CHOICE_FORMS).format(letter) for letter in letters(row) if letter != letters(row)[row["answer"]]
+        ],
+    ),
+    GoldSet("humaneval.jsonl", "code", lambda row: row, lambda row: [program_of(row)], wrong_programs),
+    GoldSet("mbpp.jsonl", "code", lambda row: row, lambda row: [program_of(row)], wrong_programs),
+)
+
+
+def rows(gold_set: GoldSet, data: Path) -> list[Row]:
+    """The file's rows."""
+    return [json.loads(line) for line in (data / gold_set.file).read_text().splitlines()]
+
+
+def right_pairs(gold_set: GoldSet, data: Path) -> list[Pair]:
+    """(completion, gold) of every right completion."""
+    return [(completion, gold_set.gold(row)) for row in rows(gold_set, data) for completion in gold_set.right(row)]
+
+
+def perturbed_pairs(gold_set: GoldSet, data: Path) -> list[Pair]:
+    """(completion, gold) of every wrong completion."""
+    rng = random.Random(0)
+    return [(completion, gold_set.gold(row)) for row in rows(gold_set, data) for completion in gold_set.wrong(row, rng)]
+
+
+def counted(gold_set: GoldSet, data: Path) -> dict[str, Any]:
+    """Golds accepted (every right completion of a row scores 1), wrong ones refused, and each exception."""
+    grader = GRADERS[gold_set.grader]
+    accepted, refusals = 0, []
+    for row in rows(gold_set, data):
+        gold, completions = gold_set.gold(row), gold_set.right(row)
+        grades = grade_all(grader, completions, [gold] * len(completions)) if gold_set.grader != "code" else []
+        accepted += bool(grades) and all(grade.score == 1.0 for grade in grades)
+        refusals += [grade.reason for grade in grades if grade.score != 1.0]
+    if gold_set.grader == "code":
+        grades = grade_all(grader, *map(list, zip(*right_pairs(gold_set, data), strict=True)))
+        accepted = sum(grade.score == 1.0 for grade in grades)
+        refusals = [f"row {n}: {grade.reason}" for n, grade in enumerate(grades) if grade.score != 1.0]
+    wrong = perturbed_pairs(gold_set, data)
+    refused = [grade.score == 0.0 for grade in grade_all(grader, *map(list, zip(*wrong, strict=True)))]
+    return {
+        "rows": len(rows(gold_set, data)),
+        "accepted": accepted,
+        "not_accepted": refusals[:10],
+        "made_wrong": len(wrong),
+        "refused": sum(refused),
+        "passed_although_wrong": [repr(pair)[:200] for pair, no in zip(wrong, refused, strict=True) if not no][:10],
+    }
+
+
+def answers_per_second(pairs: list[Pair], workers: int) -> float:
+    """Of a pool that has started, each content new to it."""
+    pool = Pool(workers)
+    pool.grade("gsm8k", [("\\boxed{\\frac{1}{2}}", "0.5")] * 64)
+    began = time.perf_counter()
+    pool.grade("gsm8k", pairs)
+    rate = len(pairs) / (time.perf_counter() - began)
+    pool.close()
+    return rate
+
+
+def plain_per_second(pairs: list[Pair]) -> float:
+    """math-verify called plainly, in this process: parse the gold, parse the completion, verify."""
+    from math_verify import parse, verify
+
+    verify(parse("\\boxed{\\frac{1}{2}}"), parse("\\boxed{0.5}"))
+    began = time.perf_counter()
+    for completion, gold in pairs:
+        verify(parse(str(gold).rpartition("####")[2]), parse(completion))
+    return len(pairs) / (time.perf_counter() - began)
+
+
+def programs_per_second(pairs: list[Pair]) -> float:
+    """Sandboxed programs, as many side by side as there are cores."""
+    find_sandbox()
+    began = time.perf_counter()
+    outcomes = code_outcomes(pairs)
+    assert all(isinstance(outcome, Grade) for outcome in outcomes)
+    return len(pairs) / (time.perf_counter() - began)
+
+
+def strings_survived(count: int) -> dict[str, Any]:
+    """Random and mutated mathematics through a pool of two with a limit of 2 s: grades, and workers lost."""
+    from tests.rewards.strings import hostile_strings
+
+    pool = Pool(2, seconds=2.0)
+    began = time.perf_counter()
+    outcomes = pool.grade("math", [(text, "42") for text in hostile_strings(count, seed=1)])
+    result = {
+        "strings": count,
+        "graded": sum(isinstance(outcome, Grade) for outcome in outcomes),
+        "out_of_time": sum(isinstance(o, Grade) and o.reason.startswith("out of time") for o in outcomes),
+        "workers_replaced": pool.killed,
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+    pool.close()
+    return result
+
+
+def latex_pairs() -> list[Pair]:
+    """Answers that need the parser: the hand-written tables of equal and unequal mathematics."""
+    from tests.rewards.test_mathematics import EQUAL, UNEQUAL
+
+    return [(f"Thus \\boxed{{{answer}}}", gold) for gold, answer in EQUAL + UNEQUAL]
+
+
+def main() -> None:
+    """Everything, or with --small a taste of the timings only."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", nargs="?", default=os.environ.get("STIEFEL_DATA"))
+    parser.add_argument("--small", action="store_true", help="few rows, nothing kept")
+    arguments = parser.parse_args()
+    if arguments.data is None:
+        sys.exit("name the directory of the data, as an argument or by STIEFEL_DATA")
+    data = Path(arguments.data)
+    by_file = {gold_set.file: gold_set for gold_set in SETS}
+    numbers = right_pairs(by_file["gsm8k_test.jsonl"], data)
+    programs = right_pairs(by_file["mbpp.jsonl"], data)
+    if arguments.small:
+        numbers, programs = numbers[:400], programs[:24]
+    results: dict[str, Any] = {} if arguments.small else {s.file: counted(s, data) for s in SETS}
+    for name, pairs in (("gsm8k", numbers), ("latex", latex_pairs())):
+        plain, one, two = plain_per_second(pairs), answers_per_second(pairs, 1), answers_per_second(pairs, 2)
+        results[name] = {
+            "answers": len(pairs),
+            "plain_per_second": round(plain, 1),
+            "one_worker_per_second": round(one, 1),
+            "two_workers_per_second": round(two, 1),
+            "one_worker_against_plain": round(one / plain, 2),
+        }
+    results["code"] = {
+        "sandbox": find_sandbox().name,
+        "programs": len(programs),
+        "programs_per_second": round(programs_per_second(programs), 1),
+    }
+    results["hostile_strings"] = strings_survived(100 if arguments.small else 10_000)
+    if arguments.small:
+        print(json.dumps(results, indent=1))
+    else:
+        keep("grade", results)
+
+
+if __name__ == "__main__":
+    main()
