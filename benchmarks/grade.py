@@ -149,9 +149,9 @@ def counted(gold_set: GoldSet, data: Path) -> dict[str, Any]:
 
 
 def answers_per_second(pairs: list[Pair], workers: int) -> float:
-    """Of a pool that has started, each content new to it."""
+    """Of a pool that has started and has met such answers; each content is new to it."""
     pool = Pool(workers)
-    pool.grade("gsm8k", [("\\boxed{\\frac{1}{2}}", "0.5")] * 64)
+    pool.grade("gsm8k", latex_pairs(120, seed=1))
     began = time.perf_counter()
     pool.grade("gsm8k", pairs)
     rate = len(pairs) / (time.perf_counter() - began)
@@ -160,14 +160,20 @@ def answers_per_second(pairs: list[Pair], workers: int) -> float:
 
 
 def plain_per_second(pairs: list[Pair]) -> float:
-    """math-verify called plainly, in this process: parse the gold, parse the completion, verify."""
-    from math_verify import parse, verify
-
-    verify(parse("\\boxed{\\frac{1}{2}}"), parse("\\boxed{0.5}"))
+    """math-verify called plainly, in this process, warm likewise: parse the gold, parse the completion, verify."""
+    for completion, gold in latex_pairs(120, seed=1):
+        plainly(completion, gold)
     began = time.perf_counter()
     for completion, gold in pairs:
-        verify(parse(str(gold).rpartition("####")[2]), parse(completion))
+        plainly(completion, gold)
     return len(pairs) / (time.perf_counter() - began)
+
+
+def plainly(completion: str, gold: Any) -> bool:
+    """As math-verify's documentation has it, the gold in LaTeX's dollars."""
+    from math_verify import parse, verify
+
+    return bool(verify(parse(f"${str(gold).rpartition('####')[2].strip()}$"), parse(completion)))
 
 
 def programs_per_second(pairs: list[Pair]) -> float:
@@ -197,11 +203,30 @@ def strings_survived(count: int) -> dict[str, Any]:
     return result
 
 
-def latex_pairs() -> list[Pair]:
-    """Answers that need the parser: the hand-written tables of equal and unequal mathematics."""
-    from tests.rewards.test_mathematics import EQUAL, UNEQUAL
-
-    return [(f"Thus \\boxed{{{answer}}}", gold) for gold, answer in EQUAL + UNEQUAL]
+def latex_pairs(count: int, seed: int) -> list[Pair]:
+    """Answers that need the parser, every content another: two thirds equal, in another form, one third not."""
+    rng, pairs = random.Random(seed), []
+    while len(pairs) < count:
+        a, b, c = rng.randint(2, 999), rng.randint(2, 99), rng.randint(2, 99)
+        forms = (
+            (f"\\frac{{{a}}}{{{b}}}", f"{a}/{b}", f"\\frac{{{b}}}{{{a}}}"),
+            (f"{b}\\sqrt{{{a}}}", f"\\sqrt{{{b * b * a}}}", f"{a}\\sqrt{{{b}}}"),
+            (f"{a}, {a + b}", f"{a + b} \\text{{ and }} {a}", f"{a}, {b - 1}"),
+            (f"(x+{b})^2", f"x^2 + {2 * b}x + {b * b}", f"x^2 + {b}x + {b * b}"),
+            (f"[{b}, {b + c})", f"\\left[{b}, {b + c}\\right)", f"({b}, {b + c}]"),
+            (f"{a}\\pi", f"\\pi \\cdot {a}", f"{a}"),
+            (f"x={a}", f"{a}", f"y={a}"),
+            (f"{b}\\frac{{1}}{{{c}}}", f"\\frac{{{b * c + 1}}}{{{c}}}", f"\\frac{{{b}}}{{{c}}}"),
+            (f"{a}x+{b}y", f"{b}y + {a}x", f"{b}x + {a}y"),
+            (f"{a}+{b}i", f"{b}i + {a}", f"{a}-{b}i"),
+        )
+        for gold, equal, other in forms:
+            pairs += [
+                (f"Thus \\boxed{{{gold}}}", gold),
+                (f"So \\boxed{{{equal}}}", gold),
+                (f"\\boxed{{{other}}}", gold),
+            ]
+    return pairs[:count]
 
 
 def main() -> None:
@@ -219,7 +244,7 @@ def main() -> None:
     if arguments.small:
         numbers, programs = numbers[:400], programs[:24]
     results: dict[str, Any] = {} if arguments.small else {s.file: counted(s, data) for s in SETS}
-    for name, pairs in (("gsm8k", numbers), ("latex", latex_pairs())):
+    for name, pairs in (("gsm8k", numbers), ("latex", latex_pairs(300 if arguments.small else 3_000, seed=0))):
         plain, one, two = plain_per_second(pairs), answers_per_second(pairs, 1), answers_per_second(pairs, 2)
         results[name] = {
             "answers": len(pairs),
