@@ -11,8 +11,8 @@ import pytest
 
 from stiefel.rewards.sandbox import Job, Limits, run_job
 from stiefel.rewards.sandbox.find import hole
-from stiefel.rewards.sandbox.kinds import BUBBLEWRAP, NAMESPACES, Kind
-from tests.rewards.hostile import HOSTILE, SOLVE, TESTS
+from stiefel.rewards.sandbox.kinds import BUBBLEWRAP, NAMESPACES, NONE, Kind
+from tests.rewards.hostile import EQUALITY, HOSTILE, LEAVING, SOLVE, TESTS
 
 LIMITS = Limits(cpu_seconds=1, wall_seconds=4.0, memory_bytes=256 * 2**20, scratch_bytes=2**24 + os.getpid() * 4096)
 
@@ -58,6 +58,11 @@ def test_a_hostile_program_scores_nothing_and_leaves_nothing(name, kind, home, m
 
 def test_the_sandbox_works_after_all_of_them(kind):
     assert run_job(Job(SOLVE, TESTS), kind, LIMITS).passed
+
+
+@pytest.mark.parametrize("name", LEAVING | EQUALITY)
+def test_without_walls_a_reward_is_still_not_to_be_had_by_leaving_or_by_equality(name):
+    assert run_job(Job(HOSTILE[name], TESTS), NONE, LIMITS).passed is False
 
 
 def test_the_list_is_long_enough():

@@ -87,6 +87,15 @@ def test_a_graders_own_failure_raises_with_the_count_and_the_other_grades():
     assert [grade and grade.score for grade in raised.value.grades] == [1.0, None, 1.0, None]
 
 
+def test_an_ordinary_function_that_raises_is_a_failure_too():
+    def grader(completion, answer):
+        return Grade(1.0 / answer, completion, "divided")
+
+    with pytest.raises(GraderFailure, match=r"1 of 2 .*\n(.*\n)*ZeroDivisionError") as raised:
+        grade_all(grader, ["a", "b"], [0, 1])
+    assert raised.value.grades == [None, Grade(1.0, "b", "divided")]
+
+
 def test_an_unknown_grader_in_a_worker_is_a_failure_and_no_zero(pool):
     (outcome,) = pool.grade("no such grader", [("1", "1")])
     assert isinstance(outcome, str)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import threading
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +69,7 @@ def grade_all(grader: Grader, completions: Sequence[str], answers: Sequence[Any]
     assert len(completions) == len(answers)
     pairs = list(zip(completions, answers, strict=True))
     if not isinstance(grader, BatchGrader):
-        return [grader(completion, answer) for completion, answer in pairs]
+        return checked([outcome_of(grader, pair) for pair in pairs])
     with LOCK:
         keys = [content_key(grader.name, pair) for pair in pairs]
         outcomes: dict[bytes, Outcome] = {key: grade for key in keys if (grade := MEMORY.get(key)) is not None}
@@ -77,11 +78,24 @@ def grade_all(grader: Grader, completions: Sequence[str], answers: Sequence[Any]
             outcomes[key] = outcome
             if isinstance(outcome, Grade) and OUT_OF_TIME not in outcome.reason:
                 MEMORY.put(key, outcome)
-    grades = [outcome if isinstance(outcome := outcomes[key], Grade) else None for key in keys]
-    failures = [(n, outcome) for n, key in enumerate(keys) if isinstance(outcome := outcomes[key], str)]
+    return checked([outcomes[key] for key in keys])
+
+
+def checked(outcomes: list[Outcome]) -> list[Grade]:
+    """The grades; raises GraderFailure where some of the outcomes are none."""
+    failures = [(number, outcome) for number, outcome in enumerate(outcomes) if isinstance(outcome, str)]
+    grades = [outcome if isinstance(outcome, Grade) else None for outcome in outcomes]
     if failures:
         raise GraderFailure(failures, grades)
     return [grade for grade in grades if grade is not None]
+
+
+def outcome_of(grader: Grader, pair: Pair) -> Outcome:
+    """One completion's grade by an ordinary function, or the traceback of its failure."""
+    try:
+        return grader(*pair)
+    except Exception:  # noqa: BLE001  raised again, with the count, once all have been tried
+        return traceback.format_exc()
 
 
 def content_key(grader: str, pair: Pair) -> bytes:

@@ -31,6 +31,8 @@ SIGNS = str.maketrans(
 )
 MIXED = re.compile(r"([-+]?\d+)\s+(\d+)\s*/\s*(\d+)")
 SCIENTIFIC = re.compile(r"([-+]?\d+(?:\.\d+)?)[eE]([-+]?\d+)")
+REPEATING = re.compile(r"([-+]?)(\d*)\.(\d*)\\overline\{?(\d+)\}?")
+BASED = re.compile(r"([0-9A-Z]+)_\{?(\d+)\}?")  # digits in a base, which math-verify drops
 UNITS = re.compile(r"\\?\$?\s*([-+]?[\d,]*\.?\d+)\s+([A-Za-z]{2,}(?:[ .]+[A-Za-z]{2,})*)")
 NOT_UNITS = {"and", "or", "mod", "pi", "sqrt", "times", "over", "percent", "percentage", "pct", "to", "hundred"}
 NOT_UNITS |= {"thousand", "million", "billion", "dozen", "squared", "cubed", "plus", "minus", "inf", "infinity"}
@@ -123,6 +125,9 @@ def compared(found: str, gold: Gold) -> Grade:
     shown = text[:200]
     if text == gold.text:
         return Grade(1.0, shown, "the same text")
+    if BASED.fullmatch(gold.text):
+        equal = text == gold.text.partition("_")[0]  # the base may go without saying
+        return Grade(float(equal), shown, "the same digits" if equal else "other digits, or another base")
     number = plain_number(text)
     if number is not None and gold.number is not None:
         equal = number == gold.number
@@ -146,7 +151,9 @@ def last_expression(text: str, gold: Gold) -> Grade:
 
 
 def normalised(text: str) -> str:
-    """Wrapping, units in words, end marks and Unicode signs removed; mixed numbers and powers of ten as LaTeX."""
+    """Wrapping, units in words, end marks and Unicode signs removed; mixed numbers, powers of ten and repeating decimals
+    as LaTeX that math-verify reads.
+    """
     text = text.translate(SIGNS).strip()
     while True:
         before = text
@@ -161,6 +168,12 @@ def normalised(text: str) -> str:
         return f"{match[1]}\\frac{{{match[2]}}}{{{match[3]}}}"
     if match := SCIENTIFIC.fullmatch(text):
         return f"{match[1]}\\times 10^{{{int(match[2])}}}"
+    if match := REPEATING.fullmatch(text):
+        sign, whole, once, again = match.groups()
+        value = Fraction(int(whole + once + again) - int(whole + once or "0"), 10 ** len(once) * (10 ** len(again) - 1))
+        return f"{sign}\\frac{{{value.numerator}}}{{{value.denominator}}}"
+    if match := BASED.fullmatch(text):
+        return f"{match[1]}_{{{match[2]}}}"
     if (match := UNITS.fullmatch(text)) and not NOT_UNITS & set(match[2].lower().replace(".", " ").split()):
         return match[1]
     return text

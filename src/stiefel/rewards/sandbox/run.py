@@ -7,6 +7,7 @@ import os
 import signal
 import struct
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -56,21 +57,23 @@ def run_job(job: Job, kind: Kind, limits: Limits = Limits()) -> Verdict:
     bounds = {name: value for name, value in asdict(limits).items() if isinstance(value, int)}
     config = {"program": job.program, "limits": bounds, "filter": seccomp_filter()}
     tests = {"tests": job.tests, "trusted": job.trusted, "entry": job.entry}
-    process = subprocess.Popen(
-        kind.command(limits.scratch_bytes),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=ENVIRONMENT,
-        cwd="/",
-        start_new_session=True,
-    )
-    try:
-        out, err = process.communicate(frame(config) + frame(tests), timeout=limits.wall_seconds)
-    except subprocess.TimeoutExpired:
-        return Verdict(False, f"{OUT_OF_TIME}no verdict within {limits.wall_seconds:g} s")
-    finally:
-        kill(process)
+    # the directory is what a program without walls calls its own; the others have their own /tmp
+    with tempfile.TemporaryDirectory() as scratch:
+        process = subprocess.Popen(
+            kind.command(limits.scratch_bytes),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
+            cwd=scratch,
+            start_new_session=True,
+        )
+        try:
+            out, err = process.communicate(frame(config) + frame(tests), timeout=limits.wall_seconds)
+        except subprocess.TimeoutExpired:
+            return Verdict(False, f"{OUT_OF_TIME}no verdict within {limits.wall_seconds:g} s")
+        finally:
+            kill(process)
     if len(out) > 4 and len(out) == 4 + struct.unpack(">I", out[:4])[0]:
         return Verdict(**json.loads(out[4:]))
     if process.returncode in {128 + signal.SIGKILL, -signal.SIGKILL, 128 + signal.SIGXCPU, -signal.SIGXCPU}:

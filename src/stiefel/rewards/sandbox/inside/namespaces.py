@@ -42,12 +42,12 @@ def enter() -> NoReturn:
     root = unshare()
     child = os.fork()
     if child == 0:
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         private_root(plan)
         if root:  # leave the machine's root for good; in a user namespace `confine` drops what is left
             os.setgroups([])
             os.setresgid(NOBODY, NOBODY, NOBODY)
             os.setresuid(NOBODY, NOBODY, NOBODY)
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # last: a change of user takes it back
         main()
     os.close(0)
     os.close(1)
