@@ -151,8 +151,8 @@ def last_expression(text: str, gold: Gold) -> Grade:
 
 
 def normalised(text: str) -> str:
-    """Wrapping, units in words, end marks and Unicode signs removed; mixed numbers, powers of ten and repeating decimals
-    as LaTeX that math-verify reads.
+    """Wrapping, units in words, end marks and Unicode signs removed; mixed numbers, powers of ten and repeating
+    decimals as LaTeX that math-verify reads.
     """
     text = text.translate(SIGNS).strip()
     while True:

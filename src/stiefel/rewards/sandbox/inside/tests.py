@@ -49,7 +49,7 @@ class Connection:
             raise
         if "raised" in reply:
             base, name, text = (str(part) for part in reply["raised"])
-            known = getattr(builtins, base, None)
+            known = vars(builtins).get(base)
             kind = known if isinstance(known, type) and issubclass(known, Exception) else ProgramError
             try:
                 raise kind(text if kind.__name__ == name else f"{name}: {text}")
