@@ -62,6 +62,24 @@ def test_a_killed_worker_is_replaced_and_its_work_done_again(pool):
     assert pool.killed > before
 
 
+def test_an_interrupted_batch_leaves_nothing_for_the_next_one():
+    pool = Pool(1, seconds=30.0)
+    pool.grade("math", [("\\boxed{1}", "1")])
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            pool.grade("math", [("\\boxed{" + "(" * 400 + "}", "1"), ("\\boxed{1}", "2")])
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+    assert [grade.score for grade in pool.grade("math", [("\\boxed{1}", "1"), ("\\boxed{1}", "1")])] == [1.0, 1.0]
+    pool.close()
+
+
 def test_random_and_mutated_mathematics_does_no_harm(pool):
     strings = hostile_strings(300, seed=0)
     for pairs in ([(text, "42") for text in strings], [("\\boxed{42}", text) for text in strings[:100]]):

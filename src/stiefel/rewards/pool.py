@@ -84,16 +84,23 @@ class Pool:
             for _, gold in pairs
         ]
         indices = [index for index, outcome in enumerate(outcomes) if outcome is None]
-        for index, trouble in self.run(grader, list(pairs), indices, outcomes).items():
-            reading: list[Outcome | None] = [None]
-            if self.run(grader, [(None, pairs[index][1])], range(1), reading):
-                outcomes[index] = Grade(None, None, f"unreadable gold: {trouble}")
-            elif isinstance(reading[0], Grade) and reading[0].score is not None:
-                outcomes[index] = Grade(0.0, None, trouble)
-            else:
-                outcomes[index] = reading[0]
+        try:
+            for index, trouble in self.run(grader, list(pairs), indices, outcomes).items():
+                outcomes[index] = self.blamed(grader, pairs[index][1], trouble)
+        except BaseException:
+            self.close()  # what the workers would still answer was asked by nobody
+            raise
         assert all(outcome is not None for outcome in outcomes)
         return [outcome for outcome in outcomes if outcome is not None]
+
+    def blamed(self, grader: str, gold: Any, trouble: str) -> Outcome | None:
+        """The outcome of a pair that could not be graded: the gold is tried alone."""
+        reading: list[Outcome | None] = [None]
+        if self.run(grader, [(None, gold)], range(1), reading):
+            return Grade(None, None, f"unreadable gold: {trouble}")
+        if isinstance(reading[0], Grade) and reading[0].score is not None:
+            return Grade(0.0, None, trouble)
+        return reading[0]
 
     def run(
         self,
