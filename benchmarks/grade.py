@@ -123,24 +123,27 @@ def perturbed_pairs(gold_set: GoldSet, data: Path) -> list[Pair]:
     return [(completion, gold_set.gold(row)) for row in rows(gold_set, data) for completion in gold_set.wrong(row, rng)]
 
 
+def graded(gold_set: GoldSet, pairs: list[Pair]) -> list[Grade]:
+    """The grades of pairs whose gold is an answer, or a row."""
+    completions, golds = [completion for completion, _ in pairs], [gold for _, gold in pairs]
+    if gold_set.grader in ("math", "gsm8k"):
+        return grade_all(GRADERS[gold_set.grader], completions, golds)
+    rest = [{key: value for key, value in row.items() if key not in ("completion", "answer")} for row in golds]
+    return grade_all(GRADERS[gold_set.grader], completions, [row.get("answer", "") for row in golds], rest)
+
+
 def counted(gold_set: GoldSet, data: Path) -> dict[str, Any]:
     """Golds accepted (every right completion of a row scores 1), wrong ones refused, and each exception."""
-    grader = GRADERS[gold_set.grader]
-    accepted, refusals = 0, []
-    for row in rows(gold_set, data):
-        gold, completions = gold_set.gold(row), gold_set.right(row)
-        grades = grade_all(grader, completions, [gold] * len(completions)) if gold_set.grader != "code" else []
-        accepted += bool(grades) and all(grade.score == 1.0 for grade in grades)
-        refusals += [grade.reason for grade in grades if grade.score != 1.0]
-    if gold_set.grader == "code":
-        grades = grade_all(grader, *map(list, zip(*right_pairs(gold_set, data), strict=True)))
-        accepted = sum(grade.score == 1.0 for grade in grades)
-        refusals = [f"row {n}: {grade.reason}" for n, grade in enumerate(grades) if grade.score != 1.0]
-    wrong = perturbed_pairs(gold_set, data)
-    refused = [grade.score == 0.0 for grade in grade_all(grader, *map(list, zip(*wrong, strict=True)))]
+    right, wrong = right_pairs(gold_set, data), perturbed_pairs(gold_set, data)
+    forms, grades = len(right) // len(rows(gold_set, data)), graded(gold_set, right)
+    by_row = [grades[start : start + forms] for start in range(0, len(grades), forms)]
+    refusals = [
+        f"row {number}: {grade.reason}" for number, some in enumerate(by_row) for grade in some if grade.score != 1.0
+    ]
+    refused = [grade.score == 0.0 for grade in graded(gold_set, wrong)]
     return {
         "rows": len(rows(gold_set, data)),
-        "accepted": accepted,
+        "accepted": sum(all(grade.score == 1.0 for grade in some) for some in by_row),
         "not_accepted": refusals[:10],
         "made_wrong": len(wrong),
         "refused": sum(refused),

@@ -45,7 +45,7 @@ CHOICES = ["aspirin", "ibuprofen", "warfarin", "heparin"]
     ],
 )
 def test_it_is_b(completion):
-    grade = grade_choice(completion, {"answer": 1, "choices": CHOICES})
+    grade = grade_choice(completion, 1, choices=CHOICES)
     assert (grade.score, grade.extracted) == (1.0, "B"), grade
 
 
@@ -72,23 +72,29 @@ def test_it_is_b(completion):
     ],
 )
 def test_it_is_not_b(completion):
-    assert grade_choice(completion, {"answer": "B", "choices": CHOICES}).score == 0.0
+    assert grade_choice(completion, "B", choices=CHOICES, prompt="Which?").score == 0.0
 
 
-@pytest.mark.parametrize("answer", ["B", "b", "(B)", 1, {"answer": "B"}, {"answer": "ibuprofen", "choices": CHOICES}])
+@pytest.mark.parametrize("answer", ["B", "b", "(B)", 1, "1", "ibuprofen"])
 def test_the_layouts_of_a_gold(answer):
-    assert grade_choice("Answer: B", answer).score == 1.0
+    assert grade_choice("Answer: B", answer, choices=CHOICES).score == 1.0
+
+
+def test_without_choices_the_letters_go_to_j():
+    assert grade_choice("Answer: J", "J").score == 1.0
+    assert grade_choice("Answer: K", "J").score == 0.0
 
 
 def test_choices_by_letter_and_by_text():
-    by_letter = {"answer": "B", "choices": dict(zip("ABCD", CHOICES, strict=True))}
-    by_column = {"answer": "B", "choices": {"text": CHOICES, "label": list("ABCD")}}
-    assert grade_choice("ibuprofen", by_letter).score == grade_choice("ibuprofen", by_column).score == 1.0
+    by_letter = dict(zip("ABCD", CHOICES, strict=True))
+    by_column = {"text": CHOICES, "label": list("ABCD")}
+    assert grade_choice("ibuprofen", "B", choices=by_letter).score == 1.0
+    assert grade_choice("ibuprofen", "B", choices=by_column).score == 1.0
 
 
-@pytest.mark.parametrize("answer", ["", "E", 4, -1, None, True, "paracetamol", 2.0])
+@pytest.mark.parametrize("answer", ["", "E", 4, "4", -1, None, True, "paracetamol", 2.0])
 def test_a_gold_that_is_no_choice_gives_no_score(answer):
-    assert grade_choice("B", {"answer": answer, "choices": CHOICES}).score is None
+    assert grade_choice("B", answer, choices=CHOICES).score is None
 
 
 def test_ten_megabytes_cost_little():

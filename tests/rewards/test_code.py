@@ -7,7 +7,7 @@ import pytest
 
 from stiefel.errors import UserError
 from stiefel.rewards import CODE, GraderFailure, grade_all
-from stiefel.rewards.code import LONGEST_PROGRAM, find_program, read_job
+from stiefel.rewards.code import LONGEST_PROGRAM, find_program, grade_code, read_job
 from stiefel.rewards.sandbox import Job, SandboxError, find_sandbox, run_job
 from stiefel.rewards.sandbox.find import choose
 from stiefel.rewards.sandbox.kinds import KINDS, NAMESPACES, NONE, Kind
@@ -53,7 +53,7 @@ def _sandboxed() -> None:
     ],
 )
 def test_humaneval(completion, score):
-    grade = CODE(completion, HUMANEVAL)
+    grade = CODE(completion, **HUMANEVAL)
     assert grade.score == score, grade
 
 
@@ -74,7 +74,7 @@ def test_humaneval(completion, score):
     ],
 )
 def test_mbpp(completion, score):
-    grade = CODE(completion, MBPP)
+    grade = CODE(completion, **MBPP)
     assert grade.score == score, grade
 
 
@@ -120,7 +120,7 @@ def test_what_tests_may_ask_of_a_program(program, tests):
     ],
 )
 def test_tests_that_cannot_be_run_give_no_score(row):
-    grade = CODE("def f(x):\n    return 1", row)
+    grade = grade_code("def f(x):\n    return 1", row)
     assert grade.score is None
     assert grade.reason.startswith("unreadable gold")
 
@@ -132,7 +132,7 @@ def test_a_test_that_catches_everything_does_not_hide_a_program_that_left():
 
 def test_a_batch_keeps_its_order():
     programs = [f"def double(x): return {n} * x" for n in (1, 2, 3, 2)]
-    assert [grade.score for grade in grade_all(CODE, programs, [MBPP] * 4)] == [0.0, 1.0, 0.0, 1.0]
+    assert [grade.score for grade in grade_all(CODE, programs, [""] * 4, [MBPP] * 4)] == [0.0, 1.0, 0.0, 1.0]
 
 
 def test_find_program_prefers_the_block_that_defines_the_function():
@@ -173,4 +173,4 @@ def test_a_sandbox_that_fails_is_no_wrong_answer():
 def test_a_failing_sandbox_reaches_the_caller_as_the_graders_failure(monkeypatch):
     monkeypatch.setattr("stiefel.rewards.code.find_sandbox", lambda: BROKEN)
     with pytest.raises(GraderFailure, match="exit status 1"):
-        grade_all(CODE, [DOUBLE + "# not graded before"], [MBPP])
+        grade_all(CODE, [DOUBLE + "# not graded before"], [""], [MBPP])

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.grade import CHOICE_FORMS, SETS, GoldSet, perturbed_pairs, right_pairs
-from stiefel.rewards import GRADERS, grade_all
+from benchmarks.grade import CHOICE_FORMS, SETS, GoldSet, graded, perturbed_pairs, right_pairs
 
 DATA = os.environ.get("STIEFEL_DATA", "")
 
@@ -22,20 +21,20 @@ def gold_set(request: pytest.FixtureRequest) -> GoldSet:
 
 def test_every_gold_is_accepted(gold_set):
     pairs = right_pairs(gold_set, Path(DATA))
-    grades = grade_all(GRADERS[gold_set.grader], *zip(*pairs, strict=True))
+    grades = graded(gold_set, pairs)
     assert [pair for pair, grade in zip(pairs, grades, strict=True) if grade.score != 1.0] == []
 
 
 def test_every_gold_made_wrong_is_refused(gold_set):
     pairs = perturbed_pairs(gold_set, Path(DATA))
-    grades = grade_all(GRADERS[gold_set.grader], *zip(*pairs, strict=True))
+    grades = graded(gold_set, pairs)
     assert [pair for pair, grade in zip(pairs, grades, strict=True) if grade.score != 0.0] == []
 
 
 @pytest.mark.parametrize("gold_set", [gold_set for gold_set in SETS if gold_set.grader == "code"], ids=lambda s: s.file)
 def test_the_first_reference_programs_pass_and_wrong_ones_do_not(gold_set):
     right, wrong = right_pairs(gold_set, Path(DATA))[:20], perturbed_pairs(gold_set, Path(DATA))[:20]
-    grades = grade_all(GRADERS["code"], *zip(*right, *wrong, strict=True))
+    grades = graded(gold_set, right + wrong)
     assert [grade.score for grade in grades] == [1.0] * 20 + [0.0] * 20
 
 

@@ -143,7 +143,7 @@ def test_a_time_out_is_not_remembered():
 
 @pytest.mark.parametrize("name", ["math", "gsm8k", "dapo", "dapo-boxed", "choice", "exact"])
 def test_every_grader_has_one_interface(name):
-    completion = {"exact": "1+1>B", "dapo": "Answer: B"}.get(name, "\\boxed{B}")
-    (grade,) = grade_all(GRADERS[name], [completion], ["B"])
-    assert grade == GRADERS[name](completion, "B")
+    completion = {"exact": "B", "dapo": "Answer: B"}.get(name, "\\boxed{B}")
+    (grade,) = grade_all(GRADERS[name], [completion], ["B"], [{"prompt": "?"}])
+    assert grade == GRADERS[name](completion, "B", prompt="?")
     assert (grade.score, grade.extracted) == (1.0, "B")

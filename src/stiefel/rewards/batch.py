@@ -9,12 +9,13 @@ import os
 import threading
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from ..errors import UserError
 from .code import grade_code
 from .grade import OUT_OF_TIME, Grade, Grader, GraderFailure
 from .pool import Outcome, Pair, Pool
@@ -29,10 +30,11 @@ class BatchGrader:
 
     name: str
     many: Callable[[Sequence[Pair]], list[Outcome]]
+    by_row: bool = False  # the gold is in the row's other columns, and not the answer
 
-    def __call__(self, completion: str, answer: Any) -> Grade:
+    def __call__(self, completion: str, answer: Any = "", **row: Any) -> Grade:
         """One completion's grade; raises GraderFailure."""
-        return grade_all(self, [completion], [answer])[0]
+        return grade_all(self, [completion], [answer], [row])[0]
 
 
 class Memory:
@@ -60,16 +62,19 @@ LOCK = threading.Lock()  # one batch at a time: the pool is as wide as the machi
 MEMORY = Memory(CACHED)
 
 
-def grade_all(grader: Grader, completions: Sequence[str], answers: Sequence[Any]) -> list[Grade]:
+def grade_all(
+    grader: Grader, completions: Sequence[str], answers: Sequence[Any], rows: Sequence[Mapping[str, Any]] | None = None
+) -> list[Grade]:
     """The grade of every completion against its answer, in order; equal content is graded once.
 
-    Raises GraderFailure, after all have been tried, where the grader itself failed on some; AssertionError where the
-    two sequences differ in length.
+    rows: the other columns of each answer's row. Raises GraderFailure, after all have been tried, where the grader
+    itself failed on some.
     """
-    assert len(completions) == len(answers)
-    pairs = list(zip(completions, answers, strict=True))
+    rows = rows if rows is not None else [{}] * len(answers)
+    triples = list(zip(completions, answers, rows, strict=True))
     if not isinstance(grader, BatchGrader):
-        return checked([outcome_of(grader, pair) for pair in pairs])
+        return checked([outcome_of(grader, *triple) for triple in triples])
+    pairs = [(completion, row if grader.by_row else answer) for completion, answer, row in triples]
     with LOCK:
         keys = [content_key(grader.name, pair) for pair in pairs]
         outcomes: dict[bytes, Outcome] = {key: grade for key in keys if (grade := MEMORY.get(key)) is not None}
@@ -90,10 +95,12 @@ def checked(outcomes: list[Outcome]) -> list[Grade]:
     return [grade for grade in grades if grade is not None]
 
 
-def outcome_of(grader: Grader, pair: Pair) -> Outcome:
+def outcome_of(grader: Grader, completion: str, answer: Any, row: Mapping[str, Any]) -> Outcome:
     """One completion's grade by an ordinary function, or the traceback of its failure."""
     try:
-        return grader(*pair)
+        return grader(completion, answer, **row)
+    except UserError:
+        raise  # it says of itself what to do
     except Exception:  # noqa: BLE001  raised again, with the count, once all have been tried
         return traceback.format_exc()
 
@@ -131,4 +138,4 @@ def code_outcome(pair: Pair) -> Outcome:
         return str(error)
 
 
-MATH, GSM8K, CODE = in_pool("math"), in_pool("gsm8k"), BatchGrader("code", code_outcomes)
+MATH, GSM8K, CODE = in_pool("math"), in_pool("gsm8k"), BatchGrader("code", code_outcomes, by_row=True)

@@ -30,41 +30,45 @@ BRACKETED = r"\(([LETTERS])\)"
 ALSO = r"[\s*_`\"'$)\]}.]{0,8}(?:,|/|&|\bor\b|\band\b)[\s*_`\"'$(\[{]{0,8}(?:option\s+)?([LETTERS])(?![A-Za-z0-9'’])"
 
 
-def grade_choice(completion: str, answer: Any) -> Grade:
+def grade_choice(completion: str, answer: Any, *, choices: Any = None, **row: Any) -> Grade:
     """1 if the completion's letter is the gold's.
 
-    answer: a letter, an index counted from 0, or a row with "answer" (either of these, or a choice's text) and
-    "choices" (their texts). The letter is sought after any thinking, in the order of `PRECEDENCE`; the first of these
-    that is there decides. A statement that names two letters ("A or B") is no answer.
+    answer: a letter, an index counted from 0, or a choice's text; choices: the row's column of their texts. The letter
+    is sought after any thinking, in the order of `PRECEDENCE`; the first of these that is there decides. A statement
+    that names two letters ("A or B") is no answer.
     """
+    texts = choice_texts(choices)
     try:
-        gold, choices = read_gold_letter(answer)
+        gold = gold_letter(answer, texts)
     except UnreadableGold as error:
         return Grade(None, None, f"unreadable gold: {error}")
-    found, where = letter(after_thinking(completion)[-TAIL:].strip(), choices)
+    found, where = letter(after_thinking(completion)[-TAIL:].strip(), texts)
     if found is None:
         return Grade(0.0, None, where)
     return Grade(float(found == gold), found, f"read from {where}")
 
 
-def read_gold_letter(answer: Any) -> tuple[str, Sequence[str]]:
-    """(the gold's letter, the choices' texts or empty texts)."""
-    choices: Sequence[str] = [""] * MOST
-    if isinstance(answer, Mapping):
-        given = answer.get("choices")
-        if isinstance(given, Mapping):  # MedQA's and ARC's layouts
-            given = list(given["text"] if "text" in given else given.values())
-        if given is not None:
-            choices = [str(choice) for choice in given]
-        answer = answer.get("answer")
+def choice_texts(choices: Any) -> list[str]:
+    """The choices' texts, from a list, MedQA's {letter: text} or ARC's {"text": [...]}; empty where none are given."""
+    if choices is None:
+        return [""] * MOST
+    if isinstance(choices, Mapping):
+        choices = choices["text"] if "text" in choices else choices.values()
+    return [str(choice) for choice in choices]
+
+
+def gold_letter(answer: Any, choices: Sequence[str]) -> str:
+    """The gold's letter; an index may be a text, as it is where it was read from JSON."""
+    text = answer.strip() if isinstance(answer, str) else ""
+    if text and text in choices:
+        return string.ascii_uppercase[choices.index(text)]
+    if text.isdecimal():
+        answer = int(text)
     if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(choices):
-        return string.ascii_uppercase[answer], choices
-    text = str(answer).strip() if isinstance(answer, str) else ""
+        return string.ascii_uppercase[answer]
     bare = text.strip("()[]. ").upper()
     if len(bare) == 1 and bare in string.ascii_uppercase[: len(choices)]:
-        return bare, choices
-    if text and text in choices:
-        return string.ascii_uppercase[choices.index(text)], choices
+        return bare
     raise UnreadableGold(f"{answer!r} is none of {len(choices)} choices")
 
 

@@ -20,15 +20,15 @@ MARKED = re.compile(r"\[(?:BEGIN|PYTHON)\]\s*\n?(.*?)(?:\[(?:DONE|/PYTHON)\]|\Z)
 NEXT_TOP_LEVEL = re.compile(r"\n(?=[^\s#)\]}])")
 
 
-def grade_code(completion: str, answer: Any, limits: Limits = Limits()) -> Grade:  # noqa: B008  frozen
+def grade_code(completion: str, row: Any, limits: Limits = Limits()) -> Grade:  # noqa: B008  frozen
     """1 if the completion's program passes the row's tests in the sandbox.
 
-    answer: the row. HumanEval: "prompt", "test", "entry_point". MBPP: "test_list" and, where they are there,
+    row: its columns. HumanEval: "prompt", "test", "entry_point". MBPP: "test_list" and, where they are there,
     "test_setup_code" or "test_imports". A user's own: "tests", a text or a list, and "entry_point" where the tests call
     `check(candidate)`. Raises UserError where no sandbox works, SandboxError where one fails.
     """
     try:
-        job = read_job(completion, answer)
+        job = read_job(completion, row)
     except UnreadableGold as error:
         return Grade(None, None, f"unreadable gold: {error}")
     if not job.program.strip():
@@ -51,7 +51,8 @@ def read_job(completion: str, row: Any) -> Job:
         raise UnreadableGold("a row with tests is needed")
     text = after_thinking(completion)
     if "entry_point" in row:
-        entry, prompt = str(row["entry_point"]), str(row.get("prompt") or "")
+        entry = str(row["entry_point"])
+        prompt = row["prompt"] if isinstance(row.get("prompt"), str) else ""  # chat messages hold no code to rely on
         tests = joined(row["test"] if "test" in row else row.get("tests"))
         trusted = prompt if parses(prompt) else ""
         return Job(whole_program(text, prompt, entry), f"{tests}\ncheck({entry})", trusted, entry)

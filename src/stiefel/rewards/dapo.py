@@ -51,7 +51,7 @@ def normalise(answer: str) -> str:
     return text.strip()
 
 
-def grade_dapo(completion: str, answer: Any) -> Grade:
+def grade_dapo(completion: str, answer: Any, **row: Any) -> Grade:
     """1 if the last "Answer:" line within the last 300 characters is the gold, both normalised.
 
     Text against text: equal mathematics written otherwise scores 0. Not to be confused with `grade_math`.
@@ -66,7 +66,7 @@ def grade_dapo(completion: str, answer: Any) -> Grade:
     return Grade(1.0, found, "the same text") if found == gold else Grade(0.0, found, "another text")
 
 
-def grade_dapo_boxed(completion: str, answer: Any) -> Grade:
+def grade_dapo_boxed(completion: str, answer: Any, **row: Any) -> Grade:
     r"""The strict form of that recipe: the last `\boxed{}` within the last 100 characters, character by character."""
     gold = str(answer)
     if not gold.strip():

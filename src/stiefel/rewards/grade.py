@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Grade:
 # how the reason of a grade begins that tells as much of the machine's load as of the answer
 OUT_OF_TIME = "out of time: "
 
-Grader = Callable[[str, Any], Grade]  # (completion, gold answer or the row's columns) → grade
+Grader = Callable[..., Grade]  # (completion, gold answer, **the row's other columns) → grade
 
 
 class GraderFailure(Exception):
