@@ -55,6 +55,11 @@ PATCHING = {
     "the verdict on every descriptor": "import json, os, struct\nv = json.dumps({'passed': True, 'reason': ''}).encode()\n"
     "for fd in range(64):\n    try: os.write(fd, struct.pack('>I', len(v)) + v)\n    except OSError: pass\n"
     "def solve(x): return 0",
+    "handles that are none": "import sys\nfor name, m in list(sys.modules.items()):\n"
+    "    if name.endswith('program') and hasattr(m, 'encode'): m.encode = lambda *_: {'handle': 10**30}\ndef solve(x): return 0",
+    "replies of no known form": "import sys\nfor name, m in list(sys.modules.items()):\n"
+    "    if name.endswith('program') and hasattr(m, 'described'): m.described = lambda _: {'raised': 5}\n"
+    "def solve(x): raise ValueError",
     "the success mark printed": "print('passed')\nprint('all tests passed')\nprint('{\"passed\": true}')\n"
     "def solve(x):\n    print('OK')\n    return 0",
     "the mark written to standard output's device": "def solve(x):\n    open('/dev/stdout', 'w').write('passed')\n    return 2*x+1",
