@@ -1,0 +1,73 @@
+"""Where the answer stands in a completion."""
+
+from __future__ import annotations
+
+import re
+
+THINKING = "</think>"
+OPENED = "<think>"
+LONGEST = 5_000  # characters in a box
+BOXES_READ = 20  # from the end
+# "Answer: 5", "**Final answer:** 5", "The final answer is: 5"; what follows on its line is the answer
+ANSWER_LINE = re.compile(r"(?im)^[ \t>*#_`-]*(?:the\s+)?(?:final\s+)?answer(?:\s+is)?[*_`]*\s*:[*_`]*[ \t]*(\S[^\n]*)$")
+
+
+def after_thinking(completion: str) -> str:
+    """What follows the last `</think>`; all of it where nothing was thought; nothing where the thinking has no end."""
+    _, mark, answer = completion.rpartition(THINKING)
+    if mark:
+        return answer
+    return "" if OPENED in completion else completion
+
+
+def last_boxed(text: str) -> str | None:
+    r"""The content of the last `\boxed{…}` (or `\fbox{…}`, `\boxed 5`) whose braces are closed."""
+    for start in reversed([found.end() for found in re.finditer(r"\\(?:boxed|fbox)", text)][-BOXES_READ:]):
+        rest = text[start : start + LONGEST].lstrip()
+        if not rest.startswith("{"):
+            return rest.split(maxsplit=1)[0].rstrip("$.,") if rest else None
+        content = braced(rest)
+        if content is not None:
+            return content
+    return None
+
+
+def all_boxed_at_the_end(text: str) -> str | None:
+    r"""The last box, joined by commas to those before it that only "and", "or" or a comma sets apart."""
+    boxes: list[tuple[int, int, str]] = []
+    for found in list(re.finditer(r"\\(?:boxed|fbox)\s*(?=\{)", text))[-BOXES_READ:]:
+        content = braced(text[found.end() : found.end() + LONGEST])
+        if content is not None:
+            boxes.append((found.start(), found.end() + len(content) + 2, content))
+    if not boxes:
+        return last_boxed(text)
+    kept = [boxes[-1]]
+    for box in reversed(boxes[:-1]):
+        between = re.sub(r"\\text\{([^}]*)\}|\\[,;()\[\] ]|\\quad|\$", r" \1 ", text[box[1] : kept[0][0]])
+        if not re.fullmatch(r"[\s,;]*(?:and|or)?[\s,;]*", between):
+            break
+        kept.insert(0, box)
+    return ", ".join(dict.fromkeys(content for _, _, content in kept))
+
+
+def braced(text: str) -> str | None:
+    """The content of the group that opens at the text's first character, None where it never closes."""
+    depth, escaped = 0, False
+    for position, character in enumerate(text):
+        if escaped:
+            escaped = False
+        elif character == "\\":
+            escaped = True
+        elif character == "{":
+            depth += 1
+        elif character == "}":
+            depth -= 1
+            if depth == 0:
+                return text[1:position].strip()
+    return None
+
+
+def answer_line(text: str) -> str | None:
+    """What follows the last line's "Answer:"."""
+    lines: list[str] = ANSWER_LINE.findall(text)
+    return lines[-1].strip().strip("*_`").strip() if lines else None

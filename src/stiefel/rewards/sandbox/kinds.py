@@ -1,0 +1,99 @@
+"""The kinds of sandbox: each is the command line that starts `inside.main` behind its walls."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import sysconfig
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+INSIDE = "/inside"  # where bubblewrap shows `HERE`
+DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+NOBODY = "65534"
+# no site packages, no user's directory, no current directory on the path, nothing written beside the sources
+PYTHON_FLAGS = ("-S", "-s", "-P", "-B", "-X", "utf8")
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"}  # all a program sees; the order of sets is reproducible
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A sandbox by name: the command line for a size of scratch space, or why it cannot be used here."""
+
+    name: str
+    command: Callable[[int], list[str]]
+    missing: Callable[[], str]
+
+
+def interpreter() -> str:
+    """The interpreter itself, not a virtual environment's link to it."""
+    return str(Path(sys.executable).resolve())
+
+
+def entry(package_parent: str, module: str, function: str) -> list[str]:
+    """Python that imports `inside` from a directory and starts a function of it."""
+    code = f"import sys; sys.path.insert(0, {package_parent!r}); from inside.{module} import {function}; {function}()"
+    return [interpreter(), *PYTHON_FLAGS, "-c", code]
+
+
+def shown() -> tuple[list[str], dict[str, str]]:
+    """(directories to show read-only, symbolic links): this Python and the system's libraries, and nothing else."""
+    links, visible = {}, []
+    for path in (Path("/lib"), Path("/lib64"), Path("/usr/lib"), Path("/usr/lib64"), Path("/etc/ld.so.cache")):
+        if path.is_symlink():
+            links[str(path)] = str(path.readlink())
+        elif path.exists():
+            visible.append(str(path))
+    python = {Path(sys.base_prefix).resolve(), Path(sysconfig.get_paths()["stdlib"]).resolve()}
+    python |= {Path(sysconfig.get_paths()["platstdlib"]).resolve(), Path(interpreter())}
+    for path in sorted(python):
+        if str(path) != "/usr" and not any(path.is_relative_to(parent) for parent in visible):
+            visible.append(str(path))
+    return visible, links
+
+
+def namespaces_command(scratch_bytes: int) -> list[str]:
+    """The kernel's namespaces, entered by our own launcher."""
+    visible, links = shown()
+    plan = {"visible": visible, "devices": DEVICES, "links": links, "scratch_bytes": scratch_bytes}
+    return [*entry(str(HERE), "namespaces", "enter"), json.dumps(plan)]
+
+
+def bubblewrap_command(scratch_bytes: int) -> list[str]:
+    """bwrap(1)."""
+    visible, links = shown()
+    walls = ["--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL"]
+    walls += ["--uid", NOBODY, "--gid", NOBODY]
+    for path in visible:
+        walls += ["--ro-bind", path, path]
+    walls += ["--ro-bind", str(HERE), INSIDE]
+    for path, pointed in links.items():
+        walls += ["--symlink", pointed, path]
+    for path in DEVICES:
+        walls += ["--dev-bind", path, path]
+    walls += ["--size", str(scratch_bytes), "--tmpfs", "/tmp", "--remount-ro", "/", "--chdir", "/tmp"]
+    return [shutil.which("bwrap") or "bwrap", *walls, "--", *entry(INSIDE, "main", "main")]
+
+
+def none_command(scratch_bytes: int) -> list[str]:
+    """No walls: limits and the filter on system calls only; files can be read, and written where the user may."""
+    return entry(str(HERE), "main", "main")
+
+
+def bubblewrap_missing() -> str:
+    """bwrap(1) has to be on the path."""
+    return "" if shutil.which("bwrap") else "bwrap is not installed"
+
+
+def namespaces_missing() -> str:
+    """Linux only."""
+    return "" if sys.platform == "linux" else "the kernel is not Linux"
+
+
+BUBBLEWRAP = Kind("bubblewrap", bubblewrap_command, bubblewrap_missing)
+NAMESPACES = Kind("namespaces", namespaces_command, namespaces_missing)
+NONE = Kind("none", none_command, namespaces_missing)
+KINDS = (BUBBLEWRAP, NAMESPACES, NONE)
