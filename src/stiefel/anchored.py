@@ -92,7 +92,7 @@ class AnchoredFactor(nn.Module, ABC):
             missing_keys.append(key)
 
 
-# Autograd would keep the concatenated weights, and activations of rank 2r, until the backward pass. What it must keep is
+# Autograd would keep the concatenated weights and activations of rank 2r until the backward pass. What it must keep is
 # what it keeps of a LoRA of rank r: x, and (A₀ + ΔA)x.
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from .rewards import grade_all
 from .tasks import Row, Task
 
 BATCH = 250  # sequences generated together
@@ -25,7 +26,7 @@ class Sample:
     completion: str
     tokens: int
     truncated: bool
-    score: float
+    score: float | None  # None where the gold answer cannot be read
     extracted: str | None
     reason: str
 
@@ -60,9 +61,12 @@ def evaluate(
         torch.manual_seed(sampling.seed)
         for batch in batched(jobs):
             completions = generate(model, tokenizer, [rows[question].text for question, _ in batch], sampling)
-            for (question, sample), (completion, tokens, truncated) in zip(batch, completions, strict=True):
-                row = rows[question]
-                grade = task.grader(completion, row.answer, **row.columns)
+            asked = [rows[question] for question, _ in batch]
+            texts = [completion for completion, _, _ in completions]
+            grades = grade_all(task.grader, texts, [row.answer for row in asked], [row.columns for row in asked])
+            for (question, sample), row, (completion, tokens, truncated), grade in zip(
+                batch, asked, completions, grades, strict=True
+            ):
                 done.append(
                     Sample(
                         task=task.name,

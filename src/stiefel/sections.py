@@ -64,7 +64,7 @@ class TaskSettings(Section):
     chat: bool = False
     """Show a text prompt of `data` to the model as a user's message, through its tokenizer's chat template."""
     reward: str = ""
-    """exact, or module:function; empty takes the named task's grader."""
+    """math, gsm8k, dapo, dapo-boxed, choice, code, exact, or module:function; empty takes the named task's grader."""
     train_rows: NotNegative = 0
     """Use only the first rows of the training set; 0 takes all."""
 
@@ -120,7 +120,7 @@ class RolloutSettings(Section):
     max_completion_tokens: Positive = 64
     """Completions are cut off here."""
     vllm_mode: Literal["colocate", "server"] = "colocate"
-    """vllm only: in the training process, or a server that `trl vllm-serve` started."""
+    """vllm only: in the training process, or a server that `vllm serve` started."""
     vllm_server: str = "http://127.0.0.1:8000"
     """vllm only: the server's address."""
     vllm_memory: Annotated[float, Field(gt=0, lt=1)] = 0.3

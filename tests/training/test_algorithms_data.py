@@ -83,10 +83,14 @@ def test_a_reward_that_breaks_ends_the_run_with_one_message(tmp_path: Path, monk
     assert status(tmp_path / "run") == "running"  # and can be resumed once the function is mended
 
 
-def test_an_answer_that_cannot_be_read_is_an_error_and_not_zero() -> None:
-    reward = GradedReward(lambda completion, answer: Grade(None, None, "no number in it"))
-    with pytest.raises(UserError, match=r"'x' cannot be read: no number in it"):
-        reward(["1"], ["x"], lambda name, value: None)
+def test_an_answer_that_cannot_be_read_gives_no_score_and_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not zero: TRL leaves a completion without a score out of its group."""
+    graded = GradedReward(lambda completion, answer: Grade(None if answer == "x" else 1.0, None, "no number in it"))
+    logged: dict[str, float] = {}
+    assert graded(["1", "2", "3", "4"], ["x", "2", "3", "x"], logged.__setitem__) == [None, 1.0, 1.0, None]
+    assert logged == {"correct": 1.0, "unreadable_fraction": 0.5}
+    graded(["1"], ["x"], logged.__setitem__)
+    assert capsys.readouterr().err == "warning: the answer 'x' cannot be read: no number in it\n"  # said once
 
 
 def test_a_chat_is_rendered_and_graded_by_what_the_assistant_wrote(tmp_path: Path) -> None:

@@ -44,12 +44,13 @@ def questions(run: Run) -> list[Question]:
 
 def side(sample: Answer) -> Side:
     """A completion with its grade in words."""
-    verdicts = {1.0: "right", 0.0: "wrong"}
+    verdicts = {1.0: "right", 0.0: "wrong", None: "no readable answer to compare with"}
     remarks = [
         *([sample.reason] if sample.score != 1 and sample.reason else []),
         *(["cut off"] if sample.truncated else []),
     ]
-    return Side(clipped(sample.completion), verdicts.get(sample.score, f"score {sample.score:.2f}"), ", ".join(remarks))
+    verdict = verdicts[sample.score] if sample.score in verdicts else f"score {sample.score:.2f}"
+    return Side(clipped(sample.completion), verdict, ", ".join(remarks))
 
 
 def clipped(text: str) -> str:

@@ -52,7 +52,7 @@ class Answer(BaseModel):
     answer: str
     completion: str
     truncated: bool
-    score: float
+    score: float | None
     reason: str
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..errors import UserError, nearest
-from ..rewards import Grader, exact, reward_function
+from ..rewards import GRADERS, Grader, exact, reward_function
 from ..sections import TaskSettings
 from .nano import nano_arithmetic, nano_reverse, nano_sort
 from .own import own_task
@@ -49,15 +49,15 @@ def with_prompts(task: Task) -> Callable[[Split, int, int], list[Row]]:
 
 
 def own_grader(settings: TaskSettings) -> Grader:
-    """The grader that `task.reward` names."""
-    if settings.reward == "exact":
-        return exact
+    """The grader that `task.reward` names: one of ours, or module:function."""
+    if settings.reward in GRADERS:
+        return GRADERS[settings.reward]
     if settings.reward:
         return reward_function(settings.reward)
     raise UserError(
         f"task.data = {settings.data!r} without task.reward",
         "there is no rule by which completions are right or wrong",
-        "set task.reward to exact, or to a function of yours, module:function",
+        f"set task.reward to one of {', '.join(GRADERS)}, or to a function of yours, module:function",
     )
 
 

@@ -18,6 +18,7 @@ from .trainer import GRPOTrainer
 NAMES = {
     "reward": "reward",
     "correct": "correct",
+    "unreadable_fraction": "unreadable_fraction",
     "grad_norm": "grad_norm",
     "entropy": "entropy",
     "clip_fraction": "clip_ratio/region_mean",
@@ -76,7 +77,7 @@ class RolloutMetrics(TrainerCallback):  # type: ignore[misc]
         row: Row = {"step": step, "learning_rate": self._logs[0]["learning_rate"]}
         for ours, theirs in NAMES.items():
             values = [logs[theirs] for logs in self._logs if logs.get(theirs) is not None]
-            if values:
+            if values and (ours != "unreadable_fraction" or any(values)):
                 row[ours] = sum(values) / len(values)
         kl_step = trainer.kl_step()  # every process takes part
         if kl_step is not None:

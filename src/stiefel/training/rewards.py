@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import UserError
 from ..recipe import Recipe
-from ..rewards import Grader
+from ..rewards import Grader, grade_all
 from .overlong import OverlongShaping
 
 Completion = str | list[dict[str, Any]]  # text, or the assistant's message
@@ -20,6 +20,7 @@ class GradedReward:
     def __init__(self, grader: Grader) -> None:
         self.__name__ = "correct"  # TRL names the reward's metrics after it
         self._grader = grader
+        self._warned = False
 
     def __call__(
         self,
@@ -28,22 +29,25 @@ class GradedReward:
         log_metric: Callable[[str, float], None],
         columns: list[str] | None = None,
         **unused: Any,
-    ) -> list[float]:
-        """The score of each completion; `columns` holds what else the grader is given of each row, as JSON."""
-        others = columns if columns is not None else ["{}"] * len(completions)
-        scores = [self._score(*row) for row in zip(completions, answer, others, strict=True)]
-        log_metric("correct", sum(scores) / len(scores))
-        return scores
+    ) -> list[float | None]:
+        """The score of each completion; `columns` holds what else the grader is given of each row, as JSON.
 
-    def _score(self, completion: Completion, answer: str, others: str) -> float:
-        grade = self._grader(text_of(completion), answer, **json.loads(others))
-        if grade.score is None:
-            raise UserError(
-                f"the answer {answer[:100]!r} cannot be read: {grade.reason}",
-                "no completion could be right, so its group would teach nothing",
-                "leave that row out, or mend its answer",
-            )
-        return grade.score
+        A completion whose gold answer cannot be read has no score, which TRL leaves out of its group; the share of them
+        is logged, and the first one named in a warning.
+        """
+        rows = None if columns is None else [json.loads(others) for others in columns]
+        grades = grade_all(self._grader, [text_of(completion) for completion in completions], answer, rows)
+        unreadable = [number for number, grade in enumerate(grades) if grade.score is None]
+        if unreadable and not self._warned:
+            self._warned = True
+            reason = grades[unreadable[0]].reason
+            print(f"warning: the answer {answer[unreadable[0]][:100]!r} cannot be read: {reason}", file=sys.stderr)
+        scores = [grade.score for grade in grades]
+        known = [score for score in scores if score is not None]
+        if known:
+            log_metric("correct", sum(known) / len(known))
+        log_metric("unreadable_fraction", len(unreadable) / len(grades))
+        return scores
 
 
 def text_of(completion: Completion) -> str:
