@@ -304,9 +304,9 @@ def report(directory: Path, out: Path | None) -> None:
 @click.argument("method")
 def cite(method: str) -> None:
     """Print the BibTeX of a METHOD's paper."""
-    from .methods import find_method
+    from .methods import compose
 
-    click.echo(find_method(method).paper.bibtex())
+    click.echo(compose(method).bibtex())
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -32,7 +32,7 @@ from ..artifacts import (
     write_text,
 )
 from ..errors import UserError
-from ..methods import find_method
+from ..methods import compose, used_settings
 from ..recipe import Recipe, read_toml
 from ..saved import load, save
 from ..tasks import Task, find_task, training_task
@@ -342,7 +342,7 @@ def check_names(recipe: Recipe) -> None:
     tasks_of(recipe)
     require_reporters(recipe.run.report_to)
     if not recipe.adapter.path:
-        find_method(recipe.adapter.method).resolve_options(recipe.adapter.options)
+        compose(recipe.adapter.method).resolve_options(recipe.adapter.options)
 
 
 def load_pair(recipe: Recipe) -> tuple[Any, Any]:
@@ -391,10 +391,14 @@ def adapted(recipe: Recipe, model: Any) -> Any:
     return attach(
         model,
         settings.method,
-        r=settings.rank,
-        alpha=settings.alpha,
-        target_modules=settings.targets,
-        dropout=settings.dropout,
         seed=recipe.run.seed,
+        **used_settings(
+            settings.method,
+            rank=settings.rank,
+            alpha=settings.alpha,
+            dropout=settings.dropout,
+            targets=settings.targets,
+            options=options,
+        ),
         **options,
     )
