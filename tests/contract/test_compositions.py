@@ -33,7 +33,7 @@ CANONICAL = {
 
 
 @pytest.mark.parametrize("name", CANONICAL)
-def test_a_name_is_its_parts_in_one_order(name, make_model):
+def test_a_name_is_its_parts_in_one_order(name):
     assert compose(name).name == CANONICAL[name]
     assert compose(compose(name).name) == compose(name)
 
@@ -54,7 +54,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_combination_without_meaning_is_refused_with_the_reason(name, make_model):
+def test_a_combination_without_meaning_is_refused_with_the_reason(name):
     with pytest.raises(UserError, match=REFUSED[name]):
         compose(name)
 
