@@ -13,7 +13,7 @@ from datasets import Dataset
 from datasets.utils.logging import disable_progress_bar
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from ..adapter import attach, certificate_of
+from ..adapter import attach, certificate_of, trainable_parameters
 from ..artifacts import (
     ADAPTER,
     BEST,
@@ -242,13 +242,13 @@ class Attempt:
             raise ended(self.recipe, self.out, reason) from error
 
     def _counts(self) -> dict[str, Any]:
-        trainable = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+        trainable = trainable_parameters(self.model)
         total = sum(p.numel() for p in self.model.parameters())
-        layers = certificate_of(self.model).layers
+        bases = certificate_of(self.model).bases
         return {
             "parameters": total - trainable,
             "trainable_parameters": trainable,
-            "base": {layer.name: layer.fingerprint for layer in layers},
+            "base": {base.name: base.fingerprint for base in bases},
         }
 
     def _best(self) -> dict[str, Any]:
