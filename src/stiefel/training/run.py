@@ -388,17 +388,11 @@ def adapted(recipe: Recipe, model: Any) -> Any:
     options: dict[str, Any] = dict(settings.options)
     if settings.path:
         return load(model, settings.path)
+    given = settings.model_dump(include={"rank", "alpha", "dropout", "targets"})
     return attach(
         model,
         settings.method,
         seed=recipe.run.seed,
-        **used_settings(
-            settings.method,
-            rank=settings.rank,
-            alpha=settings.alpha,
-            dropout=settings.dropout,
-            targets=settings.targets,
-            options=options,
-        ),
+        **used_settings(settings.method, **given, options=options),
         **options,
     )
