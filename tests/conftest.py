@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from stiefel.adapter import lora_layers
-from stiefel.methods import METHODS, Layer, Method
+from stiefel.methods import STARTS, Layer, Method
 
 VOCABULARY = 29  # nano's tokenizer fits, so that the same model can be trained by TRL
 
@@ -65,9 +65,9 @@ def _same_global_seed() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=METHODS, ids=lambda method: method.name)
+@pytest.fixture(params=STARTS, ids=lambda method: method.name)
 def method(request: pytest.FixtureRequest) -> Method:
-    """Every method of the tuple: a new one is covered by being there."""
+    """Every start of the tuple: a new one is covered by being there."""
     return request.param
 
 

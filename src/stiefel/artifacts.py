@@ -26,6 +26,7 @@ CONTENTS = (  # a directory of ours holds one of these lists, its first name at 
     ),
     (GRID, RUNS, BASES, "table.json", "table.md", "report.html", "figures"),
     (CERTIFICATE, "adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "README.md"),
+    (CERTIFICATE, "weights.safetensors"),
     ("adapter_config.json", "adapter_model.safetensors", "base"),
 )
 

@@ -11,7 +11,16 @@ from torch import Tensor
 from .artifacts import versions
 from .linalg import frobenius_norm, orthonormality_error
 from .memory import peak_memory_bytes
-from .methods import Claims, Factors, Layer
+from .methods import Claims, Composition, Factors, Layer, Value, compose
+
+
+@dataclass(frozen=True)
+class WeightCertificate:
+    """One weight of the base that a method without factors stands on, and its digest."""
+
+    name: str  # of a linear layer, or of a parameter
+    shape: tuple[int, ...]  # of a linear layer (out, in)
+    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -36,27 +45,48 @@ class LayerCertificate:
 
 @dataclass(frozen=True)
 class Certificate:
-    """The settings of an adapter, the versions that made it, its layers, and the digests of its files."""
+    """The settings of an adapter, the versions that made it, what it stands on, and the digests of its files."""
 
-    method: str
+    method: str  # the name of a composition
     anchored: bool
-    rank: int
-    alpha: int
+    rank: int | None  # None where the method has no use for it, as alpha
+    alpha: int | None
     seed: int
-    options: dict[str, str | float]
+    options: dict[str, Value]
     targets: str | list[str]
-    layers: tuple[LayerCertificate, ...]
+    layers: tuple[LayerCertificate, ...]  # of a start: its matrices
+    weights: tuple[WeightCertificate, ...] = ()  # of a method that stands alone: the weights that it changes
     versions: dict[str, str] = field(default_factory=versions)
     files: dict[str, str] = field(default_factory=dict)  # name → SHA-256, once it is saved
 
     @property
+    def composition(self) -> Composition:
+        """The parts of the method."""
+        return compose(self.method)
+
+    @property
+    def bases(self) -> tuple[LayerCertificate | WeightCertificate, ...]:
+        """Whatever of the base it stands on: names, shapes and fingerprints."""
+        return self.layers or self.weights
+
+    @property
     def width(self) -> int:
-        """The saved rank is width·r, and the saved alpha width·alpha."""
+        """The saved rank is width·r."""
         return 2 if self.anchored else 1
 
+    @property
+    def scaling(self) -> float:
+        """The s of s·BA."""
+        assert self.rank is not None
+        assert self.alpha is not None
+        return self.composition.scaling(self.rank, self.alpha)
+
     def to_json(self) -> dict[str, Any]:
-        """The content of stiefel.json."""
-        return asdict(self)
+        """The content of stiefel.json; `weights` only where there are any."""
+        record = asdict(self)
+        if not self.weights:
+            del record["weights"]
+        return record
 
 
 def certify(layer: Layer, factors: Factors, claims: Claims, seconds: float) -> LayerCertificate:

@@ -70,6 +70,10 @@ class Checkpoint:
         weight = self._parameter(target.parameter, read_tensor)
         return weight.T if target.conv1d else weight
 
+    def read_parameter(self, name: str) -> Tensor:
+        """Any parameter by the model's name, in the files' type and as it is stored."""
+        return self._parameter(name, read_tensor)
+
     def _parameter(self, name: str, tensor_of: Callable[[Entry], Tensor]) -> Tensor:
         if name not in self.sources:
             raise UserError(

@@ -92,10 +92,10 @@ def init(
     """Make an adapter for MODEL (a hub id, a directory, or nano) and certify it."""
     from .artifacts import check_room
     from .export import export as write
-    from .methods import find_method
+    from .methods import compose
     from .prepare import prepare
 
-    if layout == "residual" and not find_method(method).anchored:
+    if layout == "residual" and not compose(method).anchored:
         raise UserError(
             f"{method} has no residual layout", "it starts at B₀A₀ = 0 on the base as it is", "leave out --layout"
         )
@@ -304,9 +304,9 @@ def report(directory: Path, out: Path | None) -> None:
 @click.argument("method")
 def cite(method: str) -> None:
     """Print the BibTeX of a METHOD's paper."""
-    from .methods import find_method
+    from .methods import compose
 
-    click.echo(find_method(method).paper.bibtex())
+    click.echo(compose(method).bibtex())
 
 
 def main(arguments: list[str] | None = None) -> None:

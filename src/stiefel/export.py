@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
@@ -16,7 +17,7 @@ from .artifacts import check_room, read_json, whole_directory, write_json
 from .certificate import Certificate
 from .errors import UserError, nearest
 from .files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, factor_names
-from .saved import read_certificate, require_base
+from .saved import load, read_certificate, require_base
 from .weights import TOKENIZER_FILES, load_model, resolve_model, tokenizer_files
 
 BASE = "base"  # beside a residual adapter
@@ -25,14 +26,26 @@ BASE = "base"  # beside a residual adapter
 def export(directory: Path, model: str, form: str, out: Path, *, dtype: str = "auto", force: bool = False) -> None:
     """Write an adapter as `lora`, `merged` or `residual`.
 
-    lora: PEFT's two files alone, rank r, or 2r where the adapter is anchored. merged: the whole model with
-    W + s(BA − B₀A₀) in each target, summed in float32 and rounded once to the model's type. residual, for anchored
-    adapters: a base with W − sB₀A₀ and a LoRA of rank r beside it, exact up to that base's rounding. Raises UserError
-    for a damaged adapter or another base. Memory: `merged` and `residual` hold the model.
+    lora: PEFT's two files alone, rank r, or 2r where the adapter is anchored. merged, for every method: the whole
+    model with W + s(BA − B₀A₀) in each target, summed in float32 and rounded once to the model's type. residual, for
+    anchored adapters: a base with W − sB₀A₀ and a LoRA of rank r beside it, exact up to that base's rounding. Raises
+    UserError for a form that the method does not have, a damaged adapter or another base. Memory: `merged` and
+    `residual` hold the model.
     """
     if form not in FORMS:
         raise UserError(f"unknown form {form!r}", "an adapter cannot be written so", nearest(form, FORMS))
     certificate = read_certificate(directory)
+    composition = certificate.composition
+    if form != "merged" and composition.start is None:
+        raise UserError(
+            f"{directory} cannot be written as {form}",
+            f"{certificate.method} has no factors A and B",
+            "merged, which every engine reads",
+        )
+    if form == "residual" and composition.has("dora"):
+        raise UserError(
+            f"{directory} has no residual form", "DoRA's magnitudes belong to W and not to W − sB₀A₀", "merged or lora"
+        )
     if form == "residual" and not certificate.anchored:
         raise UserError(
             f"{directory} has no residual form", f"{certificate.method} starts at B₀A₀ = 0 on the base as it is", "lora"
@@ -51,15 +64,26 @@ def write_lora(directory: Path, certificate: Certificate, model: str, dtype: str
 
 
 def write_merged(directory: Path, certificate: Certificate, model: str, dtype: str, out: Path) -> None:
-    """The model with its targets changed."""
+    """The model with its weights changed."""
     base = load_model(model, dtype)
+    if certificate.composition.start is None or certificate.composition.has("dora"):
+        save_whole(merged_by_peft(base, directory), model, out)
+        return
     require_base(base, certificate, directory)
     factors = load_file(directory / FACTORS_FILE)
-    scaling = certificate.alpha / certificate.rank
     for layer in certificate.layers:
         A, B = (factors[name] for name in factor_names(layer.name))
-        add_to_weight(base.get_submodule(layer.name), scaling * (B @ A))
+        add_to_weight(base.get_submodule(layer.name), certificate.scaling * (B @ A))
     save_whole(base, model, out)
+
+
+def merged_by_peft(base: Any, directory: Path) -> Any:
+    """The model with the adapter merged in float32 and then in its own type; of own weights the model itself."""
+    adapted = load(base, directory, trainable=False)
+    if not isinstance(adapted, PeftModel):
+        return adapted
+    kept = base.dtype
+    return adapted.to(torch.float32).merge_and_unload().to(kept)
 
 
 def write_residual(directory: Path, certificate: Certificate, model: str, dtype: str, out: Path) -> None:
@@ -67,7 +91,8 @@ def write_residual(directory: Path, certificate: Certificate, model: str, dtype:
     base = load_model(model, dtype)
     require_base(base, certificate, directory)
     factors, anchors = load_file(directory / FACTORS_FILE), load_file(directory / ANCHORS_FILE)
-    scaling, r = certificate.alpha / certificate.rank, certificate.rank
+    scaling, r = certificate.scaling, certificate.rank
+    assert r is not None
     plain: dict[str, Tensor] = {}
     for layer in certificate.layers:
         name_A, name_B = factor_names(layer.name)

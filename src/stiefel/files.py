@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 ANCHORS_FILE, FACTORS_FILE, CONFIG_FILE = "anchors.safetensors", "adapter_model.safetensors", "adapter_config.json"
+WEIGHTS_FILE = "weights.safetensors"  # of a method that trains the model's own
 
 
 def factor_names(target: str) -> tuple[str, str]:

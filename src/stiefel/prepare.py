@@ -6,17 +6,19 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from .adapter import Progress, as_saved, lora_config, make_settings, start_of
+from .adapter import Progress
 from .artifacts import CERTIFICATE, check_room, whole_directory, write_json
 from .certificate import Certificate, LayerCertificate
 from .checkpoint import Checkpoint
 from .errors import UserError
 from .files import ANCHORS_FILE, FACTORS_FILE, digest, factor_names
-from .methods import Method, Value, find_method, require_rank
+from .methods import Composition, Value, compose, require_rank
 from .quiet import quiet
 from .skeleton import Selection, build_skeleton, select_targets
+from .start import Settings, as_saved, make_settings, start_of
 from .tensorfile import TensorFile
 from .weights import DTYPES, model_files
+from .wrap import peft_config
 
 
 def prepare(
@@ -42,8 +44,9 @@ def prepare(
     type that the model will be loaded in, where that is not the checkpoint's own. What can be refused is refused
     before any matrix is read. Memory: some three float32 copies of the largest matrix, whatever the number of layers.
     """
-    record = find_method(method)
-    settings = make_settings(record, r, alpha, seed, solver, options or {}, cache=cache)
+    composition = compose(method)
+    require_factors(composition)
+    settings = make_settings(composition, r, alpha, seed, solver, options or {}, targets=target_modules, cache=cache)
     if dtype and dtype not in DTYPES:
         raise UserError(f"unknown type {dtype!r}", "weights are floating-point numbers", f"one of {', '.join(DTYPES)}")
     directory = model_files(model, revision)
@@ -57,11 +60,13 @@ def prepare(
     check_room(out, force=force)
     layers: list[LayerCertificate] = []
     with whole_directory(out) as building:
-        write_config(building, record, selection, r, alpha, model)
+        write_config(building, settings, selection, model)
         with ExitStack() as files:
-            factors = files.enter_context(TensorFile(building / FACTORS_FILE, factor_shapes(record, selection, r)))
+            factors = files.enter_context(
+                TensorFile(building / FACTORS_FILE, factor_shapes(selection, composition.width * r))
+            )
             anchors = None
-            if record.anchored:
+            if composition.anchored:
                 shapes = anchor_shapes(selection, r)
                 anchors = files.enter_context(TensorFile(building / ANCHORS_FILE, shapes, metadata={}))
             for number, target in enumerate(selection.targets, start=1):
@@ -70,46 +75,48 @@ def prepare(
                 base = checkpoint.read(target)
                 if dtype:
                     base = base.to(DTYPES[dtype])
-                start, certificate = start_of(target.name, base, record, settings)
+                start, certificate = start_of(target.name, base, settings)
                 del base  # before the next one is read
                 layers.append(certificate)
                 for name, factor in zip(
-                    factor_names(target.name), as_saved(start, anchored=record.anchored), strict=True
+                    factor_names(target.name), as_saved(start, anchored=composition.anchored), strict=True
                 ):
                     factors.write(name, factor)
                 if anchors is not None:
                     anchors.write(f"{target.name}.A", start.A)
                     anchors.write(f"{target.name}.B", start.B)
-        made = Certificate(
-            method=record.name,
-            anchored=record.anchored,
-            rank=r,
-            alpha=alpha,
-            seed=seed,
-            options=settings.options,
-            targets=target_modules,
-            layers=tuple(layers),
-            files={path.name: digest(path) for path in sorted(building.glob("*.safetensors"))},
-        )
+        digests = {path.name: digest(path) for path in sorted(building.glob("*.safetensors"))}
+        made = settings.certificate(tuple(layers), files=digests)
         write_json(building / CERTIFICATE, made.to_json())
     return made
 
 
-def write_config(building: Path, method: Method, selection: Selection, r: int, alpha: int, model: str) -> None:
+def require_factors(composition: Composition) -> None:
+    """Raise for a method whose start is more than the factors A and B of single matrices."""
+    if composition.start is None or composition.has("dora"):
+        part = "dora" if composition.has("dora") else composition.main.name
+        raise UserError(
+            f"{composition.name} cannot be prepared from a model on disk",
+            f"{part} has a start that is not made of factors A and B alone",
+            "stiefel.attach on the loaded model, or the name as adapter.method in a recipe",
+        )
+
+
+def write_config(building: Path, settings: Settings, selection: Selection, model: str) -> None:
     """adapter_config.json as PEFT writes it, with the targets in a fixed order."""
-    config = lora_config(method, selection, r, alpha, dropout=0.0)
+    shapes = {target.name: target.shape for target in selection.targets}
+    config = peft_config(settings, selection, shapes)
     config.base_model_name_or_path = model
     config.inference_mode = True  # as in every saved adapter
     config.save_pretrained(str(building))
 
 
-def factor_shapes(method: Method, selection: Selection, r: int) -> dict[str, tuple[int, ...]]:
-    """Every factor's name and shape: A (wr, in) and B (out, wr), w = 2 where the adapter is anchored."""
+def factor_shapes(selection: Selection, rank: int) -> dict[str, tuple[int, ...]]:
+    """Every factor's name and shape: A (rank, in) and B (out, rank), of the rank that is saved."""
     shapes: dict[str, tuple[int, ...]] = {}
-    width = (2 if method.anchored else 1) * r
     for target in selection.targets:
         A, B = factor_names(target.name)
-        shapes[A], shapes[B] = (width, target.shape[1]), (target.shape[0], width)
+        shapes[A], shapes[B] = (rank, target.shape[1]), (target.shape[0], rank)
     return shapes
 
 

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
-from .adapter import start_error
-from .certificate import Certificate, LayerCertificate, captured_energy, product_norm
+from .certificate import Certificate, LayerCertificate, WeightCertificate, captured_energy, product_norm
 from .checkpoint import Checkpoint
 from .errors import UserError
 from .files import ANCHORS_FILE, FACTORS_FILE, factor_names
 from .linalg import frobenius_norm, orthonormality_error
 from .saved import DamagedAdapter, read_certificate
 from .skeleton import Target, build_skeleton
+from .start import start_error
 from .tensorfile import Entry, read_header, read_tensor
 from .weights import fingerprint, model_files
 
@@ -56,6 +58,8 @@ def verify(directory: Path, model: str, progress: Callable[[str, int, int], None
     base = model_files(model)
     skeleton = build_skeleton(base)
     checkpoint = Checkpoint(base, skeleton)
+    if certificate.weights:
+        return checks + [check_weight(checkpoint, skeleton, weight) for weight in certificate.weights]
     factors = read_header(directory / FACTORS_FILE)
     anchors = read_header(directory / ANCHORS_FILE) if certificate.anchored else {}
     modules = dict(skeleton.named_modules())
@@ -65,9 +69,8 @@ def verify(directory: Path, model: str, progress: Callable[[str, int, int], None
         if layer.name not in modules:
             checks.append(Check(layer.name, False, "the base has no such layer"))
             continue
-        conv1d = type(modules[layer.name]).__name__ == "Conv1D"
         try:
-            W = checkpoint.read(Target(layer.name, layer.shape, conv1d))
+            W = checkpoint.read(Target(layer.name, layer.shape, isinstance(modules[layer.name], Conv1D)))
         except UserError as error:
             checks.append(Check(layer.name, False, error.what))
             continue
@@ -75,6 +78,28 @@ def verify(directory: Path, model: str, progress: Callable[[str, int, int], None
         wrong = list(differences(W, layer, saved, certificate))
         checks.append(Check(layer.name, not wrong, "; ".join(wrong) or "as certified"))
     return checks
+
+
+def check_weight(checkpoint: Checkpoint, skeleton: PreTrainedModel, weight: WeightCertificate) -> Check:
+    """Whether the base's weight is the one that was certified."""
+    modules = dict(skeleton.named_modules())
+    try:
+        if weight.name in modules:
+            out_features, in_features = weight.shape
+            conv1d = isinstance(modules[weight.name], Conv1D)
+            found = checkpoint.read(Target(weight.name, (out_features, in_features), conv1d))
+        else:
+            found = checkpoint.read_parameter(weight.name)
+    except UserError as error:
+        return Check(weight.name, False, error.what)
+    holds = is_the_one(found, weight.fingerprint)
+    return Check(weight.name, holds, "as certified" if holds else "the base's weight is another one")
+
+
+def is_the_one(weight: Tensor, certified: str) -> bool:
+    """True where a stored weight has the fingerprint, in its type or in the one that it was loaded in."""
+    forms = (weight, weight.to(torch.bfloat16), weight.to(torch.float16))
+    return any(fingerprint(form) == certified for form in forms)
 
 
 def read_layer(name: str, factors: dict[str, Entry], anchors: dict[str, Entry], certificate: Certificate) -> Saved:
@@ -90,19 +115,20 @@ def differences(W: Tensor, layer: LayerCertificate, saved: Saved, certificate: C
     if tuple(W.shape) != layer.shape:
         yield f"the base's matrix is {tuple(W.shape)}, not {layer.shape}"
         return
-    if layer.fingerprint not in {fingerprint(W), fingerprint(W.to(torch.bfloat16)), fingerprint(W.to(torch.float16))}:
+    if not is_the_one(W, layer.fingerprint):
         yield "the base's matrix is another one"
     if saved.start is None:
         return
     A, B = saved.start
     r = certificate.rank
+    assert r is not None
     if certificate.anchored:
         # [A₀ + ΔA; ΔA] and [ΔB, B₀]: the frozen halves are the anchors'
         if not torch.equal(saved.B[:, r:], B):
             yield "B₀ in the factors is not the anchor's"
         if not torch.equal(saved.A[:r], A + saved.A[r:]):
             yield "A₀ in the factors is not the anchor's"
-    scaling = certificate.alpha / r
+    scaling = certificate.scaling
     matrix = W.to(torch.float32)
     norm = frobenius_norm(matrix)
     figures = {

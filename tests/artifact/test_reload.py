@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stiefel import attach, load, save
 from stiefel.adapter import certificate_of
-from stiefel.methods import METHODS
+from stiefel.methods import STARTS
 
 
 def trainable_and_anchors(model):
@@ -78,7 +78,7 @@ def test_an_adapter_can_be_loaded_saved_and_loaded_again(method, saved_adapter, 
 
 @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    method=st.sampled_from(METHODS),
+    method=st.sampled_from(STARTS),
     head_dim=st.sampled_from([2, 6, 10]),
     intermediate=st.integers(2, 40),
     rank=st.integers(1, 2),

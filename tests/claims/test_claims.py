@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from stiefel import UserError, attach
-from stiefel.methods import METHODS
+from stiefel.methods import STARTS
 from tests.oracles.geora import reference_w_geo
 
 EPS32, EPS64 = np.finfo(np.float32).eps, np.finfo(np.float64).eps
@@ -68,7 +68,7 @@ def claiming(claim: str, value: object = None, of: str | None = None) -> pytest.
     """Run for every method that makes this claim (with this value, of this matrix, where they are given)."""
     methods = [
         m
-        for m in METHODS
+        for m in STARTS
         if getattr(m.claims, claim) and value in (None, getattr(m.claims, claim)) and of in (None, m.claims.matrix)
     ]
     return pytest.mark.parametrize("method", methods, ids=[m.name for m in methods])

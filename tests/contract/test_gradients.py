@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from stiefel import attach
 from stiefel.adapter import lora_layers
-from stiefel.methods import METHODS
+from stiefel.methods import STARTS
 
 RATE = 0.1
 UNIT = torch.finfo(torch.float32).eps / 2  # the relative error of one rounding
@@ -70,7 +70,7 @@ def test_gradients_and_a_step_are_those_of_the_published_form(method, target, sc
     assert (W.double() + change - expected).norm() <= scaling * off * (total[0] + total[1])
 
 
-@pytest.mark.parametrize("name", [method.name for method in METHODS if method.anchored])
+@pytest.mark.parametrize("name", [method.name for method in STARTS if method.anchored])
 def test_a_small_step_is_not_lost_to_cancellation(name, make_model):
     """Relative error of the update, not of W: [B, −B₀]·[A; A₀] would lose ε·‖B₀A₀‖/‖update‖ ≈ 1e6·ε here."""
     adapted = attach(make_model(), name, r=4, alpha=8, target_modules=["q_proj"])

@@ -7,11 +7,11 @@ import torch
 
 from stiefel import UserError, attach
 from stiefel.adapter import certificate_of, lora_layers
-from stiefel.methods import METHODS, Choice, Fraction
+from stiefel.methods import STARTS, Choice, Fraction
 from stiefel.methods.table import as_records
 
 ACCEPTED = {Fraction: (0.05, 0.5, 0.95)}  # of a `Choice`: all its values
-WITH_FRACTION = [m.name for m in METHODS if any(isinstance(option, Fraction) for option in m.options.values())]
+WITH_FRACTION = [m.name for m in STARTS if any(isinstance(option, Fraction) for option in m.options.values())]
 
 
 def targets_of(model):

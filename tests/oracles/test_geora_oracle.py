@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from stiefel import UserError
-from stiefel.methods import METHODS, Layer, find_method
+from stiefel.methods import STARTS, Layer, find_method
 from stiefel.methods.geora import euclidean_mask, kth_smallest_magnitude, overlap, smallest, spectral_mask
 
 from .geora import reference_mask, reference_masks
 
-FAMILY = [method.name for method in METHODS if method.claims.matrix == "W_Geo"]
+FAMILY = [method.name for method in STARTS if method.claims.matrix == "W_Geo"]
 SHAPES = [(24, 24), (40, 16), (16, 40), (1, 32), (32, 1), (4, 24)]
 
 

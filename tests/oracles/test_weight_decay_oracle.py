@@ -7,7 +7,7 @@ import torch
 
 from stiefel import attach
 from stiefel.adapter import lora_layers
-from stiefel.training.optimizers import FactorAdamW
+from stiefel.training.optimizers import make_optimizer
 
 SETTINGS = {"lr": 0.01, "weight_decay": 0.1, "betas": (0.9, 0.999), "eps": 1e-8}
 
@@ -22,7 +22,7 @@ def test_factor_decay_is_adamw_on_the_published_parameters(name, make_model):
         return factor.factor if anchored else factor.weight
 
     published = [value(f).detach().clone().requires_grad_() for f in factors]
-    ours = FactorAdamW(adapted, **SETTINGS)
+    ours = make_optimizer(adapted, **SETTINGS, weight_decay_on="factors")
     theirs = torch.optim.AdamW(published, **SETTINGS)
     generator = torch.Generator().manual_seed(0)
     for _ in range(5):

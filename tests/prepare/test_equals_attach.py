@@ -10,8 +10,9 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from stiefel import METHODS, attach, load, save
+from stiefel import attach, load, save
 from stiefel.artifacts import read_json
+from stiefel.methods import STARTS
 from stiefel.nano import NANO_PATH
 from stiefel.prepare import prepare
 
@@ -67,7 +68,7 @@ def test_every_architecture_and_type(family, dtype, form, checkpoint, tmp_path):
         require_same(tmp_path / name, tmp_path / f"{name} in memory")
 
 
-@pytest.mark.parametrize("name", [method.name for method in METHODS if method.options])
+@pytest.mark.parametrize("name", [method.name for method in STARTS if method.options])
 def test_options_and_scaling(name, checkpoint, tmp_path):
     directory = checkpoint()
     options = {"sigma": "divided" if "geora" in name else "undivided"}

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 
 import stiefel.prepare
 import stiefel.tensorfile
-from stiefel import METHODS, UserError
+from stiefel import UserError
+from stiefel.methods import STARTS, Composition
 from stiefel.prepare import prepare
 
 from .conftest import LAYER
@@ -94,12 +95,12 @@ def test_weights_that_are_not_finite(value, method, changed, out):
     refused(directory, out, LAYER, "not finite", "repair", method=method)
 
 
-@pytest.mark.parametrize("method", [m.name for m in METHODS if m.needs])
+@pytest.mark.parametrize("method", [m.name for m in STARTS if m.needs])
 def test_a_matrix_of_zeros(method, changed, out):
     refused(changed(lambda W: W.zero_()), out, LAYER, "zero", "leave this layer out", method=method)
 
 
-@pytest.mark.parametrize("method", [m.name for m in METHODS if not m.needs])
+@pytest.mark.parametrize("method", [m.name for m in STARTS if not m.needs])
 def test_starts_that_do_not_look_at_it_stand_a_matrix_of_zeros(method, changed, out):
     certificate = prepare(str(changed(lambda W: W.zero_())), method, out, r=4, cache=False)
     layer = next(layer for layer in certificate.layers if layer.name == LAYER)
@@ -219,7 +220,7 @@ def test_a_flush_that_fails(method, checkpoint, out, monkeypatch):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, SystemExit])
 def test_an_interruption_inside_a_method(error, checkpoint, out, monkeypatch):
-    record = next(method for method in METHODS if method.name == "pissa")
+    record = next(method for method in STARTS if method.name == "pissa")
     calls = []
 
     def interrupted(layer):
@@ -228,8 +229,8 @@ def test_an_interruption_inside_a_method(error, checkpoint, out, monkeypatch):
             raise error
         return record.factors(layer)
 
-    broken = dataclasses.replace(record, factors=interrupted)
-    monkeypatch.setattr(stiefel.prepare, "find_method", lambda name: broken)
+    broken = Composition(dataclasses.replace(record, factors=interrupted))
+    monkeypatch.setattr(stiefel.prepare, "compose", lambda name: broken)
     with pytest.raises(error):
         prepare(str(checkpoint()), "pissa", out, r=4, cache=False)
     assert leftovers(out) == []

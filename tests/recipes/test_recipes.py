@@ -11,7 +11,7 @@ import pytest
 
 from stiefel.artifacts import read_jsonl
 from stiefel.grid import load_grid
-from stiefel.methods import find_method
+from stiefel.methods import compose
 from stiefel.recipe import load_recipe, read_toml
 from stiefel.tasks import find_task
 from stiefel.training.run import check_names, finished, train
@@ -74,7 +74,7 @@ def test_the_changes_that_a_header_proposes_parse(path: Path) -> None:
         changes = [word for word in shlex.split(line) if word != "--set"]
         method = [] if any("adapter.method" in change for change in changes) else ["adapter.method=pissa"]
         recipe = load_recipe(path, [*method, *changes], "paper")
-        assert find_method(recipe.adapter.method).resolve_options(recipe.adapter.options)["sigma"]
+        assert compose(recipe.adapter.method).resolve_options(recipe.adapter.options)["sigma"]
     pinned = load_recipe(path, profile="paper").adapter.options
     assert proposed or pinned["sigma"] == "undivided"
 

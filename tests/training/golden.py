@@ -12,7 +12,7 @@ import torch
 from datasets import Dataset
 
 import stiefel
-from stiefel.methods import METHODS
+from stiefel.methods import STARTS
 from stiefel.quiet import quiet
 from stiefel.recipe import Recipe, make_recipe
 from stiefel.tasks import find_task
@@ -78,5 +78,5 @@ def trace(method: str, stored: dict[str, Any], out: Path) -> list[dict[str, floa
 if __name__ == "__main__":
     quiet()
     kept = stored_rollouts(make_recipe(RECIPE))
-    traces = {method.name: trace(method.name, kept, Path(tempfile.mkdtemp())) for method in METHODS}
+    traces = {method.name: trace(method.name, kept, Path(tempfile.mkdtemp())) for method in STARTS}
     GOLDEN.write_text(json.dumps({**kept, "traces": traces}, indent=1) + "\n")

@@ -1,59 +1,31 @@
-"""Every method, in one tuple: the command line, the README's table, the citations and the tests read it."""
+"""The methods: their records, what they do to one matrix, and how they compose."""
 
 from __future__ import annotations
 
-from ..errors import UserError, nearest
-from .geora import geora, geora_euclidean, geora_random, geora_spectral, geora_tail
+from .compose import Composition, compose, trainable_count, unused_settings, used_settings
 from .layer import Factors, Layer, require_rank
-from .method import Claims, Method, method
+from .method import Claims, Method, Wanted, method
 from .option import Choice, Fraction, Option, Value
-from .random import gaussian, lora
-from .spectral import milora, olora, olora_tail, pissa, rlmo, rlpo
-from .transforms import dct, random_orthonormal, wavelet
-
-METHODS: tuple[Method, ...] = (
-    lora,
-    gaussian,
-    random_orthonormal,
-    dct,
-    wavelet,
-    rlpo,
-    rlmo,
-    olora,
-    olora_tail,
-    pissa,
-    milora,
-    geora,
-    geora_random,
-    geora_tail,
-    geora_spectral,
-    geora_euclidean,
-)
-
-
-def find_method(name: str) -> Method:
-    """The method of that name; an unknown one raises with the nearest names."""
-    for candidate in METHODS:
-        if candidate.name == name:
-            return candidate
-    raise UserError(
-        f"unknown method {name!r}",
-        "`stiefel methods` lists the ones there are",
-        nearest(name, [candidate.name for candidate in METHODS]),
-    )
-
+from .registry import METHODS, STARTS, find_method
 
 __all__ = [
     "METHODS",
+    "STARTS",
     "Choice",
     "Claims",
+    "Composition",
     "Factors",
     "Fraction",
     "Layer",
     "Method",
     "Option",
     "Value",
+    "Wanted",
+    "compose",
     "find_method",
     "method",
     "require_rank",
+    "trainable_count",
+    "unused_settings",
+    "used_settings",
 ]

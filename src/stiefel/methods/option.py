@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UserError, nearest
 
-Value = str | float
+Value = str | int | float
 
 
 @dataclass(frozen=True)
@@ -55,18 +57,89 @@ class Fraction(Option):
 
     def parse(self, given: Value, name: str) -> float:
         """The number, if it is one and lies in (0, 1)."""
-        try:
-            value = float(given)
-        except (TypeError, ValueError):
-            value = 0.0
-        if isinstance(given, bool) or not 0 < value < 1:  # a NaN is not in the range either
-            raise UserError(
-                f"{name} = {given!r} is out of range",
-                f"{self.meaning}: it must be a number above 0 and below 1",
-                f"give one in that range, such as {name} = {self.default}",
-            )
-        return value
+        return number(self, given, name, lambda value: 0 < value < 1, "above 0 and below 1")
 
     def domain(self) -> dict[str, Any]:
         """{"above": 0, "below": 1}, both exclusive."""
         return {"above": 0, "below": 1}
+
+
+@dataclass(frozen=True)
+class Share(Option):
+    """A number from 0 to below 1."""
+
+    default: float
+
+    def parse(self, given: Value, name: str) -> float:
+        """The number, if it is one and lies in [0, 1)."""
+        return number(self, given, name, lambda value: 0 <= value < 1, "at least 0 and below 1")
+
+    def domain(self) -> dict[str, Any]:
+        """{"least": 0, "below": 1}."""
+        return {"least": 0, "below": 1}
+
+
+@dataclass(frozen=True)
+class Positive(Option):
+    """A finite number above 0."""
+
+    default: float
+
+    def parse(self, given: Value, name: str) -> float:
+        """The number, if it is one and above 0."""
+        return number(self, given, name, lambda value: 0 < value < math.inf, "above 0 and finite")
+
+    def domain(self) -> dict[str, Any]:
+        """{"above": 0}."""
+        return {"above": 0}
+
+
+@dataclass(frozen=True)
+class Whole(Option):
+    """A whole number that is not below `least`."""
+
+    default: int
+    least: int = 0
+
+    def parse(self, given: Value, name: str) -> int:
+        """The number, if it is whole and large enough."""
+        bound = f"a whole number, at least {self.least}"
+        return int(number(self, given, name, lambda value: value >= self.least and value % 1 == 0, bound))
+
+    def domain(self) -> dict[str, Any]:
+        """{"least": …, "whole": true}."""
+        return {"least": self.least, "whole": True}
+
+
+@dataclass(frozen=True)
+class Names(Option):
+    """Names of modules, separated by commas."""
+
+    default: str
+
+    def parse(self, given: Value, name: str) -> str:
+        """The names without the spaces between them."""
+        if not isinstance(given, str) or not all(word.strip() for word in given.split(",")):
+            raise UserError(
+                f"{name} = {given!r} names no modules", self.meaning, f"names separated by commas, or {self.default!r}"
+            )
+        return ",".join(word.strip() for word in given.split(","))
+
+    def domain(self) -> dict[str, Any]:
+        """{"names": true}."""
+        return {"names": True}
+
+
+def number(option: Option, given: Value, name: str, holds: Callable[[float], bool], bound: str) -> float:
+    """The number that was given, if `holds` says that it is allowed."""
+    try:
+        value = float(given)
+    except (TypeError, ValueError):
+        value = math.nan
+    if isinstance(given, bool) or not math.isfinite(value) or not holds(value):
+        raise UserError(
+            f"{name} = {given!r} is out of range",
+            f"{option.meaning}: it must be a number {bound}",
+            f"give one in that range, such as {name} = {option.default}",
+        )
+    return value

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from . import METHODS
+from .method import Method
+from .registry import METHODS
 
 
 def as_records() -> list[dict[str, Any]]:
@@ -29,12 +30,25 @@ def as_records() -> list[dict[str, Any]]:
 
 def as_markdown() -> str:
     """The README's table."""
-    lines = ["| method | start | form | paper |", "|---|---|---|---|"]
+    lines = ["| method | definition | form | paper |", "|---|---|---|---|"]
     for method in METHODS:
-        form = "anchored: W + s(BA − B₀A₀)" if method.anchored else "LoRA: W + sBA"
         link = f"[{method.paper.reference}](https://arxiv.org/abs/{method.paper.arxiv})"
-        lines.append(f"| `{method.name}` | {method.definition.replace('|', chr(92) + '|')} | {form} | {link} |")
+        definition = method.definition.replace("|", chr(92) + "|")
+        lines.append(f"| `{method.name}` | {definition} | {form_of(method)} | {link} |")
     return "\n".join(lines) + "\n"
+
+
+def form_of(method: Method) -> str:
+    """What a method makes of the model, and whether it composes with others."""
+    match method.kind:
+        case "start":
+            return "start, anchored: W + s(BA − B₀A₀)" if method.anchored else "start: W + sBA"
+        case "peft":
+            return "PEFT's own, alone"
+        case "weights":
+            return "the model's own weights, alone"
+        case kind:
+            return f"{kind}, after a start and `+`"
 
 
 def print_table() -> None:
@@ -46,5 +60,5 @@ def print_table() -> None:
     for column in ("method", "definition", "form", "paper"):
         table.add_column(column)
     for method in METHODS:
-        table.add_row(method.name, method.definition, "anchored" if method.anchored else "LoRA", method.paper.reference)
+        table.add_row(method.name, method.definition, form_of(method), method.paper.reference)
     Console().print(table)

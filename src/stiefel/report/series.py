@@ -20,7 +20,8 @@ class Style:
 
 # Okabe and Ito's palette and a grey, which stay apart for colour-blind readers. Its black and yellow are left out: one
 # is lost on a dark page, the other on a white one. A method keeps its line in every chart, whatever stands beside it.
-# Blues never look at W, vermillion and orange are anchored at W's top and tail, grey is GeoRA's family.
+# Blues never look at W, vermillion and orange are anchored at W's top and tail, grey is GeoRA's family; dashed green
+# and purple are PEFT's other adapters and the model's own weights.
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 GREY = "#808080"
 PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, GREY)
@@ -41,6 +42,17 @@ STYLES = {
     "geora_tail": Style(GREY, (1, 3)),
     "geora_spectral": Style(GREY, (10, 4)),
     "geora_euclidean": Style(GREY, (6, 2, 1, 2)),
+    "rslora": Style(BLUE, (1, 3)),
+    "dora": Style(BLUE, (10, 4)),
+    "lora_plus": Style(BLUE, (6, 2, 1, 2)),
+    "lora_fa": Style(SKY, (10, 4)),
+    "adalora": Style(GREEN, (4, 4)),
+    "miss": Style(GREEN, (1, 3)),
+    "vera": Style(GREEN, (10, 4)),
+    "ia3": Style(PURPLE, (4, 4)),
+    "ln_tuning": Style(PURPLE, (1, 3)),
+    "full": Style(PURPLE, (10, 4)),
+    "sparse": Style(PURPLE, (6, 2, 1, 2)),
 }
 # No dashes of STYLES are among these.
 DASHES = ((6, 3), (2, 2), (8, 2, 2, 2), (12, 4))  # those after the first, solid, variant

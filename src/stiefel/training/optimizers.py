@@ -1,38 +1,118 @@
-"""AdamW for anchored factors, whose weight decay can act on the change or on the whole factor."""
+"""The optimizer that a model's method asks for, by its certificate."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import torch
+from peft import PeftModel
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
+from ..adapter import certificate_of
 from ..anchored import AnchoredFactor
+from ..errors import UserError, nearest
+from ..methods import Composition
+from ..own_weights import own_weights
+from ..wrap import ADAPTER, lora_layers, row_norms, tuner_layers
+from .own_weights import MasterAdamW
+from .steps import CentredAdamW, ProjectedAdamW
+
+WEIGHT_DECAY_ON = ("delta", "factors")
 
 
-class FactorAdamW(torch.optim.AdamW):
-    """AdamW on ΔA and ΔB that decays A = A₀ + ΔA and B = B₀ + ΔB, as the published methods do.
+def make_optimizer(
+    model: nn.Module,
+    *,
+    lr: float,
+    weight_decay: float = 0.0,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay_on: str = "delta",
+) -> Optimizer:
+    """AdamW as the model's method wants it; groups are named, and none is empty.
 
-    AdamW decays the parameter it is given, ΔA ← (1 − ηλ)ΔA − η·update; decaying the factor takes ηλ·A₀ more. Source:
-    arXiv:1711.05101, Algorithm 2.
+    Anchored factors: `delta` decays ΔA and ΔB, which pulls towards the base, `factors` A and B themselves, as the
+    published methods do. Scales, whose zero would switch a layer off (DoRA's m, IA³'s l, norms): `delta` decays them
+    towards their start, `factors` not at all. The model's own weights: `delta` towards the base, `factors` towards 0,
+    but not biases and norms. Everything else decays towards 0 under both. Raises UserError for a model that carries no
+    certificate or another word.
     """
+    if weight_decay_on not in WEIGHT_DECAY_ON:
+        raise UserError(
+            f"weight_decay_on = {weight_decay_on!r} is not known",
+            "weight decay pulls either the change or the factors towards 0",
+            nearest(weight_decay_on, WEIGHT_DECAY_ON),
+        )
+    certificate = certificate_of(model)
+    composition = certificate.composition
+    ratio = float(certificate.options["ratio"]) if composition.has("lora_plus") else 1.0
+    defaults: dict[str, Any] = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+    if not composition.is_peft:
+        return MasterAdamW(own_weights(model), decay_to_base=weight_decay_on == "delta", **defaults)
+    assert isinstance(model, PeftModel)
+    starts = scales(model, composition)
+    groups = parameter_groups(model, composition, set(starts), lr, ratio)
+    if weight_decay_on == "factors":
+        for group in groups:
+            if group["name"] == "scales":
+                group["weight_decay"] = 0.0
+        centres = {parameter: (anchor, -1.0) for parameter, anchor in anchors(model)}
+    else:
+        centres = {parameter: (start, 1.0) for parameter, start in starts.items()}
+    if composition.frozen_a:
+        return ProjectedAdamW(groups, centres, factors(model), **defaults)
+    return CentredAdamW(groups, centres, **defaults)
 
-    def __init__(
-        self, model: nn.Module, lr: float, weight_decay: float, betas: tuple[float, float], eps: float
-    ) -> None:
-        parameters = [p for p in model.parameters() if p.requires_grad]
-        super().__init__(parameters, lr=lr, weight_decay=weight_decay, betas=betas, eps=eps)
-        self.anchors: list[tuple[nn.Parameter, Tensor]] = [
-            (module.delta, module.anchor) for module in model.modules() if isinstance(module, AnchoredFactor)
-        ]
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> Any:
-        """One AdamW step, then the decay of the frozen part."""
-        loss = super().step(closure)
-        group = self.param_groups[0]
-        for delta, anchor in self.anchors:
-            if delta.grad is not None:
-                delta.sub_(anchor, alpha=float(group["lr"] * group["weight_decay"]))
-        return loss
+def rates(optimizer: Optimizer) -> dict[str, float]:
+    """The learning rate of every group, by its name."""
+    return {group["name"]: float(group["lr"]) for group in optimizer.param_groups}
+
+
+def parameter_groups(
+    model: PeftModel, composition: Composition, scaled: set[nn.Parameter], lr: float, ratio: float
+) -> list[dict[str, Any]]:
+    """The trainable parameters: B's apart where its rate is another, and scales apart; no empty groups."""
+    b_side: set[nn.Parameter] = set()
+    if composition.has("lora_plus"):
+        b_side = {p for _, module in lora_layers(model) for p in module.lora_B[ADAPTER].parameters()}
+    groups: dict[str, list[nn.Parameter]] = {}
+    first = "A" if b_side else "weights"
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            name = "B" if parameter in b_side else "scales" if parameter in scaled else first
+            groups.setdefault(name, []).append(parameter)
+    return [
+        {"name": name, "params": found, "lr": lr * ratio if name == "B" else lr}
+        for name, found in sorted(groups.items())
+    ]
+
+
+def scales(model: PeftModel, composition: Composition) -> dict[nn.Parameter, Tensor]:
+    """Parameters that multiply, and what each was at the start."""
+    found: dict[nn.Parameter, Tensor] = {}
+    for _, module in tuner_layers(model):
+        if composition.has("dora"):
+            found[module.lora_magnitude_vector[ADAPTER].weight] = row_norms(module)
+        elif composition.has("ia3"):
+            found[module.ia3_l[ADAPTER]] = torch.ones_like(module.ia3_l[ADAPTER])
+        elif composition.has("ln_tuning"):
+            trained = dict(module.ln_tuning_layers[ADAPTER].named_parameters())
+            for name, start in module.base_layer.named_parameters():
+                found[trained[name]] = start.detach().to(trained[name])
+    return found
+
+
+def anchors(model: PeftModel) -> Iterator[tuple[nn.Parameter, Tensor]]:
+    """(ΔA, A₀) and (ΔB, B₀) of every anchored factor."""
+    for module in model.modules():
+        if isinstance(module, AnchoredFactor):
+            yield module.delta, module.anchor
+
+
+def factors(model: PeftModel) -> Iterator[tuple[nn.Parameter, Tensor, float]]:
+    """(B, A, s) of every LoRA layer whose A is frozen."""
+    for _, module in lora_layers(model):
+        yield module.lora_B[ADAPTER].weight, module.lora_A[ADAPTER].weight, float(module.scaling[ADAPTER])

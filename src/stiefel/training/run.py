@@ -13,7 +13,7 @@ from datasets import Dataset
 from datasets.utils.logging import disable_progress_bar
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from ..adapter import attach, certificate_of
+from ..adapter import attach, certificate_of, trainable_parameters
 from ..artifacts import (
     ADAPTER,
     BEST,
@@ -32,7 +32,7 @@ from ..artifacts import (
     write_text,
 )
 from ..errors import UserError
-from ..methods import find_method
+from ..methods import compose, used_settings
 from ..recipe import Recipe, read_toml
 from ..saved import load, save
 from ..tasks import Task, find_task, training_task
@@ -242,13 +242,13 @@ class Attempt:
             raise ended(self.recipe, self.out, reason) from error
 
     def _counts(self) -> dict[str, Any]:
-        trainable = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+        trainable = trainable_parameters(self.model)
         total = sum(p.numel() for p in self.model.parameters())
-        layers = certificate_of(self.model).layers
+        bases = certificate_of(self.model).bases
         return {
             "parameters": total - trainable,
             "trainable_parameters": trainable,
-            "base": {layer.name: layer.fingerprint for layer in layers},
+            "base": {base.name: base.fingerprint for base in bases},
         }
 
     def _best(self) -> dict[str, Any]:
@@ -342,7 +342,7 @@ def check_names(recipe: Recipe) -> None:
     tasks_of(recipe)
     require_reporters(recipe.run.report_to)
     if not recipe.adapter.path:
-        find_method(recipe.adapter.method).resolve_options(recipe.adapter.options)
+        compose(recipe.adapter.method).resolve_options(recipe.adapter.options)
 
 
 def load_pair(recipe: Recipe) -> tuple[Any, Any]:
@@ -388,13 +388,11 @@ def adapted(recipe: Recipe, model: Any) -> Any:
     options: dict[str, Any] = dict(settings.options)
     if settings.path:
         return load(model, settings.path)
+    given = settings.model_dump(include={"rank", "alpha", "dropout", "targets"})
     return attach(
         model,
         settings.method,
-        r=settings.rank,
-        alpha=settings.alpha,
-        target_modules=settings.targets,
-        dropout=settings.dropout,
         seed=recipe.run.seed,
+        **used_settings(settings.method, **given, options=options),
         **options,
     )

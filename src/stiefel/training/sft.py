@@ -19,7 +19,7 @@ from ..artifacts import CHECKPOINTS, METRICS
 from ..memory import peak_memory_bytes
 from ..recipe import Recipe
 from .metrics import Row, append
-from .optimizers import FactorAdamW
+from .optimizers import make_optimizer
 from .settings import rate_factor_of_updates, sft_config
 
 OnRow = Callable[[Row], None]
@@ -47,13 +47,14 @@ class SFTTrainer(trl.SFTTrainer):  # type: ignore[misc]
 
     def create_optimizer(self, model: Any = None) -> Optimizer:
         """The optimizer that rollouts are trained with too."""
-        if self.optimizer is None and self._optim.weight_decay_on == "factors":
-            self.optimizer = FactorAdamW(
-                self.model if model is None else model,
+        if self.optimizer is None:
+            self.optimizer = make_optimizer(
+                self.accelerator.unwrap_model(self.model if model is None else model),
                 lr=self.args.learning_rate,
                 weight_decay=self.args.weight_decay,
                 betas=(self.args.adam_beta1, self.args.adam_beta2),
                 eps=self.args.adam_epsilon,
+                weight_decay_on=self._optim.weight_decay_on,
             )
         optimizer: Optimizer = super().create_optimizer(model)
         return optimizer

@@ -8,7 +8,7 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from .optimizers import FactorAdamW
+from .optimizers import make_optimizer
 from .sync import SyncedTrainer
 
 
@@ -37,14 +37,15 @@ class GRPOTrainer(SyncedTrainer):
         super().__init__(*args, **kwargs)
 
     def create_optimizer(self, model: Any = None) -> Optimizer:
-        """AdamW, with the decay on A and B themselves where the recipe says so."""
-        if self.optimizer is None and self._weight_decay_on == "factors":
-            self.optimizer = FactorAdamW(
-                self.model if model is None else model,
+        """The optimizer of the model's method."""
+        if self.optimizer is None:
+            self.optimizer = make_optimizer(
+                self.accelerator.unwrap_model(self.model if model is None else model),
                 lr=self.args.learning_rate,
                 weight_decay=self.args.weight_decay,
                 betas=(self.args.adam_beta1, self.args.adam_beta2),
                 eps=self.args.adam_epsilon,
+                weight_decay_on=self._weight_decay_on,
             )
         optimizer: Optimizer = super().create_optimizer(model)
         return optimizer
