@@ -44,13 +44,18 @@ def questions(run: Run) -> list[Question]:
 
 def side(sample: Answer) -> Side:
     """A completion with its grade in words."""
-    verdicts = {1.0: "right", 0.0: "wrong", None: "no readable answer to compare with"}
     remarks = [
         *([sample.reason] if sample.score != 1 and sample.reason else []),
         *(["cut off"] if sample.truncated else []),
     ]
-    verdict = verdicts[sample.score] if sample.score in verdicts else f"score {sample.score:.2f}"
-    return Side(clipped(sample.completion), verdict, ", ".join(remarks))
+    return Side(clipped(sample.completion), verdict(sample.score), ", ".join(remarks))
+
+
+def verdict(score: float | None) -> str:
+    """A score in words."""
+    if score is None:
+        return "no readable answer to compare with"
+    return {1.0: "right", 0.0: "wrong"}.get(score, f"score {score:.2f}")
 
 
 def clipped(text: str) -> str:

@@ -136,7 +136,8 @@ def task_figures(task: str, runs: Sequence[Run]) -> TaskFigures:
 
 def question_means(samples: Sequence[Answer], when: str) -> list[float]:
     """Each question's mean score over samples and seeds."""
-    return by_question((sample.question, sample.score) for sample in samples if sample.when == when and sample.score is not None)
+    graded = ((sample.question, sample.score, sample.when) for sample in samples)
+    return by_question((question, score) for question, score, phase in graded if phase == when and score is not None)
 
 
 def with_spread(score: Score, means: Sequence[float]) -> Accuracy:
