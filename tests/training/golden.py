@@ -12,7 +12,7 @@ import torch
 from datasets import Dataset
 
 import stiefel
-from stiefel.methods import STARTS
+from stiefel.methods import METHODS, used_settings
 from stiefel.quiet import quiet
 from stiefel.recipe import Recipe, make_recipe
 from stiefel.tasks import find_task
@@ -21,6 +21,7 @@ from stiefel.training.settings import grpo_config, rate_factor
 from stiefel.weights import load_model, load_tokenizer
 
 GOLDEN = Path(__file__).with_name("golden.json")
+SETTINGS = {"rank", "alpha", "dropout", "targets"}
 KEYS = ("loss", "grad_norm", "entropy", "clip_ratio/region_mean", "kl_rollout")
 RECIPE = {
     "optim": {"rollouts": 3, "updates_per_rollout": 2, "lr": 1e-3},
@@ -51,7 +52,8 @@ def trace(method: str, stored: dict[str, Any], out: Path) -> list[dict[str, floa
     recipe = make_recipe(RECIPE)
     torch.set_num_threads(1)
     tokenizer = load_tokenizer("nano")
-    model = stiefel.attach(load_model("nano"), method, r=recipe.adapter.rank, alpha=recipe.adapter.alpha, seed=3)
+    given = used_settings(method, **recipe.adapter.model_dump(include=SETTINGS))
+    model = stiefel.attach(load_model("nano"), method, seed=3, **given)
     completions = iter(stored["completions"])
 
     def rollout(prompts: list[str], trainer: Any) -> dict[str, Any]:
@@ -78,5 +80,5 @@ def trace(method: str, stored: dict[str, Any], out: Path) -> list[dict[str, floa
 if __name__ == "__main__":
     quiet()
     kept = stored_rollouts(make_recipe(RECIPE))
-    traces = {method.name: trace(method.name, kept, Path(tempfile.mkdtemp())) for method in STARTS}
+    traces = {method.name: trace(method.name, kept, Path(tempfile.mkdtemp())) for method in METHODS}
     GOLDEN.write_text(json.dumps({**kept, "traces": traces}, indent=1) + "\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stiefel.methods import STARTS
+from stiefel.methods import METHODS
 
 from .golden import GOLDEN, trace
 
@@ -18,7 +18,7 @@ RELATIVE = 1e-2
 ABSOLUTE = 1e-5  # the loss and the KL are differences of larger terms
 
 
-@pytest.mark.parametrize("method", [method.name for method in STARTS])
+@pytest.mark.parametrize("method", [method.name for method in METHODS])
 def test_the_first_six_updates_are_the_recorded_ones(method: str, tmp_path: Path) -> None:
     golden = json.loads(GOLDEN.read_text())
     found = trace(method, golden, tmp_path)
@@ -29,4 +29,4 @@ def test_the_first_six_updates_are_the_recorded_ones(method: str, tmp_path: Path
 
 def test_the_traces_tell_the_methods_apart() -> None:
     norms = [tuple(step["grad_norm"] for step in trace) for trace in json.loads(GOLDEN.read_text())["traces"].values()]
-    assert len(set(norms)) == len(STARTS)
+    assert len(set(norms)) == len(METHODS)

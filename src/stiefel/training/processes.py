@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import os
+from typing import TypeVar
 
 from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env
-from trl import GRPOConfig
+from transformers import TrainingArguments
 
 from ..errors import UserError
+
+Arguments = TypeVar("Arguments", bound=TrainingArguments)
 
 
 def launched() -> PartialState:
@@ -45,7 +48,7 @@ def replicas() -> PartialState:
     return state
 
 
-def for_processes(args: GRPOConfig) -> GRPOConfig:
+def for_processes(args: Arguments) -> Arguments:
     """The settings with what DDP needs for adapters, where the user left it open.
 
     Every trained factor takes part in every loss, so there are no unused ones to search for at every backward pass; the

@@ -9,53 +9,26 @@ from typing import Any
 
 import trl
 from datasets import Dataset
-from peft import PeftModel
-from torch import Tensor, nn
+from torch import nn
 from trl import GRPOConfig
 
-from ..adapter import certificate_of
+from ..adapter import base_policy, certificate_of
 from ..errors import UserError
 
 RewardFunction = Callable[..., list[float]]
 
 
 class BasePolicy:
-    """Makes a model its own base for the length of a `with` block.
-
-    An adapter is switched off, which leaves the checkpoint's weights bit for bit. Where the weights themselves train,
-    a copy of them is kept and put in their place: memory of the trained weights once more, and no second model.
-    """
+    """Stands where TRL keeps a reference model: the model itself, with its change taken away when it is asked."""
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
-        self._kept: dict[str, Tensor] = {}
-        if not isinstance(model, PeftModel):
-            self._kept = {
-                name: parameter.detach().clone() for name, parameter in model.named_parameters() if trains(parameter)
-            }
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The base, without gradients in mind: only under `torch.no_grad`."""
-        if isinstance(self._model, PeftModel):
-            with self._model.disable_adapter():
-                yield
-            return
-        self._exchange()
-        try:
+        """The base for the length of a `with` block, under `torch.no_grad`."""
+        with base_policy(self._model):
             yield
-        finally:
-            self._exchange()
-
-    def _exchange(self) -> None:
-        for name, parameter in self._model.named_parameters():
-            if name in self._kept:
-                parameter.data, self._kept[name] = self._kept[name], parameter.data
-
-
-def trains(parameter: nn.Parameter) -> bool:
-    """True for a parameter that the optimizer moves."""
-    return bool(parameter.requires_grad)
 
 
 class ReferenceTrainer(trl.GRPOTrainer):  # type: ignore[misc]

@@ -18,8 +18,11 @@ from ..adapter import certificate_of
 from ..artifacts import CHECKPOINTS, METRICS
 from ..memory import peak_memory_bytes
 from ..recipe import Recipe
+from .adalora import is_adalora
+from .budget import AdaLoraBudget
 from .metrics import Row, append
 from .optimizers import make_optimizer
+from .processes import for_processes
 from .settings import rate_factor_of_updates, sft_config
 
 OnRow = Callable[[Row], None]
@@ -36,11 +39,13 @@ class SFTTrainer(trl.SFTTrainer):  # type: ignore[misc]
         self._optim = recipe.optim
         super().__init__(
             model,
-            sft_config(recipe, out / CHECKPOINTS),
+            for_processes(sft_config(recipe, out / CHECKPOINTS)),
             train_dataset=rows,
             processing_class=tokenizer,
             callbacks=[UpdateMetrics(out / METRICS, on_row)],
         )
+        if is_adalora(model):  # the orthogonality term is in the loss that PEFT's model returns
+            self.add_callback(AdaLoraBudget())
 
     def _send_telemetry(self) -> None:
         """Nothing is reported home; TRL's constructor would."""

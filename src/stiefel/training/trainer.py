@@ -1,4 +1,4 @@
-"""TRL's GRPOTrainer, made right for these adapters: five small layers, and the optimizer on top."""
+"""TRL's GRPOTrainer, made right for these adapters: six small layers, and the optimizer on top."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from .budget import BudgetTrainer
 from .optimizers import make_optimizer
-from .sync import SyncedTrainer
 
 
-class GRPOTrainer(SyncedTrainer):
+class GRPOTrainer(BudgetTrainer):
     """`trl.GRPOTrainer` for models that `stiefel.attach` or `stiefel.load` made; use it in its place.
 
     What differs, each in a file of its own: the reference is exactly the base (`reference.py`), divergences are
     measured (`divergences.py`, `kl_every`), groups without a difference are replaced (`dynamic_sampling.py`,
     `max_gen_batches`), a run goes on from a checkpoint to the same bits (`checkpoints.py`), vLLM is given the merged
-    policy without a change to the base (`sync.py`). Here: the method's own optimizer, `weight_decay_on` = "delta" or
-    "factors", and `rate_factor`, the schedule as a function of the update.
+    policy without a change to the base (`sync.py`), AdaLoRA's rank falls to its budget (`budget.py`). Here: the
+    method's own optimizer, `weight_decay_on` = "delta" or "factors", and `rate_factor`, the schedule as a function of
+    the update.
     """
 
     optimizer: Optimizer | None
