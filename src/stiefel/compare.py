@@ -21,16 +21,9 @@ from .errors import UserError
 from .grid import Grid
 from .quiet import quiet
 from .recipe import Recipe
+from .training.directory import finished, same_recipe, status
 from .training.evaluation import BEFORE, BaseSamples, read_samples, sample_lines
-from .training.run import (
-    Diverged,
-    check_names,
-    finished,
-    measure_base,
-    same_recipe,
-    status,
-    train,
-)
+from .training.run import Diverged, check_names, measure_base, train
 from .weights import model_files
 
 POLL_SECONDS = 1.0
@@ -51,7 +44,7 @@ def compare(
     rollouts that each run has done. A run that diverges is noted in its manifest and does not stop the others.
     """
     for recipe in grid.runs.values():
-        check_names(recipe)
+        check_names(recipe, shared=True)
         model_files(recipe.model.path, recipe.model.revision)
     if resume and out.exists():
         require_same_grid(grid, out)
@@ -154,4 +147,4 @@ def base_samples(recipe: Recipe, path: Path) -> BaseSamples:
 def one_run(recipe: Recipe, out: Path, base: BaseSamples) -> None:
     """One recipe, in a worker."""
     with suppress(Diverged):
-        train(recipe, out, resume=True, base=base)
+        train(recipe, out, resume=True, base=base, shared=True)

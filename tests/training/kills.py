@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 from stiefel.recipe import Recipe
-from stiefel.training.run import finished, train
+from stiefel.training.directory import finished
+from stiefel.training.run import train
 
 
 def start(recipe: Recipe, out: Path) -> int:

@@ -19,10 +19,11 @@ from stiefel.nano import NANO_PATH
 from stiefel.recipe import make_recipe
 from stiefel.rewards import Grade
 from stiefel.tasks import training_task
+from stiefel.training.directory import status
 from stiefel.training.reporting import report_into, require_reporters
 from stiefel.training.rewards import GradedReward
 from stiefel.training.rows import last_tokens, prompt_length, training_rows
-from stiefel.training.run import status, train
+from stiefel.training.run import train
 from stiefel.training.settings import grpo_config
 from stiefel.weights import load_tokenizer
 

@@ -16,8 +16,9 @@ from stiefel.artifacts import read_json, read_jsonl
 from stiefel.errors import UserError
 from stiefel.recipe import make_recipe
 from stiefel.tasks import TASKS, training_task
+from stiefel.training.directory import finished, status
 from stiefel.training.rows import sft_rows
-from stiefel.training.run import Diverged, finished, status, train
+from stiefel.training.run import Diverged, train
 from stiefel.training.sft import SFTTrainer
 from stiefel.weights import load_model, load_tokenizer
 

@@ -11,8 +11,9 @@ from stiefel.artifacts import read_json, read_jsonl
 from stiefel.recipe import make_recipe
 from stiefel.report.runs import read_run
 from stiefel.sections import GuardSettings
+from stiefel.training.directory import status
 from stiefel.training.guard import Guard, Tripped
-from stiefel.training.run import Diverged, status, train
+from stiefel.training.run import Diverged, train
 
 from .kills import killed_run
 

@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from stiefel.artifacts import read_json, read_jsonl
 from stiefel.errors import UserError
 from stiefel.recipe import load_recipe, make_recipe
-from stiefel.training.run import Diverged, finished, status, train
+from stiefel.training.directory import finished, status
+from stiefel.training.run import Diverged, train
 from stiefel.training.settings import grpo_config
 
 SHORT = {

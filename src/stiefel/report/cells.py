@@ -46,7 +46,11 @@ def cells(rows: Sequence[TableRow]) -> Cells:
         "trained parameters",
         "seconds",
     )
-    return Cells(header, tuple(row_cells(row, others) for row in rows), names=1)
+    body = [row_cells(row, others) for row in rows]
+    if any(row.not_applicable for row in rows):
+        header = (*header, "not applicable")
+        body = [(*line, ", ".join(row.not_applicable) or NONE) for line, row in zip(body, rows, strict=True)]
+    return Cells(header, tuple(body), names=1)
 
 
 def row_cells(row: TableRow, others: Sequence[str]) -> tuple[str, ...]:

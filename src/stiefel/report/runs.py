@@ -27,6 +27,7 @@ class Manifest(BaseModel):
     versions: dict[str, str]
     parameters: int | None = None
     trainable_parameters: int | None = None
+    not_applicable: tuple[str, ...] = ()  # settings that the method has no use for
 
 
 class TaskScores(BaseModel):

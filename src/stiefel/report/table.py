@@ -61,6 +61,7 @@ class TableRow:
     kl_base: Figure
     tasks: dict[str, TaskFigures]
     trainable_parameters: int | None
+    not_applicable: tuple[str, ...]
     seconds: Figure
 
 
@@ -90,6 +91,7 @@ def row(series: Series, runs: Sequence[Run]) -> TableRow:
         kl_base=over_seeds(done, "kl_base", lambda values: values[-1]),
         tasks=tasks,
         trainable_parameters=done[0].manifest.trainable_parameters if done else None,
+        not_applicable=done[0].manifest.not_applicable if done else (),
         seconds=over_seeds(done, "seconds", sum),
     )
 

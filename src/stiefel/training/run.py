@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +25,18 @@ from ..artifacts import (
     RECIPE,
     SAMPLES,
     check_room,
-    read_json,
-    read_jsonl,
-    versions,
     write_json,
     write_text,
 )
 from ..errors import UserError
-from ..methods import compose, used_settings
-from ..recipe import Recipe, read_toml
+from ..methods import compose, unused_settings, used_settings
+from ..recipe import Recipe
 from ..saved import load, save
+from ..sections import AdapterSettings
 from ..tasks import Task, find_task, training_task
 from ..weights import load_model, load_tokenizer
-from .checkpoints import checkpoints, cut_back, journal_sizes, step_of
+from .checkpoints import checkpoints, step_of
+from .directory import finished, last_checkpoint, manifest, read_events, rewind, same_recipe, status
 from .evaluation import (
     AFTER,
     BEFORE,
@@ -68,21 +67,6 @@ class Diverged(UserError):
     """A policy whose probabilities are no longer numbers, or which the guard stopped."""
 
 
-def status(out: Path) -> str:
-    """What a directory's manifest says of its run: running, finished, diverged; empty where there is no manifest."""
-    if not (out / MANIFEST).is_file():
-        return ""
-    match read_json(out / MANIFEST):
-        case {"status": str(word)}:
-            return word
-    raise UserError(f"{out / MANIFEST} is no manifest", "it says no status", "remove the directory and train again")
-
-
-def finished(out: Path) -> bool:
-    """True for a run directory whose run came to its end."""
-    return status(out) in ("finished", "diverged")
-
-
 def train(
     recipe: Recipe,
     out: Path,
@@ -92,13 +76,15 @@ def train(
     base: BaseSamples | None = None,
     progress: Progress = lambda line: None,
     on_row: Callable[[Row], None] = lambda row: None,
+    shared: bool = False,
 ) -> None:
     """Train as the recipe says and leave a run directory.
 
     An existing directory is refused without `resume` or `force`. With `resume` a finished run is left alone and an
     unfinished one goes on from its last checkpoint, or begins again where it has none: either ends in the bits of a run
     that was never interrupted. With `force` the directory is replaced once everything is loaded. `base` holds samples
-    of the base model, by task, where the caller has them already. Raises Diverged, after noting it in the manifest,
+    of the base model, by task, where the caller has them already; `shared` says that the settings are those of a whole
+    comparison, so that a method may have no use for some. Raises Diverged, after noting it in the manifest,
     where the policy stops giving probabilities or the guard ends the run. Every process of a launch calls it alike.
     """
     disable_progress_bar()
@@ -109,7 +95,7 @@ def train(
             progress(f"{out} is finished")
             return
     check_room(out, force=force or again)
-    check_names(recipe)
+    check_names(recipe, shared=shared)
     replicas().wait_for_everyone()  # all have looked before one writes
     keep = again and bool(checkpoints(out / CHECKPOINTS) or read_events(out))
     if again:
@@ -224,7 +210,13 @@ class Attempt:
         replace_adapter(self.model, self.out / ADAPTER)
         write_json(
             self.out / MANIFEST,
-            {**manifest(self.recipe, "finished"), **self._counts(), "events": read_events(self.out), **self._best()},
+            {
+                **manifest(self.recipe, "finished"),
+                "not_applicable": not_applicable(self.recipe),
+                **self._counts(),
+                "events": read_events(self.out),
+                **self._best(),
+            },
         )
 
     def _fit(self) -> None:
@@ -257,11 +249,6 @@ class Attempt:
         scores = {when: mean_score(samples) for when, samples in self.phases.items() if when != BEFORE}
         best = max(scores, key=lambda when: scores[when])
         return {"best": {"when": best, "score": scores[best]}}
-
-
-def manifest(recipe: Recipe, word: str) -> dict[str, Any]:
-    """What manifest.json says from the first moment on."""
-    return {"status": word, "seed": recipe.run.seed, "versions": versions()}
 
 
 def ended(recipe: Recipe, out: Path, reason: str) -> Diverged:
@@ -307,27 +294,6 @@ def last_good(recipe: Recipe, out: Path, trip: Tripped, events: list[Row]) -> in
     return 0
 
 
-def read_events(out: Path) -> list[Row]:
-    """What the guard did so far."""
-    return read_jsonl(out / EVENTS) if (out / EVENTS).is_file() else []
-
-
-def last_checkpoint(out: Path) -> Path | None:
-    """The newest checkpoint of a run."""
-    return next(reversed(checkpoints(out / CHECKPOINTS)), None)
-
-
-def rewind(out: Path) -> None:
-    """Cut the journals back to the last checkpoint, or to the start, and note what the guard did since."""
-    last = last_checkpoint(out)
-    sizes = journal_sizes(last) if last else {METRICS: 0, SAMPLES: 0}
-    for name, size in sizes.items():
-        cut_back(out / name, size)
-    noted = sum("event" in row for row in read_jsonl(out / METRICS))
-    for event in read_events(out)[noted:]:
-        append(out / METRICS, event)
-
-
 def replace_adapter(model: Any, out: Path) -> None:
     """Save the adapter in place of an earlier one."""
     if out.is_dir():
@@ -335,14 +301,29 @@ def replace_adapter(model: Any, out: Path) -> None:
     save(model, out)
 
 
-def check_names(recipe: Recipe) -> None:
-    """Raise for a task, method or option that does not exist, before anything is loaded."""
+def check_names(recipe: Recipe, *, shared: bool = False) -> None:
+    """Raise for a task, method, option or setting that has no meaning, before anything is loaded."""
     if not recipe.task.data:
         find_task(recipe.task.name)
     tasks_of(recipe)
     require_reporters(recipe.run.report_to)
-    if not recipe.adapter.path:
-        compose(recipe.adapter.method).resolve_options(recipe.adapter.options)
+    if recipe.adapter.path:
+        return
+    compose(recipe.adapter.method).resolve_options(recipe.adapter.options)
+    usual = AdapterSettings()
+    written = [key for key in not_applicable(recipe) if vars(recipe.adapter)[key] != vars(usual)[key]]
+    if written and not shared:
+        raise UserError(
+            f"adapter.{written[0]} = {vars(recipe.adapter)[written[0]]!r} is set for {recipe.adapter.method}",
+            f"{recipe.adapter.method} has no use for it, and a setting that nothing reads would be lost in silence",
+            f"leave out adapter.{', adapter.'.join(written)}",
+        )
+
+
+def not_applicable(recipe: Recipe) -> list[str]:
+    """The adapter's settings that its method has no use for."""
+    settings = recipe.adapter
+    return [] if settings.path else sorted(unused_settings(compose(settings.method), settings.options))
 
 
 def load_pair(recipe: Recipe) -> tuple[Any, Any]:
@@ -357,29 +338,6 @@ def measure_base(recipe: Recipe) -> BaseSamples:
     """Graded samples of the base model on the recipe's evaluation tasks."""
     model, tokenizer = load_pair(recipe)
     return measure(recipe, model, tokenizer, BEFORE, lambda line: None)
-
-
-def same_recipe(recipe: Recipe, out: Path) -> None:
-    """Raise, naming what differs, if the run in `out` was started with other settings."""
-    if not (out / RECIPE).is_file():
-        raise UserError(f"{out} holds no {RECIPE}", "what it was started with is not known", "begin again with --force")
-    before, now = flat(read_toml(out / RECIPE)), flat(recipe.model_dump())
-    differences = [
-        f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
-    ]
-    if differences:
-        raise UserError(
-            f"{out} was started with another recipe: {'; '.join(differences)}",
-            "going on with changed settings would mix two experiments in one run",
-            "give the same settings, or another --out",
-        )
-
-
-def flat(tables: Mapping[str, Any]) -> dict[str, Any]:
-    """{"a": {"b": 1}} → {"a.b": 1}, two levels deep, as a recipe is."""
-    return {f"{section}.{key}": value for section, table in tables.items() for key, value in table.items()}
 
 
 def adapted(recipe: Recipe, model: Any) -> Any:

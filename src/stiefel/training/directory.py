@@ -1,0 +1,77 @@
+"""A run directory: what state it is in, what the guard noted, and how it is cut back to a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..artifacts import CHECKPOINTS, EVENTS, MANIFEST, METRICS, RECIPE, SAMPLES, read_json, read_jsonl, versions
+from ..errors import UserError
+from ..recipe import Recipe, read_toml
+from .checkpoints import checkpoints, cut_back, journal_sizes
+from .metrics import Row, append
+
+
+def status(out: Path) -> str:
+    """What a directory's manifest says of its run: running, finished, diverged; empty where there is no manifest."""
+    if not (out / MANIFEST).is_file():
+        return ""
+    match read_json(out / MANIFEST):
+        case {"status": str(word)}:
+            return word
+    raise UserError(f"{out / MANIFEST} is no manifest", "it says no status", "remove the directory and train again")
+
+
+def finished(out: Path) -> bool:
+    """True for a run directory whose run came to its end."""
+    return status(out) in ("finished", "diverged")
+
+
+def manifest(recipe: Recipe, word: str) -> dict[str, Any]:
+    """What manifest.json says from the first moment on."""
+    return {"status": word, "seed": recipe.run.seed, "versions": versions()}
+
+
+def read_events(out: Path) -> list[Row]:
+    """What the guard did so far."""
+    return read_jsonl(out / EVENTS) if (out / EVENTS).is_file() else []
+
+
+def last_checkpoint(out: Path) -> Path | None:
+    """The newest checkpoint of a run."""
+    return next(reversed(checkpoints(out / CHECKPOINTS)), None)
+
+
+def rewind(out: Path) -> None:
+    """Cut the journals back to the last checkpoint, or to the start, and note what the guard did since."""
+    last = last_checkpoint(out)
+    sizes = journal_sizes(last) if last else {METRICS: 0, SAMPLES: 0}
+    for name, size in sizes.items():
+        cut_back(out / name, size)
+    noted = sum("event" in row for row in read_jsonl(out / METRICS))
+    for event in read_events(out)[noted:]:
+        append(out / METRICS, event)
+
+
+def same_recipe(recipe: Recipe, out: Path) -> None:
+    """Raise, naming what differs, if the run in `out` was started with other settings."""
+    if not (out / RECIPE).is_file():
+        raise UserError(f"{out} holds no {RECIPE}", "what it was started with is not known", "begin again with --force")
+    before, now = flat(read_toml(out / RECIPE)), flat(recipe.model_dump())
+    differences = [
+        f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
+    if differences:
+        raise UserError(
+            f"{out} was started with another recipe: {'; '.join(differences)}",
+            "going on with changed settings would mix two experiments in one run",
+            "give the same settings, or another --out",
+        )
+
+
+def flat(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """{"a": {"b": 1}} → {"a.b": 1}, two levels deep, as a recipe is."""
+    return {f"{section}.{key}": value for section, table in tables.items() for key, value in table.items()}
