@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stiefel.geometry import DenseChange, LowRankChange, in_bf16
-from stiefel.geometry.precision import bf16_spacing, spaced_rows
+from stiefel.geometry.precision import rounding_energy, spaced_rows
 
 from .conftest import make_case
 from .reference import to_bfloat16
@@ -32,9 +32,9 @@ def test_the_rounding_is_what_rounding_does() -> None:
     assert in_bf16(W, change).rounding == pytest.approx(measured, rel=5 * 0.0016)
 
 
-def test_spacing_is_the_distance_to_the_next_number() -> None:
-    X = torch.tensor([1.0, 1.5, -1.99, 2.0, 0.1, -3e-5, 0.0], dtype=torch.float64)
-    assert bf16_spacing(X).tolist() == [2**-7, 2**-7, 2**-7, 2**-6, 2**-11, 2**-23, 0.0]
+def test_rounding_follows_the_distance_to_the_next_number() -> None:
+    for x, ulp in ((1.0, 2**-7), (1.5, 2**-7), (-1.99, 2**-7), (2.0, 2**-6), (0.1, 2**-11), (-3e-5, 2**-23), (0.0, 0)):
+        assert rounding_energy(torch.tensor([x, 0.0, x])) == 2 * ulp**2 / 12
 
 
 def test_a_large_matrix_is_seen_through_evenly_spaced_rows() -> None:

@@ -7,11 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
+from benchmarks.synthetic import shapes, write_checkpoint
 from stiefel import spectrum
 from stiefel.geometry import inspect
 from stiefel.prepare import prepare
-from tests.prepare.test_memory import LARGEST, MB, synthetic
+
+MB = 2**20
+WIDTH = 0.5  # of Qwen2.5-1.5B
+LARGEST = max(m * n for m, n in shapes("1.5B", WIDTH).values()) * 4
 
 PROGRAM = """
 import sys
@@ -31,11 +36,9 @@ print(before, peak())
 
 
 def trained(base: Path, out: Path) -> Path:
-    """A PiSSA start of the synthetic base, moved by hand: ΔA = 1e-3·A₀ in the first matrix's factors and all others'."""
-    from safetensors.torch import load_file, save_file
-
+    """A PiSSA start moved by hand to A = 1.001·A₀, without its certificate, whose digests hold no longer."""
     prepare(str(base), "pissa", out, r=8)
-    (out / "stiefel.json").unlink()  # its digests hold no longer; PEFT needs none
+    (out / "stiefel.json").unlink()
     tensors = load_file(out / "adapter_model.safetensors")
     for name, tensor in tensors.items():
         if "lora_A" in name:
@@ -48,26 +51,25 @@ def trained(base: Path, out: Path) -> Path:
 def test_memory_does_not_grow_with_the_number_of_layers(tmp_path) -> None:
     peaks = {}
     for layers in (1, 4):
-        base = synthetic(tmp_path / str(layers), layers)
-        adapter = trained(base, tmp_path / f"{layers} adapter")
-        command = [sys.executable, "-c", PROGRAM, str(adapter), str(base)]
+        write_checkpoint(tmp_path / str(layers), "1.5B", layers, WIDTH)
+        adapter = trained(tmp_path / str(layers), tmp_path / f"{layers} adapter")
+        command = [sys.executable, "-c", PROGRAM, str(adapter), str(tmp_path / str(layers))]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
         before, peaks[layers] = map(int, done.stdout.split())
         assert peaks[layers] - before <= 3 * LARGEST + 300 * MB  # the bound of `init`
-    # the three further layers hold 3 × 58 MB; the allocator may keep a matrix at one time and not at another
+    # the three further layers hold 12 matrices of LARGEST; the allocator may keep one at one time and not at another
     assert abs(peaks[4] - peaks[1]) <= 2 * LARGEST
 
 
 def test_the_leading_directions_come_from_the_cache_of_init(tmp_path, monkeypatch) -> None:
-    base = synthetic(tmp_path / "base", 1)
-    adapter = trained(base, tmp_path / "adapter")
-    cold = inspect(adapter, str(base), rank=8, cache=False)
+    write_checkpoint(tmp_path / "base", "1.5B", 1, WIDTH)
+    adapter = trained(tmp_path / "base", tmp_path / "adapter")
+    cold = inspect(adapter, str(tmp_path / "base"), rank=8, cache=False)
 
     def never(*args: object, **kwargs: object) -> None:
         raise AssertionError("solved again")
 
     for name in ("top_triplets", "exact_svd"):
         monkeypatch.setattr(spectrum, name, never)
-    warm = inspect(adapter, str(base), rank=8)
-    for one, other in zip(cold.layers, warm.layers, strict=True):
-        assert one == other
+    warm = inspect(adapter, str(tmp_path / "base"), rank=8)
+    assert cold.layers == warm.layers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 
 from ..linalg import Triplets, frobenius_norm
@@ -10,18 +11,23 @@ from ..spectrum import Spectrum
 from .spectra import SMALL
 
 
-class Basis:
-    """The singular directions of one W (m, n) that the figures refer to; nothing is solved before it is asked for.
+def all_small(shapes: Iterable[tuple[int, int]]) -> bool:
+    """True for a model of which LAPACK solves every matrix whole in no time: min(m, n) ≤ 512."""
+    return all(min(shape) <= SMALL for shape in shapes)
 
-    Up to min(m, n) = 512 all triplets by LAPACK, in float64. Beyond, those of the fast solver, whose span holds 0.999
-    of the energy that the best k directions hold: W's spectrum is nearly flat where two of them differ.
+
+class Basis:
+    """The k = r leading and trailing directions of one W (m, n); nothing is solved before it is asked for.
+
+    `exact`: from all triplets, by LAPACK in float64. Otherwise `init`'s own, in float32: where its fast solver made
+    them, their span holds 0.999 of the energy that the best k directions hold, and W's spectrum is nearly flat where
+    the two spans differ.
     """
 
-    def __init__(self, layer: Layer) -> None:
-        self.layer, self.small = layer, min(layer.shape) <= SMALL
-        self.k = layer.rank
+    def __init__(self, layer: Layer, *, exact: bool) -> None:
+        self.layer, self.exact, self.k = layer, exact, layer.rank
 
-    @cached_property
+    @property
     def spectrum(self) -> Spectrum:
         """Under the keys of `init`'s own entries."""
         return self.layer.spectrum
@@ -33,14 +39,16 @@ class Basis:
 
     @cached_property
     def top(self) -> Triplets:
-        """The k leading ones, or as many as are positive."""
-        return self.full.slice(0, self.k) if self.small else self.spectrum.top(self.k)
+        """The k leading ones; of all of them as many as are positive."""
+        return self.full.slice(0, self.k) if self.exact else self.spectrum.top(self.k)
 
     @cached_property
     def bottom(self) -> Triplets:
         """The k trailing positive ones."""
-        rank = len(self.full.S) if self.small else 0
-        return self.full.slice(max(0, rank - self.k), rank) if self.small else self.spectrum.bottom(self.k)
+        if not self.exact:
+            return self.spectrum.bottom(self.k)
+        rank = len(self.full.S)
+        return self.full.slice(max(0, rank - self.k), rank)
 
     @cached_property
     def norm(self) -> float:

@@ -17,8 +17,9 @@ from ..methods import Layer, find_method, require_rank
 from ..quiet import quiet
 from ..skeleton import Target, build_skeleton
 from ..weights import resolve_model
+from .basis import all_small
 from .full import FullSubject, Vector
-from .layer import LayerGeometry, check_also, measure
+from .layer import ALSO, LayerGeometry, check_also, measure
 from .lora import LoraSubject
 from .reading import reading
 from .subject import Subject
@@ -89,9 +90,9 @@ def inspect(
     """Measure ΔW of a run, an adapter (Stiefel's, or any LoRA of PEFT's) or a full checkpoint against `base`.
 
     `base` is nano, a directory or a hub id. Leading and trailing directions are counted at the method's rank, of full
-    weights at 16, or at `rank`. `also` asks for figures of matrices with min(m, n) > 512 that cost more than `init`
-    does: "tail", "spectrum", "masks". One matrix is in memory at a time; singular directions come from the cache that
-    `init` fills. Raises UserError for what is no such directory, has no ΔW per matrix, or belongs to another base.
+    weights at 16, or at `rank`. `also` asks for figures that cost more than `init` does, "tail", "spectrum", "masks";
+    a model whose matrices all have min(m, n) ≤ 512 gets them unasked. One matrix is in memory at a time; singular
+    directions come from the cache that `init` fills. Raises UserError for what is no such directory, has no ΔW per matrix, or belongs to another base.
     """
     check_also(also)
     if rank is not None and rank < 1:
@@ -106,13 +107,14 @@ def inspect(
     if rank is not None:
         for target in targets:
             require_rank(target.name, target.shape, rank)
+    wanted = ALSO if all_small(target.shape for target in targets) else also
     store = SpectrumCache() if cache else None
     layers = []
     for number, target in enumerate(targets, start=1):
         if progress is not None:
             progress(target.name, number, len(targets))
         k = min(rank or trained.rank_of(target), *target.shape)
-        layers.append(inspect_one(checkpoint, target, trained, k, also, store))
+        layers.append(inspect_one(checkpoint, target, trained, k, wanted, store))
     vectors = tuple(trained.vectors(checkpoint)) if isinstance(trained, FullSubject) else ()
     return Inspection(
         subject=str(subject),
@@ -130,13 +132,13 @@ def inspect_one(
     target: Target,
     trained: Subject,
     k: int,
-    also: tuple[str, ...],
+    wanted: tuple[str, ...],
     store: SpectrumCache | None,
 ) -> LayerGeometry:
     """One matrix; everything of its size is free again when it returns."""
     options = find_method("geora").resolve_options({})  # of the masks
     layer = Layer(target.name, checkpoint.read(target), k, 1.0, 0, options, cache=store)
-    return measure(layer, trained.read(target, layer), also)
+    return measure(layer, trained.read(target, layer), wanted)
 
 
 def open_subject(path: Path) -> Subject:

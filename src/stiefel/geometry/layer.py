@@ -26,6 +26,7 @@ from .masks import geora_masks, geora_premise
 from .names import kind_and_depth
 from .precision import in_bf16
 from .spectra import (
+    SMALL,
     effective_rank,
     normalized_spectral_shift,
     singular_values,
@@ -93,14 +94,13 @@ def check_also(also: tuple[str, ...]) -> None:
             raise UserError(f"no further figures {word!r}", "there are three groups of them", nearest(word, ALSO))
 
 
-def measure(layer: Layer, trained: Trained, also: tuple[str, ...] = ()) -> LayerGeometry:
-    """All figures of a matrix with min(m, n) ≤ 512; of a larger one what `also` does not leave out.
+def measure(layer: Layer, trained: Trained, wanted: tuple[str, ...] = ()) -> LayerGeometry:
+    """All figures of a matrix but those of the groups that are not `wanted`.
 
     The trailing directions cost some four times the leading ones, the whole spectrum an SVD of W and of W⁺ with several
     copies in float64, GeoRA's masks the triplets of W to a higher accuracy.
     """
-    basis = Basis(layer)
-    wanted = set(ALSO) if basis.small else set(also)
+    basis = Basis(layer, exact="spectrum" in wanted)
     change, top = trained.change, basis.top
     kind, depth = kind_and_depth(layer.name)
     found = LayerGeometry(
@@ -152,7 +152,7 @@ def measure(layer: Layer, trained: Trained, also: tuple[str, ...] = ()) -> Layer
     if "spectrum" in wanted:
         found = replace(
             found,
-            nss=shift(layer, basis, change),
+            nss=shift(layer, change),
             update=curve(change, basis.full),
             product=curve(trained.product, basis.full) if trained.product is not None else None,
         )
@@ -198,9 +198,9 @@ def spectrum_of(basis: Basis) -> dict[str, float]:
     }
 
 
-def shift(layer: Layer, basis: Basis, change: Change) -> float:
+def shift(layer: Layer, change: Change) -> float:
     """NSS of W and W + ΔW; both spectra come from the same computation, so that its rounding is the same."""
-    after: Tensor = layer.W.to(torch.float64 if basis.small else torch.float32, copy=True)
+    after: Tensor = layer.W.to(torch.float64 if min(layer.shape) <= SMALL else torch.float32, copy=True)
     before = singular_values(after)
     for chosen, piece in change.pieces():
         after[chosen] += piece.to(after)

@@ -26,7 +26,7 @@ from ..linalg import Triplets, orthonormality_error
 from ..methods import Layer
 from ..skeleton import select_targets
 from .alignment import subspace_shares, subspace_similarity
-from .basis import Basis
+from .basis import Basis, all_small
 from .change import Change, DenseChange, LowRankChange
 from .full import RANK
 from .lora import dora_change
@@ -210,7 +210,7 @@ def watch(
     parameters: tuple[nn.Parameter, ...],
 ) -> Watched:
     """Solve W's directions and keep these alone."""
-    basis = Basis(Layer(name, W, r, 1.0, 0, {}, cache=cache))
+    basis = Basis(Layer(name, W, r, 1.0, 0, {}, cache=cache), exact=all_small([(W.shape[0], W.shape[1])]))
     top, bottom = (part.to(torch.float64) for part in (basis.top, basis.bottom))
     return Watched(name, kind_and_depth(name)[0], top, bottom, basis.norm, change, A, parameters)
 

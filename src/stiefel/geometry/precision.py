@@ -8,9 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .change import Change, energy
+from ..linalg import PIECE
+from .change import Change
 
-MOST_ENTRIES = 1 << 20  # looked at in one matrix of a factored change
+MOST_ENTRIES = 1 << 18  # looked at in one matrix of a factored change
 
 
 class InBf16(NamedTuple):
@@ -31,20 +32,24 @@ def in_bf16(W: Tensor, change: Change, most_entries: int = MOST_ENTRIES) -> InBf
         return InBf16(0.0, 0.0)
     chosen = spaced_rows(change.shape, most_entries)
     changed, noise = 0, 0.0
-    for rows in torch.split(chosen, max(1, (1 << 20) // change.shape[1])):
+    for rows in torch.split(chosen, max(1, PIECE // change.shape[1])):
         before = W[rows.to(W.device)].to(torch.float64)
         after = before + change.rows(rows).to(before)
         changed += int((after.to(torch.bfloat16) != before.to(torch.bfloat16)).count_nonzero())
-        noise += energy(bf16_spacing(after)) / 12
+        noise += rounding_energy(after)
     looked_at = len(chosen) * change.shape[1]
     total = change.shape[0] * change.shape[1]
     return InBf16(changed / looked_at, math.sqrt(noise * total / looked_at) / change.norm)
 
 
-def bf16_spacing(X: Tensor) -> Tensor:
-    """Ulp(x) = 2^(⌊log₂|x|⌋ − 7), the distance of neighbouring bfloat16 numbers at x; 0 at 0."""
-    _, exponent = torch.frexp(X)  # |x| = f·2^e with ½ ≤ f < 1
-    return torch.where(X == 0, 0.0, torch.ldexp(torch.ones_like(X), exponent - 8))
+def rounding_energy(X: Tensor) -> float:
+    """Σulp(x)²/12; a zero adds nothing."""
+    _, exponents = torch.frexp(X[X != 0])  # |x| = f·2^e with ½ ≤ f < 1, hence ulp(x) = 2^(e − 8)
+    if not exponents.numel():
+        return 0.0
+    least = int(exponents.min())
+    counts = torch.bincount(exponents - least).tolist()
+    return math.fsum(count * 4.0 ** (least + place - 8) for place, count in enumerate(counts)) / 12
 
 
 def spaced_rows(shape: tuple[int, int], most_entries: int) -> Tensor:
