@@ -92,7 +92,8 @@ def inspect(
     `base` is nano, a directory or a hub id. Leading and trailing directions are counted at the method's rank, of full
     weights at 16, or at `rank`. `also` asks for figures that cost more than `init` does, "tail", "spectrum", "masks";
     a model whose matrices all have min(m, n) ≤ 512 gets them unasked. One matrix is in memory at a time; singular
-    directions come from the cache that `init` fills. Raises UserError for what is no such directory, has no ΔW per matrix, or belongs to another base.
+    directions come from the cache that `init` fills. Raises UserError for what is no such directory, has no ΔW per
+    matrix, or belongs to another base.
     """
     check_also(also)
     if rank is not None and rank < 1:
