@@ -16,7 +16,8 @@ def aligned_coefficients(change: Change, basis: Triplets) -> Tensor:
 
     O((m + n)kp) for a change of rank p, O(mnk) for a dense one. Source: RLPO paper (arXiv:2606.31813), Fig. 3.
     """
-    return (change.from_right(basis.Vh) * basis.U.to(torch.float64)).sum(dim=0)
+    images = change.from_right(basis.Vh)
+    return (images * basis.U.to(images)).sum(dim=0)
 
 
 def aligned_distribution(c: Tensor) -> Tensor:

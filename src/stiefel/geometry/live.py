@@ -94,6 +94,7 @@ class GeometryCallback(TrainerCallback):  # type: ignore[misc]
                 "set run.geometry_every = 0, or choose a LoRA method",
             )
         self._gradients: dict[str, float] = {}
+        self._seconds = 0.0  # that the gradients took
         self._row: Row | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -108,7 +109,9 @@ class GeometryCallback(TrainerCallback):  # type: ignore[misc]
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The gradients, clipped already."""
         if self._is_due(state):
+            began = time.perf_counter()
             self._gradients = {watched.name: gradient_norm(watched.parameters) for watched in self._watched}
+            self._seconds = time.perf_counter() - began
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The weights after the update."""
@@ -119,7 +122,7 @@ class GeometryCallback(TrainerCallback):  # type: ignore[misc]
         self._row = {
             "step": (state.global_step + 1) // self._updates,
             "layers": layers,
-            "seconds": time.perf_counter() - began,
+            "seconds": self._seconds + time.perf_counter() - began,
         }
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
@@ -211,7 +214,9 @@ def watch(
 ) -> Watched:
     """Solve W's directions and keep these alone."""
     basis = Basis(Layer(name, W, r, 1.0, 0, {}, cache=cache), exact=all_small([(W.shape[0], W.shape[1])]))
-    top, bottom = (part.to(torch.float64) for part in (basis.top, basis.bottom))
+    top, bottom = (
+        Triplets(*(tensor.to(W.device, torch.float64) for tensor in part)) for part in (basis.top, basis.bottom)
+    )
     return Watched(name, kind_and_depth(name)[0], top, bottom, basis.norm, change, A, parameters)
 
 
