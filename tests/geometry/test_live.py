@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from datasets import Dataset
 from safetensors.torch import load_file
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 
 import stiefel
 from stiefel import UserError
@@ -112,11 +116,15 @@ def test_full_weights_are_watched_from_their_own_start(make_model, take_steps, t
     model.save_pretrained(tmp_path / "base")
     callback = GeometryCallback(tmp_path / "geometry.jsonl", model, 1)
     take_steps(model)
+    gradients = {name: float(p.grad.norm()) for name, p in model.named_parameters()}
     callback.on_pre_optimizer_step(None, State(), None)
     callback.on_optimizer_step(None, State(), None)
     callback.on_log(None, State(), None, logs={"grad_norm": 2.0})
     (row,) = read_jsonl(tmp_path / "geometry.jsonl")
-    assert math.hypot(*row["summary"]["grad_norm"].values()) == pytest.approx(2.0)
+    # the clipped gradient is that of all parameters, embeddings and norms too; the rows are those of the matrices
+    part = math.hypot(*(norm for name, norm in gradients.items() if "_proj" in name)) / math.hypot(*gradients.values())
+    assert part < 1
+    assert math.hypot(*row["summary"]["grad_norm"].values()) == pytest.approx(2.0 * part, rel=1e-5)
     model.save_pretrained(tmp_path / "trained")
     after = inspect(tmp_path / "trained", str(tmp_path / "base"))
     for live, one in zip(row["layers"], after.layers, strict=True):
@@ -153,3 +161,31 @@ def test_what_cannot_be_watched_is_refused(make_model, tmp_path) -> None:
 
     with pytest.raises(UserError, match="logging_steps"):
         callback.on_train_begin(Arguments(), State(), None)
+
+
+@pytest.mark.parametrize("method", ["rlpo", "pissa"])
+def test_sharded_parameters_are_gathered(method, make_model, tmp_path) -> None:
+    """FSDP2 replaces the parameters after the callback was made; one process stands for several."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        model = stiefel.attach(make_model(), method, r=4)
+        callbacks = {name: GeometryCallback(tmp_path / name, model, 1) for name in ("plain", "sharded")}
+        ids = torch.arange(20).view(2, 10)
+        for name, callback in callbacks.items():
+            if name == "sharded":
+                model.zero_grad()
+                mesh = init_device_mesh("cpu", (1,))
+                for layer in model.get_base_model().model.layers:
+                    fully_shard(layer, mesh=mesh)
+                fully_shard(model, mesh=mesh)
+            model(input_ids=ids, labels=ids).loss.backward()
+            if name == "sharded":
+                assert any(isinstance(parameter, DTensor) for parameter in model.parameters())
+            callback.on_pre_optimizer_step(None, State(), None)
+            callback.on_optimizer_step(None, State(), None)
+            callback.on_log(None, State(), None, logs={"grad_norm": 1.0})
+        plain, sharded = (read_jsonl(tmp_path / name)[0] for name in callbacks)
+        assert sharded["summary"]["grad_norm"] == pytest.approx(plain["summary"]["grad_norm"], rel=1e-5)
+        assert sharded["summary"]["similarity_top"] == plain["summary"]["similarity_top"]
+    finally:
+        dist.destroy_process_group()

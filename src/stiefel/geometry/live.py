@@ -16,6 +16,7 @@ import torch
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback
 
 from ..adapter import ADAPTER, base_matrix, lora_layers
@@ -46,7 +47,7 @@ class Watched:
     norm: float
     change: Callable[[], Change]
     A: Callable[[], Tensor] | None  # the trained factor (r, n)
-    parameters: tuple[nn.Parameter, ...]
+    parameters: Callable[[], list[nn.Parameter]]  # asked for each time: FSDP2 puts others in their place
 
     def figures(self) -> Row:
         """‖ΔW‖_F, S_Head, ‖AV‖_F/‖A‖_F and ‖AAᵀ − I‖_max as they are now; O((m + n)r²) for a LoRA."""
@@ -74,7 +75,8 @@ class GeometryCallback(TrainerCallback):  # type: ignore[misc]
     A row: `step` (the rollout), `summary` and `layers`. The gradient is that of the rollout's last update over the
     trained parameters, before clipping: per matrix, and in `summary.grad_norm` by kind. W's leading and trailing
     directions are solved once, when this is made, or read from the cache. `model` carries a LoRA of ours, or nothing:
-    then all its linear layers are watched, and their start is kept, a second copy of them. Cost: `Watched.figures` a
+    then all its linear layers are watched, and their start is kept, a second copy of them. Every process of a launch
+    makes one, and measures; the main one writes. Cost: `Watched.figures` a
     matrix.
     """
 
@@ -82,7 +84,7 @@ class GeometryCallback(TrainerCallback):  # type: ignore[misc]
         self, path: Path, model: nn.Module, every: int, *, updates_per_rollout: int = 1, cache: bool = True
     ) -> None:
         assert every >= 1
-        self._path, self._every, self._updates = path, every, updates_per_rollout
+        self._path, self._model, self._every, self._updates = path, model, every, updates_per_rollout
         store = SpectrumCache() if cache else None
         self._watched = list(
             lora_matrices(model, store) if isinstance(model, PeftModel) else full_matrices(model, store)
@@ -94,7 +96,7 @@ class GeometryCallback(TrainerCallback):  # type: ignore[misc]
                 "set run.geometry_every = 0, or choose a LoRA method",
             )
         self._gradients: dict[str, float] = {}
-        self._seconds = 0.0  # that the gradients took
+        self._clipped = self._seconds = 0.0  # the norm of all gradients, and what they took to look at
         self._row: Row | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -110,7 +112,8 @@ class GeometryCallback(TrainerCallback):  # type: ignore[misc]
         """The gradients, clipped already."""
         if self._is_due(state):
             began = time.perf_counter()
-            self._gradients = {watched.name: gradient_norm(watched.parameters) for watched in self._watched}
+            self._gradients = {watched.name: gradient_norm(watched.parameters()) for watched in self._watched}
+            self._clipped = gradient_norm(trained_of(self._model))
             self._seconds = time.perf_counter() - began
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -129,8 +132,7 @@ class GeometryCallback(TrainerCallback):  # type: ignore[misc]
         """The gradient's norm before clipping, and the row."""
         if self._row is None or "grad_norm" not in logs:
             return
-        clipped = math.hypot(*self._gradients.values())
-        factor = logs["grad_norm"] / clipped if clipped else 1.0
+        factor = logs["grad_norm"] / self._clipped if self._clipped else 1.0
         for row in self._row["layers"]:
             row["grad_norm"] = factor * self._gradients[row["name"]]
         row = {"step": self._row["step"], "summary": self._summary(), **self._row}
@@ -165,16 +167,28 @@ def lora_matrices(model: PeftModel, cache: SpectrumCache | None) -> Iterator[Wat
         A, B = module.lora_A[ADAPTER], module.lora_B[ADAPTER]
         r = A.anchor.shape[0] if isinstance(A, AnchoredFactor) else A.weight.shape[0]
         W = base_matrix(module.get_base_layer())
-        trained = [p for p in (*A.parameters(), *B.parameters()) if p.requires_grad]
-        yield watch(name, W, r, cache, partial(lora_change, module, W), partial(trained_factor, A), tuple(trained))
+        yield watch(
+            name, W, r, cache, partial(lora_change, module, W), partial(trained_factor, A), partial(trained_of, A, B)
+        )
+
+
+def trained_of(*modules: nn.Module) -> list[nn.Parameter]:
+    """Their parameters that train."""
+    return [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor without its history, gathered where FSDP2 has sharded it; then every process must ask."""
+    tensor = tensor.detach()
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def lora_change(module: LoraLayer, W: Tensor) -> Change:
     """s(BA − B₀A₀) from the factors that PEFT sees, rescaled by the rows where the layer is DoRA's."""
-    A, B = module.lora_A[ADAPTER].weight.detach(), module.lora_B[ADAPTER].weight.detach()
+    A, B = whole(module.lora_A[ADAPTER].weight), whole(module.lora_B[ADAPTER].weight)
     product = LowRankChange(float(module.scaling[ADAPTER]) * B.to(torch.float64), A)
     if ADAPTER in module.lora_magnitude_vector:
-        return dora_change(W, product, module.lora_magnitude_vector[ADAPTER].weight.detach())
+        return dora_change(W, product, whole(module.lora_magnitude_vector[ADAPTER].weight))
     return product
 
 
@@ -182,7 +196,7 @@ def trained_factor(A: nn.Module) -> Tensor:
     """A, or A₀ + ΔA."""
     factor = A.factor if isinstance(A, AnchoredFactor) else A.weight
     assert isinstance(factor, Tensor)
-    return factor.detach()
+    return whole(factor)
 
 
 def full_matrices(model: nn.Module, cache: SpectrumCache | None) -> Iterator[Watched]:
@@ -191,16 +205,21 @@ def full_matrices(model: nn.Module, cache: SpectrumCache | None) -> Iterator[Wat
     for target in select_targets(model, "all-linear").targets:
         module = modules[target.name]
         start = base_matrix(module).clone()
-        weight = module.weight
-        assert isinstance(weight, nn.Parameter)
-        yield watch(
-            target.name, start, min(RANK, *target.shape), cache, partial(full_change, module, start), None, (weight,)
-        )
+        change = partial(full_change, module, target.conv1d, start)
+        yield watch(target.name, start, min(RANK, *target.shape), cache, change, None, partial(weight_of, module))
 
 
-def full_change(module: nn.Module, start: Tensor) -> Change:
+def weight_of(module: nn.Module) -> list[nn.Parameter]:
+    """The weight alone: a bias is no part of ΔW."""
+    assert isinstance(module.weight, nn.Parameter)
+    return [module.weight] if module.weight.requires_grad else []
+
+
+def full_change(module: nn.Module, conv1d: bool, start: Tensor) -> Change:
     """W⁺ − W."""
-    return DenseChange(base_matrix(module).to(torch.float32) - start.to(torch.float32))
+    assert isinstance(module.weight, Tensor)
+    weight = whole(module.weight)
+    return DenseChange((weight.T if conv1d else weight).to(torch.float32) - start.to(torch.float32))
 
 
 def watch(
@@ -210,7 +229,7 @@ def watch(
     cache: SpectrumCache | None,
     change: Callable[[], Change],
     A: Callable[[], Tensor] | None,
-    parameters: tuple[nn.Parameter, ...],
+    parameters: Callable[[], list[nn.Parameter]],
 ) -> Watched:
     """Solve W's directions and keep these alone."""
     basis = Basis(Layer(name, W, r, 1.0, 0, {}, cache=cache), exact=all_small([(W.shape[0], W.shape[1])]))
@@ -220,9 +239,9 @@ def watch(
     return Watched(name, kind_and_depth(name)[0], top, bottom, basis.norm, change, A, parameters)
 
 
-def gradient_norm(parameters: tuple[nn.Parameter, ...]) -> float:
+def gradient_norm(parameters: list[nn.Parameter]) -> float:
     """‖∇‖ over some parameters; those that the loss does not reach count as 0."""
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    gradients = [whole(parameter.grad) for parameter in parameters if parameter.grad is not None]
     return math.hypot(*(float(torch.linalg.vector_norm(gradient)) for gradient in gradients))
 
 
