@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .adapter import attach
     from .errors import UserError
+    from .geometry import inspect
     from .methods import METHODS
     from .saved import load, save
     from .training.trainer import GRPOTrainer
 
-__all__ = ["METHODS", "GRPOTrainer", "UserError", "attach", "load", "save"]
+__all__ = ["METHODS", "GRPOTrainer", "UserError", "attach", "inspect", "load", "save"]
 
 _HOMES = {
     "METHODS": "methods",
     "GRPOTrainer": "training.trainer",
     "UserError": "errors",
     "attach": "adapter",
+    "inspect": "geometry",
     "load": "saved",
     "save": "saved",
 }

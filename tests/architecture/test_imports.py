@@ -27,7 +27,7 @@ LAYERS = (
     {"wrap"},
     {"adapter"},
     {"saved", "prepare"},
-    {"verify", "export"},
+    {"verify", "export", "geometry"},
     {"rewards"},
     {"tasks"},
     {"evaluate", "scores"},

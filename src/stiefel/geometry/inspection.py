@@ -1,0 +1,174 @@
+"""What training did to the weights: a run, an adapter or a full checkpoint against its base."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from ..artifacts import ADAPTER, MANIFEST
+from ..cache import SpectrumCache
+from ..checkpoint import Checkpoint
+from ..errors import UserError
+from ..files import CONFIG_FILE
+from ..methods import Layer, find_method, require_rank
+from ..quiet import quiet
+from ..skeleton import Target, build_skeleton
+from ..weights import resolve_model
+from .basis import all_small
+from .full import FullSubject, Vector
+from .layer import ALSO, LayerGeometry, check_also, measure
+from .lora import LoraSubject
+from .reading import reading
+from .subject import Subject
+
+# what a table and a summary take the mean of
+FIGURES = (
+    *("relative", "nss", "s_head", "s_head_left", "s_head_right", "s_head_joint", "s_tail", "s_head_chance"),
+    *("stable_rank", "effective_rank", "similarity_top", "similarity_bottom", "orthonormality_error", "start_norm"),
+    *("bf16_changed", "bf16_rounding"),
+)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The figures of every matrix, their means, and what they say."""
+
+    subject: str  # the directory
+    base: str
+    method: str
+    rank: int | None
+    layers: tuple[LayerGeometry, ...]
+    vectors: tuple[Vector, ...]  # the other parameters, of a full checkpoint
+    left_out: tuple[str, ...]  # tensors of an adapter that are no factors of a matrix
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Means over the matrices, each over those that have the figure; totals; the same by kind and by depth."""
+        kinds = dict.fromkeys(layer.kind for layer in self.layers)
+        depths = sorted({layer.depth for layer in self.layers if layer.depth is not None})
+        return {
+            "subject": self.subject,
+            "base": self.base,
+            "method": self.method,
+            "rank": self.rank,
+            "matrices": len(self.layers),
+            "changed": sum(layer.delta_norm > 0 for layer in self.layers),
+            **means(self.layers),
+            "by_kind": {kind: means([one for one in self.layers if one.kind == kind]) for kind in kinds},
+            "by_depth": {str(depth): means([one for one in self.layers if one.depth == depth]) for depth in depths},
+            "left_out": list(self.left_out),
+            "reading": self.reading,
+        }
+
+    @property
+    def reading(self) -> list[str]:
+        """What the figures say, in sentences."""
+        return reading(self.layers, self.left_out, self.vectors)
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `--json`."""
+        return {
+            "summary": self.summary,
+            "layers": [asdict(layer) for layer in self.layers],
+            "vectors": [asdict(vector) for vector in self.vectors],
+        }
+
+
+def inspect(
+    subject: str | Path,
+    base: str,
+    *,
+    rank: int | None = None,
+    also: tuple[str, ...] = (),
+    cache: bool = True,
+    revision: str = "",
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Inspection:
+    """Measure ΔW of a run, an adapter (Stiefel's, or any LoRA of PEFT's) or a full checkpoint against `base`.
+
+    `base` is nano, a directory or a hub id. Leading and trailing directions are counted at the method's rank, of full
+    weights at 16, or at `rank`. `also` asks for figures that cost more than `init` does, "tail", "spectrum", "masks";
+    a model whose matrices all have min(m, n) ≤ 512 gets them unasked. One matrix is in memory at a time; singular
+    directions come from the cache that `init` fills. Raises UserError for what is no such directory, has no ΔW per
+    matrix, or belongs to another base.
+    """
+    check_also(also)
+    if rank is not None and rank < 1:
+        raise UserError(f"rank = {rank} is out of range", "directions are counted from 1", "give a rank of at least 1")
+    trained = open_subject(Path(subject))
+    directory = resolve_model(base, revision)
+    quiet()
+    skeleton = build_skeleton(directory)
+    targets = trained.targets(skeleton)
+    checkpoint = Checkpoint(directory, skeleton)
+    checkpoint.require(targets)
+    if rank is not None:
+        for target in targets:
+            require_rank(target.name, target.shape, rank)
+    wanted = ALSO if all_small(target.shape for target in targets) else also
+    store = SpectrumCache() if cache else None
+    layers = []
+    for number, target in enumerate(targets, start=1):
+        if progress is not None:
+            progress(target.name, number, len(targets))
+        k = min(rank or trained.rank_of(target), *target.shape)
+        layers.append(inspect_one(checkpoint, target, trained, k, wanted, store))
+    vectors = tuple(trained.vectors(checkpoint)) if isinstance(trained, FullSubject) else ()
+    return Inspection(
+        subject=str(subject),
+        base=base,
+        method=trained.title,
+        rank=rank or trained.rank,
+        layers=tuple(layers),
+        vectors=vectors,
+        left_out=trained.left_out,
+    )
+
+
+def inspect_one(
+    checkpoint: Checkpoint,
+    target: Target,
+    trained: Subject,
+    k: int,
+    wanted: tuple[str, ...],
+    store: SpectrumCache | None,
+) -> LayerGeometry:
+    """One matrix; everything of its size is free again when it returns."""
+    options = find_method("geora").resolve_options({})  # of the masks
+    layer = Layer(target.name, checkpoint.read(target), k, 1.0, 0, options, cache=store)
+    return measure(layer, trained.read(target, layer), wanted)
+
+
+def open_subject(path: Path) -> Subject:
+    """What a directory is; a run directory stands for the adapter that it ended with."""
+    if (path / CONFIG_FILE).is_file():
+        return LoraSubject(path)
+    if (path / "config.json").is_file():
+        return FullSubject(path)
+    if (path / ADAPTER).is_dir():
+        return open_subject(path / ADAPTER)
+    if (path / MANIFEST).is_file():
+        raise UserError(
+            f"{path} holds no {ADAPTER} yet",
+            "a run writes it when it ends",
+            "let the run finish (`stiefel train … --resume`), or inspect another directory",
+        )
+    raise UserError(
+        f"{path} is nothing to inspect",
+        f"it holds neither {CONFIG_FILE} nor config.json nor {ADAPTER}/"
+        if path.is_dir()
+        else "there is no such directory",
+        "give a run, an adapter directory, or a checkpoint that save_pretrained wrote",
+    )
+
+
+def means(layers: tuple[LayerGeometry, ...] | list[LayerGeometry]) -> dict[str, float | None]:
+    """‖ΔW‖_F of all together, and the mean of each figure over the matrices that have it."""
+    found: dict[str, float | None] = {"delta_norm": sum(layer.delta_norm**2 for layer in layers) ** 0.5}
+    for figure in FIGURES:
+        values = [value for layer in layers if (value := vars(layer)[figure]) is not None]
+        found[figure] = fmean(values) if values else None
+    return found

@@ -1,0 +1,221 @@
+"""LoRA directories as subjects: ours, and any that PEFT wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from peft.utils.other import get_pattern_key
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from ..artifacts import CERTIFICATE, read_json
+from ..certificate import product_norm
+from ..errors import UserError
+from ..files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, factor_names
+from ..linalg import orthonormality_error
+from ..methods import Layer
+from ..saved import read_certificate
+from ..skeleton import Target, target_of
+from ..tensorfile import Entry, read_header, read_tensor
+from ..weights import fingerprint
+from .change import Change, DenseChange, LowRankChange
+from .subject import Subject, Trained, does_not_fit
+
+PREFIX = "base_model.model."
+FACTORS = (".lora_A.weight", ".lora_B.weight")
+MAGNITUDE = ".lora_magnitude_vector"  # DoRA's
+ZERO_AT_START = (True, "gaussian", "eva", "orthogonal", "mica")  # B₀A₀ = 0, the base is left alone
+CHANGES_NO_BASE = (*ZERO_AT_START, False)
+# why an adapter of these kinds has no change per matrix in its files, and which figures exist for it
+NO_MATRIX = {
+    "IA3": "it scales activations, and its change of a matrix, diag(l)·W − W, is that of the merged model",
+    "LN_TUNING": "it changes the weights of norms, vectors without singular directions: of the figures only their "
+    "norms and the share of entries that changed exist",
+}
+
+
+class LoraConfigFile(BaseModel):
+    """What adapter_config.json says that the change depends on."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    peft_type: str
+    r: int = 8
+    lora_alpha: float = 8
+    use_rslora: bool = False
+    use_dora: bool = False
+    init_lora_weights: bool | str = True
+    alpha_pattern: dict[str, float] = {}
+    rank_pattern: dict[str, int] = {}
+    base_model_name_or_path: str | None = None
+
+
+class LoraSubject(Subject):
+    """W + sBA, W + s(BA − B₀A₀) where our certificate says that it is anchored, or DoRA's rescaled rows of W + sBA.
+
+    Raises UserError for other kinds of adapter, and for starts that changed the base and are not in the files.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.settings = read_settings(directory)
+        self.certificate = read_certificate(directory) if (directory / CERTIFICATE).is_file() else None
+        if not (directory / FACTORS_FILE).is_file():
+            raise UserError(
+                f"{directory} holds no {FACTORS_FILE}",
+                "the factors are read from safetensors alone, never from pickles",
+                "save the adapter with PEFT's save_pretrained, or restore the file",
+            )
+        self.entries = read_header(directory / FACTORS_FILE)
+        self.anchored = self.certificate is not None and self.certificate.anchored
+        self.anchors = read_header(directory / ANCHORS_FILE) if self.anchored else {}
+        self.names = matrices(self.entries)
+        if not self.names:
+            raise UserError(
+                f"{directory} holds no LoRA factors of linear layers",
+                f"no tensor in {FACTORS_FILE} ends in {FACTORS[0]}",
+                "give an adapter directory that PEFT's save_pretrained wrote",
+            )
+        read = {PREFIX + name + end for name in self.names for end in (*FACTORS, MAGNITUDE)}
+        self.left_out = tuple(sorted(self.entries.keys() - read))
+        if self.certificate is not None:
+            self.title, self.rank = self.certificate.method, self.certificate.rank
+        else:
+            self.title, self.rank = "DoRA" if self.settings.use_dora else "LoRA", self.settings.r
+        self.base = self.settings.base_model_name_or_path or ""
+
+    def targets(self, skeleton: PreTrainedModel) -> list[Target]:
+        """Those whose factors the file holds."""
+        modules = dict(skeleton.named_modules())
+        strange = sorted(self.names - modules.keys())
+        if strange:
+            raise does_not_fit(
+                str(self.directory), f"the base has no {strange[0]}, nor {len(strange) - 1} others of its layers"
+            )
+        found = [linear_target(name, module) for name, module in modules.items() if name in self.names]
+        for target in found:
+            A, B = (self.entries[name] for name in factor_names(target.name))
+            if (B.shape[0], A.shape[1]) != target.shape or A.shape[0] != B.shape[1]:
+                raise does_not_fit(
+                    str(self.directory),
+                    f"{target.name} is {target.shape} there, and the factors are B {B.shape} and A {A.shape}",
+                )
+        return found
+
+    def rank_of(self, target: Target) -> int:
+        """The rows of A; half of them where the adapter is anchored."""
+        rows = self.entries[factor_names(target.name)[0]].shape[0]
+        return rows // 2 if self.anchored else rows
+
+    def scaling(self, name: str, r: int) -> float:
+        """The factor s = alpha/r, or alpha/√r."""
+        pattern = self.settings.alpha_pattern
+        alpha = pattern.get(get_pattern_key(list(pattern), name), self.settings.lora_alpha)
+        return float(alpha / (r**0.5 if self.settings.use_rslora else r))
+
+    def read(self, target: Target, layer: Layer) -> Trained:
+        """The change from the factors alone, but for DoRA."""
+        self._require_base(target, layer)
+        A, B = (finite(read_tensor(self.entries[name]), self.directory) for name in factor_names(target.name))
+        s = self.scaling(target.name, A.shape[0])
+        if self.anchored:
+            return self._anchored(target, A, B, s)
+        change: Change = LowRankChange(s * B.to(torch.float64), A)
+        if self.settings.use_dora:
+            magnitude = read_tensor(self.entries[PREFIX + target.name + MAGNITUDE])
+            change = dora_change(layer.W, change, magnitude)
+        known = self.settings.init_lora_weights in ZERO_AT_START
+        start_error = None
+        if self.certificate is not None:
+            errors = {one.name: one.orthonormality_error for one in self.certificate.layers}
+            start_error = errors[target.name]
+        return Trained(change, A, start_norm=0.0 if known else None, start_error=start_error)
+
+    def _anchored(self, target: Target, A: Tensor, B: Tensor, s: float) -> Trained:
+        """From [A; ΔA] and [ΔB, B₀]: A = A₀ + ΔA and B = B₀ + ΔB are what the published method trains."""
+        r = A.shape[0] // 2
+        trained = (B[:, r:] + B[:, :r]).to(torch.float64)
+        A0, B0 = (read_tensor(self.anchors[f"{target.name}.{side}"]) for side in "AB")
+        return Trained(
+            LowRankChange(s * B.to(torch.float64), A),
+            A[:r],
+            LowRankChange(s * trained, A[:r]),
+            product_norm(B0, A0),
+            orthonormality_error(A0),
+        )
+
+    def _require_base(self, target: Target, layer: Layer) -> None:
+        """Raise where our certificate names another matrix; other adapters do not say which base they are for."""
+        if self.certificate is None:
+            return
+        expected = {one.name: one.fingerprint for one in self.certificate.layers}[target.name]
+        kinds = (torch.bfloat16, torch.float16)  # it may have been made for the base in a smaller type
+        if layer.digest != expected and expected not in {fingerprint(layer.base.to(kind)) for kind in kinds}:
+            raise does_not_fit(str(self.directory), f"{target.name} is not the matrix that it was made for")
+
+
+def read_settings(directory: Path) -> LoraConfigFile:
+    """adapter_config.json; raises UserError for what has no change per matrix."""
+    try:
+        settings = LoraConfigFile.model_validate(read_json(directory / CONFIG_FILE))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(
+            f"{directory / CONFIG_FILE} is not an adapter's",
+            f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
+            "give a directory that PEFT's save_pretrained wrote",
+        ) from error
+    if settings.peft_type != "LORA":
+        kind = settings.peft_type
+        raise UserError(
+            f"{directory} is an adapter of type {kind}",
+            NO_MATRIX.get(kind, "its files hold no factors of a change s·BA of each matrix"),
+            "merge it into its base, save that with save_pretrained, and inspect the merged checkpoint: it is measured "
+            "as full weights are, changed vectors included",
+        )
+    if settings.init_lora_weights not in CHANGES_NO_BASE:
+        raise UserError(
+            f"{directory} started with init_lora_weights = {settings.init_lora_weights!r}",
+            "that start changed the base, and the change from the original, s(BA − B₀A₀), needs A₀ and B₀, which the "
+            "files do not hold",
+            "save it with path_initial_model_for_weight_conversion, or inspect the merged model as a full checkpoint",
+        )
+    return settings
+
+
+def matrices(entries: dict[str, Entry]) -> set[str]:
+    """The modules of which a file holds both factors."""
+    found = [{name.removesuffix(end) for name in entries if name.endswith(end)} for end in FACTORS]
+    return {name.removeprefix(PREFIX) for name in found[0] & found[1] if name.startswith(PREFIX)}
+
+
+def linear_target(name: str, module: nn.Module) -> Target:
+    """The record of a linear layer; raises UserError for another kind."""
+    if not isinstance(module, nn.Linear | Conv1D):
+        raise UserError(
+            f"{name} is a {type(module).__name__}",
+            "the figures are defined for the weight matrix (out, in) of a linear layer",
+            "merge the adapter, and inspect the merged model as a full checkpoint",
+        )
+    return target_of(name, module)
+
+
+def finite(factor: Tensor, directory: Path) -> Tensor:
+    """A factor; raises UserError where training left something that is not a number."""
+    if not torch.isfinite(factor).all():
+        raise UserError(
+            f"{directory}: the factors hold values that are not finite",
+            "training diverged before they were saved",
+            "inspect an earlier checkpoint",
+        )
+    return factor
+
+
+def dora_change(W: Tensor, product: Change, magnitude: Tensor) -> DenseChange:
+    """diag(m/‖V‖_row)·V − W with V = W + sBA; dense, float64. Source: DoRA, arXiv:2402.09353, Eq. 5."""
+    V = W.to(torch.float64) + product.rows(slice(None))
+    rescaled = magnitude.to(V).view(-1, 1) / torch.linalg.vector_norm(V, dim=1, keepdim=True) * V
+    return DenseChange(rescaled - W)

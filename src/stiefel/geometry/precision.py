@@ -1,0 +1,59 @@
+"""What bfloat16 resolves of a change: its numbers have 8 significant bits."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..linalg import PIECE
+from .change import Change
+
+MOST_ENTRIES = 1 << 18  # looked at in one matrix of a factored change
+
+
+class InBf16(NamedTuple):
+    """A change as bfloat16 weights would hold it."""
+
+    changed: float  # share of the entries with bf16(W + ΔW) ≠ bf16(W)
+    rounding: float  # expected norm of the rounding of W + ΔW, relative to ‖ΔW‖_F; above 1 it hides the change
+
+
+def in_bf16(W: Tensor, change: Change, most_entries: int = MOST_ENTRIES) -> InBf16:
+    """The share of entries that move, and √(Σ_ij ulp(w_ij + Δ_ij)²/12)/‖ΔW‖_F, of W (m, n); 0, 0 where ΔW = 0.
+
+    ulp(x) = 2^(⌊log₂|x|⌋ − 7) is the spacing of bfloat16 at x, and a rounding error is uniform on ±ulp/2. A larger
+    matrix is seen through evenly spaced rows that hold `most_entries`. O(min(mn, entries)·p) for a change of rank p.
+    Source of the first: the update's sparsity at bfloat16 precision, arXiv:2511.08567.
+    """
+    if not change.norm:
+        return InBf16(0.0, 0.0)
+    chosen = spaced_rows(change.shape, most_entries)
+    changed, noise = 0, 0.0
+    for rows in torch.split(chosen, max(1, PIECE // change.shape[1])):
+        before = W[rows.to(W.device)].to(torch.float64)
+        after = before + change.rows(rows).to(before)
+        changed += int((after.to(torch.bfloat16) != before.to(torch.bfloat16)).count_nonzero())
+        noise += rounding_energy(after)
+    looked_at = len(chosen) * change.shape[1]
+    total = change.shape[0] * change.shape[1]
+    return InBf16(changed / looked_at, math.sqrt(noise * total / looked_at) / change.norm)
+
+
+def rounding_energy(X: Tensor) -> float:
+    """Σulp(x)²/12; a zero adds nothing."""
+    _, exponents = torch.frexp(X[X != 0])  # |x| = f·2^e with ½ ≤ f < 1, hence ulp(x) = 2^(e − 8)
+    if not exponents.numel():
+        return 0.0
+    least = int(exponents.min())
+    counts = torch.bincount(exponents - least).tolist()
+    return math.fsum(count * 4.0 ** (least + place - 8) for place, count in enumerate(counts)) / 12
+
+
+def spaced_rows(shape: tuple[int, int], most_entries: int) -> Tensor:
+    """Evenly spaced rows that hold at most that many entries, at least one; all where these are not more."""
+    rows, columns = shape
+    count = min(rows, max(1, most_entries // columns))
+    return torch.arange(count) * rows // count
