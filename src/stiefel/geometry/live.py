@@ -18,14 +18,15 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback
+from transformers.pytorch_utils import Conv1D
 
-from ..adapter import ADAPTER, base_matrix, lora_layers
 from ..anchored import AnchoredFactor
 from ..cache import SpectrumCache
 from ..errors import UserError
 from ..linalg import Triplets, orthonormality_error
 from ..methods import Layer
 from ..skeleton import select_targets
+from ..wrap import ADAPTER, lora_layers
 from .alignment import subspace_shares, subspace_similarity
 from .basis import Basis, all_small
 from .change import Change, DenseChange, LowRankChange
@@ -255,3 +256,10 @@ def finite(value: Any) -> Any:
         case float() if not math.isfinite(value):
             return None
     return value
+
+
+def base_matrix(module: nn.Module) -> Tensor:
+    """W (out, in) of a linear layer; GPT-2's Conv1D keeps it transposed."""
+    assert isinstance(module, nn.Linear | Conv1D)
+    weight = module.weight.detach()
+    return weight.T if isinstance(module, Conv1D) else weight
