@@ -165,6 +165,8 @@ class RunSettings(Section):
     """Rollouts between checkpoints, from which --resume goes on; 0 keeps none."""
     kl_every: Positive = 10
     """Rollouts between measurements of kl_base and kl_step, which cost a forward pass each."""
+    geometry_every: NotNegative = 0
+    """Rollouts between rows of geometry.jsonl: where each matrix's change lies in its spectrum; 0 writes none."""
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
     """CPU threads; 0 leaves torch's choice. A tiny model is fastest on one."""
     report_to: list[Literal["tensorboard", "wandb", "trackio"]] = []

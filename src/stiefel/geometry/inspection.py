@@ -16,7 +16,7 @@ from ..files import CONFIG_FILE
 from ..methods import Layer, find_method, require_rank
 from ..quiet import quiet
 from ..skeleton import Target, build_skeleton
-from ..weights import resolve_model
+from ..weights import model_files
 from .basis import all_small
 from .full import FullSubject, Vector
 from .layer import ALSO, LayerGeometry, check_also, measure
@@ -99,7 +99,7 @@ def inspect(
     if rank is not None and rank < 1:
         raise UserError(f"rank = {rank} is out of range", "directions are counted from 1", "give a rank of at least 1")
     trained = open_subject(Path(subject))
-    directory = resolve_model(base, revision)
+    directory = model_files(base, revision)
     quiet()
     skeleton = build_skeleton(directory)
     targets = trained.targets(skeleton)

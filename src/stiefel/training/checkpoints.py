@@ -196,6 +196,8 @@ def journal_sizes(checkpoint: Path) -> dict[str, int]:
 def cut_back(path: Path, size: int) -> None:
     """Shorten a journal to what it held when the checkpoint was written."""
     if not path.is_file():
+        if not size:
+            return
         path.touch()
     if path.stat().st_size < size:
         raise UserError(

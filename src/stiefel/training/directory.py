@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import CHECKPOINTS, EVENTS, MANIFEST, METRICS, RECIPE, SAMPLES, read_json, read_jsonl, versions
+from ..artifacts import (
+    CHECKPOINTS,
+    EVENTS,
+    GEOMETRY,
+    MANIFEST,
+    METRICS,
+    RECIPE,
+    SAMPLES,
+    read_json,
+    read_jsonl,
+    versions,
+)
 from ..errors import UserError
 from ..recipe import Recipe, read_toml
 from .checkpoints import checkpoints, cut_back, journal_sizes
@@ -46,7 +57,7 @@ def last_checkpoint(out: Path) -> Path | None:
 def rewind(out: Path) -> None:
     """Cut the journals back to the last checkpoint, or to the start, and note what the guard did since."""
     last = last_checkpoint(out)
-    sizes = journal_sizes(last) if last else {METRICS: 0, SAMPLES: 0}
+    sizes = journal_sizes(last) if last else {METRICS: 0, SAMPLES: 0, GEOMETRY: 0}
     for name, size in sizes.items():
         cut_back(out / name, size)
     noted = sum("event" in row for row in read_jsonl(out / METRICS))

@@ -20,6 +20,7 @@ from ..artifacts import (
     CHECKPOINTS,
     EVAL,
     EVENTS,
+    GEOMETRY,
     MANIFEST,
     METRICS,
     RECIPE,
@@ -29,6 +30,7 @@ from ..artifacts import (
     write_text,
 )
 from ..errors import UserError
+from ..geometry.live import GeometryCallback
 from ..methods import compose, unused_settings, used_settings
 from ..recipe import Recipe
 from ..saved import load, save
@@ -171,15 +173,20 @@ class Attempt:
             grpo_config(recipe, self.out / CHECKPOINTS),
             dataset,
             processing_class=self.tokenizer,
-            callbacks=[metrics],
+            callbacks=[metrics, *self._geometry()],
             kl_every=recipe.run.kl_every,
             max_gen_batches=recipe.algorithm.max_gen_batches if recipe.algorithm.dynamic_sampling else 0,
             weight_decay_on=recipe.optim.weight_decay_on,
             rate_factor=lambda update: scale * factor(update),
-            journals=[self.out / METRICS, self.out / SAMPLES],
+            journals=[self.out / METRICS, self.out / SAMPLES, self.out / GEOMETRY],
         )
         metrics.watch(trainer)
         return trainer
+
+    def _geometry(self) -> list[GeometryCallback]:
+        every, updates = self.recipe.run.geometry_every, self.recipe.optim.updates_per_rollout
+        path = self.out / GEOMETRY
+        return [GeometryCallback(path, self.model, every, updates_per_rollout=updates)] if every else []
 
     def _after_rollout(self, row: Row) -> None:
         self.guard.look(row)
