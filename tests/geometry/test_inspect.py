@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, LlamaForCausalLM
 
 import stiefel
 from benchmarks.synthetic import heavy_tailed
+from stiefel import UserError
 from stiefel.geometry import Inspection, LayerGeometry, inspect
 from stiefel.geometry.inspection import FIGURES
 from stiefel.geometry.layer import ALSO
@@ -118,6 +119,29 @@ def test_full_weights_name_the_vectors_that_changed(base, make_model, tmp_path) 
     assert moved[0].bf16_changed == 1.0
     assert found.summary["changed"] == 0
     assert "model.norm.weight" in " ".join(found.reading)
+
+
+@pytest.mark.parametrize("method", ["full", "sparse", "pissa+dora", "milora+rslora", "rlpo+lora_fa"])
+def test_what_composes_and_the_models_own_weights(method, base, make_model, take_steps, tmp_path) -> None:
+    settings = {} if method in ("full", "sparse") else {"r": RANK, "alpha": ALPHA}
+    model = stiefel.attach(make_model(), method, **settings)
+    # AdamW would decay the entries outside of the mask, which our own optimizer does not
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    take_steps(model, optimizer=torch.optim.SGD(trained, lr=0.5) if method == "sparse" else None)
+    stiefel.save(model, tmp_path / "adapter")
+    found = inspect(tmp_path / "adapter", str(base), rank=RANK)
+    assert (found.method, len(found.layers)) == (method, 14)
+    merged = model.double().merge_and_unload() if isinstance(model, PeftModel) else model.double()
+    for layer in found.layers:
+        close_to(merged, make_model().double(), layer, relative=1e-5)
+    vectors = {vector.name: vector.delta_norm for vector in found.vectors}
+    assert ("model.norm.weight" in vectors) == (method == "full")
+    other = make_model()
+    with torch.no_grad():
+        other.model.layers[1].mlp.up_proj.weight[0, 0] += 1.0
+    other.save_pretrained(tmp_path / "other")
+    with pytest.raises(UserError, match="up_proj is not the matrix"):
+        inspect(tmp_path / "adapter", str(tmp_path / "other"))
 
 
 PEFT_SETTINGS: dict[str, dict[str, Any]] = {

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from datasets import Dataset
+from peft import PeftModel
 from safetensors.torch import load_file
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
@@ -130,6 +131,27 @@ def test_full_weights_are_watched_from_their_own_start(make_model, take_steps, t
     for live, one in zip(row["layers"], after.layers, strict=True):
         for figure in ("delta_norm", "relative", "s_head", "s_head_left", "s_head_right"):
             assert live[figure] == pytest.approx(vars(one)[figure], rel=1e-6)
+
+
+# each learns through other modules: anchors, a frozen A, magnitudes, E, the model's own weights and entries of them
+@pytest.mark.parametrize("method", ["pissa", "rlpo+lora_fa", "dora", "pissa+dora", "adalora", "full", "sparse"])
+def test_every_method_with_a_change_per_matrix_is_watched(method, make_model, take_steps, tmp_path) -> None:
+    base = make_model()
+    model = stiefel.attach(make_model(), method, **({} if method in ("full", "sparse") else {"r": 4}))
+    callback = GeometryCallback(tmp_path / "geometry.jsonl", model, 1)
+    take_steps(model)
+    callback.on_pre_optimizer_step(None, State(), None)
+    callback.on_optimizer_step(None, State(), None)
+    callback.on_log(None, State(), None, logs={"grad_norm": 1.0})
+    (row,) = read_jsonl(tmp_path / "geometry.jsonl")
+    merged = model.merge_and_unload() if isinstance(model, PeftModel) else model
+    assert len(row["layers"]) == 14
+    for layer in row["layers"]:
+        before, after = (m.get_submodule(layer["name"]).weight.detach().double() for m in (base, merged))
+        # the merged weights are rounded to float32: 2⁻²⁴ of W
+        noise = 4 * 2**-24 * float(before.norm() / (after - before).norm())
+        assert layer["delta_norm"] == pytest.approx(float((after - before).norm()), rel=noise)
+    assert 0 < math.hypot(*row["summary"]["grad_norm"].values()) <= 1 + 1e-6
 
 
 def test_a_figure_that_is_not_finite_is_null(make_model, tmp_path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,20 +17,9 @@ from ..methods import Layer
 from ..skeleton import Target, build_skeleton, select_targets
 from ..tensorfile import read_tensor
 from .change import DenseChange, energy
-from .subject import Subject, Trained, does_not_fit
+from .subject import Subject, Trained, Vector, does_not_fit
 
 RANK = 16  # directions that are counted where no method says how many
-
-
-@dataclass(frozen=True)
-class Vector:
-    """A parameter that is no target matrix: a norm's weight, a bias, an embedding."""
-
-    name: str
-    shape: tuple[int, ...]
-    norm: float
-    delta_norm: float
-    bf16_changed: float  # share of its entries
 
 
 class FullSubject(Subject):
@@ -65,14 +53,7 @@ class FullSubject(Subject):
 
     def read(self, target: Target, layer: Layer) -> Trained:
         """In float32, which holds the difference of two bfloat16 numbers of like size exactly."""
-        changed = self.checkpoint.read(target).to(torch.float32)
-        low, high = torch.aminmax(changed)
-        if not (torch.isfinite(low) and torch.isfinite(high)):
-            raise UserError(
-                f"{self.directory}: {target.name} holds values that are not finite",
-                "training diverged before it was saved",
-                "inspect an earlier checkpoint",
-            )
+        changed = require_finite(self.checkpoint.read(target).to(torch.float32), self.directory, target.name)
         return Trained(DenseChange(changed - layer.W))
 
     def vectors(self, base: Checkpoint) -> Iterator[Vector]:
@@ -89,6 +70,18 @@ class FullSubject(Subject):
             if before.shape != after.shape:
                 raise does_not_fit(str(self.directory), f"{name} is {tuple(before.shape)} there")
             yield compare(name, before, after)
+
+
+def require_finite(changed: Tensor, directory: Path, name: str) -> Tensor:
+    """The matrix; raises UserError where training left something that is not a number."""
+    low, high = torch.aminmax(changed)
+    if not (torch.isfinite(low) and torch.isfinite(high)):
+        raise UserError(
+            f"{directory}: {name} holds values that are not finite",
+            "training diverged before it was saved",
+            "inspect an earlier checkpoint",
+        )
+    return changed
 
 
 def compare(name: str, before: Tensor, after: Tensor) -> Vector:

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from ..artifacts import ADAPTER, MANIFEST
+from ..artifacts import ADAPTER, CERTIFICATE, MANIFEST
 from ..cache import SpectrumCache
 from ..checkpoint import Checkpoint
 from ..errors import UserError
@@ -18,11 +18,12 @@ from ..quiet import quiet
 from ..skeleton import Target, build_skeleton
 from ..weights import model_files
 from .basis import all_small
-from .full import FullSubject, Vector
+from .full import FullSubject
 from .layer import ALSO, LayerGeometry, check_also, measure
 from .lora import LoraSubject
+from .own import OwnWeightsSubject
 from .reading import reading
-from .subject import Subject
+from .subject import Subject, Vector
 
 # what a table and a summary take the mean of
 FIGURES = (
@@ -116,14 +117,13 @@ def inspect(
             progress(target.name, number, len(targets))
         k = min(rank or trained.rank_of(target), *target.shape)
         layers.append(inspect_one(checkpoint, target, trained, k, wanted, store))
-    vectors = tuple(trained.vectors(checkpoint)) if isinstance(trained, FullSubject) else ()
     return Inspection(
         subject=str(subject),
         base=base,
         method=trained.title,
         rank=rank or trained.rank,
         layers=tuple(layers),
-        vectors=vectors,
+        vectors=tuple(trained.vectors(checkpoint)),
         left_out=trained.left_out,
     )
 
@@ -146,6 +146,8 @@ def open_subject(path: Path) -> Subject:
     """What a directory is; a run directory stands for the adapter that it ended with."""
     if (path / CONFIG_FILE).is_file():
         return LoraSubject(path)
+    if (path / CERTIFICATE).is_file():
+        return OwnWeightsSubject(path)
     if (path / "config.json").is_file():
         return FullSubject(path)
     if (path / ADAPTER).is_dir():

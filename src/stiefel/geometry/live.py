@@ -5,69 +5,16 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import torch
-from peft import PeftModel
-from peft.tuners.lora import LoraLayer
-from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
+from torch import nn
 from transformers import TrainerCallback
-from transformers.pytorch_utils import Conv1D
 
-from ..anchored import AnchoredFactor
 from ..cache import SpectrumCache
 from ..errors import UserError
-from ..linalg import Triplets, orthonormality_error
-from ..methods import Layer
-from ..skeleton import select_targets
-from ..wrap import ADAPTER, lora_layers
-from .alignment import subspace_shares, subspace_similarity
-from .basis import Basis, all_small
-from .change import Change, DenseChange, LowRankChange
-from .full import RANK
-from .lora import dora_change
-from .names import kind_and_depth
-
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Watched:
-    """One matrix: W's directions, solved before the first step, and how to read what training made of it."""
-
-    name: str
-    kind: str
-    top: Triplets
-    bottom: Triplets
-    norm: float
-    change: Callable[[], Change]
-    A: Callable[[], Tensor] | None  # the trained factor (r, n)
-    parameters: Callable[[], list[nn.Parameter]]  # asked for each time: FSDP2 puts others in their place
-
-    def figures(self) -> Row:
-        """‖ΔW‖_F, S_Head, ‖AV‖_F/‖A‖_F and ‖AAᵀ − I‖_max as they are now; O((m + n)r²) for a LoRA."""
-        change = self.change()
-        head = subspace_shares(change, self.top)
-        row = {
-            "name": self.name,
-            "delta_norm": change.norm,
-            "relative": change.norm / self.norm if self.norm else 0.0,
-            "s_head": head.both,
-            "s_head_left": head.left,
-            "s_head_right": head.right,
-        }
-        if self.A is not None:
-            A = self.A()
-            row["similarity_top"] = subspace_similarity(A, self.top.Vh)
-            row["similarity_bottom"] = subspace_similarity(A, self.bottom.Vh)
-            row["orthonormality_error"] = orthonormality_error(A)
-        return row
+from .watched import Row, gradient_norm, trained_of, watched_matrices
 
 
 class GeometryCallback(TrainerCallback):  # type: ignore[misc]
@@ -75,10 +22,10 @@ class GeometryCallback(TrainerCallback):  # type: ignore[misc]
 
     A row: `step` (the rollout), `summary` and `layers`. The gradient is that of the rollout's last update over the
     trained parameters, before clipping: per matrix, and in `summary.grad_norm` by kind. W's leading and trailing
-    directions are solved once, when this is made, or read from the cache. `model` carries a LoRA of ours, or nothing:
-    then all its linear layers are watched, and their start is kept, a second copy of them. Every process of a launch
-    makes one, and measures; the main one writes. Cost: `Watched.figures` a
-    matrix.
+    directions are solved once, when this is made, or read from the cache. `model` is what `attach` or `load` gave,
+    before it trains, or a plain model, of whose linear layers a second copy is kept. Every process of a launch makes
+    one, and measures; the main one writes. Raises UserError where there is no ΔW of a matrix, as for IA³
+    (`watched_matrices` is empty). Cost: `Watched.figures` a matrix.
     """
 
     def __init__(
@@ -86,14 +33,11 @@ class GeometryCallback(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         assert every >= 1
         self._path, self._model, self._every, self._updates = path, model, every, updates_per_rollout
-        store = SpectrumCache() if cache else None
-        self._watched = list(
-            lora_matrices(model, store) if isinstance(model, PeftModel) else full_matrices(model, store)
-        )
+        self._watched = watched_matrices(model, SpectrumCache() if cache else None)
         if not self._watched:
             raise UserError(
                 "run.geometry_every is set for an adapter without a change per matrix",
-                "only LoRA and full weights have ΔW of a matrix to measure",
+                "only LoRA, AdaLoRA and the model's own weights have the ΔW of a matrix to measure",
                 "set run.geometry_every = 0, or choose a LoRA method",
             )
         self._gradients: dict[str, float] = {}
@@ -162,90 +106,6 @@ class GeometryCallback(TrainerCallback):  # type: ignore[misc]
         return summary
 
 
-def lora_matrices(model: PeftModel, cache: SpectrumCache | None) -> Iterator[Watched]:
-    """The matrices that carry a LoRA."""
-    for name, module in lora_layers(model):
-        A, B = module.lora_A[ADAPTER], module.lora_B[ADAPTER]
-        r = A.anchor.shape[0] if isinstance(A, AnchoredFactor) else A.weight.shape[0]
-        W = base_matrix(module.get_base_layer())
-        yield watch(
-            name, W, r, cache, partial(lora_change, module, W), partial(trained_factor, A), partial(trained_of, A, B)
-        )
-
-
-def trained_of(*modules: nn.Module) -> list[nn.Parameter]:
-    """Their parameters that train."""
-    return [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
-
-
-def whole(tensor: Tensor) -> Tensor:
-    """A tensor without its history, gathered where FSDP2 has sharded it; then every process must ask."""
-    tensor = tensor.detach()
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-
-
-def lora_change(module: LoraLayer, W: Tensor) -> Change:
-    """s(BA − B₀A₀) from the factors that PEFT sees, rescaled by the rows where the layer is DoRA's."""
-    A, B = whole(module.lora_A[ADAPTER].weight), whole(module.lora_B[ADAPTER].weight)
-    product = LowRankChange(float(module.scaling[ADAPTER]) * B.to(torch.float64), A)
-    if ADAPTER in module.lora_magnitude_vector:
-        return dora_change(W, product, whole(module.lora_magnitude_vector[ADAPTER].weight))
-    return product
-
-
-def trained_factor(A: nn.Module) -> Tensor:
-    """A, or A₀ + ΔA."""
-    factor = A.factor if isinstance(A, AnchoredFactor) else A.weight
-    assert isinstance(factor, Tensor)
-    return whole(factor)
-
-
-def full_matrices(model: nn.Module, cache: SpectrumCache | None) -> Iterator[Watched]:
-    """Every linear layer but the output head, with a copy of its start."""
-    modules = dict(model.named_modules())
-    for target in select_targets(model, "all-linear").targets:
-        module = modules[target.name]
-        start = base_matrix(module).clone()
-        change = partial(full_change, module, target.conv1d, start)
-        yield watch(target.name, start, min(RANK, *target.shape), cache, change, None, partial(weight_of, module))
-
-
-def weight_of(module: nn.Module) -> list[nn.Parameter]:
-    """The weight alone: a bias is no part of ΔW."""
-    assert isinstance(module.weight, nn.Parameter)
-    return [module.weight] if module.weight.requires_grad else []
-
-
-def full_change(module: nn.Module, conv1d: bool, start: Tensor) -> Change:
-    """W⁺ − W."""
-    assert isinstance(module.weight, Tensor)
-    weight = whole(module.weight)
-    return DenseChange((weight.T if conv1d else weight).to(torch.float32) - start.to(torch.float32))
-
-
-def watch(
-    name: str,
-    W: Tensor,
-    r: int,
-    cache: SpectrumCache | None,
-    change: Callable[[], Change],
-    A: Callable[[], Tensor] | None,
-    parameters: Callable[[], list[nn.Parameter]],
-) -> Watched:
-    """Solve W's directions and keep these alone."""
-    basis = Basis(Layer(name, W, r, 1.0, 0, {}, cache=cache), exact=all_small([(W.shape[0], W.shape[1])]))
-    top, bottom = (
-        Triplets(*(tensor.to(W.device, torch.float64) for tensor in part)) for part in (basis.top, basis.bottom)
-    )
-    return Watched(name, kind_and_depth(name)[0], top, bottom, basis.norm, change, A, parameters)
-
-
-def gradient_norm(parameters: list[nn.Parameter]) -> float:
-    """‖∇‖ over some parameters; those that the loss does not reach count as 0."""
-    gradients = [whole(parameter.grad) for parameter in parameters if parameter.grad is not None]
-    return math.hypot(*(float(torch.linalg.vector_norm(gradient)) for gradient in gradients))
-
-
 def finite(value: Any) -> Any:
     """The same with None for numbers that JSON cannot hold."""
     match value:
@@ -256,10 +116,3 @@ def finite(value: Any) -> Any:
         case float() if not math.isfinite(value):
             return None
     return value
-
-
-def base_matrix(module: nn.Module) -> Tensor:
-    """W (out, in) of a linear layer; GPT-2's Conv1D keeps it transposed."""
-    assert isinstance(module, nn.Linear | Conv1D)
-    weight = module.weight.detach()
-    return weight.T if isinstance(module, Conv1D) else weight

@@ -20,9 +20,8 @@ from ..methods import Layer
 from ..saved import read_certificate
 from ..skeleton import Target, target_of
 from ..tensorfile import Entry, read_header, read_tensor
-from ..weights import fingerprint
 from .change import Change, DenseChange, LowRankChange
-from .subject import Subject, Trained, does_not_fit
+from .subject import Subject, Trained, does_not_fit, made_for
 
 PREFIX = "base_model.model."
 FACTORS = (".lora_A.weight", ".lora_B.weight")
@@ -122,11 +121,8 @@ class LoraSubject(Subject):
         A, B = (finite(read_tensor(self.entries[name]), self.directory) for name in factor_names(target.name))
         s = self.scaling(target.name, A.shape[0])
         if self.anchored:
-            return self._anchored(target, A, B, s)
-        change: Change = LowRankChange(s * B.to(torch.float64), A)
-        if self.settings.use_dora:
-            magnitude = read_tensor(self.entries[PREFIX + target.name + MAGNITUDE])
-            change = dora_change(layer.W, change, magnitude)
+            return self._anchored(target, layer, A, B, s)
+        change = self._change(target, layer, A, B, s)
         known = self.settings.init_lora_weights in ZERO_AT_START
         start_error = None
         if self.certificate is not None:
@@ -134,13 +130,20 @@ class LoraSubject(Subject):
             start_error = errors[target.name]
         return Trained(change, A, start_norm=0.0 if known else None, start_error=start_error)
 
-    def _anchored(self, target: Target, A: Tensor, B: Tensor, s: float) -> Trained:
+    def _change(self, target: Target, layer: Layer, A: Tensor, B: Tensor, s: float) -> Change:
+        """Of the factors in the file, whatever they are made of."""
+        product = LowRankChange(s * B.to(torch.float64), A)
+        if not self.settings.use_dora:
+            return product
+        return dora_change(layer.W, product, read_tensor(self.entries[PREFIX + target.name + MAGNITUDE]))
+
+    def _anchored(self, target: Target, layer: Layer, A: Tensor, B: Tensor, s: float) -> Trained:
         """From [A; ΔA] and [ΔB, B₀]: A = A₀ + ΔA and B = B₀ + ΔB are what the published method trains."""
         r = A.shape[0] // 2
         trained = (B[:, r:] + B[:, :r]).to(torch.float64)
         A0, B0 = (read_tensor(self.anchors[f"{target.name}.{side}"]) for side in "AB")
         return Trained(
-            LowRankChange(s * B.to(torch.float64), A),
+            self._change(target, layer, A, B, s),
             A[:r],
             LowRankChange(s * trained, A[:r]),
             product_norm(B0, A0),
@@ -152,8 +155,7 @@ class LoraSubject(Subject):
         if self.certificate is None:
             return
         expected = {one.name: one.fingerprint for one in self.certificate.layers}[target.name]
-        kinds = (torch.bfloat16, torch.float16)  # it may have been made for the base in a smaller type
-        if layer.digest != expected and expected not in {fingerprint(layer.base.to(kind)) for kind in kinds}:
+        if not made_for(layer.base, layer.digest, expected):
             raise does_not_fit(str(self.directory), f"{target.name} is not the matrix that it was made for")
 
 

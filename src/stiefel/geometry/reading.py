@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from .full import Vector
 from .layer import LayerGeometry
+from .subject import Vector
 
 HIDDEN = 1.0  # rounding relative to the change, from which on bfloat16 hides it
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from ..checkpoint import Checkpoint
 from ..errors import UserError
 from ..methods import Layer
 from ..skeleton import Target
+from ..weights import fingerprint
 from .change import Change
 
 
@@ -23,6 +27,17 @@ class Trained:
     product: Change | None = None  # sBA, where it is not the change itself
     start_norm: float | None = None  # ‖B₀A₀‖_F; None where it is not known
     start_error: float | None = None  # ‖A₀A₀ᵀ − I‖_max; None where it is not known
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A parameter that is no target matrix: a norm's weight, a bias, an embedding."""
+
+    name: str
+    shape: tuple[int, ...]
+    norm: float
+    delta_norm: float
+    bf16_changed: float  # share of its entries
 
 
 class Subject(ABC):
@@ -44,6 +59,15 @@ class Subject(ABC):
     @abstractmethod
     def read(self, target: Target, layer: Layer) -> Trained:
         """One matrix's change; raises UserError where the base is another one."""
+
+    def vectors(self, base: Checkpoint) -> Iterator[Vector]:
+        """The other parameters that it holds, beside the base's; one in memory at a time."""
+        yield from ()
+
+
+def made_for(base: Tensor, digest: str, expected: str) -> bool:
+    """True where a certificate's fingerprint is that of a base's weight, in the base's type or in a smaller one."""
+    return digest == expected or expected in {fingerprint(base.to(kind)) for kind in (torch.bfloat16, torch.float16)}
 
 
 def does_not_fit(subject: str, why: str) -> UserError:

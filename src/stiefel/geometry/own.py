@@ -1,0 +1,92 @@
+"""The model's own weights as our training saved them: all of them (`full`), or the entries in a mask (`sparse`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ..artifacts import CERTIFICATE
+from ..checkpoint import Checkpoint
+from ..errors import UserError
+from ..files import WEIGHTS_FILE
+from ..methods import Layer
+from ..saved import read_certificate
+from ..skeleton import Target, select_targets
+from ..weights import fingerprint
+from .change import DenseChange
+from .full import RANK, compare, require_finite
+from .subject import Subject, Trained, Vector, does_not_fit, made_for
+
+
+class OwnWeightsSubject(Subject):
+    """ΔW = W⁺ − W of the linear layers in a directory that `save` wrote of `full` or `sparse`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.certificate = read_certificate(directory)
+        if self.certificate.composition.is_peft:
+            raise UserError(
+                f"{directory} holds {CERTIFICATE} without its settings",
+                "the certificate is of an adapter of PEFT's",
+                "restore adapter_config.json from a copy, or make the adapter again",
+            )
+        self.title, self.rank, self.base = self.certificate.method, self.certificate.rank, ""
+        self.fingerprints = {weight.name: weight.fingerprint for weight in self.certificate.bases}
+        with safe_open(directory / WEIGHTS_FILE, "pt") as file:
+            self.names = set(file.keys())
+
+    @property
+    def masked(self) -> bool:
+        """True where places and values are kept."""
+        return self.certificate.composition.main.mask is not None
+
+    def targets(self, skeleton: PreTrainedModel) -> list[Target]:
+        """The linear layers that it trained."""
+        ends = ".indices" if self.masked else ""
+        found = [
+            target for target in select_targets(skeleton, "all-linear").targets if target.parameter + ends in self.names
+        ]
+        if not found:
+            raise does_not_fit(str(self.directory), "none of its weights is a linear layer there")
+        return found
+
+    def rank_of(self, target: Target) -> int:
+        """GeoRA's, of its mask; otherwise a choice."""
+        return self.rank or RANK
+
+    def read(self, target: Target, layer: Layer) -> Trained:
+        """In float32; of a mask the change is zero elsewhere, exactly."""
+        name = target.name if self.masked else target.parameter
+        base = layer.base.T if target.conv1d and not self.masked else layer.base  # of `full`, as the parameter lies
+        if not made_for(base, fingerprint(base) if base is not layer.base else layer.digest, self.fingerprints[name]):
+            raise does_not_fit(str(self.directory), f"{target.name} is not the matrix that it was made for")
+        W = layer.W.T if target.conv1d else layer.W  # as the parameter lies in memory
+        if self.masked:
+            change = torch.zeros(W.shape, dtype=torch.float32)
+            places = self.tensor(f"{target.parameter}.indices")
+            values = self.tensor(f"{target.parameter}.values").to(torch.float32)
+            change.view(-1)[places] = require_finite(values, self.directory, target.name) - W.flatten()[places]
+        else:
+            now = self.tensor(target.parameter).to(torch.float32)
+            change = require_finite(now, self.directory, target.name) - W
+        return Trained(DenseChange(change.T if target.conv1d else change))
+
+    def tensor(self, name: str) -> Tensor:
+        """One tensor of the file, opened for it alone: an open file keeps its pages."""
+        with safe_open(self.directory / WEIGHTS_FILE, "pt") as file:
+            found: Tensor = file.get_tensor(name)
+            return found.clone()
+
+    def vectors(self, base: Checkpoint) -> Iterator[Vector]:
+        """Of `full`, every parameter that is no linear layer."""
+        if self.masked:
+            return
+        targets = {target.parameter for target in self.targets(base.skeleton)}
+        for name in sorted((self.names & base.sources.keys()) - targets):
+            before = base.read_parameter(name)
+            yield compare(name, before, self.tensor(name))

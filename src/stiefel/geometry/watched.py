@@ -1,0 +1,187 @@
+"""The matrices of a model in training: W's directions, solved once, and how to read what training made of W."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from peft import PeftModel
+from peft.tuners.adalora import AdaLoraLayer
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+from transformers.pytorch_utils import Conv1D
+
+from ..anchored import AnchoredFactor
+from ..cache import SpectrumCache
+from ..linalg import Triplets, orthonormality_error
+from ..methods import Layer
+from ..own_weights import OwnWeight, own_weights
+from ..skeleton import Target, select_targets
+from ..wrap import ADAPTER, lora_layers
+from .alignment import subspace_shares, subspace_similarity
+from .basis import Basis, all_small
+from .change import Change, DenseChange, LowRankChange
+from .full import RANK
+from .lora import dora_change
+from .names import kind_and_depth
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One matrix: W's directions, solved before the first step, and how to read what training made of it."""
+
+    name: str
+    kind: str
+    top: Triplets
+    bottom: Triplets
+    norm: float
+    change: Callable[[], Change]
+    A: Callable[[], Tensor] | None  # the trained factor (r, n)
+    parameters: Callable[[], list[nn.Parameter]]  # asked for each time: FSDP2 puts others in their place
+
+    def figures(self) -> Row:
+        """‖ΔW‖_F, S_Head, ‖AV‖_F/‖A‖_F and ‖AAᵀ − I‖_max as they are now; O((m + n)r²) for a LoRA."""
+        change = self.change()
+        head = subspace_shares(change, self.top)
+        row = {
+            "name": self.name,
+            "delta_norm": change.norm,
+            "relative": change.norm / self.norm if self.norm else 0.0,
+            "s_head": head.both,
+            "s_head_left": head.left,
+            "s_head_right": head.right,
+        }
+        if self.A is not None:
+            A = self.A()
+            row["similarity_top"] = subspace_similarity(A, self.top.Vh)
+            row["similarity_bottom"] = subspace_similarity(A, self.bottom.Vh)
+            row["orthonormality_error"] = orthonormality_error(A)
+        return row
+
+
+def watched_matrices(model: nn.Module, cache: SpectrumCache | None) -> list[Watched]:
+    """Every matrix of a model whose ΔW can be read while it trains; none of PEFT's adapters without factors of it."""
+    return list(lora_matrices(model, cache) if isinstance(model, PeftModel) else full_matrices(model, cache))
+
+
+def lora_matrices(model: PeftModel, cache: SpectrumCache | None) -> Iterator[Watched]:
+    """The matrices that carry a LoRA, of any start and structure."""
+    for name, module in lora_layers(model):
+        base = module.get_base_layer()
+        W = oriented(base.weight.detach(), conv1d=isinstance(base, Conv1D))
+        A, B = module.lora_A[ADAPTER], module.lora_B[ADAPTER]
+        if isinstance(module, AdaLoraLayer):
+            E = module.lora_E[ADAPTER]
+            parts: Callable[[], list[nn.Parameter]] = partial(list, (A, B, E))
+            yield watch(name, W, A.shape[0], cache, partial(adalora_change, module), partial(whole, A), parts)
+            continue
+        r = A.anchor.shape[0] if isinstance(A, AnchoredFactor) else A.weight.shape[0]
+        yield watch(
+            name, W, r, cache, partial(lora_change, module, W), partial(trained_factor, A), partial(trained_of, A, B)
+        )
+
+
+def lora_change(module: LoraLayer, W: Tensor) -> Change:
+    """s(BA − B₀A₀) from the factors that PEFT sees, rescaled by the rows where the layer is DoRA's."""
+    A, B = whole(module.lora_A[ADAPTER].weight), whole(module.lora_B[ADAPTER].weight)
+    product = LowRankChange(float(module.scaling[ADAPTER]) * B.to(torch.float64), A)
+    if ADAPTER in module.lora_magnitude_vector:
+        return dora_change(W, product, whole(module.lora_magnitude_vector[ADAPTER].weight))
+    return product
+
+
+def adalora_change(module: AdaLoraLayer) -> Change:
+    """s/r·B diag(E) A, as PEFT divides it: by its rank and 1e-5."""
+    A, B, E = (whole(part[ADAPTER]) for part in (module.lora_A, module.lora_B, module.lora_E))
+    scaling = float(module.scaling[ADAPTER]) / (float(module.ranknum[ADAPTER]) + 1e-5)
+    return LowRankChange(scaling * B.to(torch.float64), E.to(torch.float64) * A)
+
+
+def trained_factor(A: nn.Module) -> Tensor:
+    """A, or A₀ + ΔA."""
+    factor = A.factor if isinstance(A, AnchoredFactor) else A.weight
+    assert isinstance(factor, Tensor)
+    return whole(factor)
+
+
+def trained_of(*modules: nn.Module) -> list[nn.Parameter]:
+    """Their parameters that train."""
+    return [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
+
+
+def full_matrices(model: nn.Module, cache: SpectrumCache | None) -> Iterator[Watched]:
+    """Every linear layer that trains by itself, from the values that `attach` kept of it, or else from a copy."""
+    kept = {weight.name: weight for weight in own_weights(model)}
+    for target in select_targets(model, "all-linear").targets:
+        if kept and target.parameter not in kept:
+            continue
+        module = model.get_submodule(target.name)
+        own = kept.get(target.parameter)
+        start = oriented(start_of(module, own), conv1d=target.conv1d)
+        change = partial(full_change, module, target, start)
+        yield watch(target.name, start, min(RANK, *target.shape), cache, change, None, partial(weight_of, module))
+
+
+def start_of(module: nn.Module, own: OwnWeight | None) -> Tensor:
+    """The weight as it was before training; a second copy where nothing or a part was kept."""
+    assert isinstance(module.weight, Tensor)
+    if own is not None and own.mask is None:
+        return own.base
+    start = module.weight.detach().clone()
+    if own is not None:
+        start[own.mask] = own.base
+    return start
+
+
+def full_change(module: nn.Module, target: Target, start: Tensor) -> Change:
+    """W⁺ − W."""
+    assert isinstance(module.weight, Tensor)
+    now = oriented(whole(module.weight), conv1d=target.conv1d)
+    return DenseChange(now.to(torch.float32) - start.to(torch.float32))
+
+
+def weight_of(module: nn.Module) -> list[nn.Parameter]:
+    """The weight alone: a bias is no part of ΔW."""
+    assert isinstance(module.weight, nn.Parameter)
+    return [module.weight] if module.weight.requires_grad else []
+
+
+def oriented(weight: Tensor, *, conv1d: bool) -> Tensor:
+    """W (out, in); GPT-2's Conv1D keeps it transposed."""
+    return weight.T if conv1d else weight
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor without its history, gathered where FSDP2 has sharded it; then every process must ask."""
+    tensor = tensor.detach()
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def watch(
+    name: str,
+    W: Tensor,
+    r: int,
+    cache: SpectrumCache | None,
+    change: Callable[[], Change],
+    A: Callable[[], Tensor] | None,
+    parameters: Callable[[], list[nn.Parameter]],
+) -> Watched:
+    """Solve W's directions and keep these alone."""
+    basis = Basis(Layer(name, W, r, 1.0, 0, {}, cache=cache), exact=all_small([(W.shape[0], W.shape[1])]))
+    top, bottom = (
+        Triplets(*(tensor.to(W.device, torch.float64) for tensor in part)) for part in (basis.top, basis.bottom)
+    )
+    return Watched(name, kind_and_depth(name)[0], top, bottom, basis.norm, change, A, parameters)
+
+
+def gradient_norm(parameters: list[nn.Parameter]) -> float:
+    """‖∇‖ over some parameters; those that the loss does not reach count as 0."""
+    gradients = [whole(parameter.grad) for parameter in parameters if parameter.grad is not None]
+    return math.hypot(*(float(torch.linalg.vector_norm(gradient)) for gradient in gradients))
