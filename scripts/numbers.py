@@ -11,7 +11,7 @@ RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 
 def solver_table() -> str:
     """One layer of Qwen2.5-1.5B's shapes in memory: each method's solver against torch's full SVD in float32."""
-    found = json.loads((RESULTS / "solvers.json").read_text())
+    found = {**results("init")["solvers"], "machine": results("init")["machine"]}
     ratio, tall = found["ratio"], found["ratio_to_svd_of_the_tall_orientation"]
     energy = min(row["top_energy"] for row in found["matrices"])
     tail = max(row["bottom_energy"] for row in found["matrices"])
@@ -28,7 +28,7 @@ def solver_table() -> str:
     lines = ["| faster than | `torch.linalg.svd` | of the tall orientation | worst matrix |", "|---|---:|---:|---|"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
     where = f"Rank {found['rank']}, {found['machine']['device']}, {found['machine']['cores']} cores"
-    return "\n".join(lines) + f"\n\n{where}: `python -m benchmarks.solvers`.\n"
+    return "\n".join(lines) + f"\n\n{where}: `python -m benchmarks.init`.\n"
 
 
 def results(name: str) -> dict[str, Any]:

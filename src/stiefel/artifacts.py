@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -132,6 +133,13 @@ def whole_directory(out: Path) -> Iterator[Path]:
         if out.is_dir():
             shutil.rmtree(out)
         building.replace(out)
+    except OSError as error:
+        shutil.rmtree(building, ignore_errors=True)
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG):
+            raise
+        raise UserError(
+            f"{out} could not be written", error.strerror or str(error), "make room there, or give another --out"
+        ) from error
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise

@@ -119,12 +119,13 @@ def init(
             progress=lambda name, number, total: say(f"[{number}/{total}] {name}"),
         )
         if layout == "residual":
-            write(made, model, "residual", out, dtype=dtype or "auto", force=force)
+            write(made, model, "residual", out, dtype=dtype or "auto", force=force, revision=revision)
     if as_json:
         click.echo(json.dumps(certificate.to_json(), indent=1))
     else:
         worst = max(layer.start_error for layer in certificate.layers)
-        click.echo(f"{out}: {method}, rank {rank}, {len(certificate.layers)} matrices, start error at most {worst:g}")
+        exact = f"start error at most {worst:g}" if layout == "anchored" else "exact up to its base's rounding"
+        click.echo(f"{out}: {method}, rank {rank}, {len(certificate.layers)} matrices, {exact}")
         if layout == "anchored":
             say(f'next: stiefel train RECIPE.toml --set adapter.path="{out}" --out run')
 
@@ -132,9 +133,10 @@ def init(
 @cli.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--base", required=True, help="The model it was made for: a hub id, a directory, or nano.")
+@click.option("--revision", default="", help="Branch, tag or commit of a hub id.")
 @json_option
 @click.pass_context
-def verify(context: click.Context, directory: Path, base: str, as_json: bool) -> None:
+def verify(context: click.Context, directory: Path, base: str, revision: str, as_json: bool) -> None:
     """Recompute an adapter's certificate against its base: exit 0 if it holds, 1 if it does not."""
     from dataclasses import asdict
 
@@ -142,7 +144,7 @@ def verify(context: click.Context, directory: Path, base: str, as_json: bool) ->
     from .verify import verify as run
 
     quiet()
-    checks = run(directory, base)
+    checks = run(directory, base, revision, lambda name, number, total: say(f"[{number}/{total}] {name}"))
     holds = all(check.holds for check in checks)
     if as_json:
         click.echo(json.dumps({"holds": holds, "checks": [asdict(check) for check in checks]}, indent=1))
@@ -161,16 +163,23 @@ def verify(context: click.Context, directory: Path, base: str, as_json: bool) ->
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--base", required=True, help="The model it was made for: a hub id, a directory, or nano.")
 @click.option("--as", "form", required=True, help="lora, merged or residual.")
-@click.option("--dtype", default="auto", show_default=True, help="Type of the written model.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    default="auto",
+    show_default=True,
+    help="Type of the written model.",
+)
+@click.option("--revision", default="", help="Branch, tag or commit of a hub id.")
 @out_option
 @force_option
-def export(directory: Path, base: str, form: str, dtype: str, out: Path, force: bool) -> None:
+def export(directory: Path, base: str, form: str, dtype: str, revision: str, out: Path, force: bool) -> None:
     """Write an adapter in the form that another engine wants."""
     from .export import export as run
     from .quiet import quiet
 
     quiet()
-    run(directory, base, form, out, dtype=dtype, force=force)
+    run(directory, base, form, out, dtype=dtype, force=force, revision=revision)
     click.echo(str(out))
 
 

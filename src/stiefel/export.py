@@ -18,12 +18,14 @@ from .certificate import Certificate
 from .errors import UserError, nearest
 from .files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, factor_names
 from .saved import load, read_certificate, require_base
-from .weights import TOKENIZER_FILES, load_model, resolve_model, tokenizer_files
+from .weights import TOKENIZER_FILES, load_model, model_files, tokenizer_files
 
 BASE = "base"  # beside a residual adapter
 
 
-def export(directory: Path, model: str, form: str, out: Path, *, dtype: str = "auto", force: bool = False) -> None:
+def export(
+    directory: Path, model: str, form: str, out: Path, *, dtype: str = "auto", force: bool = False, revision: str = ""
+) -> None:
     """Write an adapter as `lora`, `merged` or `residual`.
 
     lora: PEFT's two files alone, rank r, or 2r where the adapter is anchored. merged, for every method: the whole
@@ -50,10 +52,11 @@ def export(directory: Path, model: str, form: str, out: Path, *, dtype: str = "a
         raise UserError(
             f"{directory} has no residual form", f"{certificate.method} starts at B₀A₀ = 0 on the base as it is", "lora"
         )
-    resolve_model(model)
     check_room(out, force=force)
+    tokenizer_files(model, revision)
+    local = str(model_files(model, revision))  # where the tokenizer's files are now too
     with whole_directory(out) as building:
-        FORMS[form](directory, certificate, model, dtype, building)
+        FORMS[form](directory, certificate, local, dtype, building)
 
 
 def write_lora(directory: Path, certificate: Certificate, model: str, dtype: str, out: Path) -> None:
@@ -119,7 +122,7 @@ def save_whole(base: Any, model: str, out: Path) -> None:
     """The model and its tokenizer's files."""
     base.save_pretrained(str(out))
     for pattern in TOKENIZER_FILES:
-        for path in tokenizer_files(model).glob(pattern):
+        for path in Path(model).glob(pattern):
             shutil.copyfile(path, out / path.name)
 
 

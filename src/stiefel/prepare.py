@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+import torch
+
 from .adapter import Progress
 from .artifacts import CERTIFICATE, check_room, whole_directory, write_json
 from .certificate import Certificate, LayerCertificate
@@ -17,7 +19,7 @@ from .quiet import quiet
 from .skeleton import Selection, build_skeleton, select_targets
 from .start import Settings, as_saved, make_settings, start_of
 from .tensorfile import TensorFile
-from .weights import DTYPES, model_files
+from .weights import DTYPES, model_files, resolve_model
 from .wrap import peft_config
 
 
@@ -49,15 +51,15 @@ def prepare(
     settings = make_settings(composition, r, alpha, seed, solver, options or {}, targets=target_modules, cache=cache)
     if dtype and dtype not in DTYPES:
         raise UserError(f"unknown type {dtype!r}", "weights are floating-point numbers", f"one of {', '.join(DTYPES)}")
-    directory = model_files(model, revision)
+    directory = resolve_model(model, revision)
     quiet()
     skeleton = build_skeleton(directory)
     selection = select_targets(skeleton, target_modules)
-    checkpoint = Checkpoint(directory, skeleton)
-    checkpoint.require(selection.targets)
     for target in selection.targets:
         require_rank(target.name, target.shape, r)
     check_room(out, force=force)
+    checkpoint = Checkpoint(model_files(model, revision), skeleton)  # which may take a download
+    checkpoint.require(selection.targets)
     layers: list[LayerCertificate] = []
     with whole_directory(out) as building:
         write_config(building, settings, selection, model)
@@ -73,8 +75,7 @@ def prepare(
                 if progress is not None:
                     progress(target.name, number, len(selection.targets))
                 base = checkpoint.read(target)
-                if dtype:
-                    base = base.to(DTYPES[dtype])
+                base = base.to(solver_device(), DTYPES[dtype] if dtype else base.dtype)
                 start, certificate = start_of(target.name, base, settings)
                 del base  # before the next one is read
                 layers.append(certificate)
@@ -89,6 +90,11 @@ def prepare(
         made = settings.certificate(tuple(layers), files=digests)
         write_json(building / CERTIFICATE, made.to_json())
     return made
+
+
+def solver_device() -> str:
+    """Where matrices are solved: the GPU where there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def require_factors(composition: Composition) -> None:

@@ -129,7 +129,8 @@ def require_config(directory: Path, certificate: Certificate) -> None:
     )
     expected = certificate.composition.config(wanted)
     if expected["peft_type"] == "LORA":
-        expected |= {"rank_pattern": {}, "alpha_pattern": {}}
+        expected |= {"rank_pattern": {}, "alpha_pattern": {}, "bias": "none"}
+        expected |= dict.fromkeys(("modules_to_save", "layers_to_transform", "exclude_modules", "target_parameters"))
     for key, value in expected.items():
         if key in NOT_CERTIFIED | PLANNED:
             continue

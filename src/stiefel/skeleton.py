@@ -102,6 +102,7 @@ def select_targets(model: PreTrainedModel, target_modules: str | list[str]) -> S
             "only these say which layer is the output head and which weights are shared",
             "give a model that AutoModelForCausalLM.from_pretrained returned",
         )
+    refuse_quantised(model)
     if not isinstance(target_modules, str | list):
         raise UserError(
             f"targets = {target_modules!r} name no layers",
@@ -192,6 +193,17 @@ def shared_weights(model: PreTrainedModel) -> dict[int, list[str]]:
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
     return names
+
+
+def refuse_quantised(model: PreTrainedModel) -> None:
+    """Raise for a model whose weights are stored as integers or 4-bit floats."""
+    if vars(model.config).get("quantization_config"):
+        raise UserError(
+            "the model is quantised",
+            "its stored numbers are not the weight matrices (out, in) that the starts are computed from",
+            "load it without quantization_config; or make the adapter of the full-precision checkpoint with "
+            "`stiefel init`, and load that with PEFT on the quantised model",
+        )
 
 
 def refuse_unsupported(model: PreTrainedModel, name: str, shared: dict[int, list[str]]) -> None:

@@ -25,7 +25,7 @@ TAIL_CHANGE = 4e-3  # the same of Σ_{i≥j}σ_i² for every j: a dominant σ₁
 PRODUCT_ERROR = {"product": 2e-4, "mask": 1e-6}
 PRODUCT_CHECKS = (4, 6, 8, 10, 12, 15)  # blocks
 SURE = 0.05  # residual above which a solution is none: rounding spoiled it
-BOTTOM_CHANGE = 2e-3  # the bottom's energy is needed to 1%
+BOTTOM_CHANGE = 1e-3  # the bottom's energy is needed to 1%, and what further blocks would take off falls geometrically
 MAX_COLUMNS = 720  # of the Krylov space, beyond which the exact solver is the cheaper one
 SEED = 0  # of the starting block: the same matrix gives the same bytes
 

@@ -19,6 +19,7 @@ from .solver import Converge, Solution, bottom_triplets, top_triplets
 Side = Literal["top", "bottom"]
 Solver = Literal["auto", "exact", "fast"]
 SOLVERS: tuple[Solver, ...] = ("auto", "exact", "fast")
+CPU = torch.device("cpu")
 SMALL = {"energy": 128, "product": 512, "mask": 512}  # min(m, n) up to which LAPACK is as quick
 
 
@@ -40,8 +41,8 @@ class Solved:
 class Spectrum:
     """W = UΣVᵀ of one weight matrix W (out, in); nothing is computed before `top` or `bottom` is called.
 
-    `matrix` gives W in float32 and `digest` its fingerprint, each only when it is needed. `auto` takes the fast solver
-    and falls back to the exact one where it did not converge; `fast` raises there instead.
+    `matrix` gives W in float32 on `device` and `digest` its fingerprint, each only when it is needed. `auto` takes the
+    fast solver and falls back to the exact one where it did not converge; `fast` raises there instead.
     """
 
     def __init__(
@@ -53,8 +54,9 @@ class Spectrum:
         solver: Solver = "auto",
         converge: Converge = "energy",
         cache: SpectrumCache | None = None,
+        device: torch.device = CPU,
     ) -> None:
-        self.name, self.shape = name, shape
+        self.name, self.shape, self.device = name, shape, device
         self.matrix, self.digest = matrix, digest
         self.solver, self.converge = solver, converge
         self.cache = cache if min(shape) > SMALL[converge] else None
@@ -84,10 +86,13 @@ class Spectrum:
         if self.cache is None:
             return None
         entry = self.cache.get(self._key(side), r, side == "top")
-        return None if entry is None else Solved(entry.triplets, entry.norm, entry.solver, entry.residual)
+        if entry is None:
+            return None
+        triplets = Triplets(*(tensor.to(self.device) for tensor in entry.triplets))
+        return Solved(triplets, entry.norm, entry.solver, entry.residual)
 
     def _key(self, side: Side) -> str:
-        return f"{self.digest()}-{side}-{self.solver}-{self.converge}"
+        return f"{self.digest()}-{side}-{self.solver}-{self.converge}-{self.device.type}"
 
     def _solve(self, side: Side, r: int) -> Solved:
         W = self.matrix()

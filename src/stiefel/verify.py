@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from peft import PeftConfig
+from peft.tuners.tuners_utils import check_target_module_exists
 from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
@@ -15,7 +17,7 @@ from transformers.pytorch_utils import Conv1D
 from .certificate import Certificate, LayerCertificate, WeightCertificate, captured_energy, product_norm
 from .checkpoint import Checkpoint
 from .errors import UserError
-from .files import ANCHORS_FILE, FACTORS_FILE, factor_names
+from .files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, factor_names
 from .linalg import frobenius_norm, orthonormality_error
 from .saved import DamagedAdapter, read_certificate
 from .skeleton import Target, build_skeleton
@@ -44,7 +46,9 @@ class Saved:
     start: tuple[Tensor, Tensor] | None
 
 
-def verify(directory: Path, model: str, progress: Callable[[str, int, int], None] | None = None) -> list[Check]:
+def verify(
+    directory: Path, model: str, revision: str = "", progress: Callable[[str, int, int], None] | None = None
+) -> list[Check]:
     """Every check of an adapter directory against its base, one matrix in memory at a time.
 
     Raises UserError where there is no certificate or no such model. After training the start of an adapter with B₀ = 0
@@ -55,13 +59,16 @@ def verify(directory: Path, model: str, progress: Callable[[str, int, int], None
     except DamagedAdapter as error:
         return [Check("files", False, error.why)]
     checks = [Check("files", True, f"{len(certificate.files)} files and the settings are the ones certified")]
-    base = model_files(model)
+    base = model_files(model, revision)
     skeleton = build_skeleton(base)
     checkpoint = Checkpoint(base, skeleton)
     if certificate.weights:
         return checks + [check_weight(checkpoint, skeleton, weight) for weight in certificate.weights]
     factors = read_header(directory / FACTORS_FILE)
     anchors = read_header(directory / ANCHORS_FILE) if certificate.anchored else {}
+    checks.append(same_layers(certificate, directory, skeleton, factors, anchors))
+    if not checks[-1].holds:
+        return checks
     modules = dict(skeleton.named_modules())
     for number, layer in enumerate(certificate.layers, start=1):
         if progress is not None:
@@ -80,6 +87,28 @@ def verify(directory: Path, model: str, progress: Callable[[str, int, int], None
     return checks
 
 
+def same_layers(
+    certificate: Certificate,
+    directory: Path,
+    skeleton: PreTrainedModel,
+    factors: dict[str, Entry],
+    anchors: dict[str, Entry],
+) -> Check:
+    """Whether the certificate, the factors, the anchors and PEFT's settings speak of the same layers."""
+    named = {layer.name for layer in certificate.layers}
+    expected = {key for name in named for key in factor_names(name)}
+    others = {key for key in factors if key.rsplit(".", 1)[0].endswith(("lora_A", "lora_B"))} ^ expected
+    others |= anchors.keys() ^ {f"{name}.{side}" for name in named for side in "AB"} if certificate.anchored else set()
+    if others:
+        return Check("layers", False, f"{sorted(others)[0]} is in the files or in the certificate, and not in both")
+    config = PeftConfig.from_pretrained(str(directory))
+    wrapped = {name for name, _ in skeleton.named_modules() if name and check_target_module_exists(config, name)}
+    if wrapped != named:
+        odd = sorted(wrapped ^ named)[0]
+        return Check("layers", False, f"{CONFIG_FILE} and the certificate disagree on {odd}")
+    return Check("layers", True, f"{len(named)} layers, the same in all files")
+
+
 def check_weight(checkpoint: Checkpoint, skeleton: PreTrainedModel, weight: WeightCertificate) -> Check:
     """Whether the base's weight is the one that was certified."""
     modules = dict(skeleton.named_modules())
@@ -92,14 +121,17 @@ def check_weight(checkpoint: Checkpoint, skeleton: PreTrainedModel, weight: Weig
             found = checkpoint.read_parameter(weight.name)
     except UserError as error:
         return Check(weight.name, False, error.what)
-    holds = is_the_one(found, weight.fingerprint)
+    holds = certified_form(found, weight.fingerprint) is not None
     return Check(weight.name, holds, "as certified" if holds else "the base's weight is another one")
 
 
-def is_the_one(weight: Tensor, certified: str) -> bool:
-    """True where a stored weight has the fingerprint, in its type or in the one that it was loaded in."""
-    forms = (weight, weight.to(torch.bfloat16), weight.to(torch.float16))
-    return any(fingerprint(form) == certified for form in forms)
+def certified_form(weight: Tensor, certified: str) -> Tensor | None:
+    """A stored weight in the type in which it has the fingerprint: its own, or the one that it was loaded in."""
+    for dtype in (weight.dtype, torch.bfloat16, torch.float16):
+        form = weight.to(dtype)
+        if fingerprint(form) == certified:
+            return form
+    return None
 
 
 def read_layer(name: str, factors: dict[str, Entry], anchors: dict[str, Entry], certificate: Certificate) -> Saved:
@@ -115,7 +147,8 @@ def differences(W: Tensor, layer: LayerCertificate, saved: Saved, certificate: C
     if tuple(W.shape) != layer.shape:
         yield f"the base's matrix is {tuple(W.shape)}, not {layer.shape}"
         return
-    if not is_the_one(W, layer.fingerprint):
+    form = certified_form(W, layer.fingerprint)
+    if form is None:
         yield "the base's matrix is another one"
     if saved.start is None:
         return
@@ -129,7 +162,7 @@ def differences(W: Tensor, layer: LayerCertificate, saved: Saved, certificate: C
         if not torch.equal(saved.A[:r], A + saved.A[r:]):
             yield "A₀ in the factors is not the anchor's"
     scaling = certificate.scaling
-    matrix = W.to(torch.float32)
+    matrix = (W if form is None else form).to(torch.float32)
     norm = frobenius_norm(matrix)
     figures = {
         "norm": norm,

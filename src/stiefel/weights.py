@@ -53,7 +53,14 @@ def model_files(model: str, revision: str = "") -> Path:
         return path
     index = path / INDEX_FILE
     shards = sorted(set(read_json(index)["weight_map"].values())) if index.is_file() else [WEIGHTS_FILE]
-    return from_hub(model, revision, shards)
+    found = from_hub(model, revision, shards)
+    if not any((found / shard).is_file() for shard in shards):
+        raise UserError(
+            f"{model} holds no {shards[0]}",
+            "its weights may be pickles (.bin, .pt), which can run code when they are read, so they never are",
+            "convert them once with save_pretrained(safe_serialization=True), or give another revision",
+        )
+    return found
 
 
 def tokenizer_files(model: str, revision: str = "") -> Path:

@@ -135,7 +135,14 @@ class Layer:
 
     def _spectrum(self, matrix: Matrix, converge: Converge) -> Spectrum:
         return Spectrum(
-            matrix.name, self.shape, lambda: matrix.W, lambda: matrix.digest, self.solver, converge, self.cache
+            matrix.name,
+            self.shape,
+            lambda: matrix.W,
+            lambda: matrix.digest,
+            self.solver,
+            converge,
+            self.cache,
+            self.base.device,
         )
 
     def choice(self, option: str) -> str:
