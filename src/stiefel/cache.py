@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,10 @@ from torch import Tensor
 
 from .linalg import Triplets
 
-VERSION = "2"  # of the solvers: entries of another one are not read
+VERSION = "3"  # of the solvers: entries of another one are not read
 LIMIT_BYTES = 8 * 2**30
+BUILDING = ".building-"  # begins the name of a directory in which an entry is written
+AN_HOUR = 3600.0  # seconds, which no entry takes to write
 PLACE = "STIEFEL_CACHE"  # environment variable
 
 
@@ -89,7 +92,7 @@ class SpectrumCache:
         path = self._path(key)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self.directory) as building:
+            with tempfile.TemporaryDirectory(dir=self.directory, prefix=BUILDING) as building:
                 written = Path(building) / path.name
                 save_file(tensors, written, metadata=words)
                 written.replace(path)
@@ -116,22 +119,32 @@ class SpectrumCache:
     def clear(self) -> int:
         """Remove every entry; returns how many there were."""
         paths = self.entries()
-        for path in paths:
+        for path in (*paths, *self._unfinished(0)):
             remove(path)
         return len(paths)
+
+    def _unfinished(self, seconds: float) -> list[Path]:
+        """What a killed process left of an entry that it was writing, if nothing touched it for so long."""
+        found = []
+        for path in self.directory.glob(f"{BUILDING}*"):
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime >= seconds:
+                    found.append(path)
+        return found
 
     def _path(self, key: str) -> Path:
         return self.directory / f"{key}-v{VERSION}.safetensors"
 
     def _shrink(self) -> None:
-        paths = self.entries()
-        sizes = [path.stat().st_size for path in paths]
-        excess = sum(sizes) - self.limit_bytes
-        for path, size in zip(paths, sizes, strict=True):
+        for path in self._unfinished(AN_HOUR):
+            remove(path)
+        excess = self.size_bytes() - self.limit_bytes
+        for path in self.entries():
             if excess <= 0:
                 break
+            with suppress(FileNotFoundError):  # another process removed it
+                excess -= path.stat().st_size
             remove(path)
-            excess -= size
 
 
 def remove(path: Path) -> None:

@@ -35,7 +35,7 @@ class LayerCertificate:
     orthonormality_error: float  # ‖A₀A₀ᵀ − I‖_max
     anchor_norm: float  # s‖B₀A₀‖_F, 0 where B₀ = 0
     start_error: float  # ‖W_eff − W‖_F/‖W‖_F of the adapter as it was attached
-    singular_values: tuple[float, ...]  # the σ kept, of the matrix that the method decomposes; empty where it does not
+    singular_values: tuple[float, ...]  # the σ kept, of the decomposed matrix; empty where the part is random or none
     solver: str  # exact, fast or fast (float64); empty where nothing was solved
     residual: float  # of the singular pairs, ‖Wᵀu − σv‖/σ₁ at worst
     statistics: dict[str, float]  # the method's own

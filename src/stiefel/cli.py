@@ -371,6 +371,6 @@ def guarded(command: Callable[[], Any]) -> int:
         say(f"error: {UserError(error.format_message(), 'the command cannot be understood', f'see {place} --help')}")
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        say("interrupted: run the same command with --resume to go on")
+        say("interrupted: nothing half-written is left; train, compare and demo go on with --resume")
         return INTERRUPTED
     return status if isinstance(status, int) else 0

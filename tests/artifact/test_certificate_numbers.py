@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from fractions import Fraction
+from importlib.metadata import version
 
 import numpy as np
 import pytest
 import torch
+import xxhash
 from safetensors.torch import load_file
 
 from stiefel import attach, save
+from stiefel.adapter import certificate_of
 from tests.oracles.geora import reference_masks, reference_w_geo
 
 RANK, ALPHA = 4, 12
@@ -154,3 +157,55 @@ def test_fingerprints_tell_the_matrices_apart(written):
     _, _, _, layers, _ = written
     assert len({layer["fingerprint"] for layer, *_ in layers}) == len(layers)
     assert all(layer["seconds"] >= 0 and layer["peak_memory_bytes"] > 2**20 for layer, *_ in layers)
+
+
+def wide_model(make_model):
+    """Matrices above the size up to which LAPACK solves all."""
+    return make_model(hidden_size=192, intermediate_size=320, num_hidden_layers=1, head_dim=96)
+
+
+@pytest.mark.parametrize("method", ["olora", "olora_tail"])
+def test_what_the_fast_solver_says_of_itself(method, make_model):
+    """Orthonormal factors are the singular vectors themselves, so that σ and the residual can be computed again."""
+    model = wide_model(make_model)
+    base = {key: weight.double().numpy() for key, weight in model.state_dict().items()}
+    adapted = attach(model, method, r=RANK, alpha=ALPHA, cache=False)
+    fast = 0
+    for layer in certificate_of(adapted).layers:
+        W = base[f"{layer.name}.weight"]
+        module = adapted.get_base_model().get_submodule(layer.name)
+        A, B = (factors["default"].anchor.double().numpy() for factors in (module.lora_A, module.lora_B))
+        exact = np.linalg.svd(W, compute_uv=False)
+        part = exact[:RANK] if method == "olora" else exact[-RANK:]
+        if layer.solver == "exact":
+            assert layer.residual == 0
+            assert np.abs(layer.singular_values - part).max() <= EPS32 * exact[0]
+            continue
+        fast += 1
+        found = np.array(layer.singular_values)
+        if method == "olora":
+            assert 0.999 * np.sum(part**2) <= np.sum(found**2) <= (1 + EPS32) * np.sum(part**2)
+        else:
+            assert (1 - EPS32 * exact[0] / part[-1]) * np.sum(part**2) <= np.sum(found**2) <= 1.01 * np.sum(part**2)
+        sides = W.T @ B - A.T * found, W @ A.T - B * found
+        worst = max(np.linalg.norm(side, axis=0).max() for side in sides) / exact[0]
+        rounding = 4 * EPS32 * np.linalg.norm(exact) / exact[0]  # of the factors, seen from either side
+        assert layer.residual / 1.5 - rounding <= worst <= 1.5 * layer.residual + rounding
+    assert fast >= 4
+
+
+def test_fingerprints_are_digests_of_the_values(make_model):
+    """XXH3-128 of shape and type, then the numbers in rows: as bfloat16 where each is one, else as float32."""
+    model = make_model()
+    model.get_submodule("model.layers.0.self_attn.q_proj").bfloat16().float()
+    layers = certificate_of(attach(model, "lora", r=RANK, alpha=ALPHA)).layers
+    for layer, dtype in ((layers[0], torch.bfloat16), (layers[1], torch.float32)):
+        W = model.get_submodule(layer.name).weight.detach().to(dtype)
+        data = W.view(torch.int16 if dtype == torch.bfloat16 else torch.int32).numpy().tobytes()
+        text = f"{tuple(W.shape)} {dtype} ".encode()
+        assert layer.fingerprint == xxhash.xxh3_128(text + data).hexdigest()
+
+
+def test_versions_are_those_installed(written):
+    assert written[2]["versions"] == {name: version(name) for name in written[2]["versions"]}
+    assert {"stiefel", "torch", "transformers", "peft"} <= written[2]["versions"].keys()

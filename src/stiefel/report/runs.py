@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -156,7 +157,7 @@ def read_run(path: Path) -> Run:
     if finished or (path / METRICS).is_file():
         every = read_jsonl(need(path / METRICS))
         events = checked(EVENTS, [row for row in every if "event" in row], path / METRICS)
-        figures = [{k: v for k, v in row.items() if k != "not_finite"} for row in every if "event" not in row]
+        figures = [with_gaps(row) for row in every if "event" not in row]
         rows = checked(METRIC_ROWS, figures, path / METRICS)
     for number, row in enumerate(rows, start=1):
         if "step" not in row or not row.keys() & {"reward", "loss"}:
@@ -172,6 +173,12 @@ def read_run(path: Path) -> Run:
             certificate = checked(TypeAdapter(dict[str, Any]), read_json(proof), proof)
             method, rank, alpha = certificate["method"], certificate["rank"], certificate["alpha"]
     return Run(path.name, path, method, rank, alpha, recipe, manifest, tuple(rows), tuple(events), scores)
+
+
+def with_gaps(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with NaN where a figure was not finite, which JSON cannot say."""
+    figures = {key: value for key, value in row.items() if key != "not_finite"}
+    return figures | dict.fromkeys(row.get("not_finite", []), math.nan)
 
 
 def need(path: Path) -> Path:

@@ -115,7 +115,7 @@ def reading(runs: Sequence[Run]) -> str:
 
 
 def notes(runs: Sequence[Run]) -> list[str]:
-    """Unfinished runs, and measurements that are not finite."""
+    """Unfinished runs, what the guard did, measurements that are not finite, and scores that were expected."""
     found = [
         f"{run.name} is unfinished ({run.manifest.status}, {len(run.rows)} of {run.recipe.optim.rollouts} rollouts): "
         "its curves are drawn as far as they go, and the table leaves it out."
@@ -123,6 +123,17 @@ def notes(runs: Sequence[Run]) -> list[str]:
         if not run.finished
     ]
     for run in runs:
+        for event in run.events:
+            done = (
+                "the run was ended"
+                if event.restored_to is None
+                else f"the run went back to rollout {event.restored_to} at half the learning rate"
+            )
+            found.append(f"{run.name}: the guard saw in rollout {event.step} that {event.reason}; {done}.")
+        expected = run.recipe.expected
+        for task, score in expected.scores.items():
+            ours = f"ours is {run.scores[task].after.mean:.3f}" if task in run.scores else "not measured here"
+            found.append(f"{run.name}: {expected.source or 'the recipe'} gives {score} for {task}; {ours}.")
         for metric in METRICS:
             values = run.values(metric.key)
             lost = sum(not math.isfinite(value) for _, value in values)
