@@ -27,9 +27,9 @@ from benchmarks.machine import keep
 from benchmarks.synthetic import shapes, write_checkpoint
 from stiefel.artifacts import read_jsonl
 from stiefel.geometry.live import GeometryCallback
-from stiefel.prepare import prepare
 from stiefel.quiet import quiet
 from stiefel.recipe import make_recipe
+from stiefel.streamed import prepare
 from stiefel.tasks import find_task
 from stiefel.training.rewards import GradedReward
 from stiefel.training.settings import grpo_config, rate_factor

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from .geometry import inspect
     from .methods import METHODS
     from .saved import load, save
+    from .streamed import prepare
     from .training.trainer import GRPOTrainer
 
-__all__ = ["METHODS", "GRPOTrainer", "UserError", "attach", "inspect", "load", "save"]
+__all__ = ["METHODS", "GRPOTrainer", "UserError", "attach", "inspect", "load", "prepare", "save"]
 
 _HOMES = {
     "METHODS": "methods",
@@ -25,6 +26,7 @@ _HOMES = {
     "attach": "adapter",
     "inspect": "geometry",
     "load": "saved",
+    "prepare": "streamed",
     "save": "saved",
 }
 

@@ -93,7 +93,7 @@ def init(
     from .artifacts import check_room
     from .export import export as write
     from .methods import compose
-    from .prepare import prepare
+    from .streamed import prepare
 
     if layout == "residual" and not compose(method).anchored:
         raise UserError(

@@ -26,7 +26,7 @@ LAYERS = (
     {"start", "standing"},
     {"wrap"},
     {"adapter"},
-    {"saved", "prepare"},
+    {"saved", "streamed"},
     {"verify", "export", "geometry"},
     {"rewards"},
     {"tasks"},

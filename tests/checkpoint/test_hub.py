@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from stiefel.prepare import prepare
+from stiefel.streamed import prepare
 
 COMMIT = "0" * 40
 OTHERS = ["pytorch_model.bin", "original/consolidated.safetensors", "modeling_own.py", "README.md", "tokenizer.json"]

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from benchmarks.synthetic import shapes, write_checkpoint
 from stiefel import spectrum
 from stiefel.geometry import inspect
-from stiefel.prepare import prepare
+from stiefel.streamed import prepare
 
 MB = 2**20
 WIDTH = 0.5  # of Qwen2.5-1.5B

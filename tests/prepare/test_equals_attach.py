@@ -14,7 +14,7 @@ from stiefel import attach, load, save
 from stiefel.artifacts import read_json
 from stiefel.methods import STARTS
 from stiefel.nano import NANO_PATH
-from stiefel.prepare import prepare
+from stiefel.streamed import prepare
 
 from .conftest import FAMILIES, built, certificate_of, targets_of
 

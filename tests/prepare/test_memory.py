@@ -28,7 +28,7 @@ def peak():
     return 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmHWM:")))
 
 before = peak()
-from stiefel.prepare import prepare
+from stiefel.streamed import prepare
 prepare(sys.argv[1], sys.argv[3], Path(sys.argv[2]), r=8, cache=False)
 print(before, peak())
 """

@@ -10,14 +10,14 @@ import os
 import shutil
 
 import pytest
+import stiefel.prepare
 import torch
 from safetensors.torch import load_file, save_file
 
-import stiefel.prepare
 import stiefel.tensorfile
 from stiefel import UserError
 from stiefel.methods import STARTS, Composition
-from stiefel.prepare import prepare
+from stiefel.streamed import prepare
 
 from .conftest import LAYER
 

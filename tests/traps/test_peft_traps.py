@@ -8,6 +8,7 @@ import pytest
 import torch
 from peft import PeftModel, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
+from safetensors.torch import load_file
 from torch import nn
 from transformers import (
     GPT2Config,
@@ -156,22 +157,42 @@ def test_p12_all_linear_takes_a_linear_gate_and_leaves_out_the_head_of_transform
     assert not any("lm_head" in name for name in names)
 
 
-def test_p9_converting_to_rank_2r_loses_a_small_update_in_bfloat16(make_model):
-    """[B, −B₀]·[A; A₀] subtracts two large products; [ΔB, B₀]·[A; ΔA] does not."""
-    ours = attach(make_model(), "pissa", r=4, alpha=8, target_modules=["q_proj"])
-    _, layer = next(lora_layers(ours))
-    a, b = layer.lora_A["default"], layer.lora_B["default"]
+def test_p9_converting_to_rank_2r_loses_a_small_update_in_bfloat16(make_model, tmp_path):
+    """PEFT writes [B, −B₀]·[A; A₀], which subtracts two large products; [ΔB, B₀]·[A; ΔA] does not."""
     generator = torch.Generator().manual_seed(0)
-    for factor in (a, b):
-        factor.delta.data.copy_(1e-3 * torch.randn(factor.delta.shape, generator=generator))
-    exact = (b.delta.double() @ a.factor.double() + b.anchor.double() @ a.delta.double()).detach()
 
-    def error(B, A) -> float:
+    def step(parameters) -> None:
+        for parameter in parameters:
+            parameter.data.add_(1e-3 * torch.randn(parameter.shape, generator=generator))
+
+    def error(B, A, exact) -> float:
+        """Of the factors as an engine in bfloat16 holds them."""
         return relative_change((B.bfloat16().double() @ A.bfloat16().double()).detach(), exact)
 
-    theirs = error(torch.cat([b.factor, -b.anchor], dim=1), torch.cat([a.factor, a.anchor]))
-    assert theirs > 0.1, "the trap is the form, and it needs no library"
-    assert error(b.weight, a.weight) < 0.01  # two roundings of 2⁻⁹ each, on terms that hardly cancel
+    theirs = peft_start(make_model(), "pissa", target_modules=["q_proj"])
+    config = theirs.peft_config["default"]
+    config.init_lora_weights = True
+    theirs.save_pretrained(tmp_path / "initial")
+    config.init_lora_weights = "pissa"
+    layer = next(layer for _, layer in lora_layers(theirs))
+    A, B = (factors["default"].weight for factors in (layer.lora_A, layer.lora_B))
+    start = B.detach().double() @ A.detach().double()
+    step((A, B))
+    exact = B.detach().double() @ A.detach().double() - start
+    theirs.save_pretrained(tmp_path / "converted", path_initial_model_for_weight_conversion=str(tmp_path / "initial"))
+    saved = load_file(tmp_path / "converted" / "adapter_model.safetensors")
+    place = "base_model.model.model.layers.0.self_attn.q_proj.lora_"
+    converted = {side: saved[f"{place}{side}.weight"] for side in "AB"}
+    assert converted["A"].shape[0] == 2 * len(A)
+    assert relative_change(converted["B"].double() @ converted["A"].double(), exact) < 1e-3
+    assert error(converted["B"], converted["A"], exact) > 0.1, "upstream mended it"
+
+    ours = attach(make_model(), "pissa", r=4, alpha=8, target_modules=["q_proj"])
+    layer = next(layer for _, layer in lora_layers(ours))
+    a, b = layer.lora_A["default"], layer.lora_B["default"]
+    step((a.delta, b.delta))
+    exact = (b.delta.double() @ a.factor.double() + b.anchor.double() @ a.delta.double()).detach()
+    assert error(b.weight, a.weight, exact) < 0.01  # two roundings of 2⁻⁹ each, on terms that hardly cancel
 
 
 def test_p10_leaving_disable_adapter_unfreezes_parameters(make_model, take_steps):

@@ -15,7 +15,7 @@ from stiefel.export import export
 from stiefel.files import CONFIG_FILE
 from stiefel.methods import used_settings
 from stiefel.nano import NANO_PATH
-from stiefel.prepare import prepare
+from stiefel.streamed import prepare
 from stiefel.verify import verify
 from stiefel.weights import load_model
 

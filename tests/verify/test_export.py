@@ -16,8 +16,8 @@ from stiefel.artifacts import read_json
 from stiefel.errors import UserError
 from stiefel.export import export
 from stiefel.files import CONFIG_FILE, FACTORS_FILE
-from stiefel.prepare import prepare
 from stiefel.saved import load, save
+from stiefel.streamed import prepare
 from stiefel.weights import load_model
 
 IDS = torch.tensor([[1, 4, 5, 13, 6, 7, 18, 19]])

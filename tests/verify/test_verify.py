@@ -16,8 +16,8 @@ from stiefel.artifacts import read_json, write_json
 from stiefel.cli import main
 from stiefel.files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, digest
 from stiefel.nano import NANO_PATH
-from stiefel.prepare import prepare
 from stiefel.saved import load, save
+from stiefel.streamed import prepare
 from stiefel.verify import verify
 from stiefel.weights import load_model
 
