@@ -10,7 +10,7 @@ import os
 import shutil
 
 import pytest
-import stiefel.prepare
+import stiefel.streamed
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -230,7 +230,7 @@ def test_an_interruption_inside_a_method(error, checkpoint, out, monkeypatch):
         return record.factors(layer)
 
     broken = Composition(dataclasses.replace(record, factors=interrupted))
-    monkeypatch.setattr(stiefel.prepare, "compose", lambda name: broken)
+    monkeypatch.setattr(stiefel.streamed, "compose", lambda name: broken)
     with pytest.raises(error):
         prepare(str(checkpoint()), "pissa", out, r=4, cache=False)
     assert leftovers(out) == []
@@ -240,7 +240,7 @@ def test_an_interruption_in_the_last_moment(checkpoint, out, monkeypatch):
     def interrupted(path, value):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stiefel.prepare, "write_json", interrupted)
+    monkeypatch.setattr(stiefel.streamed, "write_json", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare(str(checkpoint()), "pissa", out, r=4, cache=False)
     assert leftovers(out) == []
