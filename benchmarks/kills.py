@@ -17,7 +17,7 @@ from stiefel.training.run import train
 from tests.training.kills import killed_run
 
 RECIPE = {
-    "optim": {"rollouts": 24, "lr": 1e-3, "schedule": "cosine"},
+    "optim": {"rollouts": 60, "lr": 1e-3, "schedule": "cosine"},
     "rollout": {"prompts": 4, "completions": 4, "max_completion_tokens": 32},
     "algorithm": {"dynamic_sampling": True, "max_gen_batches": 3, "beta": 0.01},
     "run": {"threads": 1, "kl_every": 2, "save_every": 2},
@@ -38,8 +38,8 @@ def main() -> None:
         began = time.perf_counter()
         train(make_recipe(RECIPE), whole)
         seconds = time.perf_counter() - began
-        # an attempt lives for up to a third of a whole run, so that most get somewhere and most are hit
-        hit = killed_run(make_recipe(RECIPE), killed, kills, seconds / 3)
+        # twenty lives of 0.1 to 1 times an eleventh of a whole run: together about one, less what each start costs
+        killed_run(make_recipe(RECIPE), killed, kills, seconds / 11)
         files = ("adapter/adapter_model.safetensors", "best/adapter_model.safetensors")
         tensors = [(load_file(whole / name), load_file(killed / name)) for name in files]
         rows = [
@@ -48,8 +48,7 @@ def main() -> None:
         ]
         results = {
             "kills": kills,
-            "hit": hit,
-            "weights_equal": all(one[name].equal(other[name]) for one, other in tensors for name in one),
+            "weights_equal": all(one[name].equal(other[name]) for one, other in tensors for name in one | other),
             "metrics_equal": rows[0] == rows[1],
             "samples_equal": (whole / "samples.jsonl").read_text() == (killed / "samples.jsonl").read_text(),
         }

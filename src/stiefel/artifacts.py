@@ -18,13 +18,13 @@ from .errors import UserError
 # what a run directory holds, and a comparison directory
 RECIPE, MANIFEST, METRICS, SAMPLES, EVAL = "recipe.toml", "manifest.json", "metrics.jsonl", "samples.jsonl", "eval.json"
 ADAPTER, BEST, CHECKPOINTS, EVENTS = "adapter", "best", "checkpoints", "events.jsonl"
-GEOMETRY = "geometry.jsonl"
+GEOMETRY, EVALUATED = "geometry.jsonl", "evaluated"  # the latter while a run goes on
 GRID, RUNS, BASES = "grid.toml", "runs", "base"
 CERTIFICATE = "stiefel.json"  # in an adapter directory
 CONTENTS = (  # a directory of ours holds one of these lists, its first name at least, and nothing else
     (
         *(MANIFEST, RECIPE, METRICS, SAMPLES, EVAL, ADAPTER, BEST, CHECKPOINTS, EVENTS),
-        *(GEOMETRY, "report.html", "figures", "tensorboard", "wandb"),
+        *(GEOMETRY, EVALUATED, "report.html", "figures", "tensorboard", "wandb"),
     ),
     (GRID, RUNS, BASES, "table.json", "table.md", "report.html", "figures"),
     (CERTIFICATE, "adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "README.md"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -276,10 +277,13 @@ def train(
 
     refuse_both(resume, force)
     quiet()
+    # a recipe that is tried with another method keeps settings that this one may have no use for
+    shared = any(change.startswith("adapter.method=") for change in changes)
     with run_progress(None if settings.algorithm.name == "sft" else settings.optim.rollouts) as on_row:
-        run(settings, out, resume=resume, force=force, progress=say, on_row=on_row)
-    click.echo(str(out))
-    say(f"next: stiefel report {out}")
+        run(settings, out, resume=resume, force=force, progress=say, on_row=on_row, shared=shared)
+    if os.environ.get("RANK", "0") == "0":  # of a launch with several processes
+        click.echo(str(out))
+        say(f"next: stiefel report {out}")
 
 
 @cli.command()

@@ -73,7 +73,7 @@ SFT_KEYS = ("epochs", "batch")
 ROLLOUT_KEYS = {  # what only rollouts read
     "rollout": {"prompts", "completions", "temperature", "top_p", "top_k", "engine"},
     "optim": {"rollouts", "updates_per_rollout"},
-    "run": {"kl_every", "save_every"},
+    "run": {"kl_every", "save_every", "geometry_every"},
     "eval": {"every"},
     "guard": {"action", "kl_base", "grad_norm"},
     "task": {"reward"},
@@ -276,6 +276,23 @@ def check(recipe: Recipe) -> None:
             "there is nothing to measure",
             "name the tasks, or leave out eval.every",
         )
+    if recipe.guard.action == "off" and (recipe.guard.kl_base or recipe.guard.grad_norm):
+        raise UserError(
+            "[guard] has bounds, and guard.action = 'off'",
+            "nothing would be done where they are passed",
+            "set guard.action = 'stop' or 'restore', or leave the bounds out",
+        )
+    usual = AlgorithmSettings()
+    for key, switch, on in (
+        ("max_gen_batches", "dynamic_sampling", algorithm.dynamic_sampling),
+        ("overlong_penalty", "overlong_buffer", algorithm.overlong_buffer > 0),
+    ):
+        if not on and vars(algorithm)[key] != vars(usual)[key]:
+            raise UserError(
+                f"algorithm.{key} = {vars(algorithm)[key]} without algorithm.{switch}",
+                "nothing would read it",
+                f"set algorithm.{switch} too, or leave algorithm.{key} out",
+            )
     if recipe.guard.action == "restore" and not recipe.run.save_every:
         raise UserError(
             "guard.action = 'restore' with run.save_every = 0",

@@ -10,10 +10,10 @@ import os
 import shutil
 
 import pytest
-import stiefel.streamed
 import torch
 from safetensors.torch import load_file, save_file
 
+import stiefel.streamed
 import stiefel.tensorfile
 from stiefel import UserError
 from stiefel.methods import STARTS, Composition

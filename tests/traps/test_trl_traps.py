@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 import torch
 import trl
+import trl.rewards
 from huggingface_hub.utils import _telemetry
 
 from stiefel import GRPOTrainer, UserError, attach
+from stiefel.recipe import make_recipe
+from stiefel.rewards import GRADERS
+from stiefel.training.settings import grpo_config
 
 from .conftest import logged, lora_config, peft_start, relative_change
 
@@ -94,3 +101,36 @@ def test_t10_the_constructor_sends_telemetry(train, make_model, monkeypatch):
     sent.clear()
     train(GRPOTrainer, attach(make_model(), "lora", r=4), beta=0.0, lr=0.0, fit=False)
     assert sent == []
+
+
+def test_t10_trl_chooses_what_a_recipe_should():
+    """Each of these changes what is trained, and none was asked for."""
+    theirs = trl.GRPOConfig(output_dir="unused")
+    ours = grpo_config(make_recipe({}), Path("unused"))
+    assert theirs.bf16, "upstream mended it"
+    assert theirs.use_bias_correction_kl, "upstream mended it"
+    assert theirs.vllm_importance_sampling_correction, "upstream mended it"
+    assert theirs.vllm_importance_sampling_mode == "sequence_mask", "upstream mended it"
+    for key in ("bf16", "use_bias_correction_kl", "vllm_importance_sampling_correction"):
+        assert vars(ours)[key] is False
+    assert not ours.use_transformers_continuous_batching  # T11: it would cast the adapters to bfloat16
+    corrected = make_recipe({"rollout": {"engine": "vllm", "importance_correction": "token_truncate"}})
+    assert grpo_config(corrected, Path("unused")).vllm_importance_sampling_mode == "token_truncate"
+
+
+def in_a_thread(work):
+    """What a piece of work returns, or the exception that it raises, on a thread that is not the main one."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(work)
+
+
+def test_t12_the_accuracy_reward_works_on_the_main_thread_alone_and_skips_what_it_cannot_read():
+    completion, gold = [[{"role": "assistant", "content": r"\boxed{7}"}]], ["7"]
+    theirs = in_a_thread(lambda: trl.rewards.accuracy_reward(completion, gold))
+    assert theirs.exception() is not None, "upstream mended it"
+    ours = in_a_thread(lambda: GRADERS["math"](r"\boxed{7}", "7"))
+    assert ours.result().score == 1.0
+    assert trl.rewards.accuracy_reward(completion, [""]) == [None], "upstream mended it"
+    grade = GRADERS["math"](r"\boxed{7}", "")
+    assert grade.score is None
+    assert grade.reason  # and it is counted: `unreadable_fraction`

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -29,7 +30,13 @@ def plan_budget(model: PeftModel, total_steps: int) -> None:
     At the last of these the average rank is the budget, the rank that `attach` was given. Raises UserError where the
     steps leave no room for it. Call it before training, and again before a run goes on.
     """
-    options = certificate_of(model).options
+    start, end = schedule(certificate_of(model).options, total_steps)
+    config = model.peft_config[ADAPTER]
+    config.total_step, config.tinit, config.tfinal = total_steps, start, end
+
+
+def schedule(options: Mapping[str, Any], total_steps: int) -> tuple[int, int]:
+    """The step after which ranks fall, and the steps left when they have; raises UserError where there is no room."""
     start, end = (math.floor(float(options[name]) * total_steps) for name in ("tinit", "tfinal"))
     if total_steps < 2 or start >= total_steps - end - 1:
         raise UserError(
@@ -38,8 +45,7 @@ def plan_budget(model: PeftModel, total_steps: int) -> None:
             "it weighs its triplets in one step at least and cuts them in a later one",
             "more optimizer steps, at least 2, or smaller shares tinit and tfinal",
         )
-    config = model.peft_config[ADAPTER]
-    config.total_step, config.tinit, config.tfinal = total_steps, start, end
+    return start, end
 
 
 def orthogonality(model: PeftModel) -> Tensor:

@@ -102,6 +102,7 @@ class ResumableTrainer(SamplingTrainer):
                 self.state.save_to_json(str(building / TRAINER_STATE))
                 write_json(building / STATE, self._own_state(len(randoms)))
             for old in checkpoints(place.parent)[:-KEPT]:
+                (old / STATE).unlink()  # first: without it the rest is no checkpoint, if a kill leaves it behind
                 shutil.rmtree(old)
         self.accelerator.wait_for_everyone()
 

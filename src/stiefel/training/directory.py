@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,13 @@ def manifest(recipe: Recipe, word: str) -> dict[str, Any]:
     return {"status": word, "seed": recipe.run.seed, "versions": versions()}
 
 
+def discard(directory: Path) -> None:
+    """Remove a directory in one stroke: a process killed meanwhile leaves no half of it under its name."""
+    doomed = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
+    directory.rename(doomed / directory.name)
+    shutil.rmtree(doomed)
+
+
 def read_events(out: Path) -> list[Row]:
     """What the guard did so far."""
     return read_jsonl(out / EVENTS) if (out / EVENTS).is_file() else []
@@ -67,8 +76,8 @@ def rewind(out: Path) -> None:
 
 def same_recipe(recipe: Recipe, out: Path) -> None:
     """Raise, naming what differs, if the run in `out` was started with other settings."""
-    if not (out / RECIPE).is_file():
-        raise UserError(f"{out} holds no {RECIPE}", "what it was started with is not known", "begin again with --force")
+    if not (out / RECIPE).is_file():  # killed in its first moment: there is nothing to mix with
+        return
     before, now = flat(read_toml(out / RECIPE)), flat(recipe.model_dump())
     differences = [
         f"{key} was {before.get(key)!r}, is {now.get(key)!r}"

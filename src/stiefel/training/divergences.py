@@ -58,7 +58,8 @@ class DivergenceTrainer(ReferenceTrainer):
         if "sampling_per_token_logps" in output:
             engine = output["sampling_per_token_logps"]
             scored = mask * ~engine.isnan()
-            difference = (output["old_per_token_logps"] - engine).abs().nan_to_num()
+            own = output.get("old_per_token_logps")  # TRL computes none for a rollout of one update
+            difference = ((self._score(self.model, output) if own is None else own) - engine).abs().nan_to_num()
             self._log_mean("engine_mismatch", difference, scored)
         if self.kl_is_due():
             policy = self._score(self.model, output)

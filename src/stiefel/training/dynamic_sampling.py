@@ -112,18 +112,31 @@ class SamplingTrainer(DivergenceTrainer):
         """(the groups of one rollout, all that were sampled), the same on every process."""
         wanted = self.args.generation_batch_size // self.num_generations
         rows, kept, sampled = inputs, [], []
+        seen: set[str] = set()
         for _ in range(self._max_gen_batches):
             batch = self._sample(rows)
             sampled += batch
             kept += [group for group in batch if group.mixed]
+            seen |= {repr(group.rows[0]["prompt"]) for group in batch}
             if len(kept) >= wanted:
                 return kept[:wanted], sampled
-            rows = self._fresh(wanted)
+            rows = self._fresh(wanted, seen)
         return kept + [group for group in sampled if not group.mixed][: wanted - len(kept)], sampled
 
-    def _fresh(self, prompts: int) -> list[dict[str, Any]]:
-        """The next prompts, each G times in a row: the part of this process."""
-        numbers = [n for n in self.prompt_cursor.take(prompts) for _ in range(self.num_generations)]
+    def _fresh(self, prompts: int, seen: set[str]) -> list[dict[str, Any]]:
+        """The next prompts that this rollout has not seen yet, each G times in a row: the part of this process.
+
+        Where the data hold no others, some come again.
+        """
+        chosen: list[int] = []
+        for _ in range(len(self.train_dataset)):
+            (number,) = self.prompt_cursor.take(1)
+            if repr(self.train_dataset[number]["prompt"]) not in seen:
+                chosen.append(number)
+            if len(chosen) == prompts:
+                break
+        chosen += self.prompt_cursor.take(prompts - len(chosen))
+        numbers = [n for n in chosen for _ in range(self.num_generations)]
         return [self.train_dataset[number] for number in self._slice(numbers)]
 
     def _slice(self, items: list[Any]) -> list[Any]:

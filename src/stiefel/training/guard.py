@@ -29,6 +29,9 @@ class Guard:
             return
         if "not_finite" in row:
             raise Tripped(row["step"], f"{', '.join(row['not_finite'])} not finite")
-        for name, bound in (("kl_base", self._settings.kl_base), ("grad_norm", self._settings.grad_norm)):
-            if bound and row.get(name, 0.0) > bound:
-                raise Tripped(row["step"], f"{name} {row[name]:.3g} passed guard.{name} = {bound:g}")
+        for name, key, bound in (
+            ("kl_base", "kl_base", self._settings.kl_base),
+            ("grad_norm", "grad_norm_max", self._settings.grad_norm),  # of any update of the rollout
+        ):
+            if bound and row.get(key, 0.0) > bound:
+                raise Tripped(row["step"], f"{name} {row[key]:.3g} passed guard.{name} = {bound:g}")

@@ -79,6 +79,7 @@ class RolloutMetrics(TrainerCallback):  # type: ignore[misc]
             values = [logs[theirs] for logs in self._logs if logs.get(theirs) is not None]
             if values and (ours != "unreadable_fraction" or any(values)):
                 row[ours] = sum(values) / len(values)
+        row["grad_norm_max"] = max(logs["grad_norm"] for logs in self._logs)
         kl_step = trainer.kl_step()  # every process takes part
         if kl_step is not None:
             row["kl_step"] = kl_step

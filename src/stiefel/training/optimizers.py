@@ -66,6 +66,11 @@ def make_optimizer(
     return CentredAdamW(groups, centres, **defaults)
 
 
+def is_plain(optimizer: Optimizer) -> bool:
+    """True where it does what AdamW does, which knows its parameters by their groups alone."""
+    return type(optimizer) is CentredAdamW and not optimizer.centres
+
+
 def rates(optimizer: Optimizer) -> dict[str, float]:
     """The learning rate of every group, by its name."""
     return {group["name"]: float(group["lr"]) for group in optimizer.param_groups}

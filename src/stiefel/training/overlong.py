@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from trl.rewards import get_soft_overlong_punishment
 
 # correctness counts 0 or 1: twice it, less one, is verl's ±1
 WEIGHTS = [2.0, 1.0]  # of [correctness, OverlongShaping]
+
+
+class Scored(Protocol):
+    """A reward function that remembers its last scores."""
+
+    scores: list[float | None]
 
 
 class OverlongShaping:
@@ -19,11 +25,16 @@ class OverlongShaping:
     punishment would weigh twice as much.
     """
 
-    def __init__(self, limit: int, buffer: int, penalty: float) -> None:
+    def __init__(self, limit: int, buffer: int, penalty: float, correctness: Scored | None = None) -> None:
         self.__name__ = "overlong"  # TRL names the reward's metrics after it
         self._punishment = get_soft_overlong_punishment(limit, buffer)
         self._penalty = penalty
+        self._correctness = correctness
 
-    def __call__(self, completion_ids: list[list[int]], **columns: Any) -> list[float]:
-        """The shaping of each completion."""
-        return [self._penalty * punishment - 1.0 for punishment in self._punishment(completion_ids)]
+    def __call__(self, completion_ids: list[list[int]], **columns: Any) -> list[float | None]:
+        """The shaping of each completion; none of one whose answer cannot be read, which has no correctness either."""
+        shaped = [self._penalty * punishment - 1.0 for punishment in self._punishment(completion_ids)]
+        if self._correctness is None:
+            return list(shaped)
+        known = self._correctness.scores  # TRL asks for these of the same completions just before
+        return [None if score is None else value for value, score in zip(shaped, known, strict=True)]

@@ -21,6 +21,7 @@ class GradedReward:
         self.__name__ = "correct"  # TRL names the reward's metrics after it
         self._grader = grader
         self._warned = False
+        self.scores: list[float | None] = []  # of the last call
 
     def __call__(
         self,
@@ -42,7 +43,7 @@ class GradedReward:
             self._warned = True
             reason = grades[unreadable[0]].reason
             print(f"warning: the answer {answer[unreadable[0]][:100]!r} cannot be read: {reason}", file=sys.stderr)
-        scores = [grade.score for grade in grades]
+        self.scores = scores = [grade.score for grade in grades]
         known = [score for score in scores if score is not None]
         if known:
             log_metric("correct", sum(known) / len(known))
@@ -59,10 +60,10 @@ def text_of(completion: Completion) -> str:
     return content
 
 
-def shaping(recipe: Recipe) -> list[OverlongShaping]:
+def shaping(recipe: Recipe, correctness: GradedReward) -> list[OverlongShaping]:
     """The reward functions beside correctness; their weights are in `grpo_config`."""
     algorithm = recipe.algorithm
     if not algorithm.overlong_buffer:
         return []
     limit = recipe.rollout.max_completion_tokens
-    return [OverlongShaping(limit, algorithm.overlong_buffer, algorithm.overlong_penalty)]
+    return [OverlongShaping(limit, algorithm.overlong_buffer, algorithm.overlong_penalty, correctness)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from ..artifacts import (
     BEST,
     CHECKPOINTS,
     EVAL,
+    EVALUATED,
     EVENTS,
     GEOMETRY,
     MANIFEST,
@@ -37,8 +37,9 @@ from ..saved import load, save
 from ..sections import AdapterSettings
 from ..tasks import Task, find_task, training_task
 from ..weights import load_model, load_tokenizer
+from .adalora import schedule
 from .checkpoints import checkpoints, step_of
-from .directory import finished, last_checkpoint, manifest, read_events, rewind, same_recipe, status
+from .directory import discard, finished, last_checkpoint, manifest, read_events, rewind, same_recipe, status
 from .evaluation import (
     AFTER,
     BEFORE,
@@ -58,8 +59,9 @@ from .processes import replicas
 from .reporting import report_into, require_reporters
 from .rewards import GradedReward, shaping
 from .rows import sft_rows, training_rows
-from .settings import grpo_config, rate_factor
+from .settings import grpo_config, rate_factor, sft_config
 from .sft import SFTTrainer
+from .sync import require_vllm
 from .trainer import GRPOTrainer
 
 NO_PROBABILITIES = "probability tensor contains"  # torch.multinomial's words for NaN, inf and negatives
@@ -98,8 +100,12 @@ def train(
             return
     check_room(out, force=force or again)
     check_names(recipe, shared=shared)
+    check_run(recipe, out)
     replicas().wait_for_everyone()  # all have looked before one writes
-    keep = again and bool(checkpoints(out / CHECKPOINTS) or read_events(out))
+    events = read_events(out) if again else []
+    if events and events[-1]["action"] == "stop":  # killed before it could say so in the manifest
+        raise ended(recipe, out, events[-1]["reason"])
+    keep = again and bool(checkpoints(out / CHECKPOINTS) or events)
     if again:
         progress(f"{out}: going on from its last checkpoint" if keep else f"{out} has no checkpoint: beginning again")
     while True:
@@ -158,18 +164,19 @@ class Attempt:
 
     def _begin(self) -> None:
         if self.out.is_dir():
-            shutil.rmtree(self.out)
+            discard(self.out)
         self.out.mkdir(parents=True)
+        write_json(self.out / MANIFEST, manifest(self.recipe, "running"))  # first: it makes the directory a run's
         write_text(self.out / RECIPE, self.recipe.to_toml())
-        write_json(self.out / MANIFEST, manifest(self.recipe, "running"))
 
     def _rollout_trainer(self, task: Task, dataset: Dataset, scale: float) -> GRPOTrainer:
         recipe = self.recipe
         metrics = RolloutMetrics(self.out / METRICS, self._after_rollout)
         factor = rate_factor(recipe.optim)
+        correctness = GradedReward(task.grader)
         trainer = GRPOTrainer(
             self.model,
-            [GradedReward(task.grader), *shaping(recipe)],
+            [correctness, *shaping(recipe, correctness)],
             grpo_config(recipe, self.out / CHECKPOINTS),
             dataset,
             processing_class=self.tokenizer,
@@ -204,7 +211,7 @@ class Attempt:
             return
         append_samples(self.out / SAMPLES, when, self.phases[when])
         if self.recipe.eval.every and mean_score(self.phases[when]) > max(earlier, default=-1.0):
-            replace_adapter(self.model, self.out / BEST)
+            replace_adapter(self.model, self.out / EVALUATED / when)
 
     def run(self) -> None:
         """Train to the end and write what is left."""
@@ -251,10 +258,16 @@ class Attempt:
         }
 
     def _best(self) -> dict[str, Any]:
+        """The best evaluation; its adapter was kept when it was the best so far, whatever a guard undid since."""
         if not self.recipe.eval.every:
             return {}
         scores = {when: mean_score(samples) for when, samples in self.phases.items() if when != BEFORE}
         best = max(scores, key=lambda when: scores[when])
+        if (self.out / EVALUATED).is_dir():  # a run killed right here had got further
+            if (self.out / BEST).is_dir():
+                discard(self.out / BEST)
+            (self.out / EVALUATED / best).rename(self.out / BEST)
+            discard(self.out / EVALUATED)
         return {"best": {"when": best, "score": scores[best]}}
 
 
@@ -297,14 +310,14 @@ def last_good(recipe: Recipe, out: Path, trip: Tripped, events: list[Row]) -> in
         if rollout not in tried:
             return rollout
         if PartialState().is_main_process:
-            shutil.rmtree(checkpoint)
+            discard(checkpoint)
     return 0
 
 
 def replace_adapter(model: Any, out: Path) -> None:
     """Save the adapter in place of an earlier one."""
     if out.is_dir():
-        shutil.rmtree(out)
+        discard(out)
     save(model, out)
 
 
@@ -324,6 +337,25 @@ def check_names(recipe: Recipe, *, shared: bool = False) -> None:
             f"adapter.{written[0]} = {vars(recipe.adapter)[written[0]]!r} is set for {recipe.adapter.method}",
             f"{recipe.adapter.method} has no use for it, and a setting that nothing reads would be lost in silence",
             f"leave out adapter.{', adapter.'.join(written)}",
+        )
+
+
+def check_run(recipe: Recipe, out: Path) -> None:
+    """Raise for what a trainer would refuse, before an earlier run is replaced."""
+    supervised = recipe.algorithm.name == "sft"
+    config = sft_config(recipe, out) if supervised else grpo_config(recipe, out)
+    if recipe.rollout.engine == "vllm":
+        require_vllm()
+    if recipe.adapter.path:
+        return
+    composition = compose(recipe.adapter.method)
+    if composition.has("adalora") and not supervised:
+        schedule(composition.resolve_options(recipe.adapter.options), config.max_steps)
+    if recipe.run.geometry_every and composition.start is None and composition.is_peft:
+        raise UserError(
+            f"run.geometry_every is set for {recipe.adapter.method}",
+            "only LoRA and full weights have a change of each matrix to measure",
+            "leave out run.geometry_every, or choose another method",
         )
 
 

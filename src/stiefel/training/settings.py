@@ -122,7 +122,8 @@ def split(batch: int, micro_batch: int, what: str) -> dict[str, int]:
             f"{batch} {what} do not divide among {processes} processes"
             + (f" and pieces of optim.micro_batch = {micro_batch}" if micro_batch else ""),
             "every process takes equal parts of every optimizer step",
-            f"choose numbers so that processes × optim.micro_batch divides {batch}",
+            f"{batch} sequences divide into {', '.join(str(n) for n in range(1, batch + 1) if batch % n == 0)}: "
+            "let processes × optim.micro_batch be one of these",
         )
     return {"per_device_train_batch_size": piece, "gradient_accumulation_steps": batch // (processes * piece)}
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from accelerate.utils import DistributedType
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from ..adapter import certificate_of
+from ..errors import UserError
 from .budget import BudgetTrainer
-from .optimizers import make_optimizer
+from .optimizers import is_plain, make_optimizer
+
+SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
 
 
 class GRPOTrainer(BudgetTrainer):
@@ -48,6 +53,12 @@ class GRPOTrainer(BudgetTrainer):
                 eps=self.args.adam_epsilon,
                 weight_decay_on=self._weight_decay_on,
             )
+            if self.accelerator.distributed_type in SHARDED and not is_plain(self.optimizer):
+                raise UserError(
+                    f"{certificate_of(self.accelerator.unwrap_model(self.model)).method} on sharded weights",
+                    "FSDP and DeepSpeed put other tensors in the parameters' place, by which its optimizer knows them",
+                    "DDP; or a method that plain AdamW trains, with weight_decay_on = 'delta'",
+                )
         optimizer: Optimizer = super().create_optimizer(model)
         return optimizer
 
