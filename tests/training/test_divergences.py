@@ -1,0 +1,63 @@
+"""What is measured of rollouts that another engine made, against a forward pass of the model itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from datasets import Dataset
+
+import stiefel
+from stiefel.recipe import make_recipe
+from stiefel.training.settings import grpo_config
+from stiefel.weights import load_model, load_tokenizer
+
+COMPLETION = ">41"
+ENGINE = -0.5  # what the engine says of every token
+
+
+def distinct_tokens(completions: list[str], **columns: Any) -> list[float]:
+    return [float(number) for number in range(len(completions))]
+
+
+@pytest.mark.parametrize("updates", [1, 2])
+def test_the_engines_mismatch_is_the_mean_distance_of_the_two_log_probabilities(
+    updates: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one update a rollout TRL computes no log-probabilities of its own before the loss."""
+    monkeypatch.setenv("TRL_EXPERIMENTAL_SILENCE", "1")  # rollout_func is TRL's way to bring an engine along
+    torch.set_num_threads(1)
+    recipe = make_recipe(
+        {
+            "optim": {"rollouts": 1, "updates_per_rollout": updates},
+            "rollout": {"prompts": 1, "completions": 4, "max_completion_tokens": 8},
+            "run": {"threads": 1, "save_every": 0},
+        }
+    )
+    tokenizer = load_tokenizer("nano")
+    ids = [*tokenizer(COMPLETION, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+
+    def engine(prompts: list[str], trainer: Any) -> dict[str, Any]:
+        return {
+            "prompt_ids": tokenizer(prompts)["input_ids"],
+            "completion_ids": [ids for _ in prompts],
+            "logprobs": [[ENGINE] * len(ids) for _ in prompts],
+        }
+
+    trainer = stiefel.GRPOTrainer(
+        stiefel.attach(load_model("nano"), "rlpo", r=4, alpha=8),
+        distinct_tokens,
+        grpo_config(recipe, tmp_path),
+        Dataset.from_list([{"prompt": "12+34-5?"}] * 4),
+        processing_class=tokenizer,
+        rollout_func=engine,
+    )
+    trainer.train()
+    prompt = tokenizer("12+34-5?")["input_ids"]
+    with torch.no_grad():
+        logits = load_model("nano")(torch.tensor([prompt + ids])).logits[0].double()
+    logps = logits.log_softmax(-1)[range(len(prompt) - 1, len(prompt) + len(ids) - 1), ids]
+    expected = float((logps - ENGINE).abs().mean())
+    assert trainer.state.log_history[0]["engine_mismatch"] == pytest.approx(expected, rel=1e-5)
