@@ -45,6 +45,11 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return message
 
 
+def sets(*changes: str) -> tuple[str, ...]:
+    """`--set` before each."""
+    return tuple(word for change in changes for word in ("--set", change))
+
+
 INIT = ("init", "nano", "--out", "OUT", "--method", "rlpo")
 TRAIN = ("train", "RECIPE", "--out", "OUT")
 MISTAKES = {
