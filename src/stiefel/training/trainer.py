@@ -8,12 +8,14 @@ from typing import Any
 from accelerate.utils import DistributedType
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+from transformers.training_args import OptimizerNames
 
 from ..adapter import certificate_of
 from ..errors import UserError
 from .budget import BudgetTrainer
 from .optimizers import is_plain, make_optimizer
 
+ADAMW = (OptimizerNames.ADAMW_TORCH, OptimizerNames.ADAMW_TORCH_FUSED)
 SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
 
 
@@ -43,24 +45,42 @@ class GRPOTrainer(BudgetTrainer):
         super().__init__(*args, **kwargs)
 
     def create_optimizer(self, model: Any = None) -> Optimizer:
-        """The optimizer of the model's method."""
+        """The optimizer of the model's method; the one that `args.optim` names, where the method has none of its own.
+
+        Raises UserError where that would lose what the method needs, or where weights are sharded.
+        """
         if self.optimizer is None:
-            self.optimizer = make_optimizer(
-                self.accelerator.unwrap_model(self.model if model is None else model),
+            bare = self.accelerator.unwrap_model(self.model if model is None else model)
+            made = make_optimizer(
+                bare,
                 lr=self.args.learning_rate,
                 weight_decay=self.args.weight_decay,
                 betas=(self.args.adam_beta1, self.args.adam_beta2),
                 eps=self.args.adam_epsilon,
                 weight_decay_on=self._weight_decay_on,
             )
-            if self.accelerator.distributed_type in SHARDED and not is_plain(self.optimizer):
-                raise UserError(
-                    f"{certificate_of(self.accelerator.unwrap_model(self.model)).method} on sharded weights",
-                    "FSDP and DeepSpeed put other tensors in the parameters' place, by which its optimizer knows them",
-                    "DDP; or a method that plain AdamW trains, with weight_decay_on = 'delta'",
-                )
+            adamw = OptimizerNames(self.args.optim) in ADAMW
+            if not is_plain(made):
+                self._require_own(certificate_of(bare).method, adamw=adamw)
+            if adamw:
+                self.optimizer = made
         optimizer: Optimizer = super().create_optimizer(model)
         return optimizer
+
+    def _require_own(self, method: str, *, adamw: bool) -> None:
+        """Raise where the method's own optimizer cannot be used."""
+        if not adamw:
+            raise UserError(
+                f"optim = {str(self.args.optim)!r} for {method}",
+                "its decay, projection or float32 copies are part of the AdamW that it is trained with",
+                "leave args.optim out, or choose a method that any optimizer trains, with weight_decay_on = 'delta'",
+            )
+        if self.accelerator.distributed_type in SHARDED:
+            raise UserError(
+                f"{method} on sharded weights",
+                "FSDP and DeepSpeed put other tensors in the parameters' place, by which its optimizer knows them",
+                "DDP; or a method that plain AdamW trains, with weight_decay_on = 'delta'",
+            )
 
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> Any:
         """The recipe's schedule, which counts rollouts; TRL's own where none was given."""
