@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
 import resource
 import sys
 from pathlib import Path
 
 import torch
 
+M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
+
 
 def peak_memory_bytes() -> int:
     """Peak of the accelerator's memory where there is one, else of the process's resident memory."""
     return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else peak_resident_bytes()
+
+
+def free_at_once() -> None:
+    """Let the C library give every block of a megabyte or more back to the system as soon as it is freed.
+
+    glibc raises that bound to 32 MB by itself once such blocks were freed; masks and factors of large matrices lie below
+    it, and what is between them stays resident. Elsewhere nothing is done.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**20)
 
 
 def peak_resident_bytes() -> int:

@@ -14,6 +14,7 @@ from .certificate import Certificate, LayerCertificate
 from .checkpoint import Checkpoint
 from .errors import UserError
 from .files import ANCHORS_FILE, FACTORS_FILE, digest, factor_names
+from .memory import free_at_once
 from .methods import Composition, Value, compose, require_rank
 from .quiet import quiet
 from .skeleton import Selection, build_skeleton, select_targets
@@ -53,6 +54,7 @@ def prepare(
         raise UserError(f"unknown type {dtype!r}", "weights are floating-point numbers", f"one of {', '.join(DTYPES)}")
     directory = resolve_model(model, revision)
     quiet()
+    free_at_once()
     skeleton = build_skeleton(directory)
     selection = select_targets(skeleton, target_modules)
     for target in selection.targets:
