@@ -21,7 +21,7 @@ def peak_memory_bytes() -> int:
 def free_at_once() -> None:
     """Let the C library give every block of a megabyte or more back to the system as soon as it is freed.
 
-    glibc raises that bound to 32 MB by itself once such blocks were freed; masks and factors of large matrices lie below
+    glibc raises that bound to 32 MB by itself once such blocks were freed; masks of large matrices lie below
     it, and what is between them stays resident. Elsewhere nothing is done.
     """
     if platform.libc_ver()[0] == "glibc":
