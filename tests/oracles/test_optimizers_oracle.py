@@ -73,7 +73,7 @@ def test_lora_fa_s_projection_of_dependent_rows_is_the_least_squares_match():
 def test_lora_plus_steps_as_peft_s_helper_without_its_empty_groups(ratio, make_model):
     start = attach(make_model(), "rlpo", r=4, alpha=8)
     ours = attach(make_model(), "rlpo+lora_plus", r=4, alpha=8, ratio=ratio)
-    theirs = create_loraplus_optimizer(start, torch.optim.AdamW, lr=0.01, loraplus_lr_ratio=ratio)
+    theirs = create_loraplus_optimizer(start, torch.optim.AdamW, lr=0.01, loraplus_lr_ratio=ratio, fused=True)
     optimizer = make_optimizer(ours, lr=0.01)
     assert sum(not group["params"] for group in theirs.param_groups) == 2, "upstream mended it"
     assert all(group["params"] for group in optimizer.param_groups)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .kl import kl_from_base, kl_from_base_k1, kl_of_new_from_rollout
 from .reference import ReferenceTrainer
@@ -62,7 +62,8 @@ class DivergenceTrainer(ReferenceTrainer):
             difference = ((self._score(self.model, output) if own is None else own) - engine).abs().nan_to_num()
             self._log_mean("engine_mismatch", difference, scored)
         if self.kl_is_due():
-            policy = self._score(self.model, output)
+            own = output.get("old_per_token_logps") if without_dropout(self.model) else None
+            policy = self._score(self.model, output) if own is None else own
             base = self._score(self.base_policy, output)
             self._log_mean("kl_base", kl_from_base(policy, base), mask)
             self._log_mean("kl_base_k1", kl_from_base_k1(policy, base), mask)
@@ -115,3 +116,8 @@ class DivergenceTrainer(ReferenceTrainer):
         self.model.train(training)
         assert isinstance(logps, Tensor)
         return logps
+
+
+def without_dropout(model: nn.Module) -> bool:
+    """True where the model gives the same numbers while it trains."""
+    return not any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())

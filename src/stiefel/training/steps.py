@@ -21,7 +21,7 @@ class CentredAdamW(AdamW):
     """
 
     def __init__(self, parameters: Iterable[Any], centres: Mapping[nn.Parameter, Centre], **defaults: Any) -> None:
-        super().__init__(parameters, **defaults)
+        super().__init__(parameters, fused=True, **defaults)  # one kernel for all parameters, on CPUs too
         self.centres = dict(centres)
 
     @torch.no_grad()
