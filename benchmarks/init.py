@@ -49,12 +49,12 @@ def command(checkpoint: Path, method: str, rank: int = 16, cache: Path | None = 
         return float(elapsed), float(peak) / 2**20
 
 
-def net(checkpoint: Path, tiny: Path, method: str, cache: Path | None = None) -> float:
+def net(checkpoint: Path, tiny: Path, method: str) -> float:
     """Seconds of the command less those of the same command on a tiny checkpoint: what the matrices cost.
 
     The median of three: starting the interpreter alone varies by a second.
     """
-    whole, start = ([command(place, method, cache=cache)[0] for _ in range(3)] for place in (checkpoint, tiny))
+    whole, start = ([command(place, method)[0] for _ in range(3)] for place in (checkpoint, tiny))
     return statistics.median(whole) - statistics.median(start)
 
 
@@ -151,24 +151,32 @@ def memory(work: Path, layers: tuple[int, int]) -> dict[str, Any]:
     return found
 
 
-def growth(work: Path, tiny: Path, four: Path) -> dict[str, Any]:
-    """Net seconds of RLPO and RLMO over rank, layers and width."""
-    found: dict[str, Any] = {"rank": {}, "layers": {}, "width": {}}
-    for rank in (8, 16, 32, 64, 128):
-        found["rank"][str(rank)] = {
-            method: command(four, method, rank)[0] - command(tiny, method, min(rank, 64))[0]
-            for method in ("rlpo", "rlmo")
-        }
-    for layers in (1, 2, 8):
-        checkpoint = work / f"layers-{layers}"
-        write_checkpoint(checkpoint, "1.5B", layers)
-        found["layers"][str(layers)] = {method: net(checkpoint, tiny, method) for method in ("rlpo", "rlmo")}
-        shutil.rmtree(checkpoint)
-    for width in (0.5, 1.0, 2.0):
-        checkpoint = work / f"width-{width}"
-        write_checkpoint(checkpoint, "1.5B", 1, width)
-        found["width"][str(width)] = {method: net(checkpoint, tiny, method) for method in ("rlpo", "rlmo")}
-        shutil.rmtree(checkpoint)
+def prepared(checkpoint: Path, method: str, rank: int = 16, *, cache: bool = False) -> float:
+    """Seconds of `stiefel.prepare`, reading and writing included, in this process: the median of three.
+
+    Starting the interpreter varies by more than small checkpoints take.
+    """
+
+    def work() -> None:
+        with tempfile.TemporaryDirectory() as out:
+            stiefel.prepare(str(checkpoint), method, Path(out) / "adapter", r=rank, alpha=2 * rank, cache=cache)
+
+    return seconds(work, 3)
+
+
+def growth(work: Path, checkpoint: Path) -> dict[str, Any]:
+    """Seconds of RLPO and RLMO over rank, layers and width."""
+    methods = ("rlpo", "rlmo")
+    found: dict[str, Any] = {
+        "rank": {str(r): {m: prepared(checkpoint, m, r) for m in methods} for r in (8, 16, 32, 64, 128)}
+    }
+    for over, sizes in (("layers", (1, 2, 4, 8)), ("width", (0.5, 1.0, 2.0))):
+        found[over] = {}
+        for size in sizes:
+            place = work / f"{over}-{size}"
+            write_checkpoint(place, "1.5B", *((size,) if over == "layers" else (1, size)))
+            found[over][str(size)] = {method: prepared(place, method) for method in methods}
+            shutil.rmtree(place)
     return found
 
 
@@ -203,12 +211,11 @@ def commands(checkpoint: Path, tiny: Path) -> dict[str, Any]:
     }
 
 
-def warm_cache(checkpoint: Path, tiny: Path, cache: Path) -> dict[str, float]:
+def warm_cache(checkpoint: Path) -> dict[str, float]:
     """A second method that reads what the first one solved."""
-    cold = net(checkpoint, tiny, "pissa")
-    command(checkpoint, "rlpo", cache=cache)
-    command(tiny, "rlpo", cache=cache)
-    warm = net(checkpoint, tiny, "pissa", cache)
+    cold = prepared(checkpoint, "pissa")
+    prepared(checkpoint, "rlpo", cache=True)
+    warm = prepared(checkpoint, "pissa", cache=True)
     return {"cold": cold, "second_method": warm, "ratio": cold / warm}
 
 
@@ -229,16 +236,17 @@ def main() -> None:
         if arguments.seven_b:
             print(keep("init-7b", seven_b(work)))
             return
+        os.environ["STIEFEL_CACHE"] = str(work / "cache")
         tiny, checkpoint = work / "tiny", work / "checkpoint"
         write_checkpoint(tiny, "1.5B", 1, width=1 / 12)
         write_checkpoint(checkpoint, "1.5B", arguments.layers)
         measures: dict[str, Callable[[], Any]] = {
             "solvers": solvers.compare,
             "command": lambda: commands(checkpoint, tiny),
-            "cache": lambda: warm_cache(checkpoint, tiny, work / "cache"),
+            "cache": lambda: warm_cache(checkpoint),
             "peft": lambda: against_peft(checkpoint),
             "memory": lambda: memory(work, (4, 16)),
-            "growth": lambda: growth(work, tiny, checkpoint),
+            "growth": lambda: growth(work, checkpoint),
         }
         chosen = arguments.parts.split(",")
         earlier = {} if set(chosen) == set(PARTS) else kept("init")

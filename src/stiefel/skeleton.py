@@ -197,9 +197,11 @@ def shared_weights(model: PreTrainedModel) -> dict[int, list[str]]:
 
 def refuse_quantised(model: PreTrainedModel) -> None:
     """Raise for a model whose weights are stored as integers or 4-bit floats."""
-    if vars(model.config).get("quantization_config"):
+    settings = vars(model.config).get("quantization_config")
+    if settings:
+        method = settings.get("quant_method") if isinstance(settings, dict) else settings.quant_method
         raise UserError(
-            "the model is quantised",
+            f"the model is quantised ({method})",
             "its stored numbers are not the weight matrices (out, in) that the starts are computed from",
             "load it without quantization_config; or make the adapter of the full-precision checkpoint with "
             "`stiefel init`, and load that with PEFT on the quantised model",

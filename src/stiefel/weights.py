@@ -16,6 +16,7 @@ from .artifacts import read_json
 from .errors import UserError
 from .nano import NANO, NANO_PATH
 
+PIECE = 1 << 18  # entries
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 WEIGHTS_FILE, INDEX_FILE = "model.safetensors", "model.safetensors.index.json"
 SETTINGS_FILES = ["config.json", "generation_config.json", INDEX_FILE]
@@ -137,10 +138,15 @@ def fingerprint(W: Tensor) -> str:
     protection against forgery. Cost: one pass over the bytes at memory speed.
     """
     W = W.detach().to("cpu").contiguous()
-    if W.dtype != torch.bfloat16:
-        W = W.to(torch.float32)
-        if not (W.view(torch.int32) & 0xFFFF).any():  # every value is a bfloat16
-            W = W.to(torch.bfloat16)
-    digest = xxhash.xxh3_128(f"{tuple(W.shape)} {W.dtype} ".encode())
-    digest.update(W.view(torch.uint8).numpy().data)
+    pieces = W.flatten().split(PIECE)  # which stay in the processor's cache between the steps
+    as_bfloat16 = W.dtype == torch.bfloat16 or all(is_bfloat16(piece.to(torch.float32)) for piece in pieces)
+    dtype = torch.bfloat16 if as_bfloat16 else torch.float32
+    digest = xxhash.xxh3_128(f"{tuple(W.shape)} {dtype} ".encode())
+    for piece in pieces:
+        digest.update(piece.to(dtype).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def is_bfloat16(piece: Tensor) -> bool:
+    """True where every float32 is a bfloat16 followed by zeros."""
+    return not bool((piece.view(torch.int32) & 0xFFFF).any())

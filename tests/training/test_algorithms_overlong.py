@@ -9,8 +9,9 @@ from trl.rewards import get_soft_overlong_punishment
 
 from stiefel.artifacts import read_jsonl
 from stiefel.recipe import make_recipe
+from stiefel.rewards import exact
 from stiefel.training.overlong import WEIGHTS, OverlongShaping
-from stiefel.training.rewards import shaping
+from stiefel.training.rewards import GradedReward, shaping
 from stiefel.training.run import train
 from stiefel.training.settings import grpo_config
 
@@ -42,10 +43,14 @@ def test_the_punishment_is_trls_at_every_length() -> None:
 
 def test_a_recipe_shapes_only_where_it_says_so(tmp_path: Path) -> None:
     plain = make_recipe({})
-    assert shaping(plain) == []
+    correctness = GradedReward(exact)
+    assert shaping(plain, correctness) == []
     assert grpo_config(plain, tmp_path).reward_weights is None
     shaped = make_recipe({"algorithm": {"overlong_buffer": 16}})
-    assert len(shaping(shaped)) == 1
+    (shape,) = shaping(shaped, correctness)
+    # an answer that cannot be read has no correctness, and then no shaping either
+    correctness.scores = [1.0, None]
+    assert shape(completion_ids=[[1], [1]]) == [-1.0, None]
     assert grpo_config(shaped, tmp_path).reward_weights == WEIGHTS
 
 

@@ -67,6 +67,7 @@ def bubblewrap_command(scratch_bytes: int) -> list[str]:
     visible, links = shown()
     walls = ["--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL"]
     walls += ["--uid", NOBODY, "--gid", NOBODY]
+    walls += ["--size", str(scratch_bytes), "--tmpfs", "/tmp"]  # first: what is visible may lie below it
     for path in visible:
         walls += ["--ro-bind", path, path]
     walls += ["--ro-bind", str(HERE), INSIDE]
@@ -74,7 +75,7 @@ def bubblewrap_command(scratch_bytes: int) -> list[str]:
         walls += ["--symlink", pointed, path]
     for path in DEVICES:
         walls += ["--dev-bind", path, path]
-    walls += ["--size", str(scratch_bytes), "--tmpfs", "/tmp", "--remount-ro", "/", "--chdir", "/tmp"]
+    walls += ["--remount-ro", "/", "--chdir", "/tmp"]
     return [shutil.which("bwrap") or "bwrap", *walls, "--", *entry(INSIDE, "main", "main")]
 
 

@@ -88,6 +88,10 @@ def private_root(plan: dict[str, Any]) -> None:
     sources = {path: os.open(path, os.O_PATH) for path in (*plan["visible"], *plan["devices"])}  # STAGE may hide them
     mount("", "/", flags=MS_REC | MS_PRIVATE)
     mount("tmpfs", STAGE, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,nr_inodes=512,mode=755")
+    scratch = Path(STAGE + "/tmp")  # first: what is visible may lie below it, as an environment under /tmp does
+    scratch.mkdir()
+    options = f"size={plan['scratch_bytes']},nr_inodes=4096,mode=1777"
+    mount("tmpfs", str(scratch), "tmpfs", MS_NOSUID | MS_NODEV, options)
     for path, source in sources.items():
         target = Path(STAGE + path)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -101,10 +105,6 @@ def private_root(plan: dict[str, Any]) -> None:
         os.close(source)
     for path, pointed in plan["links"].items():
         Path(STAGE + path).symlink_to(pointed)
-    scratch = Path(STAGE + "/tmp")
-    scratch.mkdir()
-    options = f"size={plan['scratch_bytes']},nr_inodes=4096,mode=1777"
-    mount("tmpfs", str(scratch), "tmpfs", MS_NOSUID | MS_NODEV, options)
     protect(STAGE, ATTR_RDONLY, recursive=False)
     os.chdir(STAGE)
     here = ctypes.c_char_p(b".")
