@@ -138,7 +138,7 @@ def fingerprint(W: Tensor) -> str:
     protection against forgery. Cost: one pass over the bytes at memory speed.
     """
     W = W.detach().to("cpu").contiguous()
-    pieces = W.flatten().split(PIECE)  # which stay in the processor's cache between the steps
+    pieces = torch.split(W.flatten(), PIECE)  # which stay in the processor's cache between the steps
     as_bfloat16 = W.dtype == torch.bfloat16 or all(is_bfloat16(piece.to(torch.float32)) for piece in pieces)
     dtype = torch.bfloat16 if as_bfloat16 else torch.float32
     digest = xxhash.xxh3_128(f"{tuple(W.shape)} {dtype} ".encode())
