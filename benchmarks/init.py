@@ -103,11 +103,20 @@ def against_peft(checkpoint: Path) -> dict[str, Any]:
         return AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32).to(device())
 
     config = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", init_lora_weights="pissa_niter_4")
-    base, theirs, ours = fresh(), fresh(), fresh()
+    base = fresh()
     torch.manual_seed(0)
-    peft_seconds = seconds(lambda: get_peft_model(theirs, config))
-    adapted: list[Any] = []
-    ours_seconds = seconds(lambda: adapted.append(stiefel.attach(ours, "pissa", r=16, alpha=32, cache=False)))
+    times: dict[str, list[float]] = {"peft": [], "stiefel": []}
+    for _ in range(3):  # in turns, after each other's warm-up
+        theirs, ours, adapted = fresh(), fresh(), list[Any]()
+        times["peft"].append(seconds(lambda theirs=theirs: get_peft_model(theirs, config)))
+        times["stiefel"].append(
+            seconds(
+                lambda ours=ours, adapted=adapted: adapted.append(
+                    stiefel.attach(ours, "pissa", r=16, alpha=32, cache=False)
+                )
+            )
+        )
+    peft_seconds, ours_seconds = (statistics.median(found) for found in times.values())
     captured: dict[str, list[float]] = {"peft": [], "stiefel": []}
     for name, module in adapted[0].get_base_model().named_modules():
         if not (name.startswith("model.layers.0.") and name.endswith("_proj")):
