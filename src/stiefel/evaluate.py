@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from .rewards import grade_all
-from .tasks import Row, Task
+from .tasks import Row, Sampling, Task
 
 BATCH = 250  # sequences generated together
 
@@ -29,17 +29,6 @@ class Sample:
     score: float | None  # None where the gold answer cannot be read
     extracted: str | None
     reason: str
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How completions are drawn; temperature 0 is greedy."""
-
-    samples: int = 1
-    temperature: float = 1.0
-    top_p: float = 1.0
-    max_tokens: int = 64
-    seed: int = 0
 
 
 def evaluate(

@@ -11,7 +11,7 @@ from ..sections import TaskSettings
 from .nano import nano_arithmetic, nano_reverse, nano_sort
 from .own import own_task
 from .passes import limited
-from .task import Messages, Row, Split, Task
+from .task import Messages, Row, Sampling, Split, Task
 
 TASKS: tuple[Task, ...] = (nano_arithmetic, nano_reverse, nano_sort)
 
@@ -61,4 +61,4 @@ def own_grader(settings: TaskSettings) -> Grader:
     )
 
 
-__all__ = ["TASKS", "Messages", "Row", "Task", "find_task", "training_task"]
+__all__ = ["TASKS", "Messages", "Row", "Sampling", "Task", "find_task", "training_task"]

@@ -29,11 +29,26 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """How completions are drawn; temperature 0 is greedy, top_k 0 keeps all tokens."""
+
+    samples: int = 1
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_tokens: int = 64
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Task:
-    """A named source of rows, and how completions are graded."""
+    """A named source of rows, what the model sees of them, and how completions are graded."""
 
     name: str
     description: str
     grader: Grader
     rows: Callable[[Split, int, int], list[Row]]  # (split, how many, seed) → rows; the test split ignores the seed
     size: int | None = None  # different training rows; None where they never end
+    sampling: Sampling = Sampling()  # as the task is usually measured
+    stop: tuple[str, ...] = ()  # texts before which a completion ends, beside the model's own end of sequence
+    chat: bool = False  # a text prompt is a user's message where the tokenizer has a chat template

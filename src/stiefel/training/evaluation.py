@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts import read_jsonl
-from ..evaluate import Sample, Sampling, evaluate
+from ..evaluate import Sample, evaluate
 from ..recipe import Recipe
 from ..scores import accuracy, by_question, paired_difference
-from ..tasks import Task, find_task
+from ..tasks import Sampling, Task, find_task
 
 EVAL_SEED = 20_000  # apart from the training seeds, the same for every run
 BEFORE, AFTER = "before", "after"

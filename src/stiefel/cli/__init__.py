@@ -1,0 +1,51 @@
+"""The command line: verbs only. Nothing heavy is imported before a verb needs it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ..errors import UserError
+from .adapters import cache, cite, export, init, methods, verify
+from .geometry import inspect
+from .options import say
+from .runs import compare, demo, report, train
+
+INTERRUPTED = 130
+VERBS = (methods, init, verify, export, train, inspect, compare, report, cache, demo, cite)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="stiefel")
+def cli() -> None:
+    """Stiefel starts a LoRA on the right manifold: adapters for RL with verifiable rewards."""
+
+
+for verb in VERBS:
+    cli.add_command(verb)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; a user's mistake is one message and exit 2, an interruption exit 130."""
+    sys.exit(guarded(lambda: cli.main(args=arguments, standalone_mode=False)))
+
+
+def guarded(command: Callable[[], Any]) -> int:
+    """The exit status of a command."""
+    try:
+        status = command()  # what a command gave to context.exit, or nothing
+    except UserError as error:
+        say(f"error: {error}")
+        return 2
+    except click.ClickException as error:
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        place = context.command_path if context is not None else "stiefel"
+        say(f"error: {UserError(error.format_message(), 'the command cannot be understood', f'see {place} --help')}")
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        say("interrupted: nothing half-written is left; train, compare and demo go on with --resume")
+        return INTERRUPTED
+    return status if isinstance(status, int) else 0

@@ -1,0 +1,201 @@
+"""Verbs of methods and adapters: methods, init, verify, export, cache, cite."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import click
+
+from ..errors import UserError
+from .options import force_option, json_option, out_option, say
+
+
+@click.command()
+@json_option
+def methods(as_json: bool) -> None:
+    """List every adapter method."""
+    from ..methods.table import as_records, print_table
+
+    if as_json:
+        click.echo(json.dumps(as_records(), indent=1))
+    else:
+        print_table()
+        say("next: stiefel init nano --method rlpo --out adapter")
+
+
+@click.command()
+@click.argument("model")
+@click.option("--method", required=True, help="One of `stiefel methods`.")
+@click.option("--rank", default=16, show_default=True, help="r.")
+@click.option("--alpha", default=32, show_default=True, help="The adapter is scaled by alpha/r.")
+@click.option(
+    "--targets", default="all-linear", show_default=True, help="all-linear, names with commas between, or /EXPRESSION/."
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["anchored", "residual"]),
+    default="anchored",
+    show_default=True,
+    help="residual: a modified base beside a LoRA of rank r, for engines that need it.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the random methods.")
+@click.option("--dtype", default="", help="Type the model will be loaded in, where it is not the checkpoint's.")
+@click.option("--revision", default="", help="Branch, tag or commit of a hub id.")
+@click.option("--solver", default="auto", show_default=True, help="auto, exact or fast.")
+@click.option("--no-cache", is_flag=True, help="Neither read nor keep singular triplets on disk.")
+@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the method; repeatable.")
+@out_option
+@force_option
+@json_option
+def init(
+    model: str,
+    method: str,
+    rank: int,
+    alpha: int,
+    targets: str,
+    layout: str,
+    seed: int,
+    dtype: str,
+    revision: str,
+    solver: str,
+    no_cache: bool,
+    options: tuple[str, ...],
+    out: Path,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Make an adapter for MODEL (a hub id, a directory, or nano) and certify it."""
+    from ..artifacts import check_room
+    from ..export import export as write
+    from ..methods import compose
+    from ..streamed import prepare
+
+    if layout == "residual" and not compose(method).anchored:
+        raise UserError(
+            f"{method} has no residual layout", "it starts at B₀A₀ = 0 on the base as it is", "leave out --layout"
+        )
+    check_room(out, force=force)
+    with tempfile.TemporaryDirectory() as scratch:
+        made = out if layout == "anchored" else Path(scratch) / "adapter"
+        certificate = prepare(
+            model,
+            method,
+            made,
+            r=rank,
+            alpha=alpha,
+            target_modules=chosen_targets(targets),
+            seed=seed,
+            dtype=dtype,
+            revision=revision,
+            solver=solver,
+            cache=not no_cache,
+            options=dict(key_and_value(option) for option in options),
+            force=force,
+            progress=lambda name, number, total: say(f"[{number}/{total}] {name}"),
+        )
+        if layout == "residual":
+            write(made, model, "residual", out, dtype=dtype or "auto", force=force, revision=revision)
+    if as_json:
+        click.echo(json.dumps(certificate.to_json(), indent=1))
+    else:
+        worst = max(layer.start_error for layer in certificate.layers)
+        exact = f"start error at most {worst:g}" if layout == "anchored" else "exact up to its base's rounding"
+        click.echo(f"{out}: {method}, rank {rank}, {len(certificate.layers)} matrices, {exact}")
+        if layout == "anchored":
+            say(f'next: stiefel train RECIPE.toml --set adapter.path="{out}" --out run')
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--base", required=True, help="The model it was made for: a hub id, a directory, or nano.")
+@click.option("--revision", default="", help="Branch, tag or commit of a hub id.")
+@json_option
+@click.pass_context
+def verify(context: click.Context, directory: Path, base: str, revision: str, as_json: bool) -> None:
+    """Recompute an adapter's certificate against its base: exit 0 if it holds, 1 if it does not."""
+    from dataclasses import asdict
+
+    from ..quiet import quiet
+    from ..verify import verify as run
+
+    quiet()
+    checks = run(directory, base, revision, lambda name, number, total: say(f"[{number}/{total}] {name}"))
+    holds = all(check.holds for check in checks)
+    if as_json:
+        click.echo(json.dumps({"holds": holds, "checks": [asdict(check) for check in checks]}, indent=1))
+    else:
+        for check in checks:
+            if not check.holds:
+                click.echo(f"{check.name}: {check.detail}")
+        held = f"{sum(check.holds for check in checks)}/{len(checks)} checks"
+        click.echo(f"{directory}: the certificate {'holds' if holds else 'DOES NOT HOLD'} ({held})")
+        if holds:
+            say(f"next: stiefel export {directory} --base {base} --as lora --out {directory}-lora")
+    context.exit(0 if holds else 1)
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--base", required=True, help="The model it was made for: a hub id, a directory, or nano.")
+@click.option("--as", "form", required=True, help="lora, merged or residual.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    default="auto",
+    show_default=True,
+    help="Type of the written model.",
+)
+@click.option("--revision", default="", help="Branch, tag or commit of a hub id.")
+@out_option
+@force_option
+def export(directory: Path, base: str, form: str, dtype: str, revision: str, out: Path, force: bool) -> None:
+    """Write an adapter in the form that another engine wants."""
+    from ..export import export as run
+    from ..quiet import quiet
+
+    quiet()
+    run(directory, base, form, out, dtype=dtype, force=force, revision=revision)
+    click.echo(str(out))
+
+
+@click.command()
+@click.option("--clear", is_flag=True, help="Remove every entry.")
+def cache(clear: bool) -> None:
+    """Show what the spectrum cache holds, or empty it."""
+    from ..cache import SpectrumCache
+
+    found = SpectrumCache()
+    if clear:
+        click.echo(f"{found.clear()} entries removed from {found.directory}")
+        return
+    size, limit = found.size_bytes() / 2**20, found.limit_bytes / 2**30
+    click.echo(f"{found.directory}: {len(found.entries())} entries, {size:.1f} MiB of at most {limit:g} GiB")
+    say("next: stiefel cache --clear")
+
+
+def chosen_targets(text: str) -> str | list[str]:
+    """all-linear, the expression between slashes, or the names between commas."""
+    if text == "all-linear":
+        return text
+    if len(text) > 2 and text.startswith("/") and text.endswith("/"):
+        return text[1:-1]
+    return [name.strip() for name in text.split(",")]
+
+
+def key_and_value(option: str) -> tuple[str, str]:
+    """`sigma=undivided` → its two halves."""
+    key, equals, value = option.partition("=")
+    if not equals:
+        raise UserError(f"--option {option!r} is not KEY=VALUE", "it has no =", "write --option sigma=undivided")
+    return key, value
+
+
+@click.command()
+@click.argument("method")
+def cite(method: str) -> None:
+    """Print the BibTeX of a METHOD's paper."""
+    from ..methods import compose
+
+    click.echo(compose(method).bibtex())

@@ -1,0 +1,101 @@
+"""Verbs of training: train, compare, demo, report."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import UserError
+from .options import force_option, out_option, refuse_both, resume_option, say
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--profile", default="", help="Overlay one of the recipe's profiles.")
+@click.option("--set", "changes", multiple=True, metavar="A.B=VALUE", help="Change one key; repeatable.")
+@click.option("--out", type=click.Path(path_type=Path, resolve_path=True), help="Run directory to write.")
+@click.option("--dry-run", is_flag=True, help="Print the resolved recipe and stop.")
+@resume_option
+@force_option
+def train(
+    recipe: Path, profile: str, changes: tuple[str, ...], out: Path | None, dry_run: bool, resume: bool, force: bool
+) -> None:
+    """Train as a RECIPE says."""
+    from ..recipe import load_recipe
+
+    settings = load_recipe(recipe, changes, profile)
+    if dry_run:
+        click.echo(settings.to_toml(), nl=False)
+        return
+    if out is None:
+        raise UserError("no --out was given", "a run needs a directory", "add --out runs/NAME, or --dry-run")
+    from ..progress import run_progress
+    from ..quiet import quiet
+    from ..training.run import train as run
+
+    refuse_both(resume, force)
+    quiet()
+    # a recipe that is tried with another method keeps settings that this one may have no use for
+    shared = any(change.startswith("adapter.method=") for change in changes)
+    with run_progress(None if settings.algorithm.name == "sft" else settings.optim.rollouts) as on_row:
+        run(settings, out, resume=resume, force=force, progress=say, on_row=on_row, shared=shared)
+    if os.environ.get("RANK", "0") == "0":  # of a launch with several processes
+        click.echo(str(out))
+        say(f"next: stiefel report {out}")
+
+
+@click.command()
+@click.argument("grid", type=click.Path(path_type=Path))
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at the same time.")
+@out_option
+@resume_option
+@force_option
+def compare(grid: Path, jobs: int, out: Path, resume: bool, force: bool) -> None:
+    """Train every point of a GRID and put them into one table."""
+    from ..grid import load_grid
+
+    compare_and_report(load_grid(grid), out, jobs, resume=resume, force=force)
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path, resolve_path=True), default=Path("demo"), show_default=True)
+@resume_option
+@force_option
+def demo(out: Path, resume: bool, force: bool) -> None:
+    """Compare four methods at two learning rates on the embedded model, in minutes on a CPU."""
+    from ..grid import load_grid
+    from ..nano import DEMO_GRID
+    from ..progress import cores
+
+    compare_and_report(load_grid(DEMO_GRID), out, min(4, cores()), resume=resume, force=force)
+
+
+def compare_and_report(grid: Any, out: Path, jobs: int, *, resume: bool, force: bool) -> None:
+    """What `compare` and `demo` share: run the grid, print the table, name the page."""
+    from ..compare import compare as run_grid
+    from ..progress import grid_progress
+    from ..report import print_table, write_report
+
+    refuse_both(resume, force)
+    say(f"{len(grid.runs)} runs, {jobs} at a time")
+    with grid_progress({name: recipe.optim.rollouts for name, recipe in grid.runs.items()}) as on_progress:
+        run_grid(grid, out, resume=resume, force=force, jobs=jobs, on_progress=on_progress)
+    page = write_report(out)
+    print_table(out)
+    click.echo(f"report: {page}")
+    say(f"next: open {page} in a browser")
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="The page to write; DIRECTORY/report.html by default.")
+def report(directory: Path, out: Path | None) -> None:
+    """Write the page of a run or a comparison."""
+    from ..report import write_report
+
+    page = write_report(directory, out)
+    click.echo(str(page))
+    say(f"next: open {page} in a browser")
