@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from stiefel.evaluate import Sampling, evaluate
+from stiefel.evaluate import evaluate
 from stiefel.nano import NANO_PATH
 from stiefel.nano.build import train
 from stiefel.nano.problems import PROBLEMS, problems, split_of
 from stiefel.scores import accuracy
-from stiefel.tasks import TASKS, find_task
+from stiefel.tasks import TASKS, Sampling, find_task
 from stiefel.weights import load_model, load_tokenizer
 
 
