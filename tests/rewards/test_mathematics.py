@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
+from stiefel.rewards.equal import equal
 from stiefel.rewards.math import grade_gsm8k, grade_math
+from stiefel.rewards.values import same_values, values
 
 # (gold, answer)
 EQUAL = [
@@ -254,6 +258,48 @@ def test_the_tables_are_long_enough_and_say_each_thing_once():
     assert len(set(EQUAL)) == len(EQUAL) >= 60
     assert len(set(UNEQUAL)) == len(UNEQUAL) >= 60
     assert not set(EQUAL) & set(UNEQUAL)
+
+
+def test_plain_numbers_are_decided_as_math_verify_decides_them():
+    rng, decided = random.Random(0), 0
+    forms = (
+        "{0}",
+        "{0}, {1}",
+        "({0}, {1})",
+        "[{0}, {1})",
+        "\\{{{0}, {1}\\}}",
+        "x = {0}",
+        "\\frac{{{0}}}{{{1}}}",
+        "{0}/{1}",
+    )
+    for _ in range(150):
+        texts = [rng.choice(forms).format(*sorted(rng.sample(range(1, 5), 2))) for _ in range(2)]
+        first, second = (values(text) for text in texts)
+        verdict = same_values(first, second)
+        if verdict is not None:
+            decided += 1
+            assert verdict == equal(*texts), texts
+    assert decided > 50
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "x<2 <2 \\text{or } x>3x<2",
+        "x<y \\text{ or } x>3",
+        "\\sin x < 1 \\text{ or } x > i",
+        "x<2 \\text{ or } \\sin{x} > \\cos{x} + x",
+        "\\sum_{i=1}^{i} i",
+        "i < i",
+        "[i, 2i)",
+        "\\frac{1}{i^2+1}",
+        "f(i) \\le 3i",
+        "\\int_0^1 i \\, di",
+    ],
+)
+@pytest.mark.parametrize("gold", ["3i", "x<2 \\text{ or } x>3", "[1, 2]", "42"])
+def test_an_answer_that_sympy_cannot_solve_is_wrong_and_no_failure(gold, answer):
+    assert grade_math(f"\\boxed{{{answer}}}", gold).score == 0.0
 
 
 @pytest.mark.parametrize("gold", sorted({gold for gold, _ in EQUAL + UNEQUAL}))

@@ -13,6 +13,9 @@ INEQUALITY = re.compile(r"[<>]|\\(?:[lg]eq?|[lg]eqslant)(?![a-z])")
 NO_LIST = re.compile(r"[=<>(\[]|\\(?:in|[lg]eq?)(?![a-z])")
 PLAIN_WORDS = re.compile(r"\\(?:text|mathrm|textbf|mathbf|textit)\{([^{}]*)\}")
 
+# what SymPy raises of an expression that it cannot solve or that means nothing: the answer's fault, not the grader's
+NO_ANSWER = (NotImplementedError, TypeError, ValueError, AttributeError, ArithmeticError)
+
 
 @lru_cache(maxsize=2_000)
 def parse(text: str) -> tuple[Any, ...]:
@@ -86,7 +89,10 @@ def union(text: str) -> tuple[Any, ...]:
     relations = [relation for relation in found if relation is not None]
     if len(relations) < len(parts) or len(set().union(*(relation.free_symbols for relation in relations))) != 1:
         return ()
-    solutions = Or(*relations).as_set()
+    try:
+        solutions = Or(*relations).as_set()
+    except NO_ANSWER:
+        return ()
     return (solutions,) if isinstance(solutions, Set) else ()
 
 
@@ -108,5 +114,8 @@ def verified(gold: tuple[Any, ...], answer: tuple[Any, ...]) -> bool:
     if not unit:
         return False
     replaced = dict.fromkeys(unit, I)
-    values = [[value.subs(replaced) for value in side if isinstance(value, Basic)] for side in (gold, answer)]
+    try:
+        values = [[value.subs(replaced) for value in side if isinstance(value, Basic)] for side in (gold, answer)]
+    except NO_ANSWER:
+        return False
     return bool(verify(*values, **options))

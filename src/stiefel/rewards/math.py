@@ -16,6 +16,7 @@ from .equal import equal, parse, same_words, verified
 from .extract import after_thinking, all_boxed_at_the_end, answer_line
 from .grade import Grade, UnreadableGold
 from .latex import BASED, CURRENCY, LONGEST_ANSWER, SIGNS, normalised, plain_number
+from .values import Values, same_values, values
 
 TAIL = 2_000  # characters of a completion without any mark, in which its last expression is sought
 DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
@@ -40,7 +41,7 @@ class Gold:
 
     text: str
     number: Fraction | None
-    parsed: tuple[Any, ...]  # SymPy expressions, and math-verify's own fallback text
+    values: Values | None  # where it is made of plain numbers
 
 
 def grade_math(completion: str, answer: Any) -> Grade:
@@ -128,11 +129,15 @@ def gold_text(answer: Any) -> str:
 @lru_cache(maxsize=20_000)
 def read_gold(text: str) -> Gold:
     """A gold's value; raises UnreadableGold where math-verify cannot read it."""
-    number = plain_number(text)
-    parsed = parse(text)
-    if number is None and not any(not isinstance(value, str) for value in parsed):
+    plain = values(text)
+    if plain is None and not parses(text):
         raise UnreadableGold(f"math-verify cannot parse {text[:200]!r}")
-    return Gold(text, number, parsed)
+    return Gold(text, plain_number(text), plain)
+
+
+def parses(text: str) -> bool:
+    """Whether math-verify makes more of it than a text."""
+    return any(not isinstance(value, str) for value in parse(text))
 
 
 def compared(found: str, gold: Gold) -> Grade:
@@ -154,8 +159,12 @@ def compared(found: str, gold: Gold) -> Grade:
     if number is not None and gold.number is not None:
         same = number == gold.number
         return Grade(float(same), shown, "the same number" if same else "another number")
-    parsed = parse(text)
-    if not any(not isinstance(value, str) for value in parsed):
+    plain = values(text)
+    if plain is not None and gold.values is not None:
+        decided = same_values(gold.values, plain)
+        if decided is not None:
+            return Grade(float(decided), shown, "the same numbers" if decided else "other numbers")
+    if not parses(text):
         return Grade(0.0, shown, "the answer does not parse")
     same = equal(gold.text, text)
     return Grade(float(same), shown, "equal by math-verify" if same else "not equal by math-verify")
@@ -169,5 +178,5 @@ def last_expression(text: str, gold: Gold) -> Grade:
     parsed = parse_text(tail, parsing_timeout=None)
     if not parsed:
         return Grade(0.0, None, "no answer")
-    same = verified(gold.parsed, tuple(parsed))
+    same = verified(parse(gold.text), tuple(parsed))
     return Grade(float(same), str(parsed[-1])[:200], "equal by math-verify" if same else "not equal by math-verify")
