@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -94,6 +95,7 @@ def init(
             options=dict(key_and_value(option) for option in options),
             force=force,
             progress=lambda name, number, total: say(f"[{number}/{total}] {name}"),
+            notice=lambda line: say(f"note: {line}"),
         )
         if layout == "residual":
             write(made, model, "residual", out, dtype=dtype or "auto", force=force, revision=revision)
@@ -102,9 +104,13 @@ def init(
     else:
         worst = max(layer.start_error for layer in certificate.layers)
         exact = f"start error at most {worst:g}" if layout == "anchored" else "exact up to its base's rounding"
-        click.echo(f"{out}: {method}, rank {rank}, {len(certificate.layers)} matrices, {exact}")
+        count = len(certificate.layers)
+        click.echo(f"{out}: {method}, rank {rank}, {count} {'matrix' if count == 1 else 'matrices'}, {exact}")
         if layout == "anchored":
-            say(f'next: stiefel train RECIPE.toml --set adapter.path="{out}" --out run')
+            at = f" --revision {shlex.quote(revision)}" if revision else ""
+            say(f"next: stiefel verify {shlex.quote(str(out))} --base {shlex.quote(model)}{at}")
+        else:
+            say(f"next: {served(out, 'residual', rank)}")
 
 
 @click.command()
@@ -132,7 +138,8 @@ def verify(context: click.Context, directory: Path, base: str, revision: str, as
         held = f"{sum(check.holds for check in checks)}/{len(checks)} checks"
         click.echo(f"{directory}: the certificate {'holds' if holds else 'DOES NOT HOLD'} ({held})")
         if holds:
-            say(f"next: stiefel export {directory} --base {base} --as lora --out {directory}-lora")
+            path = f'"{directory.absolute()}"'
+            say(f"next: stiefel train RECIPE.toml --set adapter.path={shlex.quote(path)} --out run")
     context.exit(0 if holds else 1)
 
 
@@ -158,6 +165,21 @@ def export(directory: Path, base: str, form: str, dtype: str, revision: str, out
     quiet()
     run(directory, base, form, out, dtype=dtype, force=force, revision=revision)
     click.echo(str(out))
+    rank = 0 if form == "merged" else json.loads((out / "adapter_config.json").read_text())["r"]
+    say(f"next: {served(out, form, rank, base)}")
+
+
+def served(out: Path, form: str, rank: int, base: str = "") -> str:
+    """The command that serves what was exported; vLLM's largest rank is a power of two."""
+    from ..nano import NANO, NANO_PATH
+
+    base = str(NANO_PATH) if base == NANO else base
+    model = {"lora": base, "merged": str(out), "residual": str(out / "base")}[form]
+    if form == "merged":
+        return f"vllm serve {shlex.quote(model)}"
+    largest = max(16, 1 << (rank - 1).bit_length())
+    module = shlex.quote(f"adapter={out}")
+    return f"vllm serve {shlex.quote(model)} --enable-lora --max-lora-rank {largest} --lora-modules {module}"
 
 
 @click.command()
