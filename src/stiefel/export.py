@@ -83,7 +83,7 @@ def write_lora(directory: Path, certificate: Certificate, model: str, dtype: str
 def write_merged(directory: Path, certificate: Certificate, model: str, dtype: str, out: Path) -> None:
     """The model with its weights changed."""
     base = certified_base(directory, certificate, model, dtype)
-    kind = base.dtype if dtype == "auto" else DTYPES[dtype]
+    kind = None if dtype == "auto" else DTYPES[dtype]
     if certificate.composition.start is None or certificate.composition.has("dora"):
         save_whole(merged_by_peft(base, directory, kind), model, out)
         return
@@ -91,7 +91,7 @@ def write_merged(directory: Path, certificate: Certificate, model: str, dtype: s
     for layer in certificate.layers:
         A, B = (factors[name] for name in factor_names(layer.name))
         add_to_weight(base.get_submodule(layer.name), certificate.scaling * (B @ A), kind)
-    save_whole(base.to(kind), model, out)
+    save_whole(base if kind is None else base.to(kind), model, out)
 
 
 def certified_base(directory: Path, certificate: Certificate, model: str, dtype: str) -> Any:
@@ -103,18 +103,19 @@ def certified_base(directory: Path, certificate: Certificate, model: str, dtype:
     return base
 
 
-def merged_by_peft(base: Any, directory: Path, kind: torch.dtype) -> Any:
+def merged_by_peft(base: Any, directory: Path, kind: torch.dtype | None) -> Any:
     """The model with the adapter merged in float32 and rounded to a type; of own weights the model itself."""
+    kept = kind or base.dtype
     adapted = load(base, directory, trainable=False)
     if not isinstance(adapted, PeftModel):
-        return adapted.to(kind)
-    return adapted.to(torch.float32).merge_and_unload().to(kind)
+        return adapted if kind is None else adapted.to(kind)
+    return adapted.to(torch.float32).merge_and_unload().to(kept)
 
 
 def write_residual(directory: Path, certificate: Certificate, model: str, dtype: str, out: Path) -> None:
     """W − sB₀A₀ in `base/`, and beside it the LoRA of rank r with A = A₀ + ΔA and B = B₀ + ΔB."""
     base = certified_base(directory, certificate, model, dtype)
-    kind = base.dtype if dtype == "auto" else DTYPES[dtype]
+    kind = None if dtype == "auto" else DTYPES[dtype]
     factors, anchors = load_file(directory / FACTORS_FILE), load_file(directory / ANCHORS_FILE)
     scaling, r = certificate.scaling, certificate.rank
     assert r is not None
@@ -129,15 +130,15 @@ def write_residual(directory: Path, certificate: Certificate, model: str, dtype:
     config = read_json(directory / CONFIG_FILE)
     config |= {"r": r, "lora_alpha": certificate.alpha, "base_model_name_or_path": BASE}
     write_json(out / CONFIG_FILE, config)
-    save_whole(base.to(kind), model, out / BASE)
+    save_whole(base if kind is None else base.to(kind), model, out / BASE)
 
 
-def add_to_weight(module: Any, change: Tensor, kind: torch.dtype) -> None:
-    """W + change (out, in) in a linear layer, summed in float32 and rounded once, to `kind`."""
+def add_to_weight(module: Any, change: Tensor, kind: torch.dtype | None) -> None:
+    """W + change (out, in) in a linear layer, summed in float32 and rounded once, to `kind` or to W's own type."""
     assert isinstance(module, nn.Linear | Conv1D)
     W = module.weight.detach().to(torch.float32)
     total = W + (change.T if isinstance(module, Conv1D) else change)
-    module.weight = nn.Parameter(total.contiguous().to(kind))
+    module.weight = nn.Parameter(total.contiguous().to(kind or module.weight.dtype))
 
 
 def save_whole(base: Any, model: str, out: Path) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import shlex
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -70,6 +73,23 @@ def test_init_leaves_an_adapter_that_plain_peft_loads(tmp_path: Path, capsys: py
     printed = run(capsys, "init", "nano", "--method", "pissa", "--rank", "4", "--alpha", "8", "--out", str(out))
     assert "28 matrices" in printed
     assert PeftModel.from_pretrained(load_model("nano"), str(out)).peft_config["default"].r == 8
+
+
+def test_on_a_terminal_a_bar_comes_and_goes_and_the_next_command_stays(tmp_path: Path) -> None:
+    """In a pseudo-terminal, where plain lines for every matrix would push all else away."""
+    command = ["init", "nano", "--method", "lora", "--rank", "2", "--out", str(tmp_path / "adapter")]
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([sys.executable, "-m", "stiefel", *command], stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        printed = b""
+        with suppress(OSError):  # how Linux ends a pseudo-terminal that nobody writes to any more
+            while piece := os.read(ours, 65536):
+                printed += piece
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"[1/28]" not in printed
+    assert b"solving" in printed
+    assert printed.splitlines()[-1].startswith(b"next: stiefel verify ")
 
 
 def next_command(error: str) -> list[str]:

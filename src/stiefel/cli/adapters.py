@@ -71,6 +71,7 @@ def init(
     from ..artifacts import check_room
     from ..export import export as write
     from ..methods import compose
+    from ..progress import layer_progress
     from ..streamed import prepare
 
     if layout == "residual" and not compose(method).anchored:
@@ -78,7 +79,7 @@ def init(
             f"{method} has no residual layout", "it starts at B₀A₀ = 0 on the base as it is", "leave out --layout"
         )
     check_room(out, force=force)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, layer_progress("solving") as progress:
         made = out if layout == "anchored" else Path(scratch) / "adapter"
         certificate = prepare(
             model,
@@ -94,7 +95,7 @@ def init(
             cache=not no_cache,
             options=dict(key_and_value(option) for option in options),
             force=force,
-            progress=lambda name, number, total: say(f"[{number}/{total}] {name}"),
+            progress=progress,
             notice=lambda line: say(f"note: {line}"),
         )
         if layout == "residual":
@@ -123,11 +124,13 @@ def verify(context: click.Context, directory: Path, base: str, revision: str, as
     """Recompute an adapter's certificate against its base: exit 0 if it holds, 1 if it does not."""
     from dataclasses import asdict
 
+    from ..progress import layer_progress
     from ..quiet import quiet
     from ..verify import verify as run
 
     quiet()
-    checks = run(directory, base, revision, lambda name, number, total: say(f"[{number}/{total}] {name}"))
+    with layer_progress("checking") as progress:
+        checks = run(directory, base, revision, progress)
     holds = all(check.holds for check in checks)
     if as_json:
         click.echo(json.dumps({"holds": holds, "checks": [asdict(check) for check in checks]}, indent=1))
