@@ -238,10 +238,15 @@ def other_triplets(
 
 
 def pair_error(W: Tensor, A: Tensor, B: Tensor, S: Tensor) -> float:
-    """The largest ‖Wv_i − σ_iu_i‖ or ‖Wᵀu_i − σ_iv_i‖; v_i is along A's rows, u_i along B's columns or else Wv_i."""
+    """The largest ‖Wv_i − σ_iu_i‖ or ‖Wᵀu_i − σ_iv_i‖; v_i is along A's rows, u_i along B's columns.
+
+    Where B₀ = 0 no u_i is known (Wv_i has its direction only where σ_i stands above the residual), and the error is
+    that of ‖Wv_i‖ = σ_i.
+    """
     V = A.T / torch.linalg.vector_norm(A, dim=1)
     image = (W @ V.to(W)).to(torch.float64)
-    U = B if B.any() else image
-    U = U / torch.linalg.vector_norm(U, dim=0)
+    if not B.any():
+        return float((torch.linalg.vector_norm(image, dim=0) - S).abs().max())
+    U = B / torch.linalg.vector_norm(B, dim=0)
     sides = image - U * S, (W.T @ U.to(W)).to(torch.float64) - V * S
     return max(float(torch.linalg.vector_norm(side, dim=0).max()) for side in sides)
