@@ -96,7 +96,9 @@ def check_room(out: Path, *, force: bool) -> None:
         refuse_existing(out, "give another --out, or --force to replace it")
     elif out.exists() and not is_ours(out):
         raise UserError(
-            f"{out} was not written by Stiefel alone", "--force replaces our own output only", "give another --out"
+            f"{out} was not written by Stiefel alone",
+            "--force replaces our own runs and adapters, and never a directory that may be a model of yours",
+            "give another --out, or remove it yourself",
         )
     writable(out)
 

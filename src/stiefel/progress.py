@@ -78,3 +78,14 @@ def grid_progress(rollouts: dict[str, int]) -> Iterator[Callable[[dict[str, int]
                 print(f"[{len(seen)}/{len(rollouts)}] {name}: {count} rollouts", file=sys.stderr, flush=True)
 
     yield lines
+
+
+@contextmanager
+def layer_progress(doing: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A callback for (layer, its number, how many) when its turn comes."""
+    if sys.stderr.isatty():
+        with bars() as progress:
+            task = progress.add_task(doing, total=None, note="")
+            yield lambda name, number, total: progress.update(task, completed=number - 1, total=total, note=name)
+        return
+    yield lambda name, number, total: print(f"[{number}/{total}] {name}", file=sys.stderr, flush=True)

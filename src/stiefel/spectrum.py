@@ -149,11 +149,13 @@ class Spectrum:
     def _require(self, r: int, k: int) -> None:
         if r > k:
             raise UserError(
-                f"{self.name} {self.shape} has only {k} positive singular values, fewer than rank {r}",
-                "directions beyond them are arbitrary null directions",
+                f"{self.name} {self.shape} has only {k} positive singular values, fewer than rank {r}"
+                if k
+                else f"{self.name} {self.shape} is all zeros",
+                "directions beyond them are arbitrary null directions" if k else "it has no singular directions",
                 f"use a rank of at most {k}, or leave this layer out of the targets"
                 if k
-                else "the matrix is zero: leave this layer out of the targets",
+                else "leave this layer out of the targets",
             )
 
 

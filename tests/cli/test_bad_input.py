@@ -116,6 +116,12 @@ MISTAKES = {
         "divided",
     ),
     "an option without a value": ((*INIT, "--option", "sigma"), "write --option sigma=undivided"),
+    "a share that keeps nothing": (
+        ("init", "nano", "--out", "OUT", "--method", "geora", "--option", "rho=1e-9"),
+        "give a larger rho",
+    ),
+    "a revision of a directory": ((*INIT, "--revision", "v1"), "only a hub id has revisions"),
+    "unknown type": ((*INIT, "--dtype", "float61"), "did you mean float16"),
     "unknown target": ((*INIT, "--targets", "no_proj"), "no module is named"),
     "missing model": (("init", "./nowhere", *INIT[2:]), "no model at ./nowhere"),
     "not a model": (("init", "EMPTY", *INIT[2:]), "no config.json"),
