@@ -26,7 +26,7 @@ class NoProbabilities(UserError):
 
 
 @contextmanager
-def finite_logits(model: nn.Module) -> Iterator[None]:
+def finite_logits(model: Any) -> Iterator[None]:
     """Raise NoProbabilities at the end of a `with` block in which the model's logits were NaN or infinite.
 
     In every process alike, if in one: each looks at its own completions only, and one that stopped alone would leave
