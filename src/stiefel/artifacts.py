@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -104,11 +104,18 @@ def check_room(out: Path, *, force: bool) -> None:
 
 
 def is_ours(out: Path) -> bool:
-    """True for an empty directory, and for one in which nothing but our own files is."""
+    """True for an empty directory, and for one in which nothing but our own files is, unfinished ones included."""
     if not out.is_dir():
         return False
     names = {path.name for path in out.iterdir()}
-    return not names or any(known[0] in names and names <= set(known) for known in CONTENTS)
+    return not names or any(
+        known[0] in names and all(name in known or is_leftover(name, known) for name in names) for known in CONTENTS
+    )
+
+
+def is_leftover(name: str, known: Sequence[str]) -> bool:
+    """True for what a process was killed over while it wrote or removed one of these."""
+    return any(name.startswith(f".{one}.") for one in known)
 
 
 def writable(out: Path) -> Path:

@@ -40,7 +40,8 @@ def run_progress(rollouts: int | None) -> Iterator[Callable[[dict[str, Any]], No
         if "loss" in row:
             return f"loss {row['loss']:.3f}"
         kl = f"  KL {row['kl_rollout']:.1e}" if "kl_rollout" in row else ""
-        return f"reward {row['reward']:.3f}{kl}"
+        reward = f"{row['reward']:.3f}" if "reward" in row else "none"  # no gold of the rollout could be read
+        return f"reward {reward}{kl}"
 
     if sys.stderr.isatty():
         with bars() as progress:

@@ -146,6 +146,8 @@ class OptimSettings(Section):
     """Mini-batches a rollout is split into; each is one optimizer step."""
     micro_batch: NotNegative = 0
     """Sequences a process works on at once, the gradient summed over a mini-batch; 0 takes a mini-batch whole."""
+    activation_checkpointing: bool = False
+    """Compute activations again in the backward pass in place of keeping them: less memory, a forward pass more."""
     weight_decay: NotNegativeFloat = 0.1
     """AdamW's decoupled decay."""
     weight_decay_on: Literal["delta", "factors"] = "delta"
@@ -162,7 +164,7 @@ class RunSettings(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seed of the start, the prompts and the sampling."""
     save_every: NotNegative = 20
-    """Rollouts between checkpoints, from which --resume goes on; 0 keeps none."""
+    """Rollouts (updates for sft) between checkpoints, from which --resume goes on; 0 keeps none."""
     kl_every: Positive = 10
     """Rollouts between measurements of kl_base and kl_step, which cost a forward pass each."""
     geometry_every: NotNegative = 0

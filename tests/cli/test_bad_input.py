@@ -95,6 +95,10 @@ MISTAKES = {
         ),
         "no step to cut its rank in",
     ),
+    "a setting that the method of the same command has no use for": (
+        (*TRAIN, "--set", "adapter.method=ia3", "--set", "adapter.rank=16"),
+        "adapter.rank = 16 is set for ia3",
+    ),
     "vLLM where there is none": ((*TRAIN, "--set", "rollout.engine=vllm"), "vLLM is not installed"),
     "two starts": ((*TRAIN, "--set", "adapter.method=pissa+rlpo"), "two starts"),
     "a structure on a method without factors": ((*TRAIN, "--set", "adapter.method=ia3+dora"), "no factors A and B"),

@@ -74,7 +74,9 @@ def test_the_changes_that_a_header_proposes_parse(path: Path) -> None:
         changes = [word for word in shlex.split(line) if word != "--set"]
         method = [] if any("adapter.method" in change for change in changes) else ["adapter.method=pissa"]
         recipe = load_recipe(path, [*method, *changes], "paper")
-        assert compose(recipe.adapter.method).resolve_options(recipe.adapter.options)["sigma"]
+        resolved = compose(recipe.adapter.method).resolve_options(recipe.adapter.options)
+        assert recipe.adapter.options.items() <= resolved.items()
+        assert "sigma" in resolved or recipe.adapter.method == "lora_plus"
     pinned = load_recipe(path, profile="paper").adapter.options
     assert proposed or pinned["sigma"] == "undivided"
 
@@ -100,6 +102,8 @@ def test_the_main_protocol_is_the_papers_table_2() -> None:
     assert (recipe.adapter.rank, recipe.adapter.alpha, recipe.adapter.dropout) == (16, 32, 0.0)
     assert (rollout.max_prompt_tokens, rollout.max_completion_tokens) == (512, 16384)
     assert (rollout.vllm_memory, rollout.vllm_tensor_parallel) == (0.75, 2)
+    assert (rollout.temperature, rollout.top_p, rollout.top_k) == (1.0, 1.0, 0)
+    assert (recipe.eval.temperature, recipe.eval.top_p, optim.activation_checkpointing) == (0.6, 0.95, True)
 
 
 def test_published_averages_are_those_of_their_rows() -> None:

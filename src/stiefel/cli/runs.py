@@ -38,10 +38,20 @@ def train(
 
     refuse_both(resume, force)
     quiet()
-    # a recipe that is tried with another method keeps settings that this one may have no use for
-    shared = any(change.startswith("adapter.method=") for change in changes)
+    # a recipe that is tried with another method keeps settings that this one may have no use for, the changes do not
+    keys = {change.partition("=")[0].strip() for change in changes}
+    written = [key.removeprefix("adapter.") for key in keys]
     with run_progress(None if settings.algorithm.name == "sft" else settings.optim.rollouts) as on_row:
-        run(settings, out, resume=resume, force=force, progress=say, on_row=on_row, shared=shared)
+        run(
+            settings,
+            out,
+            resume=resume,
+            force=force,
+            progress=say,
+            on_row=on_row,
+            shared="adapter.method" in keys,
+            written=written,
+        )
     if os.environ.get("RANK", "0") == "0":  # of a launch with several processes
         click.echo(str(out))
         say(f"next: stiefel report {out}")

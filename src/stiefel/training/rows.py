@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -48,6 +49,14 @@ def sft_rows(recipe: Recipe, task: Task, tokenizer: Any, progress: Progress = la
     if len(rows) < size:
         progress(f"{size - len(rows)} prompts of more than {recipe.rollout.max_prompt_tokens} tokens are left out")
     return Dataset.from_list([sft_record(recipe, row, task, tokenizer) for row in rows])
+
+
+def digest(rows: Dataset) -> str:
+    """A digest of everything that is trained on, in its order."""
+    found = hashlib.sha256()
+    for batch in rows.iter(batch_size=1000):
+        found.update(json.dumps(batch, sort_keys=True).encode())
+    return found.hexdigest()
 
 
 def record(row: Row) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from trl import GRPOConfig
 from trl.generation.vllm_generation import VLLMGeneration
 
 from ..errors import UserError
-from .checkpoints import ResumableTrainer
 from .processes import for_processes
+from .resuming import ResumableTrainer
 
 
 @torch.no_grad()
