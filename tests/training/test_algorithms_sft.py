@@ -15,7 +15,7 @@ from stiefel import attach
 from stiefel.artifacts import read_json, read_jsonl
 from stiefel.errors import UserError
 from stiefel.recipe import make_recipe
-from stiefel.tasks import TASKS, training_task
+from stiefel.tasks import MADE_HERE, training_task
 from stiefel.training.directory import finished, status
 from stiefel.training.rows import sft_rows
 from stiefel.training.run import Diverged, train
@@ -67,7 +67,7 @@ def test_the_same_recipe_gives_the_same_weights(short_run: Path, tmp_path: Path)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+@pytest.mark.parametrize("task", MADE_HERE, ids=lambda task: task.name)
 def test_every_target_is_graded_right(task: Any) -> None:
     """The grader accepts what supervised training teaches."""
     rows = task.rows("train", 200, 0)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from functools import cache
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, nearest
 from ..rewards import Grader
 from ..sections import TaskSettings
+from .columns import MISSING, at
+from .hub import read_hub
+from .opened import looks_like_a_path
 from .passes import passes
-from .table import Record, Table, read_table
+from .table import SUFFIXES, Record, Table, read_file
 from .task import Messages, Row, Split, Task
 
 
@@ -36,6 +40,20 @@ def own_task(settings: TaskSettings, grader: Grader) -> Task:
 
     chat = check_rows(table, size, row)
     return Task(settings.name, f"{settings.data}, {'chat' if chat else 'text'} prompts", grader, rows, size)
+
+
+def read_table(data: str, split: str) -> Table:
+    """The records of a file, or of one split of a hub data set (downloaded if it is not cached)."""
+    path = Path(data).expanduser()
+    if path.is_file():
+        return read_file(path)
+    if looks_like_a_path(data) and not path.is_dir():
+        raise UserError(
+            f"no data at {data}",
+            "there is no such file, and it has not the form of a hub id (owner/name)",
+            f"give an existing file ({', '.join(SUFFIXES)}) or a hub id in task.data",
+        )
+    return read_hub(data, split)[0]
 
 
 def check_rows(table: Table, size: int, row: Any) -> bool:
@@ -64,17 +82,13 @@ def make_row(record: Record, place: str, settings: TaskSettings) -> Row:
 
 def column(record: Record, name: str, setting: str, place: str) -> Any:
     """A column's value; `a.b` is b in the table a, where no column is called so itself."""
-    if name in record:
-        return record[name]
-    value: Any = record
-    for part in name.split("."):
-        if not isinstance(value, dict) or part not in value:
-            raise UserError(
-                f"{place} has no column {name!r}",
-                f"task.{setting} names it; the columns are {', '.join(map(repr, record)) or 'none'}",
-                f"set task.{setting}: {nearest(name, record)}" if record else "give rows with columns",
-            )
-        value = value[part]
+    value = at(record, name)
+    if value is MISSING:
+        raise UserError(
+            f"{place} has no column {name!r}",
+            f"task.{setting} names it; the columns are {', '.join(map(repr, record)) or 'none'}",
+            f"set task.{setting}: {nearest(name, record)}" if record else "give rows with columns",
+        )
     return value
 
 
