@@ -64,7 +64,7 @@ def open_hub(benchmark: Benchmark, data: str, revision: str, split: str, wanted:
     table = parts[0][0] if len(parts) == 1 else concatenate_datasets([part for part, _ in parts])
     directory = Path(place).is_dir()
     where = {"source": "directory", "path": str(Path(place).resolve())} if directory else {"source": "hub", "id": place}
-    commit = {} if directory else {"revision": parts[0][1] or "unknown: read from the client's cache"}
+    commit = {} if directory else {"revision": parts[0][1] or "unknown"}
     return Opened(table, f"{place} ({chosen})", {**where, "config": ", ".join(configs), "split": chosen, **commit})
 
 
@@ -75,4 +75,4 @@ def looks_like_a_path(data: str) -> bool:
 
 def columns_of(benchmark: Benchmark) -> str:
     """A benchmark's columns, for a message."""
-    return ", ".join(" or ".join(names) for names in benchmark.columns.values())
+    return ", ".join(dict.fromkeys(" or ".join(names) for names in benchmark.columns.values()))

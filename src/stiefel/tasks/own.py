@@ -53,7 +53,8 @@ def read_table(data: str, split: str) -> Table:
             "there is no such file, and it has not the form of a hub id (owner/name)",
             f"give an existing file ({', '.join(SUFFIXES)}) or a hub id in task.data",
         )
-    return read_hub(data, split)[0]
+    table: Table = read_hub(data, split)[0]
+    return table
 
 
 def check_rows(table: Table, size: int, row: Any) -> bool:
