@@ -32,6 +32,7 @@ def problem(question: str, answer: str, wrong: str) -> Layouts:
 AIME = {"problem": "Find the remainder.", "answer": "025", "solution": "…"}
 DAPO = {"role": "user", "content": ANSWER_LINE.replace("{question}", "What is 6·7?")}
 CHOICES = ["Na", "K", "2", "Li"]
+BY_LETTER = dict(zip("ABCD", CHOICES, strict=True))
 ADD = "def add(a, b):\n    return a + b\n"
 HEAD = 'def add(a: int, b: int) -> int:\n    """The sum."""\n'
 CHECK = "def check(candidate):\n    assert candidate(2, 3) == 5\n    assert candidate(-1, 1) == 0\n"
@@ -110,7 +111,7 @@ LAYOUTS: dict[str, Layouts] = {
         {
             "question": "Which ion?",
             "answer": "2",
-            "options": dict(zip("ABCD", CHOICES, strict=True)),
+            "options": BY_LETTER,
             "answer_idx": "C",
         },
         {"question": "Which ion?", "choices": CHOICES, "answer": "C"},
@@ -152,7 +153,7 @@ LAYOUTS: dict[str, Layouts] = {
     ),
     "choice": Layouts(
         {"question": "Which ion?", "choices": CHOICES, "answer": 2},
-        {"prompt": "Which ion?", "options": dict(zip("ABCD", CHOICES, strict=True)), "answer_idx": "C"},
+        {"prompt": "Which ion?", "options": BY_LETTER, "answer_idx": "C"},
         ("Which ion?", "C) 2"),
         "(A)",
     ),

@@ -65,7 +65,7 @@ def test_an_aime_file_of_three_years_gives_one(tmp_path: Path) -> None:
 def test_an_aime_gold_loses_its_zeros_and_must_be_an_integer(tmp_path: Path) -> None:
     assert find_task("aime24", write(tmp_path, [AIME])).rows("test", 1, 0)[0].answer == "25"
     for gold in ("x", "1000", "-1", "3.5", True):
-        with pytest.raises(UserError, match="row 1 of .* is no question of aime24"):
+        with pytest.raises(UserError, match=r"row 1 of .* is no question of aime24"):
             find_task("aime24", write(tmp_path, [{**AIME, "answer": gold}])).rows("test", 1, 0)
 
 

@@ -42,7 +42,7 @@ dapo_math_17k = Benchmark(
     columns={"question": ("prompt", "question"), "answer": ("reward_model.ground_truth", "solution", "answer")},
     make=dapo_row,
     sampling=THIRTY_TWO_16384,
-    source="Yu et al., arXiv:2503.14476",
+    source=f"Yu et al., arXiv:2503.14476; {OURS}",
     distinct="question",
 )
 dapo_math_17k_boxed = replace(
