@@ -24,6 +24,7 @@ def read_hub(data: str, split: str, config: str = "", revision: str = "", instea
         table = builder.as_dataset(split=split)
     except (HfHubHTTPError, OSError, ValueError) as error:
         what = f"{data}, configuration {config}," if config else data
+        what += f" at revision {revision}" if revision else ""
         raise UserError(
             f"no data set {what} with a split {split}: not a file here, and the hub did not give it",
             " ".join([line.strip() for line in str(error).splitlines() if line.strip()][:2]) or type(error).__name__,
