@@ -105,4 +105,3 @@ def lay_out(directory: Path, configs: dict[str, dict[str, list[dict[str, Any]]]]
             text = "".join(json.dumps(record) + "\n" for record in records)
             (directory / config / f"{split}-00000-of-00001.jsonl").write_text(text)
     (directory / "README.md").write_text("\n".join([*card, "---", ""]))
-    (directory / f"{directory.name}.py").write_text("raise SystemExit('code of the data set was run')")

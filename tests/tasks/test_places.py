@@ -34,6 +34,9 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
     lay_out(tmp_path / "hub" / "openai" / "gsm8k", GSM8K)
     lay_out(tmp_path / "hub" / "RUC-AIBOX" / "OlymMATH", OLYMMATH)
     lay_out(tmp_path / "hub" / "someone" / "like_gsm8k", {"default": GSM8K["main"]})
+    lay_out(tmp_path / "hub" / "someone" / "with_code", {"default": GSM8K["main"]})
+    code = f"from pathlib import Path\nPath({str(tmp_path / 'run')!r}).write_text('it was run')\n"
+    (tmp_path / "hub" / "someone" / "with_code" / "with_code.py").write_text(code)
     with serving(tmp_path / "hub") as server:
         yield server
 
@@ -86,7 +89,6 @@ def test_rows_come_from_the_hub_at_a_commit_that_is_stated(hub: Hub, ask: Callab
     assert both["answers"] == ["0", "1", "0", "1"]
     assert (both["origin"]["config"], both["origin"]["rows"]) == ("en-easy, en-hard", 4)
     assert (other["answers"], other["origin"]["id"]) == (test["answers"], "someone/like_gsm8k")
-    assert not any(name.endswith(".py") for name in hub.fetched), "no code of a data set is fetched"
 
 
 def test_what_the_hub_has_not_is_one_message_that_says_how_to_go_on(hub: Hub, ask: Callable[..., list[Reply]]) -> None:
@@ -104,6 +106,15 @@ def test_what_the_hub_has_not_is_one_message_that_says_how_to_go_on(hub: Hub, as
     assert "en-easy" in no_config["why"]
     for reply in (no_repository, no_revision, no_split, no_config):
         assert "--data FILE (in a recipe: task.data), with the columns" in reply["instead"]
+
+
+def test_a_data_set_that_is_a_program_is_refused_and_not_run(
+    hub: Hub, ask: Callable[..., list[Reply]], tmp_path: Path
+) -> None:
+    [reply] = ask(hub.url, ("gsm8k", {"data": "someone/with_code"}, "test"))
+    assert "scripts are no longer supported" in reply["why"]
+    assert not (tmp_path / "run").exists()
+    assert not any(name.endswith(".py") for name in hub.fetched)
 
 
 def test_a_hub_that_is_gone_leaves_the_copy_of_it(hub: Hub, ask: Callable[..., list[Reply]]) -> None:

@@ -22,7 +22,7 @@ def read_hub(data: str, split: str, config: str = "", revision: str = "", instea
         builder = load_dataset_builder(data, config or None, revision=revision or None)
         builder.download_and_prepare()
         table = builder.as_dataset(split=split)
-    except (HfHubHTTPError, OSError, ValueError) as error:
+    except (HfHubHTTPError, OSError, ValueError, RuntimeError) as error:  # the last: a data set that is a program
         what = f"{data}, configuration {config}," if config else data
         what += f" at revision {revision}" if revision else ""
         raise UserError(
