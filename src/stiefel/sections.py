@@ -54,7 +54,7 @@ class TaskSettings(Section):
     name: str = "nano-arithmetic"
     """What is trained; with `data`, what the rows are called."""
     data: str = ""
-    """Rows of your own: a .jsonl file or a hub id; empty takes the named task's."""
+    """Rows: a file or a hub id; of your own, or of the named task's columns; empty takes the named task's."""
     split: str = "train"
     """The split of a hub data set."""
     prompt_column: str = "prompt"

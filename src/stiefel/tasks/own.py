@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import string
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -73,7 +74,10 @@ def check_rows(table: Table, size: int, row: Any) -> bool:
 
 def make_row(record: Record, place: str, settings: TaskSettings) -> Row:
     """One record with its prompt and answer checked."""
-    answer = answer_of(column(record, settings.answer_column, "answer_column", place), place, settings.answer_column)
+    value = column(record, settings.answer_column, "answer_column", place)
+    if settings.reward == "choice":
+        value = letter_of_index(value, record.get("choices"))
+    answer = answer_of(value, place, settings.answer_column)
     prompt = prompt_of(column(record, settings.prompt_column, "prompt_column", place), place)
     if settings.chat and isinstance(prompt, str):
         prompt = [{"role": "user", "content": prompt}]
@@ -90,6 +94,13 @@ def column(record: Record, name: str, setting: str, place: str) -> Any:
             f"task.{setting} names it; the columns are {', '.join(map(repr, record)) or 'none'}",
             f"set task.{setting}: {nearest(name, record)}" if record else "give rows with columns",
         )
+    return value
+
+
+def letter_of_index(value: Any, choices: Any) -> Any:
+    """The letter of an index from 0; as a text, "2" might be taken for the choice that reads 2."""
+    if isinstance(value, int) and not isinstance(value, bool) and isinstance(choices, list | tuple):
+        return string.ascii_uppercase[value] if 0 <= value < len(choices) <= len(string.ascii_uppercase) else value
     return value
 
 
