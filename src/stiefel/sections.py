@@ -57,6 +57,8 @@ class TaskSettings(Section):
     """Rows: a file or a hub id; of your own, or of the named task's columns; empty takes the named task's."""
     split: str = "train"
     """The split of a hub data set."""
+    revision: str = ""
+    """Branch, tag or commit of a hub data set."""
     prompt_column: str = "prompt"
     """The column of `data` that holds the prompt, a text or a list of chat messages."""
     answer_column: str = "answer"

@@ -15,7 +15,7 @@ from stiefel.artifacts import read_jsonl
 from stiefel.errors import UserError
 from stiefel.recipe import make_recipe
 from stiefel.rewards import GRADERS
-from stiefel.tasks import find_task, training_task
+from stiefel.tasks import training_task
 from stiefel.training.run import train
 
 ROWS = [{"question": f"What is {n}+1?", "answer": f"<<{n}+1={n + 1}>>\n#### {n + 1}"} for n in range(10)]
@@ -39,6 +39,12 @@ def test_a_benchmarks_name_gives_its_template_and_grader_to_a_file_of_its_column
     assert {row.answer for row in rows} == {str(n + 1) for n in range(10)}
     assert all("\\boxed{}" in row.text for row in rows)
     assert task.origin("train")["path"] == data
+    own = task_of(data=data, prompt_column="question", reward="math").origin("train")
+    assert own == task.origin("train")
+    with pytest.raises(UserError, match="a file has none"):
+        task_of(name="gsm8k", data=data, revision="main")
+    with pytest.raises(UserError, match="nano-sort takes no data"):
+        task_of(name="nano-sort", revision="main")
 
 
 def test_naming_a_column_makes_the_file_ones_own(data: str) -> None:
@@ -110,6 +116,7 @@ def test_a_benchmark_is_trained_on(algorithm: str, model: str, data: str, tmp_pa
         tables["optim"] = {"rollouts": 1}
         tables["rollout"] |= {"prompts": 2, "completions": 2}
         tables["run"] |= {"save_every": 0}
-    train(make_recipe(tables), tmp_path / "run")
+    said: list[str] = []
+    train(make_recipe(tables), tmp_path / "run", progress=said.append)
     assert read_jsonl(tmp_path / "run" / "metrics.jsonl")
-    assert find_task("gsm8k", data).origin()["rows"] == 10
+    assert f"gsm8k: 10 rows of {data}" in said
