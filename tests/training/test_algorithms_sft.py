@@ -15,7 +15,7 @@ from stiefel import attach
 from stiefel.artifacts import read_json, read_jsonl
 from stiefel.errors import UserError
 from stiefel.recipe import make_recipe
-from stiefel.tasks import TASKS, training_task
+from stiefel.tasks import MADE_HERE, training_task
 from stiefel.training.directory import finished, status
 from stiefel.training.reaction import Diverged
 from stiefel.training.rows import sft_rows
@@ -115,7 +115,7 @@ def test_adalora_with_too_few_updates_is_refused_before_anything_is_written(tmp_
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+@pytest.mark.parametrize("task", MADE_HERE, ids=lambda task: task.name)
 def test_every_target_is_graded_right(task: Any) -> None:
     """The grader accepts what supervised training teaches."""
     rows = task.rows("train", 200, 0)

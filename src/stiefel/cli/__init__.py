@@ -13,9 +13,10 @@ from .adapters import cache, cite, export, init, methods, verify
 from .geometry import inspect
 from .options import say
 from .runs import compare, demo, report, train
+from .scores import grade
 
 INTERRUPTED = 130
-VERBS = (methods, init, verify, export, train, inspect, compare, report, cache, demo, cite)
+VERBS = (methods, init, verify, export, train, grade, inspect, compare, report, cache, demo, cite)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
