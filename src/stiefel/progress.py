@@ -78,3 +78,22 @@ def grid_progress(rollouts: dict[str, int]) -> Iterator[Callable[[dict[str, int]
                 print(f"[{len(seen)}/{len(rollouts)}] {name}: {count} rollouts", file=sys.stderr, flush=True)
 
     yield lines
+
+
+@contextmanager
+def sample_progress(name: str) -> Iterator[Callable[[int, int], None]]:
+    """A callback for the samples that an evaluation has drawn, of how many."""
+    if sys.stderr.isatty():
+        with bars() as progress:
+            task = progress.add_task(name, total=None, note="samples")
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+        return
+    tenth = 0
+
+    def line(done: int, total: int) -> None:
+        nonlocal tenth
+        if 10 * done // total > tenth:
+            tenth = 10 * done // total
+            print(f"{name}: {done}/{total} samples", file=sys.stderr, flush=True)
+
+    yield line

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,13 +42,6 @@ def finished(out: Path) -> bool:
 def manifest(recipe: Recipe, word: str) -> dict[str, Any]:
     """What manifest.json says from the first moment on."""
     return {"status": word, "seed": recipe.run.seed, "versions": versions()}
-
-
-def discard(directory: Path) -> None:
-    """Remove a directory in one stroke: a process killed meanwhile leaves no half of it under its name."""
-    doomed = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
-    directory.rename(doomed / directory.name)
-    shutil.rmtree(doomed)
 
 
 def read_events(out: Path) -> list[Row]:

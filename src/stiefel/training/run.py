@@ -26,6 +26,7 @@ from ..artifacts import (
     RECIPE,
     SAMPLES,
     check_room,
+    discard,
     write_json,
     write_text,
 )
@@ -39,7 +40,7 @@ from ..tasks import Task, find_task, training_task
 from ..weights import load_model, load_tokenizer
 from .adalora import schedule
 from .checkpoints import checkpoints, step_of
-from .directory import discard, finished, last_checkpoint, manifest, read_events, rewind, same_recipe, status
+from .directory import finished, last_checkpoint, manifest, read_events, rewind, same_recipe, status
 from .evaluation import (
     AFTER,
     BEFORE,
