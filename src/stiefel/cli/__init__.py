@@ -14,9 +14,10 @@ from .evaluation import evaluate
 from .geometry import inspect
 from .options import say
 from .runs import compare, demo, report, train
+from .scores import grade
 
 INTERRUPTED = 130
-VERBS = (methods, init, verify, export, train, evaluate, inspect, compare, report, cache, demo, cite)
+VERBS = (methods, init, verify, export, train, evaluate, grade, inspect, compare, report, cache, demo, cite)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -28,6 +28,11 @@ def choice_row(template: str, fields: Fields) -> Row:
     return Row(prompt, letter, f"Answer: {letter}", {"choices": texts})
 
 
+def as_it_is(answer: Any) -> Any:
+    """A gold that may be an index: as a text, it might be taken for a choice's text."""
+    return answer
+
+
 def texts_of(choices: Any) -> list[str]:
     """The texts of two to 26 choices, from a list or a table by letter."""
     texts = choice_texts(choices) if isinstance(choices, Mapping | list | tuple) else []
@@ -59,6 +64,7 @@ medqa = Benchmark(
     template=LETTERED,
     columns={"question": ("question",), "choices": ("options", "choices"), "answer": ("answer_idx", "answer")},
     make=choice_row,
+    gold=as_it_is,
     sampling=GREEDY_2048,
     source=f"Jin et al., arXiv:2009.13081; {OURS}",
 )
@@ -71,6 +77,7 @@ mmlu = Benchmark(
     template=LETTERED,
     columns={**CHOICE_COLUMNS, "answer": ("answer",)},
     make=choice_row,
+    gold=as_it_is,
     sampling=GREEDY_2048,
     source=f"Hendrycks et al., arXiv:2009.03300; {OURS}",
     grouped=True,
@@ -84,6 +91,7 @@ own_choice = Benchmark(
     template=LETTERED,
     columns={**CHOICE_COLUMNS, "answer": ("answer", "answer_idx")},
     make=choice_row,
+    gold=as_it_is,
     sampling=GREEDY_2048,
     source="question and choices are yours; sampling: as MMLU",
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import UserError
-from .benchmark import Fields, Names
+from .benchmark import Benchmark, Fields, Names
 from .table import Record
 
 MISSING: Any = object()
@@ -29,12 +29,10 @@ def value_of(record: Record, names: Names) -> Any:
     return next((value for name in names if (value := at(record, name)) is not MISSING), MISSING)
 
 
-def fields_of(
-    record: Record, columns: Mapping[str, Names], optional: Mapping[str, Names], place: str, task: str
-) -> Fields:
-    """A record's values by the task's own names; raises UserError for one that is missing or holds nothing."""
-    fields = {}
-    for field, names in columns.items():
+def fields_of(benchmark: Benchmark, record: Record, place: str) -> Fields:
+    """A record's values by the benchmark's own names; raises UserError for one that is missing or holds nothing."""
+    task, fields = benchmark.name, {}
+    for field, names in benchmark.columns.items():
         value = value_of(record, names)
         if value is MISSING:
             raise UserError(
@@ -42,17 +40,19 @@ def fields_of(
                 f"{task} needs it; the columns there are {', '.join(map(str, record)) or 'none'}",
                 f"rename the column; data that are not {task}'s need another task.name, and their columns named",
             )
-        if value is None or (isinstance(value, str | list | tuple | Mapping) and not len(value)) or blank(value):
+        if empty(value):
             raise UserError(
                 f"{place} has an empty {' or '.join(names)}", f"{task} needs it", "fill it in, or leave that row out"
             )
         fields[field] = value
-    for field, names in optional.items():
+    for field, names in benchmark.optional.items():
         value = value_of(record, names)
         fields[field] = None if value is MISSING else value
     return fields
 
 
-def blank(value: Any) -> bool:
-    """A text of nothing but white space."""
-    return isinstance(value, str) and not value.strip()
+def empty(value: Any) -> bool:
+    """Nothing, a text of white space, or a table or list that holds nothing."""
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or (isinstance(value, list | tuple | Mapping) and not value)

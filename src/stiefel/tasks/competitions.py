@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from ..rewards import GRADERS
 from .benchmark import BadRow, Benchmark, Fields, Hub, as_text
 from .math import answer_line_row, boxed_row
-from .task import Row, Sampling
+from .task import Sampling
 from .templates import ANSWER_LINE, BOXED, OURS, TABLE_3, THIRTY_TWO_16384
 
 YEAR = re.compile(r"(20\d\d)_AIME")  # in a problem's address
@@ -17,16 +18,12 @@ THREE_YEARS = Hub("AI-MO/aimo-validation-aime", "train", "", 30, seen="its card:
 NAMES = {"question": ("problem", "question", "Problem", "Question"), "answer": ("answer", "Answer")}
 
 
-def integer_row(make: Callable[[str, Fields], Row]) -> Callable[[str, Fields], Row]:
-    """AIME's answers are integers from 0 to 999; a gold "025" is 25, as text is compared with text."""
-
-    def row(template: str, fields: Fields) -> Row:
-        gold = as_text(fields["answer"])
-        if not gold.isascii() or not gold.isdigit() or int(gold) > 999:
-            raise BadRow(f"the answer {gold!r} is no integer from 0 to 999, which every AIME answer is")
-        return make(template, {**fields, "answer": str(int(gold))})
-
-    return row
+def integer(answer: Any) -> str:
+    """An AIME answer, an integer from 0 to 999; "025" is 25, as text is compared with text."""
+    gold = as_text(answer)
+    if not gold.isascii() or not gold.isdigit() or int(gold) > 999:
+        raise BadRow(f"the answer {gold!r} is no integer from 0 to 999, which every AIME answer is")
+    return str(int(gold))
 
 
 def of_year(year: int) -> Callable[[Fields], bool]:
@@ -48,7 +45,8 @@ def aime(year: int, hub: Hub) -> tuple[Benchmark, Benchmark]:
         hub=hub,
         template=ANSWER_LINE,
         columns=NAMES,
-        make=integer_row(answer_line_row),
+        make=answer_line_row,
+        gold=integer,
         sampling=THIRTY_TWO_16384,
         source=TABLE_3 + (", and its grader" if year < 2025 else " for the years before it"),
         keep=of_year(year),
@@ -59,7 +57,7 @@ def aime(year: int, hub: Hub) -> tuple[Benchmark, Benchmark]:
         description="the same, answers in a box, by mathematical equality",
         grader=GRADERS["math"],
         template=BOXED,
-        make=integer_row(boxed_row),
+        make=boxed_row,
     )
     return exact, boxed
 

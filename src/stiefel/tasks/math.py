@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 from ..rewards import GRADERS
 from .benchmark import Benchmark, Fields, Hub, as_text, fill
@@ -15,22 +16,26 @@ CALCULATION = re.compile(r"<<[^>]*>>")  # GSM8K's calculator annotations, which 
 
 def boxed_row(template: str, fields: Fields) -> Row:
     """A question, its gold, and the gold in a box as what to learn."""
-    gold = as_text(fields["answer"])
+    gold = fields["answer"]
     return Row(fill(template, question=as_text(fields["question"])), gold, f"\\boxed{{{gold}}}")
 
 
 def answer_line_row(template: str, fields: Fields) -> Row:
     """A question, its gold, and the gold on its own line as what to learn."""
-    gold = as_text(fields["answer"])
+    gold = fields["answer"]
     return Row(fill(template, question=as_text(fields["question"])), gold, f"Answer: {gold}")
 
 
+def after_mark(answer: Any) -> str:
+    """GSM8K's number: what follows the last `####`, where there is one."""
+    return as_text(answer).rpartition("####")[2].strip()
+
+
 def gsm8k_row(template: str, fields: Fields) -> Row:
-    """The gold after `####`; what to learn is the solution before it, and the gold in a box."""
-    solution, mark, gold = as_text(fields["answer"]).rpartition("####")
-    row = boxed_row(template, {**fields, "answer": gold})
-    steps = CALCULATION.sub("", solution).strip()
-    return replace(row, target=f"{steps}\n{row.target}") if mark and steps else row
+    """What to learn is the solution before `####`, and the gold in a box."""
+    row = boxed_row(template, fields)
+    steps = CALCULATION.sub("", as_text(fields["solution"]).rpartition("####")[0]).strip()
+    return replace(row, target=f"{steps}\n{row.target}") if steps else row
 
 
 def svamp_row(template: str, fields: Fields) -> Row:
@@ -44,8 +49,9 @@ gsm8k = Benchmark(
     grader=GRADERS["gsm8k"],
     hub=Hub("openai/gsm8k", "test", "train", 1319, 7473, ("main",), seen="its card"),
     template=BOXED,
-    columns={"question": ("question",), "answer": ("answer",)},
+    columns={"question": ("question",), "answer": ("answer",), "solution": ("answer",)},
     make=gsm8k_row,
+    gold=after_mark,
     sampling=GREEDY_4096,
     source=f"Cobbe et al., arXiv:2110.14168; {TABLE_3}, flexible extraction",
 )

@@ -22,10 +22,10 @@ MANY = 100_000  # rows whose duplicates take long enough to say so
 
 
 class Reader:
-    """The rows of one benchmark from one place; `data`, `revision` and `split` as in `find_task`."""
+    """The rows of one benchmark from one place; arguments as of `as_task`."""
 
-    def __init__(self, benchmark: Benchmark, data: str, revision: str, split: str) -> None:
-        self.benchmark, self.data, self.revision, self.split = benchmark, data, revision, split
+    def __init__(self, benchmark: Benchmark, data: str, revision: str, split: str, first: int) -> None:
+        self.benchmark, self.data, self.revision, self.split, self.first = benchmark, data, revision, split, first
         self.opened: dict[Split, tuple[Opened, list[int]]] = {}
         self.made: dict[tuple[Split, int], Row] = {}
 
@@ -42,8 +42,9 @@ class Reader:
         """The first `count` test rows, or training rows pass after pass in an order of the seed's."""
         _, numbers = self.open(split)
         if split == "train":
+            numbers = numbers[: self.first or None]
             return [self.row(split, numbers[place]) for place in islice(passes(len(numbers), seed), count)]
-        if self.benchmark.grouped and count < len(numbers):
+        if self.benchmark.grouped:
             numbers = random.Random(self.benchmark.name).sample(numbers, len(numbers))
         return [self.row(split, number) for number in numbers[:count]]
 
@@ -118,8 +119,10 @@ class Reader:
 
 def made_row(benchmark: Benchmark, record: Any, place: str) -> Row:
     """A record as the benchmark's row; raises UserError that says which row and why."""
-    fields = fields_of(record, benchmark.columns, benchmark.optional, place, benchmark.name)
+    fields = dict(fields_of(benchmark, record, place))
     try:
+        if "answer" in fields:
+            fields["answer"] = benchmark.gold(fields["answer"])
         return benchmark.make(benchmark.template, fields)
     except BadRow as reason:
         raise UserError(
@@ -127,9 +130,9 @@ def made_row(benchmark: Benchmark, record: Any, place: str) -> Row:
         ) from reason
 
 
-def as_task(benchmark: Benchmark, data: str = "", revision: str = "", split: str = "") -> Task:
-    """The benchmark with its rows from its own hub id, or from `data`."""
-    reader = Reader(benchmark, data, revision, split)
+def as_task(benchmark: Benchmark, data: str = "", revision: str = "", split: str = "", first: int = 0) -> Task:
+    """The benchmark, its rows from its own hub id or from `data`; `first`: train on the first rows, 0 takes all."""
+    reader = Reader(benchmark, data, revision, split, first)
     return Task(
         name=benchmark.name,
         description=benchmark.description,

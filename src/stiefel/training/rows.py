@@ -12,6 +12,7 @@ from datasets import Dataset
 from ..errors import UserError
 from ..recipe import Recipe
 from ..tasks import Messages, Row, Task
+from ..tasks.render import prompt_tokens, shown
 
 Progress = Callable[[str], None]
 
@@ -75,10 +76,11 @@ def sft_record(recipe: Recipe, row: Row, task: Task, tokenizer: Any) -> dict[str
 
 
 def fitting(recipe: Recipe, rows: list[Row], task: Task, tokenizer: Any) -> list[Row]:
-    """The rows whose prompts are short enough, or have been made so; raises if there is none."""
+    """The rows whose prompts are short enough, or have been made so, as TRL is to get them; raises if there is none."""
     limit = recipe.rollout.max_prompt_tokens
     kept = []
     for row in rows:
+        row = replace(row, prompt=shown(row.prompt, tokenizer, chat=task.chat))  # TRL renders messages itself
         length = prompt_length(row.prompt, tokenizer)
         if length <= limit:
             kept.append(row)
@@ -97,15 +99,7 @@ def fitting(recipe: Recipe, rows: list[Row], task: Task, tokenizer: Any) -> list
 
 def prompt_length(prompt: str | Messages, tokenizer: Any) -> int:
     """Tokens of a prompt as the trainer will render it."""
-    if isinstance(prompt, str):
-        return len(tokenizer(prompt)["input_ids"])
-    if tokenizer.chat_template is None:
-        raise UserError(
-            "the prompts are chat messages, and the model's tokenizer has no chat template",
-            "there is no rule by which they become text",
-            "give prompts that are texts, or a model made for chat",
-        )
-    return len(tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)["input_ids"])
+    return len(prompt_tokens(prompt, tokenizer, chat=False))
 
 
 def last_tokens(prompt: str, limit: int, tokenizer: Any) -> str:
