@@ -28,7 +28,12 @@ class Score:
 
 def average_at(values: Values) -> Score:
     """avg@n: the mean over questions of the mean score of a question's n samples, with its interval over questions."""
-    return accuracy([math.fsum(scores) / len(scores) for _, scores in sorted(values.items())])
+    return accuracy(question_means(values))
+
+
+def question_means(values: Values) -> list[float]:
+    """Each question's mean score, in the order of the questions."""
+    return [math.fsum(scores) / len(scores) for _, scores in sorted(values.items())]
 
 
 def pass_at(values: Values, k: int) -> Score:
@@ -110,4 +115,4 @@ def grouped(scores: Iterable[tuple[int, float]]) -> dict[int, list[float]]:
 
 def by_question(scores: Iterable[tuple[int, float]]) -> list[float]:
     """(question, score) of every sample → the mean score of each question, in order."""
-    return [sum(found) / len(found) for _, found in sorted(grouped(scores).items())]
+    return question_means(grouped(scores))

@@ -51,13 +51,16 @@ def evaluate(context: click.Context, /, **given: Any) -> None:
     from ..quiet import quiet
 
     quiet()
+    if given["task"].startswith("lm-eval:"):
+        refuse_own_settings(given)
     if given["show"] is not None:
         show(given)
         return
     if given["out"] is None:
         raise UserError("no --out was given", "an evaluation needs a directory", "add --out DIR, or --show 1")
     if given["task"].startswith("lm-eval:"):
-        raise NotImplementedError
+        measure_by_lm_eval(given)
+        return
     context.exit(measure(given))
 
 
@@ -119,7 +122,9 @@ def measure(given: dict[str, Any]) -> int:
     if given["as_json"]:
         click.echo(json.dumps({**found.summary, **({"comparison": comparison} if comparison else {})}, indent=1))
     else:
-        print_rows(f"{wanted.out}: {wanted.task}, {title(given)}", ("", "value", "95% interval"), rows(found.summary, ks))
+        print_rows(
+            f"{wanted.out}: {wanted.task}, {title(given)}", ("", "value", "95% interval"), rows(found.summary, ks)
+        )
         if comparison is not None:
             heading = ("", "difference [95%]", "from → to")
             print_rows(f"against {before.path}" if before else "", heading, difference_rows(comparison, ks))
@@ -127,6 +132,44 @@ def measure(given: dict[str, Any]) -> int:
                 say(f"note: sampled differently: {key} {then} there, {now} here")
     say(f"next: {next_command(given)}")
     return 1 if (lost and given["strict"]) or not found.summary["scores"] else 0
+
+
+NOT_OF_LM_EVAL = (
+    *("data", "split", "data_revision", "samples", "temperature", "top_p", "top_k", "max_tokens"),
+    *("ks", "show", "against", "strict"),
+)
+
+
+def refuse_own_settings(given: dict[str, Any]) -> None:
+    """Raise for what lm-eval settles itself."""
+    written = [key for key in NOT_OF_LM_EVAL if given[key] not in (None, "", False)]
+    if given["engine"] != "hf":
+        written.append("engine")
+    if written:
+        name = "k" if written[0] == "ks" else written[0].replace("_", "-")
+        raise UserError(
+            f"--{name} is given for {given['task']}",
+            "prompts, data, sampling and scores are lm-eval's own there",
+            f"leave out --{name}; --limit, --batch, --seed, --dtype and --adapter are read",
+        )
+
+
+def measure_by_lm_eval(given: dict[str, Any]) -> None:
+    """Run lm-eval's task and print its figures."""
+    from ..evaluate.harness import run_lm_eval
+    from ..evaluate.table import lm_eval_rows, print_rows
+
+    wanted = wanted_of(given)
+    summary = run_lm_eval(wanted, resume=given["resume"], force=given["force"], say=say)
+    if given["as_json"]:
+        click.echo(json.dumps(summary, indent=1, default=str))
+    else:
+        heading = ("", "value", "95% interval")
+        print_rows(f"{wanted.out}: {wanted.task}, {title(given)}", heading, lm_eval_rows(summary))
+    if given["adapter"] is None:
+        say(f"next: stiefel eval {given['model']} --adapter DIR --task {wanted.task} --out {wanted.out}-adapter")
+    else:
+        say(f"next: stiefel inspect {given['adapter']} --base {given['model']}")
 
 
 def chosen_ks(text: str) -> list[int]:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..errors import UserError
-from ..scores import Values, chances, paired_difference
+from ..scores import chances, paired_difference, question_means
 from .directory import Evaluation
 from .summary import readable
 
@@ -44,7 +44,7 @@ def compare(before: Evaluation, now: Evaluation) -> dict[str, Any]:
     most = min(before.summary["samples"], now.summary["samples"])
     differences = {}
     if common:
-        differences["avg"] = difference(means(old), means(new))
+        differences["avg"] = difference(question_means(old), question_means(new))
         for k in range(1, most + 1):
             differences[f"pass@{k}"] = difference(chances(old, k), chances(new, k))
     then, here = before.settings["sampling"], now.settings["sampling"]
@@ -53,11 +53,6 @@ def compare(before: Evaluation, now: Evaluation) -> dict[str, Any]:
         "differences": differences,
         "sampling": {key: [then.get(key), here[key]] for key in here if then.get(key) != here[key]},
     }
-
-
-def means(values: Values) -> list[float]:
-    """Each question's mean score, in the order of the questions."""
-    return [sum(scores) / len(scores) for _, scores in sorted(values.items())]
 
 
 def difference(before: list[float], after: list[float]) -> dict[str, Any]:

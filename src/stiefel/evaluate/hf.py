@@ -68,7 +68,7 @@ class HFEngine:
         return Completion(cut_at(text, self.stop), len(kept), truncated=not length)
 
 
-class Ended(StoppingCriteria):
+class Ended(StoppingCriteria):  # type: ignore[misc]
     """Whether a sequence has ended, by a token or by a text of its completion, and after how many tokens it first had.
 
     transformers' criterion for texts would find one that begins in the prompt.

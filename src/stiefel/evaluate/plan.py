@@ -21,7 +21,9 @@ class Room:
 
 
 def plan(lengths: Sequence[int], samples: int, max_tokens: int, room: Room) -> list[list[Job]]:
-    """Every question's samples in batches of similar length, the longest prompts first: what does not fit shows at once.
+    """Every question's samples in batches of similar length, the longest prompts first.
+
+    What does not fit into memory shows at once so.
 
     lengths: tokens of each question's prompt. A batch takes (longest prompt + max_tokens) × sequences tokens.
     """

@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..artifacts import read_json
 from ..errors import UserError
 from ..tasks import Row, Sampling, Task, find_task
@@ -19,7 +17,7 @@ from ..weights import load_tokenizer, resolve_model
 from .plan import Job, plan
 from .sample import Question, ask
 from .settings import Wanted, check_numbers, resolved, room_for
-from .subject import check_adapter, identity
+from .subject import check_adapter, device_name, identity
 
 DEFAULT_LIMIT = 500  # questions of a task that makes as many as it is asked for
 
@@ -66,7 +64,7 @@ def prepare(wanted: Wanted) -> Prepared:
         "sampling": asdict(sampling),
         "stop": list(stop),
         "engine": wanted.engine,
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "device": device_name(),
         "batch": asdict(room),
     }
     lengths = [len(question.tokens) for question in questions]

@@ -33,7 +33,9 @@ class Completion:
 class Engine(Protocol):
     """Whatever writes a completion for each prompt; equal prompts, seeds and batches give equal completions."""
 
-    def __call__(self, prompts: Sequence[list[int]], seeds: Sequence[int]) -> list[Completion]: ...
+    def __call__(self, prompts: Sequence[list[int]], seeds: Sequence[int]) -> list[Completion]:
+        """The completions, in order; a seed for each."""
+        ...
 
 
 @dataclass(frozen=True)

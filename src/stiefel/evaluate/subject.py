@@ -101,7 +101,9 @@ def identity(subject: Subject) -> dict[str, Any]:
         "adapter": None,
     }
     if subject.adapter is not None:
-        files = [path for path in subject.adapter.iterdir() if path.name == CONFIG_FILE or path.suffix == ".safetensors"]
+        files = [
+            path for path in subject.adapter.iterdir() if path.name == CONFIG_FILE or path.suffix == ".safetensors"
+        ]
         found["adapter"] = {"path": str(subject.adapter), "fingerprint": files_digest(sorted(files))}
         if (subject.adapter / CERTIFICATE).is_file():
             found["adapter"]["method"] = read_certificate(subject.adapter).method
@@ -135,6 +137,11 @@ def load_subject(subject: Subject) -> Any:
 def device() -> torch.device:
     """Where models run."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name() -> str:
+    """What their numbers depend on."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
 def with_plain_adapter(model: Any, directory: Path) -> Any:

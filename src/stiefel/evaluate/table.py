@@ -26,6 +26,20 @@ def rows(summary: dict[str, Any], ks: Sequence[int] = ()) -> list[tuple[str, str
     ]
 
 
+def lm_eval_rows(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """(Figure, value, 95% interval) of lm-eval's metrics."""
+    return [
+        (
+            name,
+            f"{score['mean']:.3f}",
+            ""
+            if score["low"] is None
+            else f"[{score['low']:.3f}, {score['high']:.3f}], {score['questions']} questions",
+        )
+        for name, score in summary["scores"].items()
+    ]
+
+
 def difference_rows(comparison: dict[str, Any], ks: Sequence[int] = ()) -> list[tuple[str, str, str]]:
     """(Figure, difference with its interval, both values) of a paired comparison."""
     differences = comparison["differences"]

@@ -46,7 +46,9 @@ class VLLMEngine:
         from vllm import LLM, SamplingParams
         from vllm.lora.request import LoRARequest
 
-        self.scratch = tempfile.TemporaryDirectory()  # lives as long as the engine, which reads adapters when first used
+        self.scratch = (
+            tempfile.TemporaryDirectory()
+        )  # lives as long as the engine, which reads adapters when first used
         model, lora = servable(subject, Path(self.scratch.name))
         self.sampling, self.stop = sampling, stop
         self.ends = end_ids(model_ends(model), tokenizer.eos_token_id)
@@ -101,9 +103,7 @@ def engine_settings(
         rank = int(read_json(lora / CONFIG_FILE)["r"])
         fits = next((most for most in RANKS if most >= rank), None)
         if fits is None:
-            raise UserError(
-                f"{subject.adapter} has rank {rank}", f"vLLM serves ranks up to {RANKS[-1]}", "--engine hf"
-            )
+            raise UserError(f"{subject.adapter} has rank {rank}", f"vLLM serves ranks up to {RANKS[-1]}", "--engine hf")
         settings |= {"enable_lora": True, "max_lora_rank": fits}
     return settings
 
