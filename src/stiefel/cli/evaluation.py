@@ -185,13 +185,19 @@ def title(given: dict[str, Any]) -> str:
     return f"{given['model']} with {given['adapter']}" if given["adapter"] else str(given["model"])
 
 
+KEPT = (
+    *("data", "split", "data_revision", "samples", "temperature", "top_p", "top_k", "max_tokens", "limit"),
+    *("batch", "dtype", "revision", "engine"),
+)
+
+
 def next_command(given: dict[str, Any]) -> str:
-    """What is useful after an evaluation."""
-    task, out = given["task"], given["out"]
-    same = f" --data {given['data']}" if given["data"] else ""
-    same += f" --limit {given['limit']}" if given["limit"] else ""
+    """What is useful after an evaluation: the same on the other side, or a look at what was trained."""
+    usual = (None, "", "auto", "hf")
+    written = [f" --{key.replace('_', '-')} {given[key]}" for key in KEPT if given[key] not in usual]
+    command = f"stiefel eval {given['model']} --task {given['task']}{''.join(written)}"
     if given["adapter"] is None:
-        return f"stiefel eval {given['model']} --adapter DIR --task {task}{same} --out {out}-adapter --against {out}"
+        return f"{command} --adapter DIR --out {given['out']}-adapter --against {given['out']}"
     if given["against"] is None:
-        return f"stiefel eval {given['model']} --task {task}{same} --out {out}-base, then --resume --against {out}-base"
+        return f"{command} --out {given['out']}-base, and this one again with --resume --against {given['out']}-base"
     return f"stiefel inspect {given['adapter']} --base {given['model']}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..artifacts import EVAL, MANIFEST, SAMPLES, check_room, discard, read_json, versions, write_json
 from ..errors import UserError
+from ..rewards import GraderFailure
 from .hf import HFEngine
 from .journal import append, read_samples, whole_batches
 from .prepared import Prepared
@@ -84,7 +85,14 @@ def sample_rest(prepared: Prepared, engine: Engine, done: list[Sample], progress
         passed += len(jobs)
         if passed <= len(done):
             continue
-        batch = sample_batch(engine, prepared.task, prepared.questions, jobs, prepared.sampling.seed)
+        try:
+            batch = sample_batch(engine, prepared.task, prepared.questions, jobs, prepared.sampling.seed)
+        except GraderFailure as failure:
+            raise UserError(
+                str(failure),
+                "nothing is known of these completions, and scored 0 they would look like a weak model",
+                "mend the cause and go on with --resume: the batches before this one are kept",
+            ) from failure
         append(path, batch)
         done = done + batch
         progress(len(done), total)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 Job = tuple[int, int]  # (question, sample)
 
 SEQUENCES = 250  # together at most
-TOKENS = 2**18  # of the caches of sequences that are written together: 7.5 GB of a 1.5B model's, 35 GB of an 8B's
+TOKENS = 2**18  # of the caches of sequences that are written together: 7.5 GB of a 1.5B model's, 34 GB of an 8B's
 
 
 @dataclass(frozen=True)

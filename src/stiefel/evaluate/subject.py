@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Any
 
 import torch
 import xxhash
-from peft import PeftModel
-from safetensors import SafetensorError
+from peft import PeftModel, get_peft_model_state_dict
+from safetensors import SafetensorError, safe_open
 
 from ..artifacts import ADAPTER, CERTIFICATE, RECIPE, read_json
 from ..errors import UserError
@@ -147,7 +148,9 @@ def device_name() -> str:
 def with_plain_adapter(model: Any, directory: Path) -> Any:
     """The model with an adapter that PEFT saved; raises UserError where its layers are not this model's."""
     try:
-        adapted = PeftModel.from_pretrained(model, str(directory))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Found missing adapter keys")  # they are refused below
+            adapted = PeftModel.from_pretrained(model, str(directory))
     except SafetensorError as error:
         raise UserError(f"{directory} holds a broken safetensors file", str(error), "copy it again") from error
     except (RuntimeError, ValueError, KeyError, TypeError) as error:  # sizes, targets, unknown kinds and settings
@@ -156,4 +159,15 @@ def with_plain_adapter(model: Any, directory: Path) -> Any:
             (str(error).splitlines() or [type(error).__name__])[0][:300],
             "give the model that it was made for",
         ) from error
+    require_all_loaded(adapted, directory)
     return adapted
+
+
+def require_all_loaded(adapted: PeftModel, directory: Path) -> None:
+    """Raise where PEFT left out layers that the model has not, or filled in layers that the file has not."""
+    with safe_open(directory / FACTORS_FILE, "pt") as file:
+        saved = set(file.keys())
+    loaded = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
+    strange = sorted(loaded - saved) + sorted(name for name in saved - loaded if "lora_" in name)
+    if strange:
+        raise another_base(directory, f"{len(strange)} tensors do not fit, the first is {strange[0]}", "its own base")
