@@ -18,8 +18,9 @@ lint: venv ## style and types
 bench: venv ## the measurements that the README quotes
 	$(BIN)/python -m benchmarks
 
-docs: venv ## regenerate what README.md quotes, and docs/theory.md
+docs: venv ## regenerate what README.md quotes, docs/tasks.md and docs/theory.md
 	$(BIN)/python -m scripts.readme
+	$(BIN)/python -m scripts.tasks
 	$(BIN)/python -m scripts.theory
 
 venv: $(READY)

@@ -59,7 +59,10 @@ def test_a_papers_profile_says_that_it_was_not_run_and_what_to_expect(path: Path
     recipe = load_recipe(path, profile="paper")
     assert recipe.expected.source
     assert recipe.expected.scores
-    assert recipe.eval.tasks == []  # its benchmarks are not built in
+    assert recipe.eval.tasks
+    for task in (recipe.task.name, *recipe.eval.tasks):
+        assert find_task(task).name == task
+    assert not recipe.task.data, "a built-in task serves"
     nano = load_recipe(path, profile="nano")
     assert nano.model.path == "nano"
     for task in (nano.task.name, *nano.eval.tasks):

@@ -106,6 +106,7 @@ def measure(given: dict[str, Any]) -> int:
     from ..evaluate.summary import unreadable, warning
     from ..evaluate.table import difference_rows, print_rows, rows
     from ..progress import sample_progress
+    from ..tasks.opened import stated
 
     wanted, ks = wanted_of(given), chosen_ks(given["ks"])
     prepared = prepare(wanted)
@@ -113,6 +114,7 @@ def measure(given: dict[str, Any]) -> int:
     before = read_evaluation(given["against"]) if given["against"] is not None else None
     if before is not None:
         require_same_questions(before.settings, prepared.settings, str(before.path))
+    say(f"{wanted.task}: {stated(prepared.settings['origin'])}, {prepared.settings['questions']['count']:,} asked")
     with sample_progress(wanted.task) as progress:
         found = evaluate_into(prepared, resume=given["resume"], force=given["force"], progress=progress, say=say)
     comparison = compare(before, found) if before is not None else None

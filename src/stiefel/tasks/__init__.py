@@ -76,7 +76,7 @@ def training_task(settings: TaskSettings, *, graded: bool = True) -> Task:
     if settings.data and not has_columns_of_its_task(settings):
         return own_task(settings, own_grader(settings) if graded else exact)
     benchmark = next((benchmark for benchmark in BENCHMARKS if benchmark.name == settings.name), None)
-    task = find_task(settings.name) if benchmark is None else trained(benchmark, settings)
+    task = find_task(settings.name, revision=settings.revision) if benchmark is None else trained(benchmark, settings)
     if settings.reward:
         task = replace(task, grader=own_grader(settings), rows=with_prompts(task))
     if settings.train_rows and benchmark is None:
@@ -87,7 +87,7 @@ def training_task(settings: TaskSettings, *, graded: bool = True) -> Task:
 def trained(benchmark: Benchmark, settings: TaskSettings) -> Task:
     """A benchmark's training rows, counted; those of a file are all checked now, those of a hub when they are drawn."""
     split = "" if settings.split == TaskSettings().split else settings.split
-    task = as_task(benchmark, settings.data, split=split, first=settings.train_rows)
+    task = as_task(benchmark, settings.data, settings.revision, split, settings.train_rows)
     origin = task.origin("train")
     size = min(origin["rows"], settings.train_rows or origin["rows"])
     if origin["source"] == "file":

@@ -58,6 +58,7 @@ def aime(year: int, hub: Hub) -> tuple[Benchmark, Benchmark]:
         grader=GRADERS["math"],
         template=BOXED,
         make=boxed_row,
+        source=TABLE_3 + ("" if year < 2025 else " for the years before it"),
     )
     return exact, boxed
 

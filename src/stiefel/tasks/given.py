@@ -50,7 +50,7 @@ def find_given(name: str) -> GivenTask:
         return GivenTask(name, GRADERS[name], None)
     if ":" in name:
         return GivenTask(name, reward_function(name), None)
-    known = [task.name for task in (*MADE_HERE, *BENCHMARKS)]
+    known = [task.name for task in MADE_HERE] + [benchmark.name for benchmark in BENCHMARKS]
     raise UserError(f"unknown task {name!r}", "there is no such task or grader", nearest(name, {*known, *GRADERS}))
 
 

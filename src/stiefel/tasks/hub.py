@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-from datasets import Dataset, load_dataset
-from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
+from datasets import Dataset, load_dataset_builder
+from huggingface_hub.errors import HfHubHTTPError
 
 from ..errors import UserError
 
@@ -15,38 +13,22 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def read_hub(data: str, split: str, config: str = "", revision: str = "", instead: str = "") -> tuple[Dataset, str]:
-    """(One split of a data set, its commit); files are read as data, no code of it is run.
+    """(One split of a data set, the commit that it is of, "" for a directory); its files are read as data.
 
-    Where the hub is out of reach, a copy in the client's cache still serves. Raises UserError where there is none,
-    `instead` being what to do then.
+    No code of the data set is run. Where the hub is out of reach, a copy in the client's cache still serves. Raises
+    UserError where there is none, `instead` being what to do then.
     """
     try:
-        commit = "" if Path(data).is_dir() else resolved(data, revision)
-        table = load_dataset(data, config or None, split=split, revision=commit or revision or None)
-    except (HTTPError, OSError, ValueError) as error:
+        builder = load_dataset_builder(data, config or None, revision=revision or None)
+        builder.download_and_prepare()
+        table = builder.as_dataset(split=split)
+    except (HfHubHTTPError, OSError, ValueError, RuntimeError) as error:  # the last: a data set that is a program
         what = f"{data}, configuration {config}," if config else data
+        what += f" at revision {revision}" if revision else ""
         raise UserError(
             f"no data set {what} with a split {split}: not a file here, and the hub did not give it",
-            (str(error).splitlines() or [type(error).__name__])[0],
+            " ".join([line.strip() for line in str(error).splitlines() if line.strip()][:2]) or type(error).__name__,
             instead or "check task.data, task.split and the connection, or give a .jsonl file",
         ) from error
-    return table, commit or cached_commit(table)
-
-
-def resolved(data: str, revision: str) -> str:
-    """The commit that a branch, a tag or nothing at all stands for now; empty where the hub cannot be asked."""
-    try:
-        commit = HfApi().dataset_info(data, revision=revision or None).sha
-    except HfHubHTTPError:  # it answered: there is no such data set or revision
-        raise
-    except (OfflineModeIsEnabled, HTTPError):
-        return ""
-    assert commit is not None, "the hub states every data set's commit"
-    return commit
-
-
-def cached_commit(table: Dataset) -> str:
-    """The commit in the path under which the client keeps a data set; empty for one that has none."""
-    paths = [file["filename"] for file in table.cache_files]
-    found = [commit for path in paths for commit in COMMIT.findall(path)]
-    return str(found[0]) if found else ""
+    commit = builder.hash or ""  # of a data set of the hub, `datasets` keeps it under its commit
+    return table, commit if COMMIT.fullmatch(commit) else ""

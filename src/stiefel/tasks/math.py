@@ -86,6 +86,7 @@ math500_boxed = replace(
     grader=GRADERS["math"],
     template=BOXED,
     make=boxed_row,
+    source=f"Hendrycks et al., arXiv:2103.03874; {TABLE_3}",
 )
 
 minerva = Benchmark(

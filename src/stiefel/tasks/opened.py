@@ -29,8 +29,7 @@ def open_table(benchmark: Benchmark, data: str, revision: str, split: str, wante
     """The records of a benchmark's split, or of what the user gave in its place; raises UserError."""
     path = Path(data).expanduser()
     if data and path.is_file():
-        table = read_file(path)
-        return Opened(table, data, {"source": "file", "path": str(path.resolve()), "sha256": digest(path)})
+        return open_file(path, revision)
     if data and looks_like_a_path(data) and not path.is_dir():
         raise UserError(
             f"no data at {data}",
@@ -38,6 +37,14 @@ def open_table(benchmark: Benchmark, data: str, revision: str, split: str, wante
             f"give a file ({', '.join(SUFFIXES)}) or a hub id, with the columns {columns_of(benchmark)}",
         )
     return open_hub(benchmark, data, revision, split, wanted)
+
+
+def open_file(path: Path, revision: str) -> Opened:
+    """The records of a file."""
+    if revision:
+        raise UserError(f"revision {revision} of {path}", "a file has none", "leave the revision out, or give a hub id")
+    table = read_file(path)
+    return Opened(table, str(path), {"source": "file", "path": str(path.resolve()), "sha256": digest(path)})
 
 
 def open_hub(benchmark: Benchmark, data: str, revision: str, split: str, wanted: Split) -> Opened:
@@ -62,10 +69,25 @@ def open_hub(benchmark: Benchmark, data: str, revision: str, split: str, wanted:
     place = data or (hub.id if hub else "")
     parts = [read_hub(place, chosen, config, revision, local) for config in configs]
     table = parts[0][0] if len(parts) == 1 else concatenate_datasets([part for part, _ in parts])
-    directory = Path(place).is_dir()
-    where = {"source": "directory", "path": str(Path(place).resolve())} if directory else {"source": "hub", "id": place}
-    commit = {} if directory else {"revision": parts[0][1] or "unknown: read from the client's cache"}
-    return Opened(table, f"{place} ({chosen})", {**where, "config": ", ".join(configs), "split": chosen, **commit})
+    return Opened(table, f"{place} ({chosen})", hub_origin(place, ", ".join(configs), chosen, parts[0][1]))
+
+
+def hub_origin(place: str, config: str, split: str, commit: str) -> dict[str, Any]:
+    """Where rows of a hub id or of a directory came from."""
+    if Path(place).is_dir():
+        return {"source": "directory", "path": str(Path(place).resolve()), "config": config, "split": split}
+    return {"source": "hub", "id": place, "config": config, "split": split, "revision": commit or "unknown"}
+
+
+def stated(origin: dict[str, Any]) -> str:
+    """Where rows came from, in a line."""
+    match origin["source"]:
+        case "hub":
+            configured = ", ".join(word for word in (origin["config"], origin["split"]) if word)
+            return f"{origin['rows']:,} rows of {origin['id']} ({configured}) at {origin['revision'][:12]}"
+        case "file" | "directory":
+            return f"{origin['rows']:,} rows of {origin['path']}"
+    return "made here"
 
 
 def looks_like_a_path(data: str) -> bool:
@@ -75,4 +97,4 @@ def looks_like_a_path(data: str) -> bool:
 
 def columns_of(benchmark: Benchmark) -> str:
     """A benchmark's columns, for a message."""
-    return ", ".join(" or ".join(names) for names in benchmark.columns.values())
+    return ", ".join(dict.fromkeys(" or ".join(names) for names in benchmark.columns.values()))

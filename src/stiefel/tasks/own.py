@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import string
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -13,9 +14,9 @@ from ..rewards import Grader
 from ..sections import TaskSettings
 from .columns import MISSING, at
 from .hub import read_hub
-from .opened import looks_like_a_path
+from .opened import Opened, hub_origin, looks_like_a_path, open_file
 from .passes import passes
-from .table import SUFFIXES, Record, Table, read_file
+from .table import SUFFIXES, Record, Table
 from .task import Messages, Row, Split, Task
 
 
@@ -25,7 +26,8 @@ def own_task(settings: TaskSettings, grader: Grader) -> Task:
     Every row of a file is checked now; a data set of the hub may hold millions, so each of its rows is checked when it
     is drawn.
     """
-    table = read_table(settings.data, settings.split)
+    opened = open_own(settings)
+    table = opened.table
     size = min(len(table), settings.train_rows or len(table))
     if not size:
         raise UserError(f"{settings.data} is empty", "there is nothing to train on", "give data with rows")
@@ -39,21 +41,24 @@ def own_task(settings: TaskSettings, grader: Grader) -> Task:
         return [row(number) for number in islice(passes(size, seed), count)]
 
     chat = check_rows(table, size, row)
-    return Task(settings.name, f"{settings.data}, {'chat' if chat else 'text'} prompts", grader, rows, size)
+    description = f"{settings.data}, {'chat' if chat else 'text'} prompts"
+    origin = {**opened.origin, "rows": len(table)}
+    return Task(settings.name, description, grader, rows, size, origin=lambda split="train": origin)
 
 
-def read_table(data: str, split: str) -> Table:
+def open_own(settings: TaskSettings) -> Opened:
     """The records of a file, or of one split of a hub data set (downloaded if it is not cached)."""
-    path = Path(data).expanduser()
+    data, split, path = settings.data, settings.split, Path(settings.data).expanduser()
     if path.is_file():
-        return read_file(path)
+        return open_file(path, settings.revision)
     if looks_like_a_path(data) and not path.is_dir():
         raise UserError(
             f"no data at {data}",
             "there is no such file, and it has not the form of a hub id (owner/name)",
             f"give an existing file ({', '.join(SUFFIXES)}) or a hub id in task.data",
         )
-    return read_hub(data, split)[0]
+    table, commit = read_hub(data, split, revision=settings.revision)
+    return Opened(table, data, hub_origin(data, "", split, commit))
 
 
 def check_rows(table: Table, size: int, row: Any) -> bool:
@@ -72,7 +77,10 @@ def check_rows(table: Table, size: int, row: Any) -> bool:
 
 def make_row(record: Record, place: str, settings: TaskSettings) -> Row:
     """One record with its prompt and answer checked."""
-    answer = answer_of(column(record, settings.answer_column, "answer_column", place), place, settings.answer_column)
+    value = column(record, settings.answer_column, "answer_column", place)
+    if settings.reward == "choice":
+        value = letter_of_index(value, record.get("choices"))
+    answer = answer_of(value, place, settings.answer_column)
     prompt = prompt_of(column(record, settings.prompt_column, "prompt_column", place), place)
     if settings.chat and isinstance(prompt, str):
         prompt = [{"role": "user", "content": prompt}]
@@ -89,6 +97,13 @@ def column(record: Record, name: str, setting: str, place: str) -> Any:
             f"task.{setting} names it; the columns are {', '.join(map(repr, record)) or 'none'}",
             f"set task.{setting}: {nearest(name, record)}" if record else "give rows with columns",
         )
+    return value
+
+
+def letter_of_index(value: Any, choices: Any) -> Any:
+    """The letter of an index from 0; as a text, "2" might be taken for the choice that reads 2."""
+    if isinstance(value, int) and not isinstance(value, bool) and isinstance(choices, list | tuple):
+        return string.ascii_uppercase[value] if 0 <= value < len(choices) <= len(string.ascii_uppercase) else value
     return value
 
 

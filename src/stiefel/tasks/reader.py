@@ -93,7 +93,8 @@ class Reader:
             elif answers[key] != answer:
                 contradicted.add(key)
         removed = len(numbers) - len(first)
-        opened.origin |= {"rows_before": len(numbers), "duplicates_removed": removed}
+        opened.origin["rows_before"] = len(numbers)
+        opened.origin["duplicates_removed"] = removed
         opened.origin["questions_with_two_answers"] = len(contradicted)
         if removed:
             line = f"{name}: {len(first):,} different questions of {len(numbers):,} rows"
@@ -103,18 +104,18 @@ class Reader:
     def pairs(self, opened: Opened, numbers: list[int]) -> Iterator[tuple[Any, Any]]:
         """(question, answer) of each row, read in large pieces where the table is on disk."""
         columns, table = self.benchmark.columns, opened.table
-        wanted = columns[self.benchmark.distinct], columns["answer"]
+        question, gold = columns[self.benchmark.distinct], columns["answer"]
         if not isinstance(table, Dataset):
             for number in numbers:
                 record = table[number]
-                yield tuple(value_of(record, names) for names in wanted)  # type: ignore[misc]
+                yield value_of(record, question), value_of(record, gold)
             return
-        tops = {name.partition(".")[0] for names in wanted for name in names} & set(table.column_names)
+        tops = {name.partition(".")[0] for name in (*question, *gold)} & set(table.column_names)
         assert len(numbers) == len(table), "a benchmark leaves out duplicates or other years' rows, not both"
         for piece in table.select_columns(sorted(tops)).iter(batch_size=10_000):
             for values in zip(*piece.values(), strict=True):
                 record = dict(zip(piece, values, strict=True))
-                yield tuple(value_of(record, names) for names in wanted)  # type: ignore[misc]
+                yield value_of(record, question), value_of(record, gold)
 
 
 def made_row(benchmark: Benchmark, record: Any, place: str) -> Row:

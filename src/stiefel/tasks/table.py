@@ -33,13 +33,19 @@ def read_file(path: Path) -> Table:
             case ".json":
                 return read_json_list(path)
             case ".parquet":
-                return Dataset(pyarrow.parquet.read_table(path))
+                return arrow_table(pyarrow.parquet.read_table(path))
             case ".csv":
-                return Dataset(pyarrow.csv.read_csv(path))
+                return arrow_table(pyarrow.csv.read_csv(path))
         return read_lines(path)
     except (OSError, UnicodeDecodeError, pyarrow.ArrowInvalid) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path} cannot be read", why, "give a file of JSON lines in UTF-8") from error
+
+
+def arrow_table(arrow: Any) -> Table:
+    """An Arrow table as records."""
+    table: Table = Dataset(arrow)
+    return table
 
 
 def read_lines(path: Path) -> list[Record]:

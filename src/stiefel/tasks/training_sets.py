@@ -11,26 +11,34 @@ from .math import answer_line_row, boxed_row
 from .task import Row
 from .templates import ANSWER_LINE, BOXED, OURS, THIRTY_TWO_16384
 
-BEFORE, AFTER = ANSWER_LINE.split("{question}")
+FIRST, LAST = "Solve the following math problem step by step.", "Remember to put your answer on its own line"
 
 
-def asked(prompt: Any) -> str:
-    """The question without DAPO's words around it, of the hub's one user's message or of a text."""
+def text_of(prompt: Any) -> str:
+    """A text, or the hub's one user's message."""
     if isinstance(prompt, list):
         if len(prompt) != 1 or not isinstance(prompt[0], dict) or "content" not in prompt[0]:
             raise BadRow("the prompt is neither a text nor one user's message")
         prompt = prompt[0]["content"]
-    return as_text(prompt).removeprefix(BEFORE.strip()).removesuffix(AFTER.strip()).strip()
+    return as_text(prompt)
+
+
+def question_in(text: str) -> str:
+    """The question without DAPO's paragraphs before and after it."""
+    paragraphs = text.split("\n\n")
+    start, end = int(paragraphs[0].startswith(FIRST)), len(paragraphs) - int(paragraphs[-1].startswith(LAST))
+    return "\n\n".join(paragraphs[start:end]).strip()
 
 
 def dapo_row(template: str, fields: Fields) -> Row:
-    """The question in DAPO's words, whether or not the file has them already."""
-    return answer_line_row(template, {**fields, "question": asked(fields["question"])})
+    """The prompt as it stands in the data where it is in DAPO's words, and a bare question put into them."""
+    text = text_of(fields["question"])
+    return answer_line_row(template if question_in(text) == text else "{question}", {**fields, "question": text})
 
 
 def dapo_boxed_row(template: str, fields: Fields) -> Row:
     """The question alone, the answer asked for in a box."""
-    return boxed_row(template, {**fields, "question": asked(fields["question"])})
+    return boxed_row(template, {**fields, "question": question_in(text_of(fields["question"]))})
 
 
 dapo_math_17k = Benchmark(
@@ -42,7 +50,7 @@ dapo_math_17k = Benchmark(
     columns={"question": ("prompt", "question"), "answer": ("reward_model.ground_truth", "solution", "answer")},
     make=dapo_row,
     sampling=THIRTY_TWO_16384,
-    source="Yu et al., arXiv:2503.14476",
+    source=f"Yu et al., arXiv:2503.14476; {OURS}",
     distinct="question",
 )
 dapo_math_17k_boxed = replace(

@@ -12,6 +12,7 @@ from datasets import Dataset
 from ..errors import UserError
 from ..recipe import Recipe
 from ..tasks import Messages, Row, Task
+from ..tasks.opened import stated
 from ..tasks.render import prompt_tokens, shown
 
 Progress = Callable[[str], None]
@@ -22,6 +23,7 @@ def training_rows(recipe: Recipe, task: Task, tokenizer: Any, progress: Progress
 
     A prompt longer than `max_prompt_tokens` is an error, loses its first tokens or is left out, as `truncate` says.
     """
+    say_origin(task, progress)
     wanted = recipe.optim.rollouts * recipe.rollout.prompts
     asked = wanted
     while True:
@@ -44,11 +46,19 @@ def sft_rows(recipe: Recipe, task: Task, tokenizer: Any, progress: Progress = la
             "task.train_rows is 0, which takes all of them",
             "set task.train_rows",
         )
+    say_origin(task, progress)
     every = task.rows("train", size, recipe.run.seed)
     rows = fitting(recipe, every, task, tokenizer)
     if len(rows) < size:
         progress(f"{size - len(rows)} prompts of more than {recipe.rollout.max_prompt_tokens} tokens are left out")
     return Dataset.from_list([sft_record(recipe, row, task, tokenizer) for row in rows])
+
+
+def say_origin(task: Task, progress: Progress) -> None:
+    """Say which rows are trained on, where they were read from somewhere."""
+    origin = task.origin("train")
+    if origin["source"] != "built in":
+        progress(f"{task.name}: {stated(origin)}")
 
 
 def record(row: Row) -> dict[str, Any]:
