@@ -17,9 +17,7 @@ GREEDY = Sampling(temperature=0.0, max_tokens=40)
 def prompts_of(tokenizer: Any, count: int) -> list[list[int]]:
     """Prompts of several lengths."""
     rows = [row for name in ("arithmetic", "sort") for row in find_task(f"nano-{name}").rows("test", count, 0)]
-    prompts = [tokenizer(row.text)["input_ids"] for row in rows]
-    assert len({len(prompt) for prompt in prompts}) > 3
-    return prompts
+    return [tokenizer(row.text)["input_ids"] for row in rows]
 
 
 def margins(model: Any, prompt: list[int], written: list[int]) -> float:
@@ -36,6 +34,7 @@ def test_a_batch_is_its_prompts_one_by_one(kind: str, tokenizer: Any, request: p
     """Greedy, float32; the best two logits are further apart on the way than rounding moves them (checked first)."""
     model = request.getfixturevalue(kind)
     prompts = prompts_of(tokenizer, 12)
+    assert len({len(prompt) for prompt in prompts}) > 3
     engine = HFEngine(model, tokenizer, GREEDY)
     alone = [engine([prompt], [0])[0] for prompt in prompts]
     for prompt, completion in zip(prompts, alone, strict=True):
