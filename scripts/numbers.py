@@ -107,7 +107,7 @@ def step_table() -> str:
         ),
         (
             "peak memory of an anchored run over LoRA's, MB",
-            f"{memory['excess_bytes'] / 2**20:+.1f}; the frozen factors are {memory['frozen_factor_bytes'] / 2**20:.1f}",
+            f"{memory['excess_bytes'] / 2**20:+.1f}; of frozen factors {memory['frozen_factor_bytes'] / 2**20:.1f}",
             "≤ the frozen factors",
         ),
         (

@@ -26,6 +26,7 @@ CONTENTS = (  # a directory of ours holds one of these lists, its first name at 
         *(MANIFEST, RECIPE, METRICS, SAMPLES, EVAL, ADAPTER, BEST, CHECKPOINTS, EVENTS),
         *(GEOMETRY, EVALUATED, "report.html", "figures", "tensorboard", "wandb"),
     ),
+    (MANIFEST, SAMPLES, EVAL),  # an evaluation
     (GRID, RUNS, BASES, "table.json", "table.md", "report.html", "figures"),
     (CERTIFICATE, "adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "README.md"),
     (CERTIFICATE, "weights.safetensors"),
@@ -129,6 +130,13 @@ def writable(out: Path) -> Path:
             f"{out} cannot be written", error.strerror or str(error), "give --out a directory you may write to"
         ) from error
     return out
+
+
+def discard(directory: Path) -> None:
+    """Remove a directory in one stroke: a process killed meanwhile leaves no half of it under its name."""
+    doomed = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
+    directory.rename(doomed / directory.name)
+    shutil.rmtree(doomed)
 
 
 @contextmanager

@@ -90,3 +90,21 @@ def layer_progress(doing: str) -> Iterator[Callable[[str, int, int], None]]:
             yield lambda name, number, total: progress.update(task, completed=number - 1, total=total, note=name)
         return
     yield lambda name, number, total: print(f"[{number}/{total}] {name}", file=sys.stderr, flush=True)
+
+
+def sample_progress(name: str) -> Iterator[Callable[[int, int], None]]:
+    """A callback for the samples that an evaluation has drawn, of how many."""
+    if sys.stderr.isatty():
+        with bars() as progress:
+            task = progress.add_task(name, total=None, note="samples")
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+        return
+    tenth = 0
+
+    def line(done: int, total: int) -> None:
+        nonlocal tenth
+        if 10 * done // total > tenth:
+            tenth = 10 * done // total
+            print(f"{name}: {done}/{total} samples", file=sys.stderr, flush=True)
+
+    yield line

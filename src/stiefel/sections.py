@@ -184,8 +184,10 @@ class EvalSettings(Section):
     """Rollouts between evaluations during training; 0 measures before and after it only."""
     tasks: list[str] = []
     """Tasks that are measured."""
+    sampling: Literal["recipe", "task"] = "recipe"
+    """recipe: as the next three keys and rollout.max_completion_tokens say; task: each as it is usually measured."""
     samples: Positive = 1
-    """Completions a question."""
+    """Completions a question; sampling = "recipe" only, as the next two."""
     temperature: NotNegativeFloat = 0.6
     """0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,13 +50,6 @@ def manifest(recipe: Recipe, data: str, base: Mapping[str, str]) -> dict[str, An
 def note(out: Path, word: str, **facts: Any) -> None:
     """Say in the manifest how a run stands, and what is known of it beside what was noted when it began."""
     write_json(out / MANIFEST, {**read_json(out / MANIFEST), "status": word, "versions": versions(), **facts})
-
-
-def discard(directory: Path) -> None:
-    """Remove a directory in one stroke: a process killed meanwhile leaves no half of it under its name."""
-    doomed = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
-    directory.rename(doomed / directory.name)
-    shutil.rmtree(doomed)
 
 
 def read_events(out: Path) -> list[Row]:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from accelerate import PartialState
 
-from ..artifacts import CHECKPOINTS, EVENTS, METRICS
+from ..artifacts import CHECKPOINTS, EVENTS, METRICS, discard
 from ..errors import UserError
 from ..recipe import Recipe
 from .checkpoints import checkpoints, step_of
-from .directory import discard, note, read_events
+from .directory import note, read_events
 from .evaluation import Progress
 from .guard import MOST_RESTORES, Tripped
 from .metrics import Row, append

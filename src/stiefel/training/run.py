@@ -26,6 +26,7 @@ from ..artifacts import (
     RECIPE,
     SAMPLES,
     check_room,
+    discard,
     write_json,
     write_text,
 )
@@ -40,7 +41,6 @@ from ..weights import load_model, load_tokenizer
 from .adalora import schedule
 from .checkpoints import checkpoints
 from .directory import (
-    discard,
     finished,
     last_checkpoint,
     manifest,
