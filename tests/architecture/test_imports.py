@@ -32,7 +32,7 @@ LAYERS = (
     {"tasks"},
     {"evaluate", "scores"},
     {"training"},
-    {"compare"},
+    {"compare", "preflight"},
     {"report"},
     {"cli"},
     {"__main__"},

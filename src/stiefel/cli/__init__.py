@@ -10,12 +10,12 @@ import click
 
 from ..errors import UserError
 from .adapters import cache, cite, export, init, methods, verify
-from .geometry import inspect
+from .geometry import inspect, preflight
 from .options import say
 from .runs import compare, demo, report, train
 
 INTERRUPTED = 130
-VERBS = (methods, init, verify, export, train, inspect, compare, report, cache, demo, cite)
+VERBS = (methods, init, verify, export, preflight, train, inspect, compare, report, cache, demo, cite)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -38,6 +38,7 @@ from ..sections import AdapterSettings
 from ..tasks import Task, find_task, training_task
 from ..weights import load_model, load_tokenizer
 from .adalora import schedule
+from .arguments import trainer_arguments
 from .checkpoints import checkpoints, step_of
 from .directory import discard, finished, last_checkpoint, manifest, read_events, rewind, same_recipe, status
 from .evaluation import (
@@ -57,9 +58,8 @@ from .guard import MOST_RESTORES, Guard, Tripped
 from .metrics import RolloutMetrics, Row, append
 from .processes import replicas
 from .reporting import report_into, require_reporters
-from .rewards import GradedReward, shaping
 from .rows import sft_rows, training_rows
-from .settings import grpo_config, rate_factor, sft_config
+from .settings import grpo_config, sft_config
 from .sft import SFTTrainer
 from .sync import require_vllm
 from .trainer import GRPOTrainer
@@ -172,19 +172,12 @@ class Attempt:
     def _rollout_trainer(self, task: Task, dataset: Dataset, scale: float) -> GRPOTrainer:
         recipe = self.recipe
         metrics = RolloutMetrics(self.out / METRICS, self._after_rollout)
-        factor = rate_factor(recipe.optim)
-        correctness = GradedReward(task.grader)
         trainer = GRPOTrainer(
             self.model,
-            [correctness, *shaping(recipe, correctness)],
-            grpo_config(recipe, self.out / CHECKPOINTS),
-            dataset,
+            train_dataset=dataset,
             processing_class=self.tokenizer,
             callbacks=[metrics, *self._geometry()],
-            kl_every=recipe.run.kl_every,
-            max_gen_batches=recipe.algorithm.max_gen_batches if recipe.algorithm.dynamic_sampling else 0,
-            weight_decay_on=recipe.optim.weight_decay_on,
-            rate_factor=lambda update: scale * factor(update),
+            **trainer_arguments(recipe, task, self.out / CHECKPOINTS, scale=scale),
             journals=[self.out / METRICS, self.out / SAMPLES, self.out / GEOMETRY],
         )
         metrics.watch(trainer)

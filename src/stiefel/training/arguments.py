@@ -1,0 +1,25 @@
+"""A recipe → what GRPOTrainer is told of it: one place, so that whoever looks at a run before it sees the same one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..recipe import Recipe
+from ..tasks import Task
+from .rewards import GradedReward, shaping
+from .settings import grpo_config, rate_factor
+
+
+def trainer_arguments(recipe: Recipe, task: Task, out: Path, *, scale: float = 1.0) -> dict[str, Any]:
+    """Rewards, settings, divergences, sampling and the optimizer; `scale` multiplies the schedule's rates."""
+    factor = rate_factor(recipe.optim)
+    correctness = GradedReward(task.grader)
+    return {
+        "reward_funcs": [correctness, *shaping(recipe, correctness)],
+        "args": grpo_config(recipe, out),
+        "kl_every": recipe.run.kl_every,
+        "max_gen_batches": recipe.algorithm.max_gen_batches if recipe.algorithm.dynamic_sampling else 0,
+        "weight_decay_on": recipe.optim.weight_decay_on,
+        "rate_factor": lambda update: scale * factor(update),
+    }
