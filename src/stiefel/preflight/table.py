@@ -13,7 +13,7 @@ COLUMNS: tuple[tuple[str, Callable[[MethodSteps], float | int | None]], ...] = (
     ("descent/full", lambda one: one.ratio),
     ("‖ΔW₁‖_F", lambda one: one.step),
     ("step/full", lambda one: one.step_ratio),
-    ("‖∇‖", lambda one: one.gradient_norm),
+    ("‖∂θ‖", lambda one: one.gradient_norm),
     ("KL at lr", lambda one: one.kl_at_lr),
 )
 
@@ -34,13 +34,20 @@ def budget_cells(one: MethodSteps) -> list[str]:
 
 
 def kind_rows(found: Preflight) -> list[list[str]]:
-    """‖G₀‖_F by kind, and each method's plain descent over full fine-tuning's."""
-    by_method = [one.by_kind() for one in found.methods]
-    body = [
-        [kind, cell(norm), *(cell(ratio(kinds.get(kind, ()))) for kinds in by_method)]
-        for kind, norm in found.gradient_norms().items()
+    """‖G₀‖_F by kind of matrix, and each method's plain descent over full fine-tuning's."""
+    norms = found.gradient_norms()
+    kinds = [(one, one.by_kind()) for one in found.methods if one.matrices]
+    return [
+        ["", *short(list(norms))],
+        ["full: ‖G₀‖_F", *(cell(norm) for norm in norms.values())],
+        *([f"{one.method}: descent/full", *(cell(ratio(own.get(kind, ()))) for kind in norms)] for one, own in kinds),
     ]
-    return [["kind", "‖G₀‖_F", *(one.method for one in found.methods)], *body]
+
+
+def short(kinds: list[str]) -> list[str]:
+    """The last words of the kinds, where these tell them apart."""
+    words = [kind.rpartition(".")[2] for kind in kinds]
+    return words if len(set(words)) == len(words) else kinds
 
 
 def cell(value: float | int | None) -> str:
@@ -54,10 +61,10 @@ def title(found: Preflight) -> str:
     """What was measured, in a line."""
     rollout = found.rollout
     return (
-        f"{found.model}, {found.task}, {found.algorithm}, seed {found.seed}: {rollout['completions']} completions of "
-        f"the base, {rollout['groups_with_a_difference']} of {rollout['prompts']} groups with a difference, mean reward "
-        f"{rollout['reward']:.3g}, {rollout['tokens']} tokens; gradient of the first "
-        f"{rollout['completions_of_the_first_update']}"
+        f"{found.model}, {found.task}, {found.algorithm}, lr {found.lr:g}, seed {found.seed}\n"
+        f"{rollout['completions']} completions of the base, {rollout['tokens']} tokens, mean reward "
+        f"{rollout['reward']:.3g}, {rollout['groups_with_a_difference']} of {rollout['prompts']} groups with a "
+        f"difference; the gradient is of the first {rollout['completions_of_the_first_update']}"
     )
 
 
@@ -75,5 +82,6 @@ def print_preflight(found: Preflight) -> None:
         for row in body:
             grid.add_row(*row)
         console.print(grid)
+        console.print()
     for line in (*found.notes, *found.reading):
         console.print(line, markup=False)
