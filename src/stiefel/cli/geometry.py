@@ -92,7 +92,7 @@ def preflight(
         click.echo(json.dumps(record, indent=1, allow_nan=False))
     else:
         print_preflight(found)
-    say(f"next: {next_command(recipe, profile, changes, found)}")
+    say(f"next: {next_command(recipe, profile, changes, found, chosen=bool(methods))}")
 
 
 def chosen_methods(text: str) -> list[str]:
@@ -103,15 +103,14 @@ def chosen_methods(text: str) -> list[str]:
     return names
 
 
-def next_command(recipe: Path, profile: str, changes: tuple[str, ...], found: Preflight) -> str:
+def next_command(recipe: Path, profile: str, changes: tuple[str, ...], found: Preflight, *, chosen: bool) -> str:
     """The run at a rate that spends the budget, by the first method that can."""
     words = ["stiefel", "train", str(recipe)]
     words += ["--profile", profile] if profile else []
     reached = next((one for one in found.methods if one.budget.reached), None)
     more = []
     if reached is not None:
-        by_path = any(change.startswith("adapter.path=") for change in changes) or len(found.methods) == 1
-        more = [] if by_path else [f"adapter.method={reached.method}"]
+        more = [f"adapter.method={reached.method}"] if chosen else []
         more.append(f"optim.lr={reached.budget.rate:.3g}")
     words += [word for change in (*changes, *more) for word in ("--set", change)]
     return shlex.join([*words, "--out", "run"])

@@ -118,7 +118,7 @@ class OwnMatrix(Matrix):
 
     def moved(self) -> float:
         """Beside the values that are kept."""
-        return norm_of([self._weight.values.float() - self._weight.base.float()])
+        return norm_of([self._weight.values.double() - self._weight.base.double()])
 
 
 def matrices_of(model: nn.Module) -> list[Matrix]:

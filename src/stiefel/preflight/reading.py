@@ -7,7 +7,7 @@ import math
 from .figures import NO_MATRIX, MethodSteps, Preflight
 from .rate import TOLERANCE
 
-ALIKE = 1.05  # a ratio that is called equal
+ALIKE = 1.05  # ratios below are close to equal
 
 
 def reading(found: Preflight) -> list[str]:
@@ -60,8 +60,8 @@ def costs(one: MethodSteps, first: MethodSteps) -> str:
 
 
 def times(ratio: float) -> str:
-    """`3.1×`, two digits."""
-    return f"{ratio:.2g}×" if not 1 / ALIKE < ratio < ALIKE else f"about as large as ({ratio:.2f}×)"
+    """`3.1×`; three digits where two would say 1."""
+    return f"{ratio:.3g}×" if 1 / ALIKE < ratio < ALIKE else f"{ratio:.2g}×"
 
 
 def budgets(found: Preflight, first: MethodSteps, others: list[MethodSteps]) -> list[str]:

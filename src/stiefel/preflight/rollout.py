@@ -59,7 +59,7 @@ class SamplingOnly(GRPOTrainer):
     """
 
     found: Rollout | None = None
-    sampled = 0
+    sampled, reward = 0, 0.0  # rollouts, and the mean reward of the last one
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         """In place of a loss and its gradient."""
@@ -71,18 +71,18 @@ class SamplingOnly(GRPOTrainer):
         return torch.zeros((), device=self.accelerator.device)
 
     def _look(self) -> None:
-        self.sampled += 1
+        metrics = self._metrics["train"]
+        self.sampled, self.reward = self.sampled + 1, float(metrics["reward"][-1])
         pieces, first = self._buffered_inputs, int(self.current_gradient_accumulation_steps)
         if not has_signal(pieces[:first]):
             return
-        metrics = self._metrics["train"]
         groups = self.args.generation_batch_size // self.num_generations
         self.found = Rollout(
             pieces=[{**piece, ROLLOUT_LOGPS: self._score(self.model, piece)} for piece in pieces],
             first=first,
             groups=groups,
             mixed=round((1 - metrics["frac_reward_zero_std"][-1]) * groups),
-            reward=float(metrics["reward"][-1]),
+            reward=self.reward,
             sampled=self.sampled,
         )
         self.control.should_training_stop = True
@@ -90,12 +90,11 @@ class SamplingOnly(GRPOTrainer):
 
 def no_signal(trainer: SamplingOnly) -> UserError:
     """The error of a recipe on which nothing can be learnt yet."""
-    reward = float(trainer.state.log_history[-1].get("reward", 0.0)) if trainer.state.log_history else 0.0
     return UserError(
         f"no signal in {trainer.sampled} rollouts: in the first optimizer step of each, all rewards of every group are "
         "equal",
         "a group's advantages are its rewards' differences, so the policy gradient is 0 (the last mean reward was "
-        f"{reward:g})",
+        f"{trainer.reward:g})",
         "an easier or a harder task, more rollout.completions, a higher rollout.temperature, "
         "or algorithm.dynamic_sampling = true",
     )
