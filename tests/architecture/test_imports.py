@@ -34,7 +34,7 @@ LAYERS = (
     {"scores"},
     {"evaluate"},
     {"training"},
-    {"compare"},
+    {"compare", "preflight"},
     {"report"},
     {"cli"},
     {"__main__"},

@@ -52,6 +52,7 @@ def sets(*changes: str) -> tuple[str, ...]:
 
 INIT = ("init", "nano", "--out", "OUT", "--method", "rlpo")
 TRAIN = ("train", "RECIPE", "--out", "OUT")
+LOOK = ("preflight", "RECIPE", "--out", "OUT")
 MISTAKES = {
     "unknown method": ((*INIT[:4], "--method", "rplo"), "did you mean rlpo"),
     "unknown method in a recipe": ((*TRAIN, "--set", "adapter.method=pisa"), "did you mean pissa"),
@@ -107,6 +108,16 @@ MISTAKES = {
         "no checkpoint to go back to",
     ),
     "evaluating nothing": ((*TRAIN, "--set", "eval.every=2", "--set", "eval.tasks=[]"), "name the tasks"),
+    "a preflight of supervised training": ((*LOOK, "--set", "algorithm.name=sft"), "supervised training generates"),
+    "a preflight of an unknown method": ((*LOOK, "--methods", "lora,pisa"), "did you mean pissa"),
+    "a preflight of a method twice": ((*LOOK, "--methods", "lora,dora,lora+dora"), "names dora twice"),
+    "a preflight of methods and a directory": (
+        (*LOOK, "--set", "adapter.path=EMPTY", "--methods", "lora"),
+        "leave out --methods",
+    ),
+    "an empty name of a method": ((*LOOK, "--methods", "lora,"), "commas stand between methods"),
+    "no KL to spend": ((*LOOK, "--kl-budget", "0"), "not above 0"),
+    "a preflight written over a file": (("preflight", "RECIPE", "--out", "RECIPE"), "already exists"),
     "nothing to inspect": (("inspect", "nowhere", "--base", "nano"), "nowhere"),
     "unknown profile": ((*TRAIN, "--profile", "paper"), "no profile 'paper'"),
     "missing recipe": (("train", "nowhere.toml", "--out", "OUT"), "no file nowhere.toml"),

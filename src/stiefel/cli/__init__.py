@@ -11,13 +11,16 @@ import click
 from ..errors import UserError
 from .adapters import cache, cite, export, init, methods, verify
 from .evaluation import evaluate
-from .geometry import inspect
+from .geometry import inspect, preflight
 from .options import say
 from .runs import compare, demo, report, train
 from .scores import grade
 
 INTERRUPTED = 130
-VERBS = (methods, init, verify, export, train, evaluate, grade, inspect, compare, report, cache, demo, cite)
+VERBS = (
+    *(methods, init, verify, export, preflight, train, evaluate, grade),
+    *(inspect, compare, report, cache, demo, cite),
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

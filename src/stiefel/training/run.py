@@ -39,6 +39,7 @@ from ..sections import AdapterSettings
 from ..tasks import Task, find_task, training_task
 from ..weights import load_model, load_tokenizer
 from .adalora import schedule
+from .arguments import trainer_arguments
 from .checkpoints import checkpoints
 from .directory import (
     finished,
@@ -72,9 +73,8 @@ from .probabilities import NoProbabilities, finite_logits
 from .processes import replicas
 from .reaction import ended, react
 from .reporting import report_into, require_reporters
-from .rewards import GradedReward, opening_of, shaping
 from .rows import digest, sft_rows, training_rows
-from .settings import grpo_config, rate_factor, sft_config
+from .settings import grpo_config, sft_config
 from .sft import SFTTrainer
 from .sync import require_vllm
 from .trainer import GRPOTrainer
@@ -192,19 +192,10 @@ class Attempt:
     def _rollout_trainer(self, task: Task, dataset: Dataset, scale: float) -> GRPOTrainer:
         recipe = self.recipe
         metrics = RolloutMetrics(self.out / METRICS, self._after_rollout)
-        factor = rate_factor(recipe.optim)
-        correctness = GradedReward(task.grader, opening_of(dataset[0]["prompt"], self.tokenizer))
         trainer = GRPOTrainer(
             self.model,
-            [correctness, *shaping(recipe, correctness)],
-            grpo_config(recipe, self.out / CHECKPOINTS),
-            dataset,
-            processing_class=self.tokenizer,
             callbacks=[metrics, *self._geometry()],
-            kl_every=recipe.run.kl_every,
-            max_gen_batches=recipe.algorithm.max_gen_batches if recipe.algorithm.dynamic_sampling else 0,
-            weight_decay_on=recipe.optim.weight_decay_on,
-            rate_factor=lambda update: scale * factor(update),
+            **trainer_arguments(recipe, task, dataset, self.tokenizer, self.out / CHECKPOINTS, scale=scale),
             journals=[self.out / METRICS, self.out / SAMPLES, self.out / GEOMETRY],
         )
         metrics.watch(trainer)
