@@ -28,7 +28,7 @@ from .basis import Basis, all_small
 from .change import Change, DenseChange, LowRankChange
 from .full import RANK
 from .lora import dora_change
-from .names import kind_and_depth
+from ..matrix_names import kind_and_depth
 
 Row = dict[str, Any]
 

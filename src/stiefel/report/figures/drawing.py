@@ -1,0 +1,84 @@
+"""A figure: panels that belong together, what they show in words, and how they lie on paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import altair as alt
+
+from .. import theme
+from ..evidence import Evidence
+from ..series import Series, Style, ordered
+from .panels import ROW, Look, Panel
+
+# points, of which a PDF's picture has one a unit: a column and the full width of a two-column page
+COLUMN, PAGE = 240.0, 487.0
+FONT = 8.0
+AXIS, GAP = 34.0, 12.0  # left of a panel, and between panels
+LETTER, SYMBOL = 4.6, 32.0  # widths in a legend: of a letter at most on average, and of a line with its distances
+Section = Literal["weights", "training"]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Why a directory has nothing to draw a figure from."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Panels in rows of `columns`, with a caption."""
+
+    panels: tuple[Panel, ...]
+    columns: int
+    caption: str
+    styles: Mapping[Series, Style]
+
+    @cached_property
+    def shown(self) -> dict[Series, Style]:
+        """The style of every series that a panel draws."""
+        drawn = ordered(one for panel in self.panels for one in panel.series)
+        return {one: self.styles[one] for one in drawn if one in self.styles}
+
+    def on_page(self) -> list[alt.LayerChart]:
+        """Each panel by itself, as wide as its place."""
+        return [panel.chart(Look(self.shown)) for panel in self.panels]
+
+    def on_paper(self) -> alt.ConcatChart:
+        """All panels as one picture, a column or a page wide, with one legend."""
+        width = COLUMN if self.columns == 1 else PAGE
+        names = max((len(one.label) for one in self.shown), default=0) * LETTER
+        charts = []
+        for panel in self.panels:
+            left = names if panel.named else AXIS
+            inner = (width - GAP * (self.columns - 1)) / self.columns - left - 8
+            height = ROW * len(panel.series) if panel.named else min(0.72 * inner, 120.0)
+            look = Look(self.shown, (inner, height), self._legend(width))
+            charts.append(panel.chart(look).properties(title=panel.title))
+        return alt.concat(*charts, columns=self.columns, spacing=GAP, config=theme.PAPER, background="white", padding=4)
+
+    def _legend(self, width: float) -> alt.Legend | None:
+        """Lines above the whole picture, in as many columns as there is room for; none where names stand beside."""
+        if all(panel.named for panel in self.panels) or len(self.shown) < 2:
+            return None
+        longest = max(len(one.label) for one in self.shown)
+        columns = max(1, min(len(self.shown), int(width / (longest * LETTER + SYMBOL))))
+        return alt.Legend(
+            orient="top", columns=columns, symbolType="stroke", symbolStrokeWidth=1.8, symbolSize=220, symbolOpacity=1
+        )
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a paper, and how it is drawn from runs."""
+
+    name: str  # of its files
+    label: str  # "Figure 7"
+    heading: str
+    source: str
+    section: Section
+    draw: Callable[[Evidence], Drawing | Missing]
