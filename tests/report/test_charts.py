@@ -46,7 +46,7 @@ def test_one_chart_per_metric_and_rate_on_a_common_scale(make: Maker) -> None:
     make.run(lr=1e-3, rewards=[0.2, 0.4])
     make.run(lr=1e-2, rewards=[0.9, 0.1])
     found = charts(read_runs(make.root))
-    assert [(metric.key, lr) for metric, lr, _ in found] == [(m.key, lr) for m in METRICS for lr in (1e-3, 1e-2)]
+    assert [(metric.key, lr) for metric, lr, _ in found] == [(m.key, lr) for m in METRICS[:-1] for lr in (1e-3, 1e-2)]
     domains = {chart.to_dict()["layer"][-1]["encoding"]["y"]["scale"]["domain"][1] for _, _, chart in found[:2]}
     assert domains == {0.9}
 

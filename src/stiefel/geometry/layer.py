@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..errors import UserError, nearest
 from ..linalg import Triplets, orthonormality_error
+from ..matrix_names import kind_and_depth
 from ..methods import Layer
 from .alignment import (
     aligned_coefficients,
@@ -23,7 +24,6 @@ from .alignment import (
 from .basis import Basis
 from .change import Change
 from .masks import geora_masks, geora_premise
-from ..matrix_names import kind_and_depth
 from .precision import in_bf16
 from .spectra import (
     SMALL,

@@ -45,7 +45,7 @@ def lines(
     base = alt.Chart(alt.InlineData(values=[record(point) for point in data])).encode(
         x=alt.X(
             "rollout:Q",
-            title="rollout",
+            title=metric.steps,
             scale=alt.Scale(zero=False, nice=False),
             axis=alt.Axis(tickMinStep=1, tickCount=8, grid=False, format="d", labelFlush=False),
         ),
@@ -102,11 +102,11 @@ def record(point: Point) -> dict[str, Any]:
 def tooltip(metric: Metric, data: Sequence[Point]) -> list[alt.Tooltip]:
     """What is said of the nearest point."""
     several = any(point.seeds > 1 for point in data)
-    fields = [NAME, alt.Tooltip("rollout:Q")]
-    mean = f"mean of {metric.window} rollouts" if metric.window > 1 else metric.title
+    fields = [NAME, alt.Tooltip("rollout:Q", title=metric.steps)]
+    mean = f"mean of {metric.window} {metric.steps}s" if metric.window > 1 else metric.title
     fields.append(alt.Tooltip("value:Q", title=mean, format=".4~g"))
     if metric.window > 1:
-        fields.append(alt.Tooltip("raw:Q", title="this rollout", format=".4~g"))
+        fields.append(alt.Tooltip("raw:Q", title=f"this {metric.steps}", format=".4~g"))
     if several:
         fields.append(alt.Tooltip("low:Q", title="lowest seed", format=".4~g"))
         fields.append(alt.Tooltip("high:Q", title="highest seed", format=".4~g"))

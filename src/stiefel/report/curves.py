@@ -23,6 +23,7 @@ class Metric:
     meaning: str
     scale: Literal["linear", "symlog"] = "linear"
     window: int = 1
+    steps: str = "rollout"  # what it is measured over
 
 
 METRICS = (
@@ -30,7 +31,9 @@ METRICS = (
     Metric("kl_base", "KL to the base", "divergence of the policy from the base model, nats per token", "symlog"),
     Metric("grad_norm", "Gradient norm", "norm of the gradient before clipping, mean of the updates", "symlog"),
     Metric("completion_length", "Completion length", "mean tokens of the rollout's completions"),
-    Metric("loss", "Loss", "cross-entropy of the reference answers' tokens, nats per token", window=WINDOW),
+    Metric(
+        "loss", "Loss", "cross-entropy of the reference answers' tokens, nats per token", window=WINDOW, steps="update"
+    ),
 )
 
 
@@ -47,9 +50,7 @@ class Point:
     seeds: int
 
 
-def points(
-    runs: Sequence[Run], metric: Metric, lr: float, names: Mapping[str, Series] | None = None
-) -> list[Point]:
+def points(runs: Sequence[Run], metric: Metric, lr: float, names: Mapping[str, Series] | None = None) -> list[Point]:
     """Every point of one chart; `names` where the runs are some of those that are compared."""
     names = names if names is not None else series_of(runs)
     chosen = [run for run in runs if run.lr == lr and run.rows]

@@ -82,7 +82,7 @@ def read_evidence(runs: Sequence[Run], say: Progress, *, large: bool = False) ->
 def measured(run: Run, say: Progress, *, large: bool) -> tuple[Matrix, ...] | str:
     """The matrices of one run, or why there are none."""
     if not run.finished:
-        return f"the run is {'unfinished' if run.manifest.status == 'running' else run.manifest.status}"
+        return "the run is unfinished" if run.manifest.status == "running" else f"the run {run.manifest.status}"
     if not (run.path / ADAPTER).is_dir():
         return f"its directory holds no {ADAPTER}/"
     return kept_inspection(run) or inspect_run(run, say, large=large)

@@ -19,10 +19,11 @@ from . import theme, words
 from .answers import questions
 from .cells import cells, rate
 from .charts import CHOSEN, charts
-from .evidence import Evidence, Progress, read_evidence
+from .evidence import Evidence, read_evidence
 from .figures import write_figures
 from .figures.views import sections
 from .files import write_table
+from .inspections import Progress
 from .runs import Run, is_run, read_runs
 from .series import ordered, series_of, styles
 from .table import table

@@ -69,7 +69,7 @@ def style_of(method: str) -> Style:
     if method in STYLES:
         return STYLES[method]
     parts = method.split("+")
-    starts = [part for part in parts if part not in CHANGES] or ["lora"]  # which is not named where something changes it
+    starts = [part for part in parts if part not in CHANGES] or ["lora"]  # not named where something changes it
     if len(starts) == 1 and starts[0] in STYLES:
         start = STYLES[starts[0]]
         dashes = [length for change in CHANGES if change in parts for length in CHANGES[change]]

@@ -10,6 +10,7 @@ from typing import Literal
 import altair as alt
 
 Kind = Literal["linear", "symlog", "log"]
+MARGIN = 1.15  # of a logarithmic axis beyond its ends
 LOWEST, HIGHEST = 1e-5, 1e-1  # between which a symlog axis becomes linear
 POWERS = (
     "datum.value > 0 && (datum.value < 0.01 || datum.value >= 10000)"
@@ -32,18 +33,17 @@ class Vertical:
 def vertical(kind: Kind, numbers: Iterable[float | None], lowest: float = LOWEST) -> Vertical:
     """The axis that holds some numbers and 0; a symlog one is linear below `linear_below`, so that 0 has a place.
 
-    A logarithmic one holds the positive numbers alone, between powers of ten.
+    A logarithmic one holds the positive numbers alone.
     """
     found = [number for number in numbers if number is not None]
     low, high = span(found)
     if kind == "linear":
         return Vertical(alt.Scale(domain=[low, high], nice=True), alt.Axis(tickCount=5))
     if kind == "log":
-        first = math.floor(math.log10(min((number for number in found if number > 0), default=0.1)))
-        ticks = decades(float(f"1e{first}"), high)[1:]
-        return Vertical(
-            alt.Scale(type="log", domain=[ticks[0], ticks[-1]]), alt.Axis(values=ticks, labelExpr=POWERS)
-        )
+        positive = [number for number in found if number > 0] or [1.0]
+        ends = min(positive) / MARGIN, max(positive) * MARGIN
+        ticks = logarithmic(*ends)
+        return Vertical(alt.Scale(type="log", domain=list(ends)), alt.Axis(values=ticks, labelExpr=POWERS))
     floor = linear_below(found, lowest)
     ticks = decades(floor, high)
     return Vertical(
@@ -55,6 +55,13 @@ def span(numbers: Iterable[float]) -> tuple[float, float]:
     """From 0 or below to the largest; (0, 1) where nothing was measured."""
     found = [0.0, *numbers]
     return (min(found), max(found)) if max(found) > min(found) else (0.0, 1.0)
+
+
+def logarithmic(low: float, high: float) -> list[float]:
+    """The powers of ten between two numbers, with their doubles and fivefolds where there are few."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    factors = (1,) if high / low > 1e3 else (1, 2, 5)
+    return [tick for power in powers for factor in factors if low <= (tick := float(f"{factor}e{power}")) <= high]
 
 
 def decades(floor: float, high: float) -> list[float]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from ..cells import rate
 from ..evidence import Evidence
 from ..runs import Run
-from ..words import counted, listed
+from ..words import counted, listed, steps
 
 
 def seeds(evidence: Evidence, runs: Sequence[Run], band: str = "band") -> str:
@@ -24,7 +24,7 @@ def ended_early(runs: Sequence[Run]) -> str:
     """Which curves stop before their run's length, as those of runs that diverged do; empty where none does."""
     early = [
         f"{run.name} ({'unfinished' if run.manifest.status == 'running' else run.manifest.status}, "
-        f"{counted(len(run.rows), 'rollout')})"
+        f"{counted(len(run.rows), steps(run))})"
         for run in runs
         if not run.finished
     ]
@@ -56,8 +56,3 @@ def rates(runs: Sequence[Run]) -> str:
 def joined(*sentences: str) -> str:
     """A caption of those that are not empty."""
     return " ".join(sentence for sentence in sentences if sentence)
-
-
-def lacking(methods: Iterable[str]) -> str:
-    """a run of `pissa` or `olora`."""
-    return f"a run of {listed(methods, 'or')}"

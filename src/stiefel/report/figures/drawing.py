@@ -16,8 +16,7 @@ from .panels import ROW, Look, Panel
 
 # points, of which a PDF's picture has one a unit: a column and the full width of a two-column page
 COLUMN, PAGE = 240.0, 487.0
-FONT = 8.0
-AXIS, GAP = 34.0, 12.0  # left of a panel, and between panels
+AXIS, GAP, EDGE = 34.0, 12.0, 8.0  # left of a panel, between panels, and for a last label that stands out
 LETTER, SYMBOL = 4.6, 32.0  # widths in a legend: of a letter at most on average, and of a line with its distances
 Section = Literal["weights", "training"]
 
@@ -51,13 +50,14 @@ class Drawing:
     def on_paper(self) -> alt.ConcatChart:
         """All panels as one picture, a column or a page wide, with one legend."""
         width = COLUMN if self.columns == 1 else PAGE
-        names = max((len(one.label) for one in self.shown), default=0) * LETTER
+        named = any(panel.named for panel in self.panels)
+        outer = (width - GAP * (self.columns - 1)) / self.columns
+        left = min(max([AXIS, *(len(one.label) * LETTER for one in self.shown if named)]), outer / 2)
+        inner = outer - left - EDGE
         charts = []
         for panel in self.panels:
-            left = names if panel.named else AXIS
-            inner = (width - GAP * (self.columns - 1)) / self.columns - left - 8
             height = ROW * len(panel.series) if panel.named else min(0.72 * inner, 120.0)
-            look = Look(self.shown, (inner, height), self._legend(width))
+            look = Look(self.shown, (inner, height), self._legend(width), left)
             charts.append(panel.chart(look).properties(title=panel.title))
         return alt.concat(*charts, columns=self.columns, spacing=GAP, config=theme.PAPER, background="white", padding=4)
 
@@ -68,7 +68,7 @@ class Drawing:
         longest = max(len(one.label) for one in self.shown)
         columns = max(1, min(len(self.shown), int(width / (longest * LETTER + SYMBOL))))
         return alt.Legend(
-            orient="top", columns=columns, symbolType="stroke", symbolStrokeWidth=1.8, symbolSize=220, symbolOpacity=1
+            orient="top", columns=columns, symbolType="stroke", symbolStrokeWidth=1.8, symbolSize=400, symbolOpacity=1
         )
 
 

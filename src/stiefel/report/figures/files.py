@@ -8,7 +8,8 @@ import vl_convert
 
 from ...artifacts import FIGURES as DIRECTORY
 from ...artifacts import writable, write_bytes, write_text
-from ..evidence import Evidence, Progress
+from ..evidence import Evidence
+from ..inspections import Progress
 from .drawing import Drawing, Figure, Missing
 from .registry import FIGURES
 

@@ -36,9 +36,7 @@ def spectra(evidence: Evidence) -> Drawing | Missing:
         return Missing(reason(evidence, "a changed matrix"))
     runs = [run for run in evidence.runs if run.name in found]
     rates = sorted({run.lr for run in runs})
-    panels = [
-        panel for lr in rates for panel in block(evidence, [run for run in runs if run.lr == lr], found, rates)
-    ]
+    panels = [panel for lr in rates for panel in block(evidence, [run for run in runs if run.lr == lr], found, rates)]
     caption = captions.joined(
         "What training did to the spectrum, mean of all matrices. Above: NSS = ‖σ(W⁺) − σ(W)‖₂/‖σ(W)‖₂, and "
         "S_Head = (‖U_kᵀΔW‖² + ‖ΔWV_k‖²)/(2‖ΔW‖²) of the true change ΔW, k the method's rank (16 of full weights); a "
@@ -56,9 +54,7 @@ def block(
 ) -> list[Panel]:
     """The four panels of a learning rate."""
     where = captions.at_rate(runs[0].lr, rates)
-    chance = {
-        evidence.series[run.name].label: fmean(one.s_head_chance for one in found[run.name]) for run in runs
-    }
+    chance = {evidence.series[run.name].label: fmean(one.s_head_chance for one in found[run.name]) for run in runs}
     before = over_seeds([(BEFORE, curve(found[runs[0].name], relative_before))])
     after = curves(evidence, runs, found, relative_after)
     shift = curves(evidence, runs, found, shifts)

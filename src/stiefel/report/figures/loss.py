@@ -29,7 +29,7 @@ def sft_loss(evidence: Evidence) -> Drawing | Missing:
     ]
     caption = captions.joined(
         "Training loss of supervised fine-tuning: cross-entropy of the reference answers' tokens in nats per token"
-        f"{trailing(LOSS).replace('rollouts', 'updates')}.",
+        f"{trailing(LOSS)}.",
         captions.rates(runs),
         captions.seeds(evidence, runs),
         "The paper's band is one standard deviation over seeds.",

@@ -75,9 +75,5 @@ def from_points(points: Iterable[Point]) -> list[Mark]:
 def numbers(groups: Iterable[Iterable[Numbered]]) -> list[float]:
     """Everything that panels on one scale draw."""
     return [
-        number
-        for group in groups
-        for one in group
-        for number in (one.value, one.low, one.high)
-        if number is not None
+        number for group in groups for one in group for number in (one.value, one.low, one.high) if number is not None
     ]

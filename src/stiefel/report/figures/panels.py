@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from ..series import Series, Style, ordered
 from ..vertical import Vertical
 from .marks import Mark
 
+MANY = 5  # series from which on bands must be paler, or they hide each other
 SPARSE = 12  # places up to which a line's measurements are marked by dots
 ROW = 15  # height of a name in a panel of dots, in points
 
@@ -48,6 +50,7 @@ class Look:
     styles: Mapping[Series, Style]
     size: tuple[float, float] | None = None  # points; None for a page
     legend: alt.Legend | None = None  # a page has one of its own
+    names: float = 150.0  # room for the names of a panel of dots; longer ones are cut, and whole in the tooltip
 
     @property
     def width(self) -> Any:
@@ -113,29 +116,30 @@ class Lines(Panel):
         places = list(dict.fromkeys(mark.x for mark in self.marks))
         base = alt.Chart(self.data()).encode(x=self.across.x(), color=look.colour())
         hover, opacity = pointing(look)
-        layers = [self._level(base, level) for level in self.levels]
+        layers = [self._level(level) for level in self.levels]
         if any(mark.seeds > 1 for mark in self.marks):
-            layers.append(base.mark_area().encode(y=self.vertical.y("low"), y2="high:Q", opacity=opacity(0.14)))
+            band = base.mark_area().encode(y=self.vertical.y("low"), y2="high:Q")
+            layers.append(band.encode(opacity=opacity(0.14 if len(self.series) <= MANY else 0.07)))
         width = 2.2 if look.size is None else 1.3
         line = base.mark_line(strokeWidth=width).encode(
             y=self.vertical.y("value"), strokeDash=look.dashes(), opacity=opacity(1)
         )
         layers.append(line)
-        dotted = len(places) <= SPARSE or alone(self.marks)
-        if hover is not None:
-            dots = base.mark_point(filled=True, size=36).encode(
-                y=self.vertical.y("value"),
-                opacity=opacity(1) if dotted else alt.value(0),
-                tooltip=tooltip(self.across.title, self.what, self.marks),
+        dots = base.mark_point(filled=True, size=36 if look.size is None else 11).encode(y=self.vertical.y("value"))
+        if len(places) <= SPARSE:
+            layers.append(dots.encode(opacity=opacity(1)))
+        elif alone(self.marks):
+            layers.append(
+                dots.encode(opacity=opacity(1)).transform_filter(alt.FieldOneOfPredicate("series", alone(self.marks)))
             )
-            layers.append(dots.add_params(hover))
-        elif dotted:
-            layers.append(base.mark_point(filled=True, size=11, opacity=1).encode(y=self.vertical.y("value")))
+        if hover is not None:  # what a pointer finds, dotted or not
+            found = dots.encode(opacity=alt.value(0), tooltip=tooltip(self.across.title, self.what, self.marks))
+            layers.append(found.add_params(hover))
         return finished(layers, look, 190)
 
-    def _level(self, base: alt.Chart, level: float) -> alt.Chart:
-        values = alt.Chart(alt.InlineData(values=[{"level": level}]))
-        return values.mark_rule(strokeDash=[2, 3], opacity=0.6).encode(y=self.vertical.y("level"))
+    def _level(self, level: float) -> alt.Chart:
+        rule = alt.Chart(alt.InlineData(values=[{"level": level}])).mark_rule(strokeDash=[2, 3], opacity=0.6)
+        return rule.encode(y=self.vertical.y("level"))
 
 
 @dataclass(frozen=True)
@@ -163,10 +167,10 @@ class Dots(Panel):
         x = alt.X(
             "value:Q",
             title=self.axis_title,
-            scale=alt.Scale(zero=self.zero, nice=True),
+            scale=alt.Scale(zero=True, nice=True) if self.zero else alt.Scale(zero=False, nice=False, padding=8),
             axis=alt.Axis(tickCount=4, labelFlush=False),
         )
-        y = alt.Y("series:N", title=None, sort=names, axis=alt.Axis(grid=False, ticks=False, labelLimit=0))
+        y = alt.Y("series:N", title=None, sort=names, axis=alt.Axis(grid=False, ticks=False, labelLimit=look.names))
         base = alt.Chart(self.data()).encode(y=y, color=look.colour())
         hover, opacity = pointing(look)
         layers = []
@@ -194,12 +198,10 @@ def finished(layers: Sequence[alt.Chart], look: Look, page_height: float) -> alt
     return chart if look.size else chart.add_params(alt.param(name=CHOSEN, value=""))
 
 
-def alone(marks: Sequence[Mark]) -> bool:
-    """True where a series has a single mark, which a line would not show."""
-    counts: dict[Series, int] = {}
-    for one in marks:
-        counts[one.series] = counts.get(one.series, 0) + 1
-    return 1 in counts.values()
+def alone(marks: Sequence[Mark]) -> list[str]:
+    """The series with a single mark, which a line would not show."""
+    counts = Counter(one.series.label for one in marks)
+    return [label for label, count in counts.items() if count == 1]
 
 
 def tooltip(place: str, what: str, marks: Sequence[Mark]) -> list[alt.Tooltip]:

@@ -50,7 +50,7 @@ class Parts(Panel):
 
 def singular_values(evidence: Evidence) -> Drawing | Missing:
     """A panel a layer: means of the leading, of all, and of the trailing singular values of each MLP projection."""
-    found = {}
+    found: dict[str, list[Matrix]] = {}
     for run in evidence.runs:
         mlp = [matrix for matrix in evidence.matrices.get(run.name, ()) if MLP in matrix.kind and matrix.spectrum]
         if mlp:

@@ -60,7 +60,7 @@ def marks(evidence: Evidence, runs: Sequence[Run], metric: Metric, lr: float) ->
 
 def trailing(metric: Metric) -> str:
     """How a curve is smoothed, if it is."""
-    return f", trailing mean of {metric.window} rollouts" if metric.window > 1 else ""
+    return f", trailing mean of {metric.window} {metric.steps}s" if metric.window > 1 else ""
 
 
 def by_row(columns: Sequence[Sequence[Panel]]) -> tuple[Panel, ...]:
