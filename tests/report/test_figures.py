@@ -225,6 +225,7 @@ def test_figure_11_is_the_loss_of_supervised_runs(make: Maker) -> None:
     row = panel(drawing, TASK)["rlmo", 3]
     means = [fmean(loss) for loss in losses]
     assert (row["value"], row["low"], row["high"]) == (close(fmean(means)), close(min(means)), close(max(means)))
+    assert drawing.width == COLUMN
     assert "updates" in drawing.caption
     assert "rollout" not in drawing.caption
     reason = next(figure for figure in FIGURES if figure.name == "figure-02-dynamics").draw(evidence_of(make.root))
@@ -268,11 +269,12 @@ def test_every_figure_becomes_png_and_pdf_of_a_paper_s_width(everything: Path) -
         "captions.md",
     }
     assert sorted(path.name for path in (everything / "figures").iterdir()) == sorted(path.name for path in paths)
-    columns = {figure.name: drawn.columns for figure in FIGURES if isinstance(drawn := figure.draw(evidence), Drawing)}
+    widths = {figure.name: drawn.width for figure in FIGURES if isinstance(drawn := figure.draw(evidence), Drawing)}
+    assert set(widths.values()) <= {COLUMN, PAGE}
     for path in paths:
         if path.suffix == ".png":
             width = struct.unpack(">I", path.read_bytes()[16:20])[0] * 72 / 300
-            assert width <= (COLUMN if columns[path.stem] == 1 else PAGE), path.name
+            assert width <= widths[path.stem], path.name
         elif path.suffix == ".pdf":
             assert path.read_bytes().startswith(b"%PDF")
     captions = (everything / "figures" / "captions.md").read_text()

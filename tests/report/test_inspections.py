@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
+from transformers import AutoModelForCausalLM
 
 import stiefel
 from stiefel.artifacts import INSPECTION, is_ours
@@ -28,20 +30,32 @@ def base(make_model: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture
-def trained(make: Maker, make_model: Callable, take_steps: Callable, base: Path) -> Callable[..., Path]:
-    """trained(method): a finished run with the adapter of a real model after three steps."""
+def save_trained(make_model: Callable, take_steps: Callable) -> Callable[..., None]:
+    """save_trained(method, run, steps): the adapter of a real model after some steps."""
+
+    def save(method: str, run: Path, steps: int = 3) -> None:
+        adapted = stiefel.attach(make_model(), method, **({"r": 4, "alpha": 8} if method != "ia3" else {}))
+        take_steps(adapted, steps)
+        stiefel.save(adapted, run / "adapter")
+
+    return save
+
+
+@pytest.fixture
+def trained(make: Maker, save_trained: Callable[..., None], base: Path) -> Callable[..., Path]:
+    """trained(method): a finished run that ended with such an adapter."""
 
     def build(method: str, model: Path = base) -> Path:
         run = make.run(method, changes=[f'model.path="{model}"'], path=make.root / "runs" / method)
-        adapted = stiefel.attach(make_model(), method, **({"r": 4, "alpha": 8} if method != "ia3" else {}))
-        take_steps(adapted)
-        stiefel.save(adapted, run / "adapter")
+        save_trained(method, run)
         return run
 
     return build
 
 
-def test_an_inspection_is_kept_until_the_weights_are_others(trained: Callable[..., Path], base: Path) -> None:
+def test_an_inspection_is_kept_until_the_weights_are_others(
+    trained: Callable[..., Path], save_trained: Callable[..., None], base: Path
+) -> None:
     run = trained("pissa")
     said: list[str] = []
     write_report(run, say=said.append)
@@ -57,10 +71,8 @@ def test_an_inspection_is_kept_until_the_weights_are_others(trained: Callable[..
     assert "figure-03-alignment" in page
     assert "twelve-methods" in page
 
-    other = run / "adapter" / "adapter_model.safetensors"
-    from safetensors.torch import load_file, save_file
-
-    save_file({name: 2 * tensor for name, tensor in load_file(other).items()}, other)
+    shutil.rmtree(run / "adapter")
+    save_trained("pissa", run, steps=5)
     evidence = read_evidence(read_runs(run), said.append)
     assert len(said) == 2, "other weights are measured"
     norms = [layer["delta_norm"] for layer in kept["layers"]]
@@ -70,8 +82,6 @@ def test_an_inspection_is_kept_until_the_weights_are_others(trained: Callable[..
 def test_spectra_are_those_of_the_merged_model(trained: Callable[..., Path], base: Path) -> None:
     run = trained("milora")
     (inspected,) = [one for one in stiefel.inspect(run, str(base)).layers if one.name == "model.layers.1.mlp.up_proj"]
-    from transformers import AutoModelForCausalLM
-
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float64)
     before = torch.linalg.svdvals(model.get_submodule(inspected.name).weight.detach())
     merged = stiefel.load(model, run / "adapter").merge_and_unload()

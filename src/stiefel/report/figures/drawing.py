@@ -43,30 +43,35 @@ class Drawing:
         drawn = ordered(one for panel in self.panels for one in panel.series)
         return {one: self.styles[one] for one in drawn if one in self.styles}
 
+    @property
+    def width(self) -> float:
+        """On paper: a column where one panel and the longest name fit in, else a page."""
+        longest = max((len(one.label) for one in self.shown), default=0) * LETTER + SYMBOL
+        return COLUMN if self.columns == 1 and longest <= COLUMN else PAGE
+
     def on_page(self) -> list[alt.LayerChart]:
         """Each panel by itself, as wide as its place."""
         return [panel.chart(Look(self.shown)) for panel in self.panels]
 
     def on_paper(self) -> alt.ConcatChart:
         """All panels as one picture, a column or a page wide, with one legend."""
-        width = COLUMN if self.columns == 1 else PAGE
         named = any(panel.named for panel in self.panels)
-        outer = (width - GAP * (self.columns - 1)) / self.columns
+        outer = (self.width - GAP * (self.columns - 1)) / self.columns
         left = min(max([AXIS, *(len(one.label) * LETTER for one in self.shown if named)]), outer / 2)
         inner = outer - left - EDGE
         charts = []
         for panel in self.panels:
             height = ROW * len(panel.series) if panel.named else min(0.72 * inner, 120.0)
-            look = Look(self.shown, (inner, height), self._legend(width), left)
+            look = Look(self.shown, (inner, height), self._legend(), left)
             charts.append(panel.chart(look).properties(title=panel.title))
         return alt.concat(*charts, columns=self.columns, spacing=GAP, config=theme.PAPER, background="white", padding=4)
 
-    def _legend(self, width: float) -> alt.Legend | None:
+    def _legend(self) -> alt.Legend | None:
         """Lines above the whole picture, in as many columns as there is room for; none where names stand beside."""
         if all(panel.named for panel in self.panels) or len(self.shown) < 2:
             return None
         longest = max(len(one.label) for one in self.shown)
-        columns = max(1, min(len(self.shown), int(width / (longest * LETTER + SYMBOL))))
+        columns = max(1, min(len(self.shown), int(self.width / (longest * LETTER + SYMBOL))))
         return alt.Legend(
             orient="top", columns=columns, symbolType="stroke", symbolStrokeWidth=1.8, symbolSize=400, symbolOpacity=1
         )

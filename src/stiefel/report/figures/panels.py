@@ -139,7 +139,8 @@ class Lines(Panel):
 
     def _level(self, level: float) -> alt.Chart:
         rule = alt.Chart(alt.InlineData(values=[{"level": level}])).mark_rule(strokeDash=[2, 3], opacity=0.6)
-        return rule.encode(y=self.vertical.y("level"))
+        drawn: alt.Chart = rule.encode(y=self.vertical.y("level"))
+        return drawn
 
 
 @dataclass(frozen=True)
