@@ -107,7 +107,8 @@ def inspect_run(run: Run, say: Progress, *, large: bool) -> tuple[Matrix, ...] |
     try:
         subject = open_subject(run.path / ADAPTER)
         skeleton = build_skeleton(model_files(model.path, model.revision))
-        if not large and not all_small(target.shape for target in subject.targets(skeleton)):
+        small = all_small(target.shape for target in subject.targets(skeleton))
+        if not small and not large:
             return "its matrices are large, and a report alone does not measure them: add --figures"
         say(f"{run.name}: measuring what training did to its weights")
         found = inspect(
@@ -115,7 +116,7 @@ def inspect_run(run: Run, say: Progress, *, large: bool) -> tuple[Matrix, ...] |
             model.path,
             also=GROUPS,
             revision=model.revision,
-            progress=lambda name, number, total: say(f"{run.name}: [{number}/{total}] {name}") if large else None,
+            progress=lambda name, number, total: None if small else say(f"{run.name}: [{number}/{total}] {name}"),
         )
     except UserError as error:
         return f"{error.what}: {error.why}"
