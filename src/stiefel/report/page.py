@@ -93,7 +93,7 @@ def html(evidence: Evidence) -> str:
 
 def spec(chart: alt.LayerChart) -> dict[str, Any]:
     """A chart as Vega-Lite, without the address of its schema, which nothing on the page needs."""
-    return {key: value for key, value in chart.to_dict().items() if key != "$schema"}
+    return {key: value for key, value in chart.to_dict(validate=False).items() if key != "$schema"}
 
 
 def caption(run: Run, label: str) -> str:

@@ -104,7 +104,7 @@ def pair(
         for lr in rates
         for reduce in (distribution, energy)
     }
-    spread = vertical("symlog", numbers(found for (_, reduce), found in drawn.items() if reduce is distribution))
+    spread = vertical("log", numbers(found for (_, reduce), found in drawn.items() if reduce is distribution))
     return [
         Lines(
             ("Distribution" if reduce is distribution else "Cumulative energy") + form + captions.at_rate(lr, rates),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeVar
 
 import altair as alt
 
@@ -19,6 +19,7 @@ COLUMN, PAGE = 240.0, 487.0
 AXIS, GAP, EDGE = 34.0, 12.0, 8.0  # left of a panel, between panels, and for a last label that stands out
 LETTER, SYMBOL = 4.6, 32.0  # widths in a legend: of a letter at most on average, and of a line with its distances
 Section = Literal["weights", "training"]
+C = TypeVar("C", alt.LayerChart, alt.ConcatChart)
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Drawing:
 
     def on_page(self) -> list[alt.LayerChart]:
         """Each panel by itself, as wide as its place."""
-        return [panel.chart(Look(self.shown)) for panel in self.panels]
+        return [with_rows(panel.chart(Look(self.shown)), [panel]) for panel in self.panels]
 
     def on_paper(self) -> alt.ConcatChart:
         """All panels as one picture, a column or a page wide, with one legend."""
@@ -64,7 +65,10 @@ class Drawing:
             height = ROW * len(panel.series) if panel.named else min(0.72 * inner, 120.0)
             look = Look(self.shown, (inner, height), self._legend(), left)
             charts.append(panel.chart(look).properties(title=panel.title))
-        return alt.concat(*charts, columns=self.columns, spacing=GAP, config=theme.PAPER, background="white", padding=4)
+        whole = alt.concat(
+            *charts, columns=self.columns, spacing=GAP, config=theme.PAPER, background="white", padding=4
+        )
+        return with_rows(whole, self.panels)
 
     def _legend(self) -> alt.Legend | None:
         """Lines above the whole picture, in as many columns as there is room for; none where names stand beside."""
@@ -75,6 +79,12 @@ class Drawing:
         return alt.Legend(
             orient="top", columns=columns, symbolType="stroke", symbolStrokeWidth=1.8, symbolSize=400, symbolOpacity=1
         )
+
+
+def with_rows(chart: C, panels: Sequence[Panel]) -> C:
+    """The chart with its panels' rows under the names by which they are asked for."""
+    chart["datasets"] = {panel.data.name: panel.rows for panel in panels}
+    return chart
 
 
 @dataclass(frozen=True)

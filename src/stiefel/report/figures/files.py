@@ -34,21 +34,20 @@ def write_figures(evidence: Evidence, directory: Path, say: Progress) -> list[Pa
                 for ending in ENDINGS:
                     (out / f"{figure.name}{ending}").unlink(missing_ok=True)
             case drawing:
-                written += [write(drawing, out / figure.name, ending) for ending in ENDINGS]
+                written += write(drawing, out / figure.name)
                 captions.append(described(figure, drawing))
     write_text(out / CAPTIONS, "# Captions\n\n" + "\n".join(captions))
     return [*written, out / CAPTIONS]
 
 
-def write(drawing: Drawing, stem: Path, ending: str) -> Path:
-    """One picture, whole or not at all."""
-    spec = drawing.on_paper().to_dict()
-    path = stem.with_name(stem.name + ending)
-    if ending == ".pdf":
-        write_bytes(path, vl_convert.vegalite_to_pdf(spec))
-    else:
-        write_bytes(path, vl_convert.vegalite_to_png(spec, scale=1, ppi=PPI))
-    return path
+def write(drawing: Drawing, stem: Path) -> list[Path]:
+    """Both pictures, each whole or not at all."""
+    spec = drawing.on_paper().to_dict(validate=False)  # made of Altair's own objects; checking the rows takes seconds
+    pictures = (vl_convert.vegalite_to_png(spec, scale=1, ppi=PPI), vl_convert.vegalite_to_pdf(spec))
+    paths = [stem.with_name(stem.name + ending) for ending in ENDINGS]
+    for path, picture in zip(paths, pictures, strict=True):
+        write_bytes(path, picture)
+    return paths
 
 
 def described(figure: Figure, drawing: Drawing) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import altair as alt
@@ -95,9 +97,15 @@ class Panel(ABC):
     def chart(self, look: Look) -> alt.LayerChart:
         """The panel as Vega-Lite."""
 
-    def data(self) -> alt.InlineData:
-        """The marks."""
-        return alt.InlineData(values=[mark.record() for mark in self.marks])
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The marks as a chart's data."""
+        return [mark.record() for mark in self.marks]
+
+    @cached_property
+    def data(self) -> alt.NamedData:
+        """Their name in the chart: Altair checks inlined rows once a layer, which takes seconds a figure."""
+        return alt.NamedData(name=f"marks-{zlib.crc32(repr(self.rows).encode()):08x}")
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,7 @@ class Lines(Panel):
     def chart(self, look: Look) -> alt.LayerChart:
         """Lines over a band; a tooltip at the nearest point, which singles its series out."""
         places = list(dict.fromkeys(mark.x for mark in self.marks))
-        base = alt.Chart(self.data()).encode(x=self.across.x(), color=look.colour())
+        base = alt.Chart(self.data).encode(x=self.across.x(), color=look.colour())
         hover, opacity = pointing(look)
         layers = [self._level(level) for level in self.levels]
         if any(mark.seeds > 1 for mark in self.marks):
@@ -172,7 +180,7 @@ class Dots(Panel):
             axis=alt.Axis(tickCount=4, labelFlush=False),
         )
         y = alt.Y("series:N", title=None, sort=names, axis=alt.Axis(grid=False, ticks=False, labelLimit=look.names))
-        base = alt.Chart(self.data()).encode(y=y, color=look.colour())
+        base = alt.Chart(self.data).encode(y=y, color=look.colour())
         hover, opacity = pointing(look)
         layers = []
         if any(mark.seeds > 1 for mark in self.marks):

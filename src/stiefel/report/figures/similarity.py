@@ -47,6 +47,7 @@ def subspace_similarity(evidence: Evidence) -> Drawing | Missing:
         "Subspace similarity ‖AV‖_F/‖A‖_F of the trained factor A with the r leading (above) and the r trailing "
         "(below) right singular vectors V of W: left by layer at the last measured rollout, mean of the layer's "
         "matrices; right over training, mean of all matrices.",
+        "Of lines that coincide, the later one in the legend lies above.",
         "Dotted: √(r/n) on average, rows of A without a preference." if level else "",
         captions.rates(runs),
         captions.seeds(evidence, runs),

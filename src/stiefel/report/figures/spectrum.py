@@ -39,7 +39,7 @@ class Parts(Panel):
         shape = alt.Shape("series:N", title=None, sort=parts, scale=alt.Scale(domain=parts, range=list(SHAPES)),
                           legend=legend)  # fmt: skip
         points = (
-            alt.Chart(self.data())
+            alt.Chart(self.data)
             .mark_point(filled=True, opacity=1, size=70 if look.size is None else 30)
             .encode(x=Across("", "names", names).x(), y=self.vertical.y("value"), shape=shape)
         )
