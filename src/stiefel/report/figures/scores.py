@@ -38,7 +38,7 @@ def frames(evidence: Evidence) -> Drawing | Missing:
         Dots(
             task + captions.at_rate(lr, rates),
             tuple(scored(evidence, runs, lr, task)),
-            "accuracy after training",
+            "accuracy",
             ticks=base_of(evidence, runs, lr, task),
             zero=False,
             what="accuracy",
