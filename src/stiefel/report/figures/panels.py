@@ -129,7 +129,7 @@ class Lines(Panel):
             band = base.mark_area().encode(y=self.vertical.y("low"), y2="high:Q")
             layers.append(band.encode(opacity=opacity(0.14 if len(self.series) <= MANY else 0.07)))
         width = 2.2 if look.size is None else 1.3
-        line = base.mark_line(strokeWidth=width).encode(
+        line = base.mark_line(strokeWidth=width, strokeJoin="round").encode(
             y=self.vertical.y("value"), strokeDash=look.dashes(), opacity=opacity(1)
         )
         layers.append(line)
