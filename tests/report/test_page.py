@@ -99,7 +99,7 @@ def test_the_page_works_in_a_browser_without_a_network(report: Path, browser: ob
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.goto(report.as_uri())
-    page.wait_for_selector("html[data-drawn]", state="attached")
+    page.wait_for_selector("html[data-drawn]", state="attached", timeout=60_000)
 
     assert page.locator("section").nth(0).locator(".chart").count() == 8  # four metrics at two rates
     assert page.locator("#figure-02-dynamics .chart").count() == 4  # no KL of the updates: reward and gradient norm
