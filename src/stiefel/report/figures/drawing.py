@@ -16,7 +16,7 @@ from .panels import ROW, Look, Panel
 
 # points, of which a PDF's picture has one a unit: a column and the full width of a two-column page
 COLUMN, PAGE = 240.0, 487.0
-AXIS, GAP, EDGE = 34.0, 12.0, 8.0  # left of a panel, between panels, and for a last label that stands out
+AXIS, GAP, EDGE = 34.0, 12.0, 11.0  # left of a panel, between panels, and for a last label that stands out
 LETTER, SYMBOL = 4.6, 32.0  # widths in a legend: of a letter at most on average, and of a line with its distances
 Section = Literal["weights", "training"]
 C = TypeVar("C", alt.LayerChart, alt.ConcatChart)
