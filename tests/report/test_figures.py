@@ -176,7 +176,7 @@ def test_geora_s_figure_is_what_the_inspections_say(make: Maker, inspected: Any)
         of_seeds = [fmean(one[key] for one in layers[f"geora-{seed}"]) for seed in (0, 1)]
         row = panel(drawing, title)["geora", key]
         assert (row["value"], row["high"]) == (close(fmean(of_seeds)), close(max(of_seeds)))
-    spectra, shift = panel(drawing, "Spectra, σ_i over σ_1 before"), panel(drawing, "Shift of σ_i, over σ_1")
+    spectra, shift = panel(drawing, "Spectra"), panel(drawing, "Shift of σ")
     last = [one["spectra"] for seed in (0, 1) for one in layers[f"geora-{seed}"]]
     assert spectra["geora", 1]["value"] == close(fmean(one["after"][-1] / one["before"][0] for one in last))
     assert spectra["before training", 1]["value"] == close(fmean(one["before"][-1] / one["before"][0] for one in last))

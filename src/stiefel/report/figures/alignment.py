@@ -19,7 +19,7 @@ from .panels import Across, Lines
 
 PROJECTIONS = ("q_proj", "o_proj")
 COARSE = 20  # bins of the study's figure, over matrices of several sizes
-ACROSS = Across("W's singular directions, from the largest σ", "share")
+ACROSS = Across("W's directions, by falling σ", "share")
 TRUE, PUBLISHED = "ΔW", "sBA"
 Of = Callable[[Matrix], Curve | None]
 Reduce = Callable[[Matrix, Curve, int], np.ndarray]

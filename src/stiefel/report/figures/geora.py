@@ -60,11 +60,11 @@ def block(
     shift = curves(evidence, runs, found, shifts)
     return [
         Dots("NSS" + where, by_method(evidence, runs, found, "nss"), "shift of the spectrum", what="NSS"),
-        Dots("S_Head" + where, by_method(evidence, runs, found, "s_head"), "share in W's leading directions",
+        Dots("S_Head" + where, by_method(evidence, runs, found, "s_head"), "share in the head",
              ticks=chance, what="S_Head"),
-        Lines("Spectra, σ_i over σ_1 before" + where, (*after, *before), ACROSS,
+        Lines("Spectra" + where, (*after, *before), ACROSS,
               vertical("log", numbers([after, before])), what="σ_i/σ_1"),
-        Lines("Shift of σ_i, over σ_1" + where, shift, ACROSS,
+        Lines("Shift of σ" + where, shift, ACROSS,
               vertical("linear", numbers([shift])), levels=(0.0,), what="shift"),
     ]  # fmt: skip
 
