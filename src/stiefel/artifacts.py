@@ -19,15 +19,16 @@ from .errors import UserError
 RECIPE, MANIFEST, METRICS, SAMPLES, EVAL = "recipe.toml", "manifest.json", "metrics.jsonl", "samples.jsonl", "eval.json"
 ADAPTER, BEST, CHECKPOINTS, EVENTS = "adapter", "best", "checkpoints", "events.jsonl"
 GEOMETRY, EVALUATED = "geometry.jsonl", "evaluated"  # the latter while a run goes on
+INSPECTION, FIGURES = "inspection.json", "figures"
 GRID, RUNS, BASES = "grid.toml", "runs", "base"
 CERTIFICATE = "stiefel.json"  # in an adapter directory
 CONTENTS = (  # a directory of ours holds one of these lists, its first name at least, and nothing else
     (
         *(MANIFEST, RECIPE, METRICS, SAMPLES, EVAL, ADAPTER, BEST, CHECKPOINTS, EVENTS),
-        *(GEOMETRY, EVALUATED, "report.html", "figures", "tensorboard", "wandb"),
+        *(GEOMETRY, EVALUATED, INSPECTION, FIGURES, "report.html", "tensorboard", "wandb"),
     ),
     (MANIFEST, SAMPLES, EVAL),  # an evaluation
-    (GRID, RUNS, BASES, "table.json", "table.md", "report.html", "figures"),
+    (GRID, RUNS, BASES, "table.json", "table.md", "report.html", FIGURES),
     (CERTIFICATE, "adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "README.md"),
     (CERTIFICATE, "weights.safetensors"),
     ("adapter_config.json", "adapter_model.safetensors", "base"),
@@ -42,13 +43,16 @@ def versions() -> dict[str, str]:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a whole file or none, in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file or none: a temporary neighbour, flushed to disk, then renamed."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as file:
+    with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         building = Path(file.name)
         try:
-            file.write(text)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
             building.chmod(0o644)  # it starts private

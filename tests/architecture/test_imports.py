@@ -14,7 +14,7 @@ ROOT = Path(stiefel.__file__).parent
 # low to high; modules of one line may not import each other, but a package's own modules may
 LAYERS = (
     {"errors"},
-    {"artifacts", "quiet", "progress", "memory", "files"},
+    {"artifacts", "quiet", "progress", "memory", "files", "matrix_names"},
     {"nano", "sections"},
     {"recipe"},
     {"tensorfile", "skeleton", "linalg", "grid"},

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..errors import UserError, nearest
 from ..linalg import Triplets, orthonormality_error
+from ..matrix_names import kind_and_depth
 from ..methods import Layer
 from .alignment import (
     aligned_coefficients,
@@ -23,7 +24,6 @@ from .alignment import (
 from .basis import Basis
 from .change import Change
 from .masks import geora_masks, geora_premise
-from .names import kind_and_depth
 from .precision import in_bf16
 from .spectra import (
     SMALL,
@@ -49,6 +49,15 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Spectra:
+    """Singular values of W and of W⁺, in the same evenly spaced places, the first and the last among them."""
+
+    places: list[int]  # i of σ_i, counted from 1
+    before: list[float]
+    after: list[float]
+
+
+@dataclass(frozen=True)
 class LayerGeometry:
     """The figures of one matrix; None where one does not exist, as for ΔW = 0, or was not measured."""
 
@@ -61,6 +70,7 @@ class LayerGeometry:
     singular_values: list[float]  # the k leading ones of W
     delta_norm: float  # ‖ΔW‖_F
     relative: float  # ‖ΔW‖_F/‖W‖_F, which bounds NSS
+    singular_values_bottom: list[float] | None = None  # the k trailing positive ones of W
     nss: float | None = None
     s_head: float | None = None
     s_head_left: float | None = None
@@ -84,6 +94,7 @@ class LayerGeometry:
     update: Curve | None = None  # of ΔW
     product: Curve | None = None  # of sBA, where that is another matrix
     spectrum: dict[str, float] | None = None  # of W
+    spectra: Spectra | None = None  # of W and W⁺
     masks: dict[str, float] | None = None  # GeoRA's
 
 
@@ -118,6 +129,8 @@ def measure(layer: Layer, trained: Trained, wanted: tuple[str, ...] = ()) -> Lay
         orthonormality_error_at_start=trained.start_error,
     )
     bottom = basis.bottom if "tail" in wanted else None
+    if bottom is not None:
+        found = replace(found, singular_values_bottom=bottom.S.tolist())
     if trained.A is not None:
         found = replace(
             found,
@@ -150,9 +163,11 @@ def measure(layer: Layer, trained: Trained, wanted: tuple[str, ...] = ()) -> Lay
             found, s_tail=tail.both, s_tail_left=tail.left, s_tail_right=tail.right, s_tail_joint=tail.joint
         )
     if "spectrum" in wanted:
+        before, after = shifted(layer, change)
         found = replace(
             found,
-            nss=shift(layer, change),
+            nss=normalized_spectral_shift(before, after),
+            spectra=spectra(before, after),
             update=curve(change, basis.full),
             product=curve(trained.product, basis.full) if trained.product is not None else None,
         )
@@ -198,10 +213,16 @@ def spectrum_of(basis: Basis) -> dict[str, float]:
     }
 
 
-def shift(layer: Layer, change: Change) -> float:
-    """NSS of W and W + ΔW; both spectra come from the same computation, so that its rounding is the same."""
+def shifted(layer: Layer, change: Change) -> tuple[Tensor, Tensor]:
+    """σ(W) and σ(W + ΔW) (min(m, n),); both come from the same computation, so that its rounding is the same."""
     after: Tensor = layer.W.to(torch.float64 if min(layer.shape) <= SMALL else torch.float32, copy=True)
     before = singular_values(after)
     for chosen, piece in change.pieces():
         after[chosen] += piece.to(after)
-    return normalized_spectral_shift(before, singular_values(after))
+    return before, singular_values(after)
+
+
+def spectra(before: Tensor, after: Tensor) -> Spectra:
+    """Two spectra (k,) in at most 100 places."""
+    places = torch.linspace(0, len(before) - 1, min(BINS, len(before)), dtype=torch.float64).round().to(torch.int64)
+    return Spectra((places + 1).tolist(), before[places].tolist(), after[places].tolist())

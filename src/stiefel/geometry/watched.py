@@ -19,6 +19,7 @@ from transformers.pytorch_utils import Conv1D
 from ..anchored import AnchoredFactor
 from ..cache import SpectrumCache
 from ..linalg import Triplets, orthonormality_error
+from ..matrix_names import kind_and_depth
 from ..methods import Layer
 from ..own_weights import OwnWeight, own_weights
 from ..skeleton import Target, select_targets
@@ -28,7 +29,6 @@ from .basis import Basis, all_small
 from .change import Change, DenseChange, LowRankChange
 from .full import RANK
 from .lora import dora_change
-from .names import kind_and_depth
 
 Row = dict[str, Any]
 
