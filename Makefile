@@ -18,9 +18,10 @@ lint: venv ## style and types
 bench: venv ## the measurements that the README quotes
 	$(BIN)/python -m benchmarks
 
-docs: venv ## regenerate what README.md quotes, and docs/theory.md
+docs: venv ## regenerate what README.md quotes, docs/theory.md and docs/spectra.md
 	$(BIN)/python -m scripts.readme
 	$(BIN)/python -m scripts.theory
+	$(BIN)/python -m scripts.spectra
 
 venv: $(READY)
 

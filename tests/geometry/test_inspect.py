@@ -16,11 +16,12 @@ from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, LlamaFor
 import stiefel
 from benchmarks.synthetic import heavy_tailed
 from stiefel import UserError
-from stiefel.geometry import Inspection, LayerGeometry, inspect
+from stiefel.geometry import Inspection, inspect
 from stiefel.geometry.inspection import FIGURES
 from stiefel.geometry.layer import ALSO
 
 from . import reference
+from .merged import close_to
 
 RANK, ALPHA = 4, 8
 
@@ -47,30 +48,6 @@ def trained(make_model, take_steps, tmp_path_factory) -> Callable[[str], tuple[P
         return known[method]
 
     return get
-
-
-def close_to(merged: Any, base: Any, layer: LayerGeometry, *, relative: float = 1e-6) -> None:
-    """The figures of one layer, from the two models' own weights."""
-    before, after = (
-        model.get_submodule(layer.name).weight.detach().double().numpy().reshape(layer.shape)
-        for model in (base, merged)
-    )
-    D = after - before
-    k = layer.directions
-    head, tail = reference.head(before, D, k), reference.head(before, D, k, tail=True)
-    expected = {
-        "norm": np.linalg.norm(before),
-        "delta_norm": np.linalg.norm(D),
-        "nss": reference.nss(before, D),
-        "s_head": (head["left"] + head["right"]) / 2,
-        "s_head_left": head["left"],
-        "s_head_right": head["right"],
-        "s_head_joint": head["joint"],
-        "s_tail_left": tail["left"],
-        "s_tail_joint": tail["joint"],
-        "stable_rank": reference.stable_rank(D),
-    }
-    assert {name: vars(layer)[name] for name in expected} == pytest.approx(expected, rel=relative, abs=1e-9)
 
 
 METHODS = ["lora", "rlpo", "rlmo", "pissa", "milora", "geora"]

@@ -16,11 +16,10 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Sampler
 from trl.trainer.utils import RepeatSampler
 
-from ..artifacts import read_json, whole_directory, write_json
+from ..artifacts import STATE, read_json, whole_directory, write_json
 from ..errors import UserError
 from .dynamic_sampling import SamplingTrainer
 
-STATE = "stiefel_state.json"  # ours, beside the Trainer's own trainer_state.json
 TRAINER_STATE = "trainer_state.json"
 WEIGHTS, BUFFER = "trained.safetensors", "buffer.safetensors"
 OPTIMIZER, RANDOM = "optimizer.pt", "random.pt"

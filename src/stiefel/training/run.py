@@ -351,10 +351,10 @@ def check_run(recipe: Recipe, out: Path) -> None:
     composition = compose(recipe.adapter.method)
     if composition.has("adalora") and not supervised:
         schedule(composition.resolve_options(recipe.adapter.options), config.max_steps)
-    if recipe.run.geometry_every and composition.start is None and composition.is_peft:
+    if recipe.run.geometry_every and (composition.has("ia3") or composition.stands_on == "norms"):
         raise UserError(
             f"run.geometry_every is set for {recipe.adapter.method}",
-            "only LoRA and full weights have a change of each matrix to measure",
+            "it changes no matrix by itself, so that there is nothing to measure of each",
             "leave out run.geometry_every, or choose another method",
         )
 
