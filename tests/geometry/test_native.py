@@ -116,8 +116,8 @@ def test_another_base_is_refused(base, make_model, take_steps, tmp_path) -> None
 
 
 def test_what_its_files_do_not_hold_is_named(base, make_model, tmp_path) -> None:
-    alone = VeraConfig(r=6, target_modules=LINEAR, save_projection=False, **COMMON)
     with pytest.warns(UserWarning, match="save_projection"):
+        alone = VeraConfig(r=6, target_modules=LINEAR, save_projection=False, **COMMON)
         get_peft_model(make_model(), alone).save_pretrained(tmp_path / "alone")
     with pytest.raises(UserError, match="frozen projections"):
         inspect(tmp_path / "alone", str(base))

@@ -89,7 +89,7 @@ def principal_angles(X: Tensor, Y: Tensor) -> Tensor:
 
 
 def angles_between(X: Tensor, Y: Tensor) -> Tensor:
-    """`principal_angles` of two sets of orthonormal columns (d, p) and (d, k), whichever is the larger.
+    """`principal_angles` θ_i = arccos σ_i(XᵀY) of orthonormal columns (d, p) and (d, k), whichever are more.
 
     Source: Björck and Golub, Math. Comp. 27, 1973.
     """

@@ -22,7 +22,7 @@ from ..saved import read_certificate
 from ..skeleton import Target, target_of
 from ..tensorfile import Entry, read_header, read_tensor
 from .change import Change, DenseChange, LowRankChange
-from .subject import Subject, Trained, does_not_fit, made_for
+from .subject import Subject, Trained, as_made_for, does_not_fit
 
 PREFIX = "base_model.model."
 FACTORS = (".lora_A.weight", ".lora_B.weight")
@@ -207,7 +207,7 @@ def require_made_for(certificate: Certificate | None, target: Target, layer: Lay
     if certificate is None:
         return
     expected = {one.name: one.fingerprint for one in certificate.bases}[target.name]
-    if not made_for(layer.base, layer.digest, expected):
+    if as_made_for(layer.base, layer.digest, expected) is None:
         raise does_not_fit(str(directory), f"{target.name} is not the matrix that it was made for")
 
 
