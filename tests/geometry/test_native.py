@@ -118,7 +118,7 @@ def test_another_base_is_refused(base, make_model, take_steps, tmp_path) -> None
 def test_what_its_files_do_not_hold_is_named(base, make_model, tmp_path) -> None:
     with pytest.warns(UserWarning, match="save_projection"):
         alone = VeraConfig(r=6, target_modules=LINEAR, save_projection=False, **COMMON)
-        get_peft_model(make_model(), alone).save_pretrained(tmp_path / "alone")
+    get_peft_model(make_model(), alone).save_pretrained(tmp_path / "alone")
     with pytest.raises(UserError, match="frozen projections"):
         inspect(tmp_path / "alone", str(base))
     bat = MissConfig(r=4, init_weights="bat", target_modules=["q_proj"], **COMMON)
