@@ -136,11 +136,11 @@ def over(values: Sequence[float]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Inspect a finished comparison and keep what it says."""
+    """Inspect the runs of a comparison, which may lie in several directories, and keep what they say."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("comparison", type=Path)
+    parser.add_argument("comparison", type=Path, nargs="+")
     quiet()
-    every = read_runs(parser.parse_args().comparison)
+    every = [run for directory in parser.parse_args().comparison for run in read_runs(directory)]
     runs = [run for run in every if run.finished]
     variants: dict[tuple[str, float], list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.seed):
