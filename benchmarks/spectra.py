@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks.machine import keep
 from stiefel.artifacts import GEOMETRY, read_jsonl
 from stiefel.geometry import Inspection, LayerGeometry, inspect
+from stiefel.methods import METHODS
 from stiefel.quiet import quiet
 from stiefel.report.runs import Run, read_runs
 
@@ -143,7 +144,8 @@ def main() -> None:
     every = [run for directory in parser.parse_args().comparison for run in read_runs(directory)]
     runs = [run for run in every if run.finished]
     variants: dict[tuple[str, float], list[Run]] = {}
-    for run in sorted(runs, key=lambda run: run.seed):
+    place = {method.name: number for number, method in enumerate(METHODS)}
+    for run in sorted(runs, key=lambda run: (place[run.method], run.lr, run.seed)):
         variants.setdefault((run.method, run.lr), []).append(run)
     recipe = runs[0].recipe
     looked = [look(of_one) for of_one in variants.values()]
@@ -157,7 +159,7 @@ def main() -> None:
             "updates": recipe.optim.rollouts * recipe.optim.updates_per_rollout,
             "task": recipe.task.name,
             "questions": recipe.eval.limit,
-            "parameters": f"{(runs[0].manifest.parameters or 0) / 1e6:.1f}M",
+            "parameters": max(run.manifest.parameters or 0 for run in runs),  # of a LoRA's base: `full` leaves none
         },
         "unfinished": [run.name for run in every if not run.finished],
         "before": {task: scores.before.mean for task, scores in runs[0].scores.items()},

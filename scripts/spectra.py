@@ -80,7 +80,7 @@ def introduction(study: Study) -> str:
         widest=study.base["widest"],
         claims=sum(len(claim.findings(study)) for claim in CLAIMS),
         share=f"1/{study.base['narrowest'] / recipe['rank']:.3g}",
-        **recipe,
+        **{**recipe, "parameters": f"{recipe['parameters'] / 1e6:.1f}M"},
     )
     if left_out:
         text += f"\nNot finished, and left out: {', '.join(left_out)}.\n"
