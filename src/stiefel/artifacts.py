@@ -22,6 +22,7 @@ GEOMETRY, EVALUATED = "geometry.jsonl", "evaluated"  # the latter while a run go
 INSPECTION, FIGURES = "inspection.json", "figures"
 GRID, RUNS, BASES = "grid.toml", "runs", "base"
 CERTIFICATE = "stiefel.json"  # in an adapter directory
+STATE = "stiefel_state.json"  # in a checkpoint, beside the Trainer's own trainer_state.json
 CONTENTS = (  # a directory of ours holds one of these lists, its first name at least, and nothing else
     (
         *(MANIFEST, RECIPE, METRICS, SAMPLES, EVAL, ADAPTER, BEST, CHECKPOINTS, EVENTS),

@@ -23,6 +23,10 @@ CPU = torch.device("cpu")
 SMALL = {"energy": 128, "product": 512, "mask": 512}  # min(m, n) up to which LAPACK is as quick
 
 
+class TooFewDirections(UserError):
+    """A matrix with fewer positive singular values than were asked for."""
+
+
 @dataclass(frozen=True)
 class Solved:
     """r triplets in float32, ‖W‖_F, who solved for them and how well."""
@@ -148,7 +152,7 @@ class Spectrum:
 
     def _require(self, r: int, k: int) -> None:
         if r > k:
-            raise UserError(
+            raise TooFewDirections(
                 f"{self.name} {self.shape} has only {k} positive singular values, fewer than rank {r}"
                 if k
                 else f"{self.name} {self.shape} is all zeros",

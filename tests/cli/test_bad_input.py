@@ -82,7 +82,7 @@ MISTAKES = {
     ),
     "geometry of a method without a change per matrix": (
         (*TRAIN, "--set", "adapter.method=ia3", "--set", "run.geometry_every=5"),
-        "only LoRA and full weights",
+        "it changes no matrix by itself",
     ),
     "AdaLoRA with one optimizer step": (
         (

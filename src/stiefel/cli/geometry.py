@@ -33,6 +33,7 @@ def inspect(
     subject: Path, base: str, rank: int | None, also: tuple[str, ...], revision: str, no_cache: bool, as_json: bool
 ) -> None:
     """See where in the spectrum of the base the change of a run, an adapter or a full checkpoint lies."""
+    from ..artifacts import CERTIFICATE, MANIFEST
     from ..geometry import inspect as look
     from ..geometry.table import print_inspection
 
@@ -47,8 +48,14 @@ def inspect(
     )
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=1))
+        return
+    print_inspection(found)
+    if (subject / MANIFEST).is_file():
+        say(f"next: stiefel report {subject}")
+    elif (subject / CERTIFICATE).is_file():
+        say(f"next: stiefel verify {subject} --base {base}")
     else:
-        print_inspection(found)
+        say(f"next: stiefel inspect {subject} --base {base} --json")
 
 
 @click.command()

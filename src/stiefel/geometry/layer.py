@@ -46,6 +46,8 @@ class Curve:
 
     distribution: list[float]  # Σp_i in each bin
     energy: list[float]  # E_i at the end of each bin
+    head: float  # E_k of the k leading directions that are counted, and 1 − E of all but the k trailing ones
+    tail: float
 
 
 @dataclass(frozen=True)
@@ -168,8 +170,8 @@ def measure(layer: Layer, trained: Trained, wanted: tuple[str, ...] = ()) -> Lay
             found,
             nss=normalized_spectral_shift(before, after),
             spectra=spectra(before, after),
-            update=curve(change, basis.full),
-            product=curve(trained.product, basis.full) if trained.product is not None else None,
+            update=curve(change, basis.full, layer.rank),
+            product=curve(trained.product, basis.full, layer.rank) if trained.product is not None else None,
         )
     if "masks" in wanted:
         found = replace(found, masks=geora_premise(change, geora_masks(layer))._asdict())
@@ -187,25 +189,34 @@ def angles(change: Change, k: int, top: Triplets, bottom: Triplets | None) -> di
     return found
 
 
-def curve(change: Change, basis: Triplets) -> Curve:
-    """p_i and E_i over all positive directions of W, in at most 100 bins."""
+def curve(change: Change, basis: Triplets, k: int) -> Curve:
+    """p_i and E_i over all positive directions of W, in at most 100 bins, and the energy at both ends."""
     c = aligned_coefficients(change, basis)
     bins = min(BINS, len(c))
     ends = torch.arange(1, bins + 1) * len(c) // bins
     cumulative = aligned_distribution(c).cumsum(0)[ends - 1]
+    shares = cumulative_energy(c).diff(prepend=c.new_zeros(1))
     return Curve(
-        torch.diff(cumulative, prepend=cumulative.new_zeros(1)).tolist(), cumulative_energy(c)[ends - 1].tolist()
+        torch.diff(cumulative, prepend=cumulative.new_zeros(1)).tolist(),
+        cumulative_energy(c)[ends - 1].tolist(),
+        float(shares[:k].sum()),
+        float(shares[max(0, len(c) - k) :].sum()),
     )
 
 
 def spectrum_of(basis: Basis) -> dict[str, float]:
-    """Of W's positive singular values: their number, mean, extremes, effective and stable rank."""
+    """Of W's positive singular values: number, mean, those of the k leading and trailing, extremes, two ranks.
+
+    Source: RLPO paper (arXiv:2606.31813), Fig. 9, which shows means of the leading and the trailing ones.
+    """
     S = basis.full.S
     if not len(S):
         return {"positive": 0}
     return {
         "positive": len(S),
         "mean": float(S.mean()),
+        "top_mean": float(basis.top.S.to(torch.float64).mean()),
+        "bottom_mean": float(basis.bottom.S.to(torch.float64).mean()),
         "largest": float(S[0]),
         "smallest": float(S[-1]),
         "effective_rank": effective_rank(S),

@@ -15,10 +15,9 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import Trainer
 
-from ..artifacts import read_json, whole_directory, write_json
+from ..artifacts import STATE, read_json, whole_directory, write_json
 from ..errors import UserError
 
-STATE = "stiefel_state.json"  # ours, beside the Trainer's own trainer_state.json
 TRAINER_STATE = "trainer_state.json"
 WEIGHTS, BUFFER = "trained.safetensors", "buffer.safetensors"
 OPTIMIZER, RANDOM = "optimizer.pt", "random.pt"

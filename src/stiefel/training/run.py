@@ -319,10 +319,10 @@ def check_run(recipe: Recipe, out: Path) -> None:
     if not supervised:  # its updates are known once its rows are read
         check_budget(recipe, config.max_steps)
     composition = compose(recipe.adapter.method)
-    if recipe.run.geometry_every and composition.start is None and composition.is_peft:
+    if recipe.run.geometry_every and (composition.has("ia3") or composition.stands_on == "norms"):
         raise UserError(
             f"run.geometry_every is set for {recipe.adapter.method}",
-            "only LoRA and full weights have a change of each matrix to measure",
+            "it changes no matrix by itself, so that there is nothing to measure of each",
             "leave out run.geometry_every, or choose another method",
         )
 
