@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import UserError, nearest
 from ..rewards import Grader
 from ..sections import TaskSettings
+from .choice import unambiguous
 from .columns import MISSING, at
 from .hub import read_hub
 from .opened import Opened, hub_origin, looks_like_a_path, open_file
@@ -101,10 +102,12 @@ def column(record: Record, name: str, setting: str, place: str) -> Any:
 
 
 def letter_of_index(value: Any, choices: Any) -> Any:
-    """The letter of an index from 0; as a text, "2" might be taken for the choice that reads 2."""
-    if isinstance(value, int) and not isinstance(value, bool) and isinstance(choices, list | tuple):
-        return string.ascii_uppercase[value] if 0 <= value < len(choices) <= len(string.ascii_uppercase) else value
-    return value
+    """An index from 0 as a gold that is a text: "2" might be taken for the choice that reads 2."""
+    if not isinstance(value, int) or isinstance(value, bool) or not isinstance(choices, list | tuple):
+        return value
+    if not 0 <= value < len(choices) <= len(string.ascii_uppercase):
+        return value
+    return unambiguous(string.ascii_uppercase[value], [str(choice) for choice in choices])
 
 
 def answer_of(value: Any, place: str, name: str) -> str:
