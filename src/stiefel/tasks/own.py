@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import UserError, nearest
 from ..rewards import Grader
 from ..sections import TaskSettings
+from .benchmark import BadRow
 from .choice import unambiguous
 from .columns import MISSING, at
 from .hub import read_hub
@@ -80,7 +81,10 @@ def make_row(record: Record, place: str, settings: TaskSettings) -> Row:
     """One record with its prompt and answer checked."""
     value = column(record, settings.answer_column, "answer_column", place)
     if settings.reward == "choice":
-        value = letter_of_index(value, record.get("choices"))
+        try:
+            value = letter_of_index(value, record.get("choices"))
+        except BadRow as reason:
+            raise UserError(f"{place} is no question", str(reason), "mend that row, or leave it out") from reason
     answer = answer_of(value, place, settings.answer_column)
     prompt = prompt_of(column(record, settings.prompt_column, "prompt_column", place), place)
     if settings.chat and isinstance(prompt, str):
