@@ -70,24 +70,28 @@ def start(out: Path) -> int:
     return child
 
 
+def lines_of(out: Path) -> int:
+    path = out / "samples.jsonl"
+    return path.read_bytes().count(b"\n") if path.is_file() else 0
+
+
 def test_killed_at_random_moments_it_ends_in_the_same_bytes(whole: Path, tmp_path: Path) -> None:
-    out, rng, kills = tmp_path / "out", random.Random(0), 0
-    began = time.monotonic()
-    child = start(tmp_path / "timed")
-    os.waitpid(child, 0)
-    seconds = time.monotonic() - began  # of a whole one
-    while kills < 5:
+    """Once before a sample is there, then within or after the next batches: at most 8 + 16 + 8 lines an attempt."""
+    out, rng = tmp_path / "out", random.Random(0)
+    for attempt in range(4):
+        wanted_lines = lines_of(out) + rng.randint(1, 9) if attempt else 0
         child = start(out)
-        time.sleep(rng.uniform(0.2, 0.6) * seconds)
+        deadline = time.monotonic() + 120
+        while lines_of(out) < wanted_lines and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0.0, 0.02))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
-        if not os.WIFSIGNALED(status):
-            break  # it was done
-        kills += 1
+        assert os.WIFSIGNALED(status), f"attempt {attempt + 1} had ended by itself: nothing was killed"
+    assert lines_of(out) < 90
     _, status = os.waitpid(start(out), 0)
     assert os.WIFEXITED(status)
     assert os.WEXITSTATUS(status) == 0
-    assert kills >= 2
     assert contents(out) == contents(whole)
 
 
