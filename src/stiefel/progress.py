@@ -92,6 +92,7 @@ def layer_progress(doing: str) -> Iterator[Callable[[str, int, int], None]]:
     yield lambda name, number, total: print(f"[{number}/{total}] {name}", file=sys.stderr, flush=True)
 
 
+@contextmanager
 def sample_progress(name: str) -> Iterator[Callable[[int, int], None]]:
     """A callback for the samples that an evaluation has drawn, of how many."""
     if sys.stderr.isatty():

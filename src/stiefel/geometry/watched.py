@@ -112,7 +112,7 @@ def native_matrices(model: PeftModel, cache: SpectrumCache | None) -> Iterator[W
         yield watch(name, W, r, cache, partial(native_change, module, W.shape), A, partial(trained_of, module))
 
 
-def native_change(module: AdaLoraLayer | VeraLayer | MissLayer, shape: tuple[int, int]) -> Change:
+def native_change(module: AdaLoraLayer | VeraLayer | MissLayer, shape: torch.Size) -> Change:
     """ΔW as the layer has it now."""
 
     def now(parts: Any) -> Tensor:

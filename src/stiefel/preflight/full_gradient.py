@@ -39,7 +39,7 @@ def full_gradients(trainer: ProbeTrainer) -> dict[str, FullGradient]:
         for name in group:
             weights[name].requires_grad_(True)
             reduce = Reduction(name, micro_batches, float(trainer.args.adam_epsilon), found)
-            hooks.append(weights[name].register_post_accumulate_grad_hook(reduce))
+            hooks.append(weights[name].register_post_accumulate_grad_hook(reduce))  # type: ignore[no-untyped-call]
         trainer.first_gradient()
         for hook in hooks:
             hook.remove()

@@ -13,7 +13,7 @@ from datasets.utils.logging import disable_progress_bar
 
 from ..adapter import attach, certificate_of, trainable_parameters
 from ..certificate import Certificate
-from ..geometry.names import kind_and_depth
+from ..matrix_names import kind_and_depth
 from ..recipe import Recipe
 from ..saved import read_certificate
 from ..tasks import training_task

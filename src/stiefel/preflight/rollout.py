@@ -74,6 +74,7 @@ class SamplingOnly(GRPOTrainer):
         metrics = self._metrics["train"]
         self.sampled, self.reward = self.sampled + 1, float(metrics["reward"][-1])
         pieces, first = self._buffered_inputs, int(self.current_gradient_accumulation_steps)
+        assert pieces is not None
         if not has_signal(pieces[:first]):
             return
         groups = self.args.generation_batch_size // self.num_generations
