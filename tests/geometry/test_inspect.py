@@ -164,8 +164,8 @@ def test_any_lora_of_peft_is_measured_as_peft_merges_it(name, base, make_model, 
 
 def test_a_lora_of_peft_on_a_tied_output_head(make_model, take_steps, tmp_path) -> None:
     make_model(tie_word_embeddings=True).save_pretrained(tmp_path / "base")
+    config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=["q_proj", "lm_head"], task_type="CAUSAL_LM")
     with pytest.warns(UserWarning, match="tie_word_embeddings"):
-        config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=["q_proj", "lm_head"], task_type="CAUSAL_LM")
         adapted = get_peft_model(make_model(tie_word_embeddings=True), config)
     take_steps(adapted)
     adapted.save_pretrained(tmp_path / "adapter", save_embedding_layers=False)
