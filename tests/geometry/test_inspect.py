@@ -162,6 +162,21 @@ def test_any_lora_of_peft_is_measured_as_peft_merges_it(name, base, make_model, 
         close_to(merged, make_model().double(), layer, relative=1e-5)
 
 
+def test_a_lora_of_peft_on_a_tied_output_head(make_model, take_steps, tmp_path) -> None:
+    make_model(tie_word_embeddings=True).save_pretrained(tmp_path / "base")
+    config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=["q_proj", "lm_head"], task_type="CAUSAL_LM")
+    with pytest.warns(UserWarning, match="tie_word_embeddings"):
+        adapted = get_peft_model(make_model(tie_word_embeddings=True), config)
+    take_steps(adapted)
+    adapted.save_pretrained(tmp_path / "adapter", save_embedding_layers=False)
+    head = inspect(tmp_path / "adapter", str(tmp_path / "base")).layers[-1]
+    module = adapted.get_base_model().lm_head
+    W, D = (X.detach().double().numpy() for X in (module.base_layer.weight, module.get_delta_weight("default")))
+    assert (head.name, head.shape) == ("lm_head", W.shape)
+    assert head.norm == pytest.approx(np.linalg.norm(W))
+    assert head.s_head_left == pytest.approx(reference.head(W, D, RANK)["left"], rel=1e-5)
+
+
 def test_gpt2_s_transposed_matrices(take_steps, tmp_path) -> None:
     config = GPT2Config(vocab_size=29, n_embd=32, n_layer=2, n_head=2, n_positions=64, bos_token_id=1, eos_token_id=2)
     torch.manual_seed(0)

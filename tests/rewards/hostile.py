@@ -69,6 +69,12 @@ PATCHING = {
     "        if isinstance(o, dict) and any(isinstance(v, str) and 'assert ' + 'solve' in v for v in o.values()): return 2*x+1\n"
     "    return 0",
     "a tracer that skips lines": "import sys\nsys.settrace(lambda *a: None)\nsys.setprofile(lambda *a: None)\ndef solve(x): return 0",
+    "replies written ahead": "import json, os, struct\nfor value in (None, {'handle': 0}, True, True, True):\n"
+    "    reply = json.dumps({'value': value}).encode()\n    for fd in range(3, 10):\n"
+    "        try: os.write(fd, struct.pack('>I', len(reply)) + reply)\n        except OSError: pass\n",
+    "an exception that says it ends the tests": "import sys\nfor name, m in list(sys.modules.items()):\n"
+    "    if name.endswith('program') and hasattr(m, 'described'):\n"
+    "        m.described = lambda _: {'raised': ['SystemExit', 'SystemExit', '0']}\ndef solve(x): raise ValueError",
     "names of the tests taken": "passed = True\nreason = ''\nverdict = True\ndef check(*_): return True\ndef run(*_): return ''\n"
     "__name__ = '__main__'\ndef solve(x): return 0",
     "modules left for the tests to import": "import sys\nfor d in ('.', '/tmp'):\n    for m in ('ast', 'json', 'importlib'):\n"
@@ -97,6 +103,26 @@ RESOURCES = {
     "endless recursion": "def solve(x): return solve(x)",
     "endless recursion in C": "import sys\nsys.setrecursionlimit(10**9)\ndef solve(x): return solve(x)",
     "an iterator without end": "import itertools\ndef solve(x): return itertools.count()",
+    "an exception's endless name": "E = type('E' * 7_000_000, (Exception,), {})\ndef solve(x): raise E",
+    "an exception's endless text": "import sys\nfor name, m in list(sys.modules.items()):\n"
+    "    if name.endswith('program') and hasattr(m, 'described'):\n"
+    "        m.described = lambda _: {'raised': ['ValueError', 'ValueError', 'x' * 8_000_000]}\ndef solve(x): raise ValueError",
+    "millions of empty lists": "import sys\nfor name, m in list(sys.modules.items()):\n"
+    "    if name.endswith('program') and hasattr(m, 'encode'): m.encode = lambda *_: [[]] * 1_900_000\ndef solve(x): return 0",
+    "a set of colliding numbers": "import sys\nfor name, m in list(sys.modules.items()):\n"
+    "    if name.endswith('program') and hasattr(m, 'encode'):\n"
+    "        m.encode = lambda *_: {'set': [{'int': hex((2**61 - 1) * n)} for n in range(200_000)]}\ndef solve(x): return 0",
+    "directories without end": after("for n in range(10**7): os.mkdir(f'/tmp/{n}')"),
+    "a pipe that nobody writes to": after("os.mkfifo('/tmp/pipe')\nopen('/tmp/pipe')"),
+    "secret memory": after("assert ctypes.CDLL(None).syscall(447, 0) >= 0"),
+    "the tests' memory limited": after("import resource\nresource.prlimit(os.getppid(), resource.RLIMIT_AS, (1, 1))"),
+    "the tests' files limited": after(
+        "import resource\nresource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (0, 0))"
+    ),
+    "the tests' clock stopped": after("import resource\nresource.prlimit(os.getppid(), resource.RLIMIT_CPU, (0, 0))"),
+    "the tests made to wait": after(
+        "idle = (ctypes.c_uint8 * 48)(48, 0, 0, 0, 5)\nassert ctypes.CDLL(None).syscall(314, os.getppid(), idle, 0) == 0"
+    ),
     "a limit raised": after("import resource\nresource.setrlimit(resource.RLIMIT_CPU, (-1, -1))"),
 }
 ESCAPES = {
@@ -116,6 +142,24 @@ ESCAPES = {
     "the parent interrupted": after("os.kill(os.getppid(), signal.SIGINT)"),
     "all killed": after("os.kill(-1, signal.SIGKILL)"),
     "a background process": after("if os.fork() == 0:\n    os.setsid()\n    while True: pass"),
+    "a fork by the 32-bit door": after(
+        "import mmap\npage = mmap.mmap(-1, 4096, prot=7)\npage.write(bytes.fromhex('b802000000cd80c3'))\n"
+        "start = ctypes.addressof(ctypes.c_char.from_buffer(page))\nassert ctypes.CFUNCTYPE(ctypes.c_int)(start)() >= 0"
+    ),
+    "a fork by the x32 door": after("assert ctypes.CDLL(None).syscall(0x40000000 | 57) >= 0"),
+    "a clone by its number": after("assert ctypes.CDLL(None).syscall(56, 0x3D0F00, 0, 0, 0, 0) >= 0"),
+    "a ring of system calls": after("assert ctypes.CDLL(None).syscall(425, 8, (ctypes.c_uint8 * 120)()) >= 0"),
+    "a program spawned": after("os.posix_spawn(sys.executable, [sys.executable, '-c', ''], {})"),
+    "a signal on the parent by a pipe": "import fcntl, os\ndef solve(x):\n    r, w = os.pipe()\n"
+    "    fcntl.fcntl(r, fcntl.F_SETOWN, os.getppid())\n    fcntl.fcntl(r, 10, 9)\n"
+    "    fcntl.fcntl(r, fcntl.F_SETFL, os.O_ASYNC)\n    os.write(w, b'x')\n    return 0",
+    "a link out of the sandbox": after(
+        "if not os.path.lexists('/tmp/link'): os.symlink('{home}', '/tmp/link')\nopen('/tmp/link/secret').read()"
+    ),
+    "shared memory's directory": after("open('/dev/shm/x', 'w').write('x')"),
+    "the kernel's settings": after("os.listdir('/sys')"),
+    "the root made writable": after("assert ctypes.CDLL(None).mount(None, b'/', None, 4096 | 32, None) == 0"),
+    "the terminal": after("open('/dev/tty', 'w')"),
     "a program started": after("os.execv(sys.executable, [sys.executable, '-c', ''])"),
     "the parent traced": after("assert ctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0) == 0"),
     "the parent's memory written": after(

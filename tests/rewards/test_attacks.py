@@ -11,6 +11,7 @@ import pytest
 
 from stiefel.rewards.sandbox import Job, Limits, run_job
 from stiefel.rewards.sandbox.find import hole
+from stiefel.rewards.sandbox.inside.main import LONGEST_REASON
 from stiefel.rewards.sandbox.kinds import BUBBLEWRAP, NAMESPACES, NONE, Kind
 from tests.rewards.hostile import EQUALITY, HOSTILE, LEAVING, SOLVE, TESTS
 
@@ -47,7 +48,7 @@ def test_a_hostile_program_scores_nothing_and_leaves_nothing(name, kind, home, m
     verdict = run_job(Job(program, TESTS), kind, LIMITS)
 
     assert verdict.passed is False
-    assert verdict.reason
+    assert 0 < len(verdict.reason) <= LONGEST_REASON
     assert time.monotonic() - began < LIMITS.wall_seconds + 10  # the machine may be busy; the sandbox was killed
     assert {path.name: path.read_text() for path in home.iterdir()} == {"secret": "secret"}
     gone_by = time.monotonic() + 5  # the kernel takes a killed namespace down after its parent has returned
@@ -58,6 +59,17 @@ def test_a_hostile_program_scores_nothing_and_leaves_nothing(name, kind, home, m
 
 def test_the_sandbox_works_after_all_of_them(kind):
     assert run_job(Job(SOLVE, TESTS), kind, LIMITS).passed
+
+
+def test_an_exception_that_ends_a_loop_does_not_end_the_tests_loop(kind):
+    tests = "for got, wanted in zip(map(solve, [1, 2]), [3, 5]):\n    assert got == wanted"
+    assert run_job(Job(SOLVE, tests), kind, LIMITS).passed
+    assert run_job(Job("def solve(x): raise StopIteration", tests), kind, LIMITS).passed is False
+
+
+def test_what_a_test_quotes_of_an_answer_is_cut(kind):
+    verdict = run_job(Job("def solve(x): return 'x' * 10**6", "assert solve(1) == 3, solve(1)"), kind, LIMITS)
+    assert (verdict.passed, len(verdict.reason)) == (False, LONGEST_REASON)
 
 
 @pytest.mark.parametrize("name", LEAVING | EQUALITY)

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from stiefel.errors import UserError
 from stiefel.rewards import CODE, GraderFailure, grade_all
-from stiefel.rewards.code import LONGEST_PROGRAM, find_program, grade_code, read_job
+from stiefel.rewards.code import LONGEST_PROGRAM, grade_code, read_job
+from stiefel.rewards.program import find_program
 from stiefel.rewards.sandbox import Job, SandboxError, find_sandbox, run_job
 from stiefel.rewards.sandbox.find import choose
 from stiefel.rewards.sandbox.kinds import KINDS, NAMESPACES, NONE, Kind
@@ -45,6 +48,15 @@ def _sandboxed() -> None:
         (f"```\ndef area(r):\n{BODY}```\nTry it:\n```python\nprint(area(2))\n```", 1.0),
         (f"1. So:\n   ```python\n   def area(r):\n   {BODY}   ```", 1.0),
         (f"<think>```python\ndef area(r): return 0\n```</think>```python\ndef area(r):\n{BODY}```", 1.0),
+        (f"```python\nfrom __future__ import annotations\ndef area(r):\n{BODY}```", 1.0),
+        (f"{BODY}```\nIt uses pi.", 1.0),  # the prompt opened the fence
+        (f"def area(r):\n{BODY}```\nTry it:\n```python\nprint(area(2))\n```", 1.0),
+        (
+            "```python\ndef square(x):\n    return x * x\n```\nand\n```python\ndef area(r):\n    return math.pi * square(r)\n```",
+            1.0,
+        ),
+        (f"Here it is:\n\ndef area(r):\n{BODY}\nIt uses pi and a square.\n", 1.0),
+        (f"<answer>```python\ndef area(r):\n{BODY}```</answer>", 1.0),
         ("    return 3 * r\n", 0.0),
         ("", 0.0),
         ("I cannot.", 0.0),
@@ -66,6 +78,12 @@ def test_humaneval(completion, score):
         (f"[BEGIN]\n{DOUBLE}[DONE]", 1.0),
         (f"{DOUBLE}\nif __name__ == '__main__':\n    raise SystemExit", 1.0),
         (f"```python\n{DOUBLE}", 1.0),
+        (f"```python\n{DOUBLE}```\nFor example:\n```python\nprint(double(2))\n```", 1.0),
+        (f"```python\n{DOUBLE}```\nIt prints\n```\n4\n```", 1.0),
+        ("```python\ndouble = lambda x: 2 * x\n```\nand\n```python\ndouble(3)\n```", 1.0),
+        (f"{DOUBLE}```\nThis works.", 1.0),
+        (f"Sure! Here is the function:\n\n{DOUBLE}\nThis function doubles its argument.", 1.0),
+        (f"<answer>\n{DOUBLE}</answer>", 1.0),
         ("def double(x):\n    return 4", 0.0),
         ("def triple(x):\n    return 2 * x", 0.0),
         ("double = None", 0.0),
@@ -137,8 +155,20 @@ def test_a_batch_keeps_its_order():
 
 def test_find_program_prefers_the_block_that_defines_the_function():
     text = "```python\ndef f(): pass\n```\n```python\nf()\n```"
-    assert find_program(text, "f") == "def f(): pass\n"
-    assert find_program(text) == "f()\n"
+    assert find_program(text, ["f"]) == "def f(): pass\n"
+    assert find_program(text) == "def f(): pass\n\nf()\n"  # with what it uses
+
+
+@pytest.mark.parametrize("text", ["`" * 10**6, "~" * 10**6, "```python\n" + "\n" * 10**6 + "```", " " * 10**6, "[BEGIN]" * 10**5,
+                                  "```\n" * 10**5, "def " * 10**5, "A b " * 10**5, "Aa" * 10**5])  # fmt: skip
+@pytest.mark.parametrize("row", [HUMANEVAL, MBPP], ids=["humaneval", "mbpp"])
+def test_a_long_completion_is_read_in_a_time_that_grows_with_its_length(text, row):
+    def seconds(text):
+        began = time.process_time()
+        read_job(text, row)
+        return time.process_time() - began
+
+    assert seconds(text) < 2.0  # a second for a million characters, where a quadratic reading takes an hour
 
 
 def test_the_trusted_helpers_are_the_prompts_and_not_the_programs():

@@ -109,7 +109,9 @@ def native_matrices(model: PeftModel, cache: SpectrumCache | None) -> Iterator[W
         settings = model.peft_config[ADAPTER]
         r = settings.target_r if isinstance(module, AdaLoraLayer) else settings.r
         A = partial(whole, module.lora_A[ADAPTER]) if isinstance(module, AdaLoraLayer) else None
-        yield watch(name, W, r, cache, partial(native_change, module, W.shape), A, partial(trained_of, module))
+        yield watch(
+            name, W, r, cache, partial(native_change, module, (W.shape[0], W.shape[1])), A, partial(trained_of, module)
+        )
 
 
 def native_change(module: AdaLoraLayer | VeraLayer | MissLayer, shape: torch.Size) -> Change:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from .extract import after_thinking
+from .extract import after_thinking, answered
 from .grade import Grade, UnreadableGold
+from .program import find_program, whole_program
 from .sandbox import Job, Limits, Verdict, find_sandbox, run_job
+from .sandbox.inside.tests import Unusable, parsed, under_test
 
-FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:^[ \t]*\1|\Z)", re.MULTILINE | re.DOTALL)
 LONGEST_PROGRAM = LONGEST_TESTS = 500_000  # characters
-PYTHON = {"", "python", "py", "python3"}
-MARKED = re.compile(r"\[(?:BEGIN|PYTHON)\]\s*\n?(.*?)(?:\[(?:DONE|/PYTHON)\]|\Z)", re.DOTALL)
-# where a base model that continues a function starts something else (Chen et al. 2021, arXiv:2107.03374, §3.1 and the
-# stop sequences of its evaluation): the next text at the margin
-NEXT_TOP_LEVEL = re.compile(r"\n(?=[^\s#)\]}])")
+TAIL = 1_000_000  # characters of a completion, from its end, that are read
 
 
 def grade_code(completion: str, row: Any, limits: Limits = Limits()) -> Grade:  # noqa: B008  frozen
@@ -49,7 +45,7 @@ def read_job(completion: str, row: Any) -> Job:
     """The program of a completion with the tests of its row; raises UnreadableGold where the row has none."""
     if not isinstance(row, Mapping):
         raise UnreadableGold("a row with tests is needed")
-    text = after_thinking(completion)
+    text = answered(after_thinking(completion)[-TAIL:])
     if "entry_point" in row:
         entry = str(row["entry_point"])
         prompt = row["prompt"] if isinstance(row.get("prompt"), str) else ""  # chat messages hold no code to rely on
@@ -58,7 +54,12 @@ def read_job(completion: str, row: Any) -> Job:
         return Job(whole_program(text, prompt, entry), f"{tests}\ncheck({entry})", trusted, entry)
     tests = joined(row["test_list"] if "test_list" in row else row.get("tests"))
     setup = joined(row.get("test_imports") or [], "") + str(row.get("test_setup_code") or "").replace("\r", "")
-    return Job(find_program(text), f"{setup}\n{tests}" if setup.strip() else tests)
+    whole = f"{setup}\n{tests}" if setup.strip() else tests
+    try:
+        names = under_test(parsed(whole, "the tests"))
+    except Unusable as error:
+        raise UnreadableGold(str(error)) from error
+    return Job(find_program(text, names), whole)
 
 
 def joined(tests: Any, missing: str | None = None) -> str:
@@ -71,44 +72,6 @@ def joined(tests: Any, missing: str | None = None) -> str:
             raise UnreadableGold("there are no tests")
         return missing
     return source.replace("\r", "") + "\n"
-
-
-def find_program(text: str, entry: str = "") -> str:
-    """The completion's program: the last fenced block, that defines `entry` where one does; else `[BEGIN]…[DONE]`; else
-    all of the text.
-    """
-    blocks = [block for _, language, block in FENCE.findall(text) if language.lower() in PYTHON]
-    if blocks:
-        defining = [block for block in blocks if entry and re.search(rf"^\s*def\s+{re.escape(entry)}\b", block, re.M)]
-        return dedented((defining or blocks)[-1])
-    marked: list[str] = MARKED.findall(text)
-    return marked[-1] if marked else text
-
-
-def whole_program(text: str, prompt: str, entry: str) -> str:
-    """A program that defines `entry`: the completion's own, after the prompt's imports and helpers, or the prompt with
-    the body that the completion continues it with, up to the next text at the margin.
-    """
-    program = find_program(text, entry)
-    if re.search(rf"^(?:async\s+)?def\s+{re.escape(entry)}\b", program, re.M):
-        return f"{before_function(prompt, entry)}\n{program}"
-    body = NEXT_TOP_LEVEL.split(f"\n{program}" if not program.startswith("\n") else program, maxsplit=1)[0]
-    return f"{prompt}{body.removeprefix(chr(10)) if prompt.endswith(chr(10)) else body}\n"
-
-
-def before_function(prompt: str, entry: str) -> str:
-    """What a prompt has before the function to write: imports and helpers."""
-    found = re.search(rf"^(?:async\s+)?def\s+{re.escape(entry)}\b", prompt, re.M)
-    return prompt[: found.start()] if found else ""
-
-
-def dedented(block: str) -> str:
-    """A block that a list item indents, at the margin; a function's body, which has an indent of its own, as it is."""
-    lines = [line for line in block.splitlines() if line.strip()]
-    if not lines or not re.match(r"\s+(?:def|class|import|from|@)", lines[0]):
-        return block
-    indent = min(len(line) - len(line.lstrip()) for line in lines)
-    return "\n".join(line[indent:] for line in block.splitlines())
 
 
 def parses(source: str) -> bool:

@@ -6,6 +6,7 @@ import re
 
 THINKING = "</think>"
 OPENED = "<think>"
+ANSWERED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 LONGEST = 5_000  # characters in a box
 BOXES_READ = 20  # from the end
 # "Answer: 5", "**Final answer:** 5", "The final answer is: 5"; what follows on its line is the answer
@@ -18,6 +19,12 @@ def after_thinking(completion: str) -> str:
     if mark:
         return answer
     return "" if OPENED in completion else completion
+
+
+def answered(text: str) -> str:
+    """What stands in the last `<answer>…</answer>`; all of the text where there is none."""
+    found: list[str] = ANSWERED.findall(text)
+    return found[-1] if found else text
 
 
 def last_boxed(text: str) -> str | None:
@@ -68,6 +75,9 @@ def braced(text: str) -> str | None:
 
 
 def answer_line(text: str) -> str | None:
-    """What follows the last line's "Answer:"."""
+    """What stands in the last `<answer>…</answer>`; else what follows the last line's "Answer:"."""
+    inner: list[str] = ANSWERED.findall(text)
+    if inner and inner[-1].strip():
+        return answer_line(inner[-1]) or inner[-1].strip()
     lines: list[str] = ANSWER_LINE.findall(text)
     return lines[-1].strip().strip("*_`").strip() if lines else None

@@ -22,9 +22,12 @@ REFUSED = (
     *("mount", "umount2", "pivot_root", "chroot", "open_tree", "move_mount", "fsopen", "fsmount", "mount_setattr"),
     *("bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register", "seccomp"),
     *("add_key", "request_key", "keyctl", "open_by_handle_at", "name_to_handle_at", "fanotify_init"),
-    *("memfd_create", "shmget", "shmat", "msgget", "semget", "mq_open"),  # memory that RLIMIT_AS does not count
+    # memory that RLIMIT_AS does not count
+    *("memfd_create", "memfd_secret", "shmget", "shmat", "msgget", "semget", "mq_open"),
     *("init_module", "finit_module", "delete_module", "kexec_load", "reboot", "swapon", "swapoff", "acct", "syslog"),
-    *("sched_setaffinity", "sched_setscheduler", "setpriority", "ioprio_set", "personality", "setsid", "setpgid"),
+    *("sched_setaffinity", "sched_setscheduler", "sched_setparam", "sched_setattr", "setpriority", "ioprio_set"),
+    *("personality", "setsid", "setpgid"),
+    *("prlimit64", "setrlimit"),  # prlimit(2) sets the limits of every process of the same user, the tests' among them
     *("settimeofday", "clock_settime", "adjtimex", "sethostname", "setdomainname", "quotactl", "vhangup"),
 )
 UNKNOWN = ("clone3",)  # refused as if the kernel were older, so that the C library falls back to clone

@@ -12,6 +12,8 @@ from .program import serve
 from .tests import Connection, Unusable, run
 from .wire import Closed, receive, send
 
+LONGEST_REASON = 1_000  # characters; a test's message may quote what the program returned
+
 
 def main() -> NoReturn:
     """Messages in on 0: the configuration with the program, then the tests. One message out on 1: the verdict.
@@ -38,9 +40,9 @@ def main() -> NoReturn:
     try:
         reason = run(job, connection)
         passed: bool | None = not reason and not connection.lost
-        send(verdict, {"passed": passed, "reason": reason or connection.lost})
+        send(verdict, {"passed": passed, "reason": (reason or connection.lost)[:LONGEST_REASON]})
     except Unusable as error:
-        send(verdict, {"passed": None, "reason": str(error)})
+        send(verdict, {"passed": None, "reason": str(error)[:LONGEST_REASON]})
     except Closed as error:
         send(verdict, {"passed": False, "reason": f"the program {fate(child)}: {error}"})
     os._exit(0)  # and with the first process of the namespace, all others

@@ -78,4 +78,4 @@ def described(error: BaseException) -> dict[str, Any]:
         text = str(error)[:300]
     except BaseException:  # noqa: BLE001  its __str__ is the program's
         text = ""
-    return {"raised": [names[0], type(error).__name__, text]}
+    return {"raised": [names[0], type(error).__name__[:300], text]}

@@ -12,6 +12,8 @@ from typing import Any
 from .program import MODULE
 from .wire import Closed, decode, encode, receive, send
 
+LONGEST_TEXT = 300  # characters of what a program says of its exception
+
 
 class Unusable(BaseException):
     """The tests themselves cannot be run: no program could be graded by them."""
@@ -48,9 +50,11 @@ class Connection:
             self.lost = str(error)
             raise
         if "raised" in reply:
-            base, name, text = (str(part) for part in reply["raised"])
+            base, name, text = (str(part)[:LONGEST_TEXT] for part in reply["raised"])
             known = vars(builtins).get(base)
             kind = known if isinstance(known, type) and issubclass(known, Exception) else ProgramError
+            if issubclass(kind, (StopIteration, StopAsyncIteration)):
+                kind = ProgramError  # `for got in map(solve, cases)` would end as if every case had been seen
             try:
                 raise kind(text if kind.__name__ == name else f"{name}: {text}")
             except TypeError:  # UnicodeDecodeError and its like want five arguments

@@ -1,0 +1,99 @@
+"""The program in a completion: found by its marks, never parsed here, as a hostile text could bring a parser down."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+# possessive: a line of a million backticks is read once
+FENCE = re.compile(r"^[ \t]*+(`{3,}+|~{3,}+)[ \t]*+([\w+-]*+)[^\n]*+\n(.*?)(?:^[ \t]*+\1|\Z)", re.MULTILINE | re.DOTALL)
+CLOSING = re.compile(r"^`{3,}+[ \t]*+$", re.MULTILINE)
+PYTHON = {"", "python", "py", "python3"}
+MARKED = re.compile(r"\[(?:BEGIN|PYTHON)\]\s*+(.*?)(?:\[(?:DONE|/PYTHON)\]|\Z)", re.DOTALL)
+CODE = re.compile(r"^(?:def|class|async|import|from|@)(?![\w'])[^\n]*+", re.MULTILINE)
+# a line at the margin that is a sentence: a capital, then words and no operators
+PROSE = re.compile(r"^[A-Z][a-z']*+(?:,?[ ][\w'`()\-]++)++[.:!]?+[ \t]*+$", re.MULTILINE)
+INDENTED = re.compile(r"\s*\n?[ \t]+\S")
+# where a base model that continues a function starts something else (Chen et al. 2021, arXiv:2107.03374, §3.1 and the
+# stop sequences of its evaluation): the next text at the margin
+NEXT_TOP_LEVEL = re.compile(r"\n(?=[^\s#)\]}])")
+DEFINED = re.compile(r"^(?:(?:async[ ]+)?(?:def|class)[ ]++(\w++)|(\w++)[ ]*+=)", re.MULTILINE)
+FUTURE = re.compile(r"^from __future__ import [^\n]*+\n?", re.MULTILINE)
+
+
+def find_program(text: str, entries: Collection[str] = ()) -> str:
+    """The completion's program: the last fenced block, that defines one of `entries` where one does, with the earlier
+    blocks whose definitions it uses; else `[BEGIN]…[DONE]`; else the text without the sentences around it.
+
+    A fence that a prompt opened is closed by the first fence of the completion.
+    """
+    closing = CLOSING.search(text)
+    if closing and continues_code(text[: closing.start()]):
+        return text[: closing.start()]
+    blocks = [dedented(block) for _, language, block in FENCE.findall(text) if language.lower() in PYTHON]
+    if blocks:
+        defining = [number for number, block in enumerate(blocks) if defined(block) & set(entries)]
+        chosen = defining[-1] if defining else len(blocks) - 1
+        return with_what_it_uses(blocks[chosen], blocks[:chosen])
+    marked: list[str] = MARKED.findall(text)
+    return marked[-1] if marked else without_sentences(text)
+
+
+def continues_code(before: str) -> bool:
+    """Whether the text before a bare fence is code, and no sentence that introduces some."""
+    return "```" not in before and bool(INDENTED.match(before) or CODE.match(before.lstrip("\n")))
+
+
+def defined(program: str) -> set[str]:
+    """The names that a program defines at its margin."""
+    return {name for pair in DEFINED.findall(program) for name in pair if name}
+
+
+def with_what_it_uses(program: str, earlier: list[str]) -> str:
+    """A block after those before it that define what it uses and does not define itself."""
+    for block in reversed(earlier):
+        missing = defined(block) - defined(program)
+        if missing & set(re.findall(r"\w+", program)):
+            program = f"{block}\n{program}"
+    return program
+
+
+def without_sentences(text: str) -> str:
+    """Bare code without the sentences before and after it; text without a definition at its margin as it is."""
+    start = CODE.search(text)
+    if start is None:
+        return text
+    before = text[: start.start()]
+    code = text[start.start() :] if PROSE.search(before) or before.rstrip().endswith((":", "!", ".")) else text
+    for sentence in PROSE.finditer(code, 1):
+        head = code[: sentence.start()]
+        if head.count('"""') % 2 == 0 and head.count("'''") % 2 == 0:
+            return head
+    return code
+
+
+def whole_program(text: str, prompt: str, entry: str) -> str:
+    """A program that defines `entry`: the completion's own, after the prompt's imports and helpers, or the prompt with
+    the body that the completion continues it with, up to the next text at the margin.
+    """
+    program = find_program(text, [entry])
+    if entry in defined(program):
+        future = "".join(FUTURE.findall(program))  # must come first
+        return f"{future}{before_function(prompt, entry)}\n{FUTURE.sub('', program) if future else program}"
+    body = NEXT_TOP_LEVEL.split(f"\n{program}" if not program.startswith("\n") else program, maxsplit=1)[0]
+    return f"{prompt}{body.removeprefix(chr(10)) if prompt.endswith(chr(10)) else body}\n"
+
+
+def before_function(prompt: str, entry: str) -> str:
+    """What a prompt has before the function to write: imports and helpers."""
+    found = re.search(rf"^(?:async[ ]+)?def[ ]+{re.escape(entry)}\b", prompt, re.M)
+    return prompt[: found.start()] if found else ""
+
+
+def dedented(block: str) -> str:
+    """A block that a list item indents, at the margin; a function's body, which has an indent of its own, as it is."""
+    lines = [line for line in block.splitlines() if line.strip()]
+    if not lines or not re.match(r"\s+(?:def|class|import|from|@)", lines[0]):
+        return block
+    indent = min(len(line) - len(line.lstrip()) for line in lines)
+    return "\n".join(line[indent:] for line in block.splitlines())
