@@ -2,6 +2,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
+# real data for tests, where they lie beside the checkout
+ifneq ($(wildcard ../shared/data),)
+export STIEFEL_DATA ?= $(abspath ../shared/data)
+endif
+
 .PHONY: demo test lint venv bench docs
 
 demo: venv ## train four starts at two learning rates on the embedded model, write demo/report.html
@@ -18,7 +23,7 @@ lint: venv ## style and types
 bench: venv ## the measurements that the README quotes
 	$(BIN)/python -m benchmarks
 
-docs: venv ## regenerate what README.md quotes, docs/tasks.md, docs/theory.md and docs/spectra.md
+docs: venv ## regenerate what README.md and docs/rewards.md quote, docs/tasks.md, docs/theory.md and docs/spectra.md
 	$(BIN)/python -m scripts.readme
 	$(BIN)/python -m scripts.tasks
 	$(BIN)/python -m scripts.theory

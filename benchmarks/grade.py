@@ -12,8 +12,10 @@ import os
 import random
 import string
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,14 +23,18 @@ from typing import Any
 from benchmarks.machine import keep
 from stiefel.rewards import GRADERS, Grade, grade_all
 from stiefel.rewards.batch import code_outcomes
+from stiefel.rewards.math import grade_math
 from stiefel.rewards.pool import Pool
-from stiefel.rewards.sandbox import find_sandbox
+from stiefel.rewards.sandbox import Job, Limits, find_sandbox, run_job
+from stiefel.rewards.sandbox.find import hole
+from stiefel.rewards.sandbox.inside.tests import parsed, under_test
+from stiefel.rewards.sandbox.kinds import BUBBLEWRAP, NAMESPACES
 
 Pair = tuple[str, Any]
 Row = dict[str, Any]
 
 CHOICE_FORMS = ("The answer is {}.", "\\boxed{{{}}}", "Answer: ({})")
-WRONG_BODIES = ("    pass\n", "    return None\n", "    return args[0] if args else 0\n")
+WRONG_BODY = "    pass\n"
 
 
 @dataclass(frozen=True)
@@ -85,9 +91,9 @@ def program_of(row: Row) -> str:
 def wrong_programs(row: Row, rng: random.Random) -> list[str]:
     """The function asked for, with a body that does not do it."""
     if "entry_point" in row:
-        return [f"def {row['entry_point']}(*args):\n{body}" for body in WRONG_BODIES[:1]]
-    name = row["test_list"][0].partition("(")[0].split()[-1]
-    return [f"```python\ndef {name}(*args):\n{body}```" for body in WRONG_BODIES[:1]]
+        return [f"def {row['entry_point']}(*args):\n{WRONG_BODY}"]
+    names = sorted(under_test(parsed("\n".join(row["test_list"]), "the tests")))
+    return ["```python\n" + "\n".join(f"def {name}(*args):\n{WRONG_BODY}" for name in names) + "```"]
 
 
 SETS = (
@@ -137,14 +143,18 @@ def counted(gold_set: GoldSet, data: Path) -> dict[str, Any]:
     right, wrong = right_pairs(gold_set, data), perturbed_pairs(gold_set, data)
     forms, grades = len(right) // len(rows(gold_set, data)), graded(gold_set, right)
     by_row = [grades[start : start + forms] for start in range(0, len(grades), forms)]
-    refusals = [
-        f"row {number}: {grade.reason}" for number, some in enumerate(by_row) for grade in some if grade.score != 1.0
-    ]
+    names = [str(row.get("task_id", number)) for number, row in enumerate(rows(gold_set, data))]
+    refusals = {
+        name: f"{grade.score}: {grade.reason}"[:300]
+        for name, some in zip(names, by_row, strict=True)
+        for grade in some
+        if grade.score != 1.0
+    }
     refused = [grade.score == 0.0 for grade in graded(gold_set, wrong)]
     return {
         "rows": len(rows(gold_set, data)),
         "accepted": sum(all(grade.score == 1.0 for grade in some) for some in by_row),
-        "not_accepted": refusals[:10],
+        "not_accepted": refusals,
         "made_wrong": len(wrong),
         "refused": sum(refused),
         "passed_although_wrong": [repr(pair)[:200] for pair, no in zip(wrong, refused, strict=True) if not no][:10],
@@ -206,6 +216,40 @@ def strings_survived(count: int) -> dict[str, Any]:
     return result
 
 
+def hand_written() -> dict[str, int]:
+    """The tables of the tests: pairs that are equal, and pairs that are not."""
+    from tests.rewards.test_mathematics import EQUAL, UNEQUAL
+
+    scores = [[grade_math(f"\\boxed{{{answer}}}", gold).score for gold, answer in table] for table in (EQUAL, UNEQUAL)]
+    return {
+        "equivalences": len(EQUAL),
+        "accepted": scores[0].count(1.0),
+        "non_equivalences": len(UNEQUAL),
+        "refused": scores[1].count(0.0),
+    }
+
+
+def hostile_programs() -> dict[str, Any]:
+    """The attacks of the tests in every sandbox that works here: how many scored 0, and whether it works afterwards."""
+    from tests.rewards.hostile import HOSTILE, SOLVE, TESTS
+
+    limits, results = Limits(cpu_seconds=1, wall_seconds=4.0, memory_bytes=256 * 2**20), {}
+    with tempfile.TemporaryDirectory() as home:
+        (Path(home) / "secret").write_text("secret")
+        jobs = [Job(program.replace("{home}", home), TESTS) for program in HOSTILE.values()]
+        for kind in (BUBBLEWRAP, NAMESPACES):
+            if kind.missing() or hole(kind):
+                continue
+            with ThreadPoolExecutor(os.cpu_count()) as threads:
+                verdicts = list(threads.map(run_job, jobs, [kind] * len(jobs), [limits] * len(jobs)))
+            results[kind.name] = {
+                "programs": len(jobs),
+                "refused": sum(verdict.passed is False for verdict in verdicts),
+                "works_afterwards": run_job(Job(SOLVE, TESTS), kind, limits).passed,
+            }
+    return results
+
+
 def latex_pairs(count: int, seed: int) -> list[Pair]:
     """Answers that need the parser, every content another: two thirds equal, in another form, one third not."""
     rng, pairs = random.Random(seed), []
@@ -261,6 +305,8 @@ def main() -> None:
         "programs": len(programs),
         "programs_per_second": round(programs_per_second(programs), 1),
     }
+    if not arguments.small:
+        results["hand_written"], results["hostile_programs"] = hand_written(), hostile_programs()
     results["hostile_strings"] = strings_survived(100 if arguments.small else 10_000)
     if arguments.small:
         print(json.dumps(results, indent=1))

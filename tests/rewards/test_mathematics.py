@@ -88,6 +88,40 @@ EQUAL = [
     (r"\frac{121}{90}", r"1.3\overline{4}"),
     ("4343_6", "4343_{6}"),
     ("1010_2", "1010"),
+    ("5", r"5~\text{cm}^2"),
+    ("5", "5 km/h"),
+    ("12", "12 red apples"),
+    ("18", "18 dollars per day"),
+    ("18", r"\text{The answer is } 18"),
+    ("1250", r"1\,250"),
+    ("1250", "1 250"),
+    ("1250", "€1,250.00"),
+    ("1250000", r"\$1.25 million"),
+    ("1250000", r"1.25 \text{ million dollars}"),
+    ("30", r"30\degree"),
+    (r"30^\circ C", "30"),
+    (r"33\frac{1}{3}\%", r"\frac{100}{3}\%"),
+    (r"\frac{7}{2}", r"3\,\frac{1}{2}"),
+    (r"(-\infty,2)\cup(3,\infty)", r"x<2 \text{ or } x>3"),
+    ("f(n)=n", r"f(n)=n \text{ for all } n"),
+    ("f(x)=x", r"f(x) = x \quad \forall x \in \mathbb{R}"),
+    ("(3,4)", r"\langle 3,4\rangle"),
+    ("(3,4)", "3, 4"),
+    ("x=3, y=4", "(3, 4)"),
+    ("x=3, y=4", "y=4, x=3"),
+    ("(1,2),(3,4)", r"\{(3,4),(1,2)\}"),
+    (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{pmatrix} 1 & 2 \\[4pt] 3 & 4 \end{pmatrix}"),
+    (r"e^{i\pi/3}", r"\frac12+\frac{\sqrt3}{2}i"),
+    ("-i", r"\frac{1}{i}"),
+    ("even", r"\text{Even}"),
+    (r"6:00 \text{ PM}", "6:00 PM"),
+    ("10", r"10 \\"),
+    ("0.333", r"x \approx 0.333"),
+    (r"\emptyset", r"\varnothing"),
+    ("1000, 2000", "1,000 and 2,000"),
+    ("1,000, 2,000", "1000, 2000"),
+    ("5", "a + b = 5"),
+    ("(1,2)", r"x \in (1,2)"),
 ]
 UNEQUAL = [
     ("69, 84", "69"),
@@ -176,6 +210,31 @@ UNEQUAL = [
     (r"\frac{121}{90}", r"1.\overline{34}"),
     ("4343_6", "4343_5"),
     ("1010_2", "10"),
+    ("(1,2)", r"\{1,2\}"),
+    (r"\{1,2\}", "(1,2)"),
+    ("(3,4)", "4, 3"),
+    ("(3,4)", "(4,3)"),
+    ("x=3, y=4", "(4,3)"),
+    ("x=3, y=4", "3"),
+    ("5", r"5 \text{ or any other number}"),
+    ("5", "5 xy"),
+    ("5 xy", "5"),
+    ("5", "5 million"),
+    ("5 million", "5"),
+    ("1250", "1 25"),
+    ("110", "1 10"),
+    ("5", r"\frac{5}{0}"),
+    ("5", "NaN"),
+    ("5", r"x \neq 5"),
+    ("5", r"\text{not } 5"),
+    ("5", r"\mathbb{R}"),
+    (r"(-\infty,2)\cup(3,\infty)", r"x<2 \text{ or } x>4"),
+    (r"(-\infty,2)\cup(3,\infty)", r"x<2 \text{ and } x>3"),
+    (r"33\frac{1}{3}\%", r"33\frac{2}{3}\%"),
+    ("-i", "i"),
+    ("even", "odd"),
+    ("6:00 PM", "6:00 AM"),
+    ("1000, 2000", "1,000 and 3,000"),
 ]
 
 
@@ -222,6 +281,16 @@ def test_a_gold_equals_itself(gold):
         "Answer: \\boxed{7}",
         "\\boxed{\\text{7}}",
         "$\\boxed{\\mathbf{7}}$",
+        "Final Answer: The final answer is 7. I hope it is correct.",
+        "Answer: The answer is 7.",
+        "Answer: She makes $7 per day.",
+        "<answer>7</answer>",
+        "<think>3</think><answer>\nx = 7\n</answer>",
+        "I get \\$7",
+        "`7`",
+        "####7",
+        "#### Step 1. Add\nIt is 7",
+        "The answer is not 3; it is 7.",
     ],
 )
 def test_where_the_answer_is_read(completion):
@@ -244,6 +313,11 @@ def test_where_the_answer_is_read(completion):
         "\\boxed{1, 2, 3, 4, 5, 6, 7}",
         "\\boxed{" + "7" * 2000 + "}",
         "7 is too small, it is 8",
+        "The answer is not 7.",
+        "The answer is not $7$; it is $8$.",
+        "I cannot say whether it is 7.",
+        "#### 6 or 7",
+        "Answer: 6 or 7",
     ],
 )
 def test_where_it_is_not(completion):
@@ -256,7 +330,11 @@ def test_neighbouring_boxes_are_one_answer(completion):
     assert grade_math(completion, "2").score == 0.0
 
 
-@pytest.mark.parametrize("gold", ["", "  ", "\\boxed{}", "####", "\\frac{", "$$", None, [], {"a": 1}, True])
+NO_GOLDS = ["", "  ", "\\boxed{}", "####", "\\frac{", "$$", None, [], {"a": 1}, True, float("nan"), "NaN", float("inf")]
+NO_GOLDS += ["7" * 1001, "1e" + "9" * 999, "0.\\overline{" + "3" * 5000 + "}"]
+
+
+@pytest.mark.parametrize("gold", NO_GOLDS, ids=lambda gold: repr(gold)[:20])
 @pytest.mark.parametrize("grader", [grade_math, grade_gsm8k])
 def test_a_gold_that_cannot_be_read_gives_no_score(grader, gold):
     grade = grader("\\boxed{1}", gold)
@@ -277,6 +355,13 @@ def test_a_gold_that_cannot_be_read_gives_no_score(grader, gold):
         ("#### 7", 0.0),
         ("nothing", 0.0),
         ("x6", 0.0),
+        ("#### Step 1: Count\n5 - 2 = 3\n#### Step 2: Double\n2 * 3 = 6\nThe answer is 6.", 1.0),
+        ("#### 1. Count\n3\n#### Final Answer\n\\boxed{6}", 1.0),
+        ("#### Therefore, she makes \\$6.", 1.0),
+        ("It is not 5 but 6", 1.0),
+        ("It is not 6.", 0.0),
+        ("The answer is 5 or 6.", 0.0),
+        ("The answer is between 5 and 6.", 0.0),
     ],
 )
 def test_gsm8k_reads_the_last_number(completion, score):

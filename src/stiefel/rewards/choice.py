@@ -7,7 +7,7 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .extract import after_thinking, last_boxed
+from .extract import after_thinking, all_boxed_at_the_end, answered
 from .grade import Grade, UnreadableGold
 
 MOST = 10  # letters A to J, where the number of choices is not known
@@ -15,19 +15,39 @@ TAIL = 20_000  # characters of a completion, from its end, that are read
 
 PRECEDENCE = (
     "the last box",
-    'the last "answer is" or "answer:"',
+    'the last "answer is", "answer:", "option B", "I choose" or "B is correct"',
     "the last line that is a letter alone, or a letter and its choice's text",
     "the last letter in parentheses",
-    "the completion is one choice's text",
+    "a small letter alone at the end",
+    "the completion, or what it says that the answer is, is one choice's text",
 )
 # LETTERS stands for A to the last; around one, markdown, LaTeX and brackets, then nothing that would make it a word
 OPENING = r"[\s*_`\"'$(\[{]|\\text(?:bf)?\{|\\mathrm\{|\\boxed\{|\\\("
-WRAPPED = rf"(?:{OPENING}){{0,8}}([LETTERS])(?![A-Za-z0-9'’])"
-VERB = r"(?:\s+(?:is|should\s+be|would\s+be|must\s+be)|\s*:)(?:\s*:)?"
-STATED = rf"(?i:\b(?:answer|choice|option){VERB}(?:\s*(?:option|choice|letter))?){WRAPPED}"
-LINE = rf"(?m)^{WRAPPED}(?=[\s*_`\"'$)\]}}.:]*$|\s*[).:]\**\s)"
+ENDED = r"(?![A-Za-z0-9'’])"
+WRAPPED = rf"(?:{OPENING}){{0,8}}([LETTERS]){ENDED}"
+VERB = r"[*_`\"']*(?:\s+(?:is|should\s+be|would\s+be|must\s+be)|\s*:)(?:\s*:)?(?:\s+(?:therefore|thus|clearly))?"
+NAMED = r"(?:\s*(?:option|choice|letter))?"
+STATED = "|".join(
+    (
+        rf"(?i:\b(?:answer|choice|option){VERB}{NAMED}){WRAPPED}(?!\s*\?)",
+        rf"(?i:\b(?:choose|chose|pick|select|go\s+with|answer|option|choice){NAMED}){WRAPPED}(?!\s+(?!is\b)[a-z]|\s*\?)",
+        rf"{WRAPPED}[*_`\"'$)\]}}]{{0,6}}(?i:\s+is\s+(?:the\s+)?(?:correct|right|best))",
+    )
+)
+LINE = rf"(?m)^{WRAPPED}(?=[\s*_`\"'$)\]}}.:]*$|\s*[).:]\**\s|\s+[-–—]\s)"
 BRACKETED = r"\(([LETTERS])\)"
-ALSO = r"[\s*_`\"'$)\]}.]{0,8}(?:,|/|&|\bor\b|\band\b)[\s*_`\"'$(\[{]{0,8}(?:option\s+)?([LETTERS])(?![A-Za-z0-9'’])"
+SMALL = (
+    r"(?im)(?:\A|\b(?:answer|choice|option)\**(?:\s*:|\s+is)(?:\s*:)?)[\s*_`$(\[]{0,8}([LETTERS])[\s*_`$)\].]{0,8}\Z"
+)
+ALSO = (
+    rf"[\s*_`\"'$)\]}}.]{{0,8}}(?:,|;|/|&|\bor\b|\band\b)[\s*_`\"'$(\[{{]{{0,8}}(?:option\s+)?([LETTERS]){ENDED}"
+    rf"|[ ]([LETTERS]){ENDED}(?![ ][a-z])"
+)
+DENIED = (
+    rf"(?i:\b(?:not|isn't|neither|nor|never){NAMED})\s*{WRAPPED}\)?",
+    rf"{WRAPPED}[*_`)\]]{{0,6}}(?i:\s+(?:is|was|would\s+be|cannot\s+be)\s+(?:\w+\s+)?(?:not|wrong|incorrect|false))\b",
+)
+SAID = re.compile(rf"(?i:\b(?:answer|choice|option){VERB})[ \t*_`]*([^\n]+)")
 
 
 def grade_choice(completion: str, answer: Any, *, choices: Any = None, **row: Any) -> Grade:
@@ -42,7 +62,7 @@ def grade_choice(completion: str, answer: Any, *, choices: Any = None, **row: An
         gold = gold_letter(answer, texts)
     except UnreadableGold as error:
         return Grade(None, None, f"unreadable gold: {error}")
-    found, where = letter(after_thinking(completion)[-TAIL:].strip(), texts)
+    found, where = letter(answered(after_thinking(completion)[-TAIL:]).strip(), texts)
     if found is None:
         return Grade(0.0, None, where)
     return Grade(float(found == gold), found, f"read from {where}")
@@ -75,14 +95,26 @@ def gold_letter(answer: Any, choices: Sequence[str]) -> str:
 def letter(text: str, choices: Sequence[str]) -> tuple[str | None, str]:
     """(the letter, where it was read), or (None, why there is none)."""
     letters = string.ascii_uppercase[: len(choices)]
-    boxed = last_boxed(text)
+    boxed = all_boxed_at_the_end(text)
     if boxed is not None:
         return settled(boxed, f"^{WRAPPED}", letters, PRECEDENCE[0]) or by_text(boxed, choices)
+    text = without_denied(text, letters)
     for pattern, where in ((STATED, PRECEDENCE[1]), (LINE, PRECEDENCE[2]), (BRACKETED, PRECEDENCE[3])):
         found = settled(text, pattern, letters, where)
         if found is not None:
             return found
-    return by_text(text, choices)
+    small = re.search(SMALL.replace("LETTERS", letters), text)
+    if small:
+        return small[1].upper(), PRECEDENCE[4]
+    said: list[str] = SAID.findall(text)
+    return by_text(said[-1] if said else text, choices)
+
+
+def without_denied(text: str, letters: str) -> str:
+    """The text without the letters that it says are wrong."""
+    for pattern in DENIED:
+        text = re.sub(pattern.replace("LETTERS", letters), " ", text)
+    return text
 
 
 def settled(text: str, pattern: str, letters: str, where: str) -> tuple[str | None, str] | None:
@@ -90,11 +122,11 @@ def settled(text: str, pattern: str, letters: str, where: str) -> tuple[str | No
     matches = list(re.finditer(pattern.replace("LETTERS", letters), text))
     if not matches:
         return None
-    found = matches[-1]
-    also = re.match(ALSO.replace("LETTERS", letters), text[found.end() :])
-    if also and also[1] != found[1]:
+    found = next(group for group in matches[-1].groups() if group)
+    also = re.match(ALSO.replace("LETTERS", letters), text[matches[-1].end() :])
+    if also and (also[1] or also[2]) != found:
         return None, f"{where} names two letters"
-    return found[1], where
+    return found, where
 
 
 def by_text(text: str, choices: Sequence[str]) -> tuple[str | None, str]:
@@ -102,5 +134,5 @@ def by_text(text: str, choices: Sequence[str]) -> tuple[str | None, str]:
     plain = text.strip().strip(".").casefold()
     found = [index for index, choice in enumerate(choices) if choice and choice.strip().strip(".").casefold() == plain]
     if len(found) == 1:
-        return string.ascii_uppercase[found[0]], PRECEDENCE[4]
+        return string.ascii_uppercase[found[0]], PRECEDENCE[5]
     return None, "no letter"

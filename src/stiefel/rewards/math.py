@@ -12,30 +12,26 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
+from .equal import equal, parse, same_words, verified
 from .extract import after_thinking, all_boxed_at_the_end, answer_line
 from .grade import Grade, UnreadableGold
+from .latex import BASED, CURRENCY, LONGEST_ANSWER, SIGNS, normalised, plain_number
 
-LONGEST_ANSWER = 1_000  # characters; the longest in MATH-500 has 159
 TAIL = 2_000  # characters of a completion without any mark, in which its last expression is sought
-NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?")
 DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
-LAST_NUMBER = re.compile(rf"(?<![\w)])(?:[-+]?\$?{DIGITS}(?:\.\d+)?(?:/\d+)?(?:\s?\\?%)?|-?\.\d+)")
-MARK = "####"  # GSM8K's
-
-SIGNS = str.maketrans(
-    {"−": "-", "–": "-", "×": "\\times ", "·": "\\cdot ", "÷": "/"}
-    | {"π": "\\pi ", "∞": "\\infty ", "°": "^\\circ ", "²": "^2", "³": "^3", "θ": "\\theta "}
-    | {"≤": "\\le ", "≥": "\\ge ", "≠": "\\ne ", "±": "\\pm ", "∪": "\\cup ", "∩": "\\cap ", "∈": "\\in "}
-    | {"½": "\\frac{1}{2}", "¼": "\\frac{1}{4}", "¾": "\\frac{3}{4}", "⅓": "\\frac{1}{3}", "⅔": "\\frac{2}{3}"}
-    | {"\u00a0": " ", "\u202f": " ", "∅": "\\emptyset "}
+LAST_NUMBER = re.compile(rf"(?<![\w)])(?:[-+]?[{CURRENCY}]?{DIGITS}(?:\.\d+)?(?:/\d+)?(?:\s?\\?%)?|-?\.\d+)")
+MARK = "####"  # GSM8K's, and a heading's in Markdown
+HEADING = re.compile(r"[\s*_`]*(?:[A-Za-z]{2,}|\d+[.)]\s+[*_`]*[A-Za-z])")
+# what a completion says that the answer is not
+DENIED = re.compile(
+    r"(?:\b(?:not|isn't|neither|nor)\s+(?:be\s+|equal\s+to\s+)?|\bwhether\s+it\s+is\s+)"
+    r"(?:\$[^$\n]{1,200}\$|\\\([^\n]{1,200}?\\\)|[^\w\s]{0,3}\d[\d.,]*(?:/\d+)?)",
+    re.IGNORECASE,
 )
-MIXED = re.compile(r"([-+]?\d+)\s+(\d+)\s*/\s*(\d+)")
-SCIENTIFIC = re.compile(r"([-+]?\d+(?:\.\d+)?)[eE]([-+]?\d+)")
-REPEATING = re.compile(r"([-+]?)(\d*)\.(\d*)\\overline\{?(\d+)\}?")
-BASED = re.compile(r"([0-9A-Z]+)_\{?(\d+)\}?")  # digits in a base, which math-verify drops
-UNITS = re.compile(r"\\?\$?\s*([-+]?[\d,]*\.?\d+)\s+([A-Za-z]{2,}(?:[ .]+[A-Za-z]{2,})*)")
-NOT_UNITS = {"and", "or", "mod", "pi", "sqrt", "times", "over", "percent", "percentage", "pct", "to", "hundred"}
-NOT_UNITS |= {"thousand", "million", "billion", "dozen", "squared", "cubed", "plus", "minus", "inf", "infinity"}
+ONE_OF_TWO = re.compile(
+    r"[\d.,/]+[^\w\n]{0,3}\s+or\s+[^\w\n]{0,3}$|\bbetween\s+\S{1,20}\s+and\s+[^\w\n]{0,3}$", re.IGNORECASE
+)
+HEDGED = re.compile(r"\\text\{[^{}]*\b(?:or|not)\b\s+[^{}]*[a-z]{3}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ def grade_math(completion: str, answer: Any) -> Grade:
     r"""1 if the completion's answer equals the gold as mathematics.
 
     The answer is, after any thinking: the last `\boxed{}` (with its neighbours in "\boxed{1} and \boxed{2}"); else
-    what follows the last line's "Answer:"; else the last expression that math-verify finds.
+    what follows the last line's "Answer:"; else what follows `####`; else the last expression that math-verify finds.
     """
     return graded(completion, answer, read_marked)
 
@@ -69,27 +65,47 @@ def graded(completion: str, answer: Any, read: Callable[[str], str | None]) -> G
         return Grade(None, None, f"unreadable gold: {error}")
     text = after_thinking(completion)
     found = read(text)
-    if found is not None:
-        return compared(found, gold)
-    return last_expression(text, gold)
+    if found is None:
+        return last_expression(text, gold)
+    if sentence(found):
+        return last_expression(found, gold)
+    return compared(found, gold)
+
+
+def sentence(found: str) -> bool:
+    """Whether an answer's line goes on in words: "She makes $18 per day"."""
+    words = re.findall(r"(?<![\\A-Za-z{])[A-Za-z']{2,}", normalised(found)[:LONGEST_ANSWER])
+    return len(words) > 2 and bool(re.search(r"\d", found)) and "\\text" not in found
 
 
 def read_marked(text: str) -> str | None:
-    """The boxed answer, or the answer's line."""
-    found = all_boxed_at_the_end(text)
-    return answer_line(text) if found is None else found
+    """The boxed answer, or the answer's line, or what follows `####`."""
+    for read in (all_boxed_at_the_end, answer_line, after_mark):
+        found = read(text)
+        if found is not None:
+            return found
+    return None
+
+
+def after_mark(text: str) -> str | None:
+    """What follows the last `####` on its line, unless that is a heading."""
+    _, mark, after = text.rpartition(MARK)
+    line = after.strip().partition("\n")[0]
+    return line if mark and line and not HEADING.match(line) else None
 
 
 def read_number(text: str) -> str | None:
     """What follows `####`, the boxed answer, the answer's line, the last number: the first of these that is there."""
-    _, mark, after = text.rpartition(MARK)
-    if mark and after.strip():
-        return after.strip().splitlines()[0]
-    marked = read_marked(text)
-    if marked is not None:
-        return marked
-    numbers = LAST_NUMBER.findall(text[-TAIL:])
-    return numbers[-1] if numbers else ""
+    for read in (after_mark, read_marked):
+        found = read(text)
+        if found is not None:
+            return found
+    tail = DENIED.sub("not", text[-TAIL:])
+    numbers = list(LAST_NUMBER.finditer(tail))
+    if not numbers:
+        return ""
+    also = ONE_OF_TWO.search(tail, max(0, numbers[-1].start() - 60), numbers[-1].start())
+    return f"{also[0]} {numbers[-1][0]}" if also else numbers[-1][0]
 
 
 def gold_text(answer: Any) -> str:
@@ -97,11 +113,15 @@ def gold_text(answer: Any) -> str:
     if isinstance(answer, bool) or not isinstance(answer, (str, int, float)):
         raise UnreadableGold(f"{answer!r} is neither a text nor a number")
     text = str(answer)
+    if text.strip().lower() in {"nan", "inf", "-inf"}:
+        raise UnreadableGold(f"{text.strip()} is no number")
     text = text.rpartition(MARK)[2] if MARK in text else text
     boxed = all_boxed_at_the_end(text)
     text = normalised(text if boxed is None else boxed)
     if not text:
         raise UnreadableGold("it is empty")
+    if len(text) > LONGEST_ANSWER:
+        raise UnreadableGold(f"it has {len(text)} characters")
     return text
 
 
@@ -123,82 +143,31 @@ def compared(found: str, gold: Gold) -> Grade:
     if not text:
         return Grade(0.0, None, "no answer")
     shown = text[:200]
-    if text == gold.text:
+    if text == gold.text or same_words(gold.text, text):
         return Grade(1.0, shown, "the same text")
+    if HEDGED.search(text):
+        return Grade(0.0, shown, "no single answer")
     if BASED.fullmatch(gold.text):
-        equal = text == gold.text.partition("_")[0]  # the base may go without saying
-        return Grade(float(equal), shown, "the same digits" if equal else "other digits, or another base")
+        same = text == gold.text.partition("_")[0]  # the base may go without saying
+        return Grade(float(same), shown, "the same digits" if same else "other digits, or another base")
     number = plain_number(text)
     if number is not None and gold.number is not None:
-        equal = number == gold.number
-        return Grade(float(equal), shown, "the same number" if equal else "another number")
+        same = number == gold.number
+        return Grade(float(same), shown, "the same number" if same else "another number")
     parsed = parse(text)
     if not any(not isinstance(value, str) for value in parsed):
         return Grade(0.0, shown, "the answer does not parse")
-    equal = verified(gold, parsed)
-    return Grade(float(equal), shown, "equal by math-verify" if equal else "not equal by math-verify")
+    same = equal(gold.text, text)
+    return Grade(float(same), shown, "equal by math-verify" if same else "not equal by math-verify")
 
 
 def last_expression(text: str, gold: Gold) -> Grade:
     """The grade of a completion without a mark: math-verify looks for its last expression."""
     from math_verify import parse as parse_text
 
-    parsed = parse_text(text[-TAIL:].translate(SIGNS), parsing_timeout=None)
+    tail = re.sub(r"\\\$(?=\d)|[`<>](?=/?\w)", " ", DENIED.sub("not", text[-TAIL:].translate(SIGNS)))
+    parsed = parse_text(tail, parsing_timeout=None)
     if not parsed:
         return Grade(0.0, None, "no answer")
-    equal = verified(gold, tuple(parsed))
-    return Grade(float(equal), str(parsed[-1])[:200], "equal by math-verify" if equal else "not equal by math-verify")
-
-
-def normalised(text: str) -> str:
-    """Wrapping, units in words, end marks and Unicode signs removed; mixed numbers, powers of ten and repeating
-    decimals as LaTeX that math-verify reads.
-    """
-    text = text.translate(SIGNS).strip()
-    while True:
-        before = text
-        for opening, closing in (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**")):
-            if text.startswith(opening) and text.endswith(closing) and len(text) > len(opening) + len(closing):
-                inner = text[len(opening) : -len(closing)]
-                text = inner.strip() if opening not in inner else text
-        text = re.sub(r"(?<!\\)[.,;:]+$", "", text).strip()
-        if text == before:
-            break
-    if match := MIXED.fullmatch(text):
-        return f"{match[1]}\\frac{{{match[2]}}}{{{match[3]}}}"
-    if match := SCIENTIFIC.fullmatch(text):
-        return f"{match[1]}\\times 10^{{{int(match[2])}}}"
-    if match := REPEATING.fullmatch(text):
-        sign, whole, once, again = match.groups()
-        value = Fraction(int(whole + once + again) - int(whole + once or "0"), 10 ** len(once) * (10 ** len(again) - 1))
-        return f"{sign}\\frac{{{value.numerator}}}{{{value.denominator}}}"
-    if match := BASED.fullmatch(text):
-        return f"{match[1]}_{{{match[2]}}}"
-    if (match := UNITS.fullmatch(text)) and not NOT_UNITS & set(match[2].lower().replace(".", " ").split()):
-        return match[1]
-    return text
-
-
-def plain_number(text: str) -> Fraction | None:
-    """The exact value of digits with a sign, thousands' commas, a point or a dollar; None for anything else."""
-    digits = text.replace("\\$", "").replace("$", "").replace("\\!", "").replace("{,}", ",").strip()
-    if NUMBER.fullmatch(digits) and any(character.isdigit() for character in digits) and len(digits) < LONGEST_ANSWER:
-        return Fraction(digits.replace(",", ""))
-    return None
-
-
-@lru_cache(maxsize=2_000)
-def parse(text: str) -> tuple[Any, ...]:
-    """math-verify's reading of one LaTeX expression: SymPy values, or only a text where it cannot be parsed."""
-    from math_verify import LatexExtractionConfig
-    from math_verify import parse as parse_text
-
-    latex_only = [LatexExtractionConfig(boxed_match_priority=0)]  # plain expressions would find a 5 in any text
-    return tuple(parse_text(f"\\boxed{{{text}}}", latex_only, parsing_timeout=None))
-
-
-def verified(gold: Gold, parsed: tuple[Any, ...]) -> bool:
-    """math-verify's comparison; an interval may be written as an inequality."""
-    from math_verify import verify
-
-    return bool(verify(list(gold.parsed), list(parsed), allow_set_relation_comp=True, timeout_seconds=None))
+    same = verified(gold.parsed, tuple(parsed))
+    return Grade(float(same), str(parsed[-1])[:200], "equal by math-verify" if same else "not equal by math-verify")
