@@ -17,6 +17,7 @@ from .panels import ROW, Look, Panel
 # points, of which a PDF's picture has one a unit: a column and the full width of a two-column page
 COLUMN, PAGE = 240.0, 487.0
 AXIS, GAP, EDGE = 34.0, 12.0, 11.0  # left of a panel, between panels, and for a last label that stands out
+TICK = 8.0  # between a name and its panel
 LETTER, SYMBOL = 4.6, 32.0  # widths in a legend: of a letter at most on average, and of a line with its distances
 Section = Literal["weights", "training"]
 C = TypeVar("C", alt.LayerChart, alt.ConcatChart)
@@ -63,7 +64,7 @@ class Drawing:
         charts = []
         for panel in self.panels:
             height = ROW * len(panel.series) if panel.named else min(0.72 * inner, 120.0)
-            look = Look(self.shown, (inner, height), self._legend(), left)
+            look = Look(self.shown, (inner, height), self._legend(), left - TICK)
             charts.append(panel.chart(look).properties(title=panel.title))
         whole = alt.concat(
             *charts, columns=self.columns, spacing=GAP, config=theme.PAPER, background="white", padding=4
