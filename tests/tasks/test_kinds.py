@@ -81,6 +81,15 @@ def test_an_index_is_not_taken_for_a_choices_text(tmp_path: Path) -> None:
     assert find_task("mmlu", write(tmp_path, [record])).rows("test", 1, 0)[0].answer == "C"
 
 
+@pytest.mark.parametrize("choices", [["L", "R", "1/C", "C"], ["C", "D", "A", "B"], ["3", "A", "2", "1"]])
+@pytest.mark.parametrize("index", range(4))
+def test_a_letter_is_not_taken_for_a_choice_that_reads_so(choices: list[str], index: int, tmp_path: Path) -> None:
+    task = find_task("mmlu", write(tmp_path, [{"question": "q", "choices": choices, "answer": index}]))
+    row = task.rows("test", 1, 0)[0]
+    scores = [task.grader(f"Answer: {letter}", row.answer, **row.columns).score for letter in "ABCD"]
+    assert scores == [float(place == index) for place in range(4)]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

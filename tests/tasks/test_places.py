@@ -114,7 +114,6 @@ def test_a_data_set_that_is_a_program_is_refused_and_not_run(
     [reply] = ask(hub.url, ("gsm8k", {"data": "someone/with_code"}, "test"))
     assert "scripts are no longer supported" in reply["why"]
     assert not (tmp_path / "run").exists()
-    assert not any(name.endswith(".py") for name in hub.fetched)
 
 
 def test_a_hub_that_is_gone_leaves_the_copy_of_it(hub: Hub, ask: Callable[..., list[Reply]]) -> None:

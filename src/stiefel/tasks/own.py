@@ -12,6 +12,8 @@ from typing import Any
 from ..errors import UserError, nearest
 from ..rewards import Grader
 from ..sections import TaskSettings
+from .benchmark import BadRow
+from .choice import unambiguous
 from .columns import MISSING, at
 from .hub import read_hub
 from .opened import Opened, hub_origin, looks_like_a_path, open_file
@@ -79,7 +81,10 @@ def make_row(record: Record, place: str, settings: TaskSettings) -> Row:
     """One record with its prompt and answer checked."""
     value = column(record, settings.answer_column, "answer_column", place)
     if settings.reward == "choice":
-        value = letter_of_index(value, record.get("choices"))
+        try:
+            value = letter_of_index(value, record.get("choices"))
+        except BadRow as reason:
+            raise UserError(f"{place} is no question", str(reason), "mend that row, or leave it out") from reason
     answer = answer_of(value, place, settings.answer_column)
     prompt = prompt_of(column(record, settings.prompt_column, "prompt_column", place), place)
     if settings.chat and isinstance(prompt, str):
@@ -101,10 +106,12 @@ def column(record: Record, name: str, setting: str, place: str) -> Any:
 
 
 def letter_of_index(value: Any, choices: Any) -> Any:
-    """The letter of an index from 0; as a text, "2" might be taken for the choice that reads 2."""
-    if isinstance(value, int) and not isinstance(value, bool) and isinstance(choices, list | tuple):
-        return string.ascii_uppercase[value] if 0 <= value < len(choices) <= len(string.ascii_uppercase) else value
-    return value
+    """An index from 0 as a gold that is a text: "2" might be taken for the choice that reads 2."""
+    if not isinstance(value, int) or isinstance(value, bool) or not isinstance(choices, list | tuple):
+        return value
+    if not 0 <= value < len(choices) <= len(string.ascii_uppercase):
+        return value
+    return unambiguous(string.ascii_uppercase[value], [str(choice) for choice in choices])
 
 
 def answer_of(value: Any, place: str, name: str) -> str:
