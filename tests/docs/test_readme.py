@@ -15,7 +15,7 @@ from stiefel.recipe import load_recipe, read_toml
 
 PAGES = (README, *sorted((ROOT / "docs").glob("*.md")))
 COMMANDS = [
-    line for page in PAGES for line in re.findall(r"^\$ stiefel ([^#\n]*)", page.read_text(), flags=re.MULTILINE)
+    line for page in PAGES for line in re.findall(r"^\$ stiefel ([^#>\n]*)", page.read_text(), flags=re.MULTILINE)
 ]
 RECIPES = [*sorted((ROOT / "recipes").rglob("*.toml")), ROOT / "src" / "stiefel" / "nano" / "demo.toml"]
 

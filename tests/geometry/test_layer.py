@@ -45,6 +45,8 @@ def expected(W: np.ndarray, D: np.ndarray, A: np.ndarray, P: np.ndarray) -> dict
         "directions": k,
         "norm": np.linalg.norm(W),
         "singular_values": list(S[:k]),
+        "singular_values_bottom": list(S[-k:]),
+        "spectra": spectra(W, D),
         "delta_norm": np.linalg.norm(D),
         "relative": np.linalg.norm(D) / np.linalg.norm(W),
         "nss": reference.nss(W, D),
@@ -79,6 +81,13 @@ def expected(W: np.ndarray, D: np.ndarray, A: np.ndarray, P: np.ndarray) -> dict
             "random_mean": union.mean(),
         },
     }
+
+
+def spectra(W: np.ndarray, D: np.ndarray) -> dict[str, list[float]]:
+    """These matrices have fewer than 100 singular values: each is given."""
+    before, after = (np.linalg.svd(X, compute_uv=False) for X in (W, W + D))
+    assert len(before) <= 100
+    return {"places": list(range(1, len(before) + 1)), "before": list(before), "after": list(after)}
 
 
 def test_every_figure_of_a_layer_is_the_dense_one(case, make_layer) -> None:

@@ -86,7 +86,7 @@ def preflight(
     if out is not None:
         if out.is_dir() or not force:
             refuse_existing(out, "give another --out" + ("" if out.is_dir() else ", or --force to replace it"))
-        writable(out)
+        writable(out.parent)
     quiet()
     from ..preflight import preflight as look
     from ..preflight.table import print_preflight
