@@ -23,9 +23,11 @@ lint: venv ## style and types
 bench: venv ## the measurements that the README quotes
 	$(BIN)/python -m benchmarks
 
-docs: venv ## regenerate what README.md and docs/rewards.md quote, and docs/theory.md
+docs: venv ## regenerate what README.md and docs/rewards.md quote, docs/tasks.md, docs/theory.md and docs/spectra.md
 	$(BIN)/python -m scripts.readme
+	$(BIN)/python -m scripts.tasks
 	$(BIN)/python -m scripts.theory
+	$(BIN)/python -m scripts.spectra
 
 venv: $(READY)
 

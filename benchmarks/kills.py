@@ -39,7 +39,7 @@ def main() -> None:
         train(make_recipe(RECIPE), whole)
         seconds = time.perf_counter() - began
         # twenty lives of 0.1 to 1 times an eleventh of a whole run: together about one, less what each start costs
-        killed_run(make_recipe(RECIPE), killed, kills, seconds / 11)
+        places = killed_run(make_recipe(RECIPE), killed, kills, seconds / 11)
         files = ("adapter/adapter_model.safetensors", "best/adapter_model.safetensors")
         tensors = [(load_file(whole / name), load_file(killed / name)) for name in files]
         rows = [
@@ -48,6 +48,7 @@ def main() -> None:
         ]
         results = {
             "kills": kills,
+            "rows_at_each_kill": places,
             "weights_equal": all(one[name].equal(other[name]) for one, other in tensors for name in one | other),
             "metrics_equal": rows[0] == rows[1],
             "samples_equal": (whole / "samples.jsonl").read_text() == (killed / "samples.jsonl").read_text(),

@@ -1,7 +1,9 @@
 """What ours adds to a step of training: interleaved pairs of rollouts, and the ratio of their times with its interval.
 
-`python -m benchmarks.train [--pairs 60]`. Two trainers live side by side in one process and take turns rollout by
-rollout on the same stored completions, so that whatever else the machine does hits both alike.
+`python -m benchmarks.train [--pairs 150]`. Two trainers live side by side in one process, each in a thread of its own,
+and take turns rollout by rollout, so that whatever else the machine does hits both alike. A rollout is a whole one:
+completions are sampled, each to the same length, so that both do the same work, then scored, and trained on. What is
+compared is the thread's processor time, which other processes lengthen less than the time on the wall, kept beside it.
 """
 
 from __future__ import annotations
@@ -13,8 +15,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,10 @@ from stiefel.training.rewards import GradedReward
 from stiefel.training.settings import grpo_config, rate_factor
 from stiefel.weights import load_model, load_tokenizer
 
-RANK, ALPHA = 8, 16
+RANK, ALPHA, TOKENS = 8, 16, 24
 RECIPE = {
     "optim": {"rollouts": 1000, "updates_per_rollout": 2, "lr": 1e-5},
-    "rollout": {"prompts": 8, "completions": 8, "max_completion_tokens": 32},
+    "rollout": {"prompts": 8, "completions": 8, "max_completion_tokens": TOKENS},
     "run": {"threads": 1, "save_every": 0, "kl_every": 10},
 }
 
@@ -49,26 +49,28 @@ class Turn(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, mine: threading.Semaphore, other: threading.Semaphore, rollouts: int, updates: int) -> None:
         self._mine, self._other, self._left, self._updates = mine, other, rollouts, updates
-        self.seconds: list[float] = []
-        self._began = 0.0
+        self.cpu: list[float] = []
+        self.wall: list[float] = []
+        self._began = (0.0, 0.0)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Wait for the first turn."""
         self._mine.acquire()
-        self._began = time.perf_counter()
+        self._began = (time.thread_time(), time.perf_counter())
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """After a rollout's last update."""
         if state.global_step % self._updates:
             return
-        self.seconds.append(time.perf_counter() - self._began)
+        self.cpu.append(time.thread_time() - self._began[0])
+        self.wall.append(time.perf_counter() - self._began[1])
         self._left -= 1
         if self._left == 0:
             control.should_training_stop = True
         self._other.release()
         if self._left:
             self._mine.acquire()
-        self._began = time.perf_counter()
+        self._began = (time.thread_time(), time.perf_counter())
 
 
 def trainer_of(kind: str, rollouts: int, mine: Any, other: Any, out: Path) -> tuple[Any, Turn]:
@@ -78,6 +80,7 @@ def trainer_of(kind: str, rollouts: int, mine: Any, other: Any, out: Path) -> tu
     rows = task.rows("train", 8 * rollouts + 8, 0)
     dataset = Dataset.from_list([{"prompt": row.prompt, "answer": row.answer} for row in rows])
     config = grpo_config(recipe, out)
+    config.generation_kwargs = {"min_new_tokens": TOKENS}  # no completion ends early
     turn = Turn(mine, other, rollouts, recipe.optim.updates_per_rollout)
     torch.manual_seed(0)
     base = load_model("nano")
@@ -105,12 +108,6 @@ def trainer_of(kind: str, rollouts: int, mine: Any, other: Any, out: Path) -> tu
     return trainer, turn
 
 
-def completions() -> Iterator[list[int]]:
-    """Completions of one length, the same for both, so that both do the same work."""
-    generator = torch.Generator().manual_seed(0)
-    return cycle(torch.randint(4, 20, (64, 24), generator=generator).tolist())
-
-
 def interleaved(first: str, second: str, pairs: int) -> dict[str, Any]:
     """The median ratio second/first of rollout times and its 95% interval, by a bootstrap over pairs."""
     turns = [threading.Semaphore(1), threading.Semaphore(0)]
@@ -120,38 +117,35 @@ def interleaved(first: str, second: str, pairs: int) -> dict[str, Any]:
             out = Path(place) / str(number)
             out.mkdir()
             trainer, turn = trainer_of(kind, pairs, turns[number], turns[1 - number], out)
-            stored = completions()
-            trainer._generate_single_turn = fixed(stored)
             made.append((trainer, turn))
         threads = [threading.Thread(target=trainer.train) for trainer, _ in made]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    one, other = (np.array(turn.seconds[2:]) for _, turn in made)  # the first two warm up
+    one, other = (turn for _, turn in made)
+    return {
+        **ratio_of(np.array(one.cpu[2:]), np.array(other.cpu[2:])),  # the first two warm up
+        "wall": ratio_of(np.array(one.wall[2:]), np.array(other.wall[2:])),
+    }
+
+
+def ratio_of(one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
+    """The median of the pairs' ratios, and the ratio of the totals, which is what a run pays: `kl_every` makes every
+    tenth rollout dearer. Each with its 95% interval by a bootstrap over pairs.
+    """
     ratios = other / one
     rng = np.random.default_rng(0)
     draws = np.median(rng.choice(ratios, (2000, len(ratios))), axis=1)
-    low, high = np.quantile(draws, (0.025, 0.975))
-    # kl_every makes every tenth rollout dearer: the mean is what a run pays
     totals = rng.integers(0, len(ratios), (2000, len(ratios)))
     means = other[totals].sum(1) / one[totals].sum(1)
     return {
         "pairs": len(ratios),
         "median": float(np.median(ratios)),
-        "median_interval": [float(low), float(high)],
+        "median_interval": [float(q) for q in np.quantile(draws, (0.025, 0.975))],
         "total": float(other.sum() / one.sum()),
         "total_interval": [float(q) for q in np.quantile(means, (0.025, 0.975))],
     }
-
-
-def fixed(stored: Iterator[list[int]]) -> Callable[..., Any]:
-    """Stands where a trainer generates."""
-
-    def generate(prompt_ids: list[Any], *args: Any, **kwargs: Any) -> tuple[list[list[int]], None]:
-        return [next(stored) for _ in prompt_ids], None
-
-    return generate
 
 
 MEMORY = """
@@ -168,19 +162,22 @@ def peak_of(kind: str, out: Path) -> int:
 
     quiet()
     trainer, _ = trainer_of(kind, 3, threading.Semaphore(9), threading.Semaphore(9), out)
-    trainer._generate_single_turn = fixed(completions())
     trainer.train()
     return peak_resident_bytes()
 
 
-def memory(repeats: int = 3) -> dict[str, Any]:
+# glibc gives freed blocks back at once, so that the peak is of what was in use
+STEADY = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+
+
+def memory(repeats: int = 5) -> dict[str, Any]:
     """Peak memory of an anchored run against plain LoRA's, and the size of the frozen factors."""
     peaks: dict[str, list[int]] = {"lora": [], "pissa": []}
     for _ in range(repeats):
         for kind, found in peaks.items():
             with tempfile.TemporaryDirectory() as out:
                 command = [sys.executable, "-c", MEMORY, kind, out]
-                done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ})
+                done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **STEADY})
                 found.append(int(done.stdout.split()[-1]))
     model = stiefel.attach(load_model("nano"), "pissa", r=RANK, alpha=ALPHA)
     frozen = sum(buffer.nbytes for name, buffer in model.named_buffers() if name.endswith("anchor"))

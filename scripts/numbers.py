@@ -1,4 +1,4 @@
-"""The README's tables of what a start costs, from the kept results."""
+"""The README's tables of what a start and a step cost, from the kept results."""
 
 from __future__ import annotations
 
@@ -86,3 +86,38 @@ def init_table() -> str:
     return (
         "\n".join(lines) + f"\n\n{where}: `python -m benchmarks.init`, and with `--seven-b`; all of it: `make bench`.\n"
     )
+
+
+def interval(found: dict[str, Any]) -> str:
+    """`1.030 [0.985, 1.075] of 98 pairs`."""
+    low, high = found["total_interval"]
+    return f"{found['total']:.3f} [{low:.3f}, {high:.3f}], {found['pairs']} pairs"
+
+
+def step_table() -> str:
+    """What a step of training costs beside bare TRL's, and what twenty kills of a run leave of it."""
+    found, kills = results("train"), results("kills")
+    memory = found["memory"]
+    same = [name for name in ("weights", "metrics", "samples") if kills[f"{name}_equal"]]
+    rows = [
+        ("ours with all live metrics, plain LoRA, over TRL's", interval(found["trl_lora_to_ours"]), "≤ 1.05"),
+        *(
+            (f"anchored `{method}` over LoRA of the same rank", interval(found[f"lora_to_{method}"]), "≤ 1.10")
+            for method in ("pissa", "geora")
+        ),
+        (
+            "peak memory of an anchored run over LoRA's, MB",
+            f"{memory['excess_bytes'] / 2**20:+.1f}; of frozen factors {memory['frozen_factor_bytes'] / 2**20:.1f}",
+            "≤ the frozen factors",
+        ),
+        (
+            f"{kills['kills']} kills of one run at random moments, each resumed",
+            f"{', '.join(same)} equal those of a run left alone",
+            "all, to the bit",
+        ),
+    ]
+    lines = ["| a rollout on nano | measured [95%] | needed |", "|---|---|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    machine = found["machine"]
+    where = f"Times of whole rollouts taken in turns, {machine['device']}, {machine['cores']} cores"
+    return "\n".join(lines) + f"\n\n{where}: `python -m benchmarks.train`, `python -m benchmarks.kills`.\n"

@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from scripts.numbers import init_table, solver_table
+from scripts.numbers import init_table, solver_table, step_table
 from stiefel.methods.table import as_markdown
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +27,7 @@ def readme() -> str:
     text = replace_block(README.read_text(), "methods", as_markdown())
     text = replace_block(text, "solvers", solver_table())
     text = replace_block(text, "init", init_table())
+    text = replace_block(text, "step", step_table())
     return replace_block(text, "demo", (DEMO / "table.md").read_text())
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -17,12 +18,10 @@ from .methods import compose, require_rank
 from .own_weights import base_weights, own_weights, train_all, train_entries
 from .skeleton import Selection
 from .standing import certified_weights, selection_of, standing, weight_named
-from .start import Settings, layer_of, make_settings, start_error, start_of
+from .start import Progress, Settings, layer_of, make_settings, start_error, starts
 from .wrap import ADAPTER, install, lora_layers, peft_config, put_right, wrap
 
 CERTIFICATE_KEY = "stiefel_certificate"  # where a model keeps its certificate, so that copies of it have it too
-
-Progress = Callable[[str, int, int], None]  # (layer, its number, how many)
 
 
 def attach(
@@ -46,7 +45,8 @@ def attach(
     model's type; `full` and `sparse` train the model's own weights, in its type, and return the model itself, all
     others PEFT's wrapping of it. `solver` is auto, exact or fast; `cache` keeps singular triplets on disk for the next
     method or run, in the user's cache directory or where STIEFEL_CACHE says. `progress` is called with each layer's
-    name, its number and the number of layers. Raises UserError, leaving the model as it was, for a method, option,
+    name, its number and the number of layers. Warns where "all-linear" leaves out experts that are no linear layers.
+    Raises UserError, leaving the model as it was, for a method, option,
     rank or target that does not fit, and for a setting that the method has no use for. Cost: what the method's singular
     triplets take, O(mnr) a matrix for the top and O(mn·min(m, n)) for the bottom.
     """
@@ -61,6 +61,8 @@ def attach(
             "attach to the model before it is wrapped, or call model.unload() first",
         )
     selection = selection_of(model, composition, target_modules)
+    if selection.left_out:
+        warnings.warn(selection.left_out, stacklevel=2)
     if composition.start is not None:
         adapted, certificate = attach_start(model, settings, selection, progress)
     elif composition.is_peft:
@@ -75,16 +77,11 @@ def attach_start(
     model: PreTrainedModel, settings: Settings, selection: Selection, progress: Progress | None
 ) -> tuple[PeftModel, Certificate]:
     """A LoRA whose factors the method sets, one matrix after the other."""
-    starts = []
-    for number, target in enumerate(selection.targets, start=1):
-        if progress is not None:
-            progress(target.name, number, len(selection.targets))
-        require_rank(target.name, target.shape, settings.r)
-        starts.append(start_of(target.name, weight_named(model, target.name), settings))
+    found = list(starts(selection.targets, lambda target: weight_named(model, target.name), settings, progress))
     shapes = {target.name: target.shape for target in selection.targets}
     adapted = wrap(model, peft_config(settings, selection, shapes), settings.seed, shapes)
     layers = []
-    for (_, module), (factors, certificate) in zip(lora_layers(adapted), starts, strict=True):
+    for (_, module), (_, factors, certificate) in zip(lora_layers(adapted), found, strict=True):
         install(module, factors, settings.composition)
         layers.append(replace(certificate, start_error=attached_error(module, certificate.norm)))
     return adapted, settings.certificate(tuple(layers))

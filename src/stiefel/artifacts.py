@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -19,14 +19,17 @@ from .errors import UserError
 RECIPE, MANIFEST, METRICS, SAMPLES, EVAL = "recipe.toml", "manifest.json", "metrics.jsonl", "samples.jsonl", "eval.json"
 ADAPTER, BEST, CHECKPOINTS, EVENTS = "adapter", "best", "checkpoints", "events.jsonl"
 GEOMETRY, EVALUATED = "geometry.jsonl", "evaluated"  # the latter while a run goes on
+INSPECTION, FIGURES = "inspection.json", "figures"
 GRID, RUNS, BASES = "grid.toml", "runs", "base"
 CERTIFICATE = "stiefel.json"  # in an adapter directory
+STATE = "stiefel_state.json"  # in a checkpoint, beside the Trainer's own trainer_state.json
 CONTENTS = (  # a directory of ours holds one of these lists, its first name at least, and nothing else
     (
         *(MANIFEST, RECIPE, METRICS, SAMPLES, EVAL, ADAPTER, BEST, CHECKPOINTS, EVENTS),
-        *(GEOMETRY, EVALUATED, "report.html", "figures", "tensorboard", "wandb"),
+        *(GEOMETRY, EVALUATED, INSPECTION, FIGURES, "report.html", "tensorboard", "wandb"),
     ),
-    (GRID, RUNS, BASES, "table.json", "table.md", "report.html", "figures"),
+    (MANIFEST, SAMPLES, EVAL),  # an evaluation
+    (GRID, RUNS, BASES, "table.json", "table.md", "report.html", FIGURES),
     (CERTIFICATE, "adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "README.md"),
     (CERTIFICATE, "weights.safetensors"),
     ("adapter_config.json", "adapter_model.safetensors", "base"),
@@ -41,13 +44,16 @@ def versions() -> dict[str, str]:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a whole file or none, in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file or none: a temporary neighbour, flushed to disk, then renamed."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as file:
+    with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         building = Path(file.name)
         try:
-            file.write(text)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
             building.chmod(0o644)  # it starts private
@@ -96,17 +102,26 @@ def check_room(out: Path, *, force: bool) -> None:
         refuse_existing(out, "give another --out, or --force to replace it")
     elif out.exists() and not is_ours(out):
         raise UserError(
-            f"{out} was not written by Stiefel alone", "--force replaces our own output only", "give another --out"
+            f"{out} was not written by Stiefel alone",
+            "--force replaces our own runs and adapters, and never a directory that may be a model of yours",
+            "give another --out, or remove it yourself",
         )
     writable(out)
 
 
 def is_ours(out: Path) -> bool:
-    """True for an empty directory, and for one in which nothing but our own files is."""
+    """True for an empty directory, and for one in which nothing but our own files is, unfinished ones included."""
     if not out.is_dir():
         return False
     names = {path.name for path in out.iterdir()}
-    return not names or any(known[0] in names and names <= set(known) for known in CONTENTS)
+    return not names or any(
+        known[0] in names and all(name in known or is_leftover(name, known) for name in names) for known in CONTENTS
+    )
+
+
+def is_leftover(name: str, known: Sequence[str]) -> bool:
+    """True for what a process was killed over while it wrote or removed one of these."""
+    return any(name.startswith(f".{one}.") for one in known)
 
 
 def writable(out: Path) -> Path:
@@ -120,6 +135,13 @@ def writable(out: Path) -> Path:
             f"{out} cannot be written", error.strerror or str(error), "give --out a directory you may write to"
         ) from error
     return out
+
+
+def discard(directory: Path) -> None:
+    """Remove a directory in one stroke: a process killed meanwhile leaves no half of it under its name."""
+    doomed = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
+    directory.rename(doomed / directory.name)
+    shutil.rmtree(doomed)
 
 
 @contextmanager

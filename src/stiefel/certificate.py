@@ -125,6 +125,9 @@ def captured_energy(W: Tensor, A: Tensor, norm: float) -> float:
 
 
 def product_norm(B: Tensor, A: Tensor) -> float:
-    """‖BA‖_F = √tr(BᵀB·AAᵀ) of B (m, r) and A (r, n) in float64, O((m + n)r²): BA itself is never formed."""
+    """‖BA‖_F = √tr(BᵀB·AAᵀ) of B (m, r) and A (r, n) in float64, O((m + n)r²): BA itself is never formed.
+
+    Source of the figure ‖B₀A₀‖_F: RLPO paper (arXiv:2606.31813), Table 4.
+    """
     B, A = B.detach().to("cpu", torch.float64), A.detach().to("cpu", torch.float64)
     return float(((B.T @ B) * (A @ A.T)).sum().clamp(min=0).sqrt())

@@ -48,6 +48,7 @@ class Checkpoint:
         refuse_config(directory)
         self.entries = read_headers(directory)
         self.sources = find_sources(skeleton, self.entries)
+        self.tied = tied_names(skeleton)
 
     def require(self, targets: Iterable[Target]) -> None:
         """Raise UserError unless every target can be read; reads nothing."""
@@ -76,6 +77,8 @@ class Checkpoint:
 
     def _parameter(self, name: str, tensor_of: Callable[[Entry], Tensor]) -> Tensor:
         if name not in self.sources:
+            name = self.tied.get(name, name)
+        if name not in self.sources:
             raise UserError(
                 f"{self.directory}: no file holds {name}",
                 "without it the model would start from random numbers there",
@@ -98,6 +101,13 @@ class Checkpoint:
         weight = found[0] if isinstance(found, list) else found
         assert isinstance(weight, Tensor)
         return weight
+
+
+def tied_names(skeleton: PreTrainedModel) -> dict[str, str]:
+    """The further names of shared parameters, as a tied output head's, and the one that files hold them under."""
+    first = {id(parameter): name for name, parameter in skeleton.named_parameters()}
+    every = skeleton.named_parameters(remove_duplicate=False)
+    return {name: first[id(parameter)] for name, parameter in every if first[id(parameter)] != name}
 
 
 def on_meta(entry: Entry) -> Tensor:

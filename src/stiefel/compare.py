@@ -23,7 +23,8 @@ from .quiet import quiet
 from .recipe import Recipe
 from .training.directory import finished, same_recipe, status
 from .training.evaluation import BEFORE, BaseSamples, read_samples, sample_lines
-from .training.run import Diverged, check_names, measure_base, train
+from .training.reaction import Diverged
+from .training.run import check_names, measure_base, train
 from .weights import model_files
 
 POLL_SECONDS = 1.0

@@ -59,6 +59,6 @@ def frobenius_norm(W: Tensor) -> float:
 
 
 def orthonormality_error(A: Tensor) -> float:
-    """‖AAᵀ − I‖_max of A (r, n), computed in float64."""
+    """‖AAᵀ − I‖_max of A (r, n), computed in float64. Source: the condition of RLPO (arXiv:2606.31813), Theorem 5.2."""
     A = A.detach().to(torch.float64)
     return float((A @ A.T - torch.eye(A.shape[0], dtype=A.dtype, device=A.device)).abs().max())

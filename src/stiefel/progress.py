@@ -40,7 +40,8 @@ def run_progress(rollouts: int | None) -> Iterator[Callable[[dict[str, Any]], No
         if "loss" in row:
             return f"loss {row['loss']:.3f}"
         kl = f"  KL {row['kl_rollout']:.1e}" if "kl_rollout" in row else ""
-        return f"reward {row['reward']:.3f}{kl}"
+        reward = f"{row['reward']:.3f}" if "reward" in row else "none"  # no gold of the rollout could be read
+        return f"reward {reward}{kl}"
 
     if sys.stderr.isatty():
         with bars() as progress:
@@ -78,3 +79,33 @@ def grid_progress(rollouts: dict[str, int]) -> Iterator[Callable[[dict[str, int]
                 print(f"[{len(seen)}/{len(rollouts)}] {name}: {count} rollouts", file=sys.stderr, flush=True)
 
     yield lines
+
+
+@contextmanager
+def layer_progress(doing: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A callback for (layer, its number, how many) when its turn comes."""
+    if sys.stderr.isatty():
+        with bars() as progress:
+            task = progress.add_task(doing, total=None, note="")
+            yield lambda name, number, total: progress.update(task, completed=number - 1, total=total, note=name)
+        return
+    yield lambda name, number, total: print(f"[{number}/{total}] {name}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def sample_progress(name: str) -> Iterator[Callable[[int, int], None]]:
+    """A callback for the samples that an evaluation has drawn, of how many."""
+    if sys.stderr.isatty():
+        with bars() as progress:
+            task = progress.add_task(name, total=None, note="samples")
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+        return
+    tenth = 0
+
+    def line(done: int, total: int) -> None:
+        nonlocal tenth
+        if 10 * done // total > tenth:
+            tenth = 10 * done // total
+            print(f"{name}: {done}/{total} samples", file=sys.stderr, flush=True)
+
+    yield line

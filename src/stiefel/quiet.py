@@ -13,6 +13,11 @@ IGNORED = (
         "PEFT 0.21 asks transformers 5.23 by the old name",
     ),
     (
+        "`gradient_checkpointing_(enable|disable)` is deprecated",
+        FutureWarning,
+        "TRL 1.16 asks transformers 5.23 by the old names around generation",
+    ),
+    (
         "`broadcast_buffers` is deprecated",
         FutureWarning,
         "transformers 5.23 has no other setting for DDP's buffers",

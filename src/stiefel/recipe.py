@@ -73,11 +73,12 @@ SFT_KEYS = ("epochs", "batch")
 ROLLOUT_KEYS = {  # what only rollouts read
     "rollout": {"prompts", "completions", "temperature", "top_p", "top_k", "engine"},
     "optim": {"rollouts", "updates_per_rollout"},
-    "run": {"kl_every", "save_every", "geometry_every"},
+    "run": {"kl_every", "geometry_every"},
     "eval": {"every"},
     "guard": {"action", "kl_base", "grad_norm"},
     "task": {"reward"},
 }
+DRAWN = {"samples", "temperature", "top_p"}  # of [eval], where it is not the task that says
 VLLM_KEYS = (
     "vllm_mode",
     "vllm_server",
@@ -276,6 +277,14 @@ def check(recipe: Recipe) -> None:
             "there is nothing to measure",
             "name the tasks, or leave out eval.every",
         )
+    if recipe.eval.sampling == "task":
+        unread = written(recipe.eval.model_dump(), EvalSettings().model_dump(), set(EvalSettings.model_fields) - DRAWN)
+        if unread:
+            raise UserError(
+                f"eval.{unread[0]} is set beside eval.sampling = 'task'",
+                "each task is measured in its own way, and nothing would read it",
+                f"leave out eval.{', eval.'.join(unread)}, or set eval.sampling = 'recipe'",
+            )
     if recipe.guard.action == "off" and (recipe.guard.kl_base or recipe.guard.grad_norm):
         raise UserError(
             "[guard] has bounds, and guard.action = 'off'",

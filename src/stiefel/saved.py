@@ -97,6 +97,13 @@ def read_certificate(directory: Path) -> Certificate:
     except ValidationError as error:
         first = error.errors()[0]
         raise damaged(directory, f"{CERTIFICATE}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    composition = certificate.composition
+    try:
+        composition.resolve_options(certificate.options)
+    except UserError as error:
+        raise damaged(directory, f"{CERTIFICATE}: {error.what}") from error
+    if certificate.anchored != composition.anchored:
+        raise damaged(directory, f"{CERTIFICATE}: {certificate.method} is {'not ' * certificate.anchored}anchored")
     named = expected_files(certificate)
     if certificate.files.keys() != named:
         raise damaged(directory, f"{CERTIFICATE} names the files {sorted(certificate.files)}, not {sorted(named)}")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
+RESAMPLES = 2000
+BATCH_ENTRIES = 2**24  # of the bootstrap's work at a time: 128 MiB in float64
+
+Values = Mapping[int, Sequence[float]]  # question → the score of each of its samples
 
 
 @dataclass(frozen=True)
@@ -22,10 +26,55 @@ class Score:
     questions: int
 
 
+def average_at(values: Values) -> Score:
+    """avg@n: the mean over questions of the mean score of a question's n samples, with its interval over questions."""
+    return accuracy(question_means(values))
+
+
+def question_means(values: Values) -> list[float]:
+    """Each question's mean score, in the order of the questions."""
+    return [math.fsum(scores) / len(scores) for _, scores in sorted(values.items())]
+
+
+def pass_at(values: Values, k: int) -> Score:
+    """pass@k: the chance that at least one of k samples is right, estimated for each question, then averaged.
+
+    A sample is right if its score is 1 or more. The interval is over questions.
+    """
+    return accuracy(chances(values, k))
+
+
+def chances(values: Values, k: int) -> list[float]:
+    """Each question's estimate of pass@k, in the order of the questions."""
+    return [pass_chance(len(scores), right(scores), k) for _, scores in sorted(values.items())]
+
+
+def right(scores: Sequence[float]) -> int:
+    """How many of a question's samples have the full score."""
+    return sum(score >= 1 for score in scores)
+
+
+def pass_chance(samples: int, right: int, k: int) -> float:
+    """The unbiased estimate 1 − C(n − c, k)/C(n, k) of one question, c of whose n samples are right; k ≤ n.
+
+    It is the share of the subsets of k samples with a right one in them. Not to be confused with 1 − (1 − c/n)ᵏ, which
+    is biased. Source: Chen et al., arXiv:2107.03374, Eq. 1.
+    """
+    assert 1 <= k <= samples
+    assert 0 <= right <= samples
+    return 1 - math.comb(samples - right, k) / math.comb(samples, k)
+
+
+def usual_ks(samples: int) -> list[int]:
+    """The powers of two below n, and n."""
+    return [2**power for power in range(samples.bit_length()) if 2**power < samples] + [samples]
+
+
 def accuracy(scores: Sequence[float]) -> Score:
     """Mean over questions with its 95% interval: Wilson's where each is 0 or 1, else a bootstrap over questions.
 
-    `scores` holds one value a question, the mean over its samples. Source: Wilson, JASA 22 (1927) 209–212.
+    `scores` holds one value a question. Wilson's has a width where all are alike, which resampling has not. Source:
+    Wilson, JASA 22 (1927) 209–212.
     """
     if set(scores) <= {0.0, 1.0}:
         right, n = int(sum(scores)), len(scores)
@@ -46,14 +95,24 @@ def bootstrap_mean(values: np.ndarray, seed: int) -> Score:
     if np.ptp(values) <= 8 * np.finfo(float).eps * np.abs(values).max():  # all alike: resampling cannot vary
         return Score(mean, mean, mean, n)
     interval = stats.bootstrap(
-        (values,), np.mean, n_resamples=2000, confidence_level=CONFIDENCE, rng=np.random.default_rng(seed)
+        (values,),
+        np.mean,
+        n_resamples=RESAMPLES,
+        batch=max(1, BATCH_ENTRIES // n),
+        confidence_level=CONFIDENCE,
+        rng=np.random.default_rng(seed),
     ).confidence_interval
     return Score(mean, float(interval.low), float(interval.high), n)
 
 
+def grouped(scores: Iterable[tuple[int, float]]) -> dict[int, list[float]]:
+    """(question, score) of every sample → question → its scores, in the order given."""
+    found: dict[int, list[float]] = {}
+    for question, score in scores:
+        found.setdefault(question, []).append(score)
+    return found
+
+
 def by_question(scores: Iterable[tuple[int, float]]) -> list[float]:
     """(question, score) of every sample → the mean score of each question, in order."""
-    found: dict[int, list[float]] = defaultdict(list)
-    for question, score in scores:
-        found[question].append(score)
-    return [sum(found[question]) / len(found[question]) for question in sorted(found)]
+    return question_means(grouped(scores))

@@ -54,9 +54,11 @@ class TaskSettings(Section):
     name: str = "nano-arithmetic"
     """What is trained; with `data`, what the rows are called."""
     data: str = ""
-    """Rows of your own: a .jsonl file or a hub id; empty takes the named task's."""
+    """Rows: a file or a hub id; of your own, or of the named task's columns; empty takes the named task's."""
     split: str = "train"
     """The split of a hub data set."""
+    revision: str = ""
+    """Branch, tag or commit of a hub data set."""
     prompt_column: str = "prompt"
     """The column of `data` that holds the prompt, a text or a list of chat messages."""
     answer_column: str = "answer"
@@ -146,6 +148,8 @@ class OptimSettings(Section):
     """Mini-batches a rollout is split into; each is one optimizer step."""
     micro_batch: NotNegative = 0
     """Sequences a process works on at once, the gradient summed over a mini-batch; 0 takes a mini-batch whole."""
+    activation_checkpointing: bool = False
+    """Compute activations again in the backward pass in place of keeping them: less memory, a forward pass more."""
     weight_decay: NotNegativeFloat = 0.1
     """AdamW's decoupled decay."""
     weight_decay_on: Literal["delta", "factors"] = "delta"
@@ -162,7 +166,7 @@ class RunSettings(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seed of the start, the prompts and the sampling."""
     save_every: NotNegative = 20
-    """Rollouts between checkpoints, from which --resume goes on; 0 keeps none."""
+    """Rollouts (updates for sft) between checkpoints, from which --resume goes on; 0 keeps none."""
     kl_every: Positive = 10
     """Rollouts between measurements of kl_base and kl_step, which cost a forward pass each."""
     geometry_every: NotNegative = 0
@@ -180,8 +184,10 @@ class EvalSettings(Section):
     """Rollouts between evaluations during training; 0 measures before and after it only."""
     tasks: list[str] = []
     """Tasks that are measured."""
+    sampling: Literal["recipe", "task"] = "recipe"
+    """recipe: as the next three keys and rollout.max_completion_tokens say; task: each as it is usually measured."""
     samples: Positive = 1
-    """Completions a question."""
+    """Completions a question; sampling = "recipe" only, as the next two."""
     temperature: NotNegativeFloat = 0.6
     """0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95

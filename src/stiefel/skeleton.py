@@ -16,12 +16,14 @@ from peft.tuners.lora import Linear as LoraLinear
 from peft.tuners.lora import LoraLayer, ParamWrapper
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.models.falcon.modeling_falcon import FalconLinear
 from transformers.pytorch_utils import Conv1D
 
+from .artifacts import read_json
 from .errors import UserError, nearest
 
+CONFIG = "config.json"
 ALL_LINEAR = "all-linear"
 # What transformers raises for a config.json with a value that no model has; it has no error class of its own for it.
 BAD_CONFIG = (
@@ -67,6 +69,7 @@ class Selection:
     targets: tuple[Target, ...]
     config_targets: str | list[str]  # a regular expression, or sorted names
     fan_in_fan_out: bool
+    left_out: str = ""  # what "all-linear" passes over, said for the user; empty where it is nothing
 
 
 def build_skeleton(directory: Path) -> PreTrainedModel:
@@ -75,6 +78,7 @@ def build_skeleton(directory: Path) -> PreTrainedModel:
     Runs no code of the directory. Raises UserError where transformers does not know the model. Cost: some
     milliseconds a layer, no memory for weights.
     """
+    refuse_own_code(directory)
     try:
         config = AutoConfig.from_pretrained(str(directory), trust_remote_code=False, local_files_only=True)
         with torch.device("meta"):
@@ -83,10 +87,21 @@ def build_skeleton(directory: Path) -> PreTrainedModel:
         raise UserError(
             f"{directory} is not a causal language model that transformers can build",
             f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
-            "check its config.json; models that bring their own code are not run",
+            "check its config.json",
         ) from error
     assert isinstance(skeleton, PreTrainedModel)
     return skeleton
+
+
+def refuse_own_code(directory: Path) -> None:
+    """Raise for a model that transformers does not know and whose files bring the code."""
+    config = read_json(directory / CONFIG) if (directory / CONFIG).is_file() else {}
+    if isinstance(config, dict) and "auto_map" in config and config.get("model_type") not in CONFIG_MAPPING:
+        raise UserError(
+            f"{directory} is of the type {config.get('model_type')!r}, which this transformers does not know",
+            "its files bring code of their own, and code that comes with weights is never run",
+            "a newer transformers, or a model of a type that it knows",
+        )
 
 
 def select_targets(model: PreTrainedModel, target_modules: str | list[str]) -> Selection:
@@ -131,13 +146,35 @@ def select_targets(model: PreTrainedModel, target_modules: str | list[str]) -> S
         targets=tuple(target_of(name, model.get_submodule(name)) for name in asked),
         config_targets=chosen if isinstance(chosen, str) else sorted(chosen),
         fan_in_fan_out=config.fan_in_fan_out,
+        left_out=passed_over(model, asked) if is_all_linear(target_modules) else "",
     )
+
+
+def is_all_linear(target_modules: str | list[str]) -> bool:
+    """PEFT's reading of the word."""
+    return isinstance(target_modules, str) and target_modules.lower() == ALL_LINEAR
+
+
+def passed_over(model: PreTrainedModel, chosen: list[str]) -> str:
+    """What of a model's matrices no linear layer holds: stacked experts and bare routers, beside convolutions.
+
+    Embeddings and the output head are not meant: nobody takes them to be among "all-linear".
+    """
+    known = {f"{name}.weight" for name in chosen}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Embedding) or module is model.get_output_embeddings():
+            known.add(f"{name}.weight")
+    left = {name: p.numel() for name, p in model.named_parameters() if p.dim() > 1 and name not in known}
+    if not left:
+        return ""
+    share = sum(left.values()) / sum(p.numel() for p in model.parameters())
+    return f'"{ALL_LINEAR}" leaves out {counted(list(left))}: {share:.0%} of the model lies in no linear layer'
 
 
 def asked_for(model: PreTrainedModel, target_modules: str | list[str]) -> list[str]:
     """The modules that the words of the request mean, in the model's order; raises where a part of it means none."""
     modules = {name: module for name, module in model.named_modules() if name}
-    if isinstance(target_modules, str) and target_modules.lower() == ALL_LINEAR:
+    if is_all_linear(target_modules):
         head = model.get_output_embeddings()
         found = [
             name for name, module in modules.items() if isinstance(module, nn.Linear | Conv1D) and module is not head
@@ -164,7 +201,9 @@ def asked_for(model: PreTrainedModel, target_modules: str | list[str]) -> list[s
     if not found:
         raise UserError(
             f"targets {target_modules!r} select no layer of this model",
-            "a string is a regular expression that the whole name of a module must match",
+            "a string is a regular expression that the whole name of a module must match"
+            if isinstance(target_modules, str)
+            else "an adapter without layers would train nothing",
             'use "all-linear", or a list of names such as ["q_proj", "v_proj"]',
         )
     return found
@@ -295,7 +334,7 @@ def injected(model: PreTrainedModel, config: LoraConfig) -> Iterator[None]:
             "the start must be computed from the bare weights",
             "give the model before it is wrapped, or call unload() first",
         )
-    undo = snapshot(model)
+    undo, asked = snapshot(model), config.target_modules  # which PEFT replaces by a set of names
     try:
         with warnings.catch_warnings():
             for message, category, _ in ANSWERED:
@@ -304,7 +343,7 @@ def injected(model: PreTrainedModel, config: LoraConfig) -> Iterator[None]:
                 LoraModel(model, config, "default", low_cpu_mem_usage=True)
             except ValueError as error:
                 raise UserError(
-                    f"targets {config.target_modules!r} do not fit this model",
+                    f"targets {asked!r} do not fit this model",
                     str(error).splitlines()[0],
                     'use "all-linear", or names of its linear layers such as q_proj',
                 ) from error

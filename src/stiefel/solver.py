@@ -26,7 +26,7 @@ PRODUCT_ERROR = {"product": 2e-4, "mask": 1e-6}
 PRODUCT_CHECKS = (4, 6, 8, 10, 12, 15)  # blocks
 SURE = 0.05  # residual above which a solution is none: rounding spoiled it
 BOTTOM_CHANGE = 1e-3  # the bottom's energy is needed to 1%, and what further blocks would take off falls geometrically
-MAX_COLUMNS = 720  # of the Krylov space, beyond which the exact solver is the cheaper one
+MAX_COLUMNS, MAX_SHARE = 720, 0.6  # of the Krylov space, of n: beyond both the exact solver is the cheaper one
 SEED = 0  # of the starting block: the same matrix gives the same bytes
 
 
@@ -101,9 +101,14 @@ def top_triplets(W: Tensor, r: int, converge: Converge = "energy") -> Solution |
             found = ritz(A, K, Y, Z, r)
             if progress.error_after(found.triplets) <= PRODUCT_ERROR[converge] or block == n:
                 return sure(found, W)
-        if (len(K) + 1) * block > min(n, MAX_COLUMNS):
+        if (len(K) + 1) * block > most_columns(n):
             return None
         K.append(orthonormal(Z[-1], torch.cat(K, 1)))
+
+
+def most_columns(n: int) -> int:
+    """The largest Krylov space that is built before the exact solver is asked: at rank 128 five blocks are too few."""
+    return min(n, max(MAX_COLUMNS, int(MAX_SHARE * n)))
 
 
 class ProductProgress:
@@ -229,7 +234,7 @@ def inverse_krylov(A: Tensor, W: Tensor, R: Tensor, r: int, resolved: float) -> 
         now = float(values[:r].sum())
         if energy - now <= BOTTOM_CHANGE * now or K.shape[1] + block > n:
             break
-        if K.shape[1] + block > MAX_COLUMNS:
+        if K.shape[1] + block > most_columns(n):
             return None
         energy = now
     V = closest_orthonormal(K @ T[:, :r].to(K))

@@ -23,6 +23,10 @@ CPU = torch.device("cpu")
 SMALL = {"energy": 128, "product": 512, "mask": 512}  # min(m, n) up to which LAPACK is as quick
 
 
+class TooFewDirections(UserError):
+    """A matrix with fewer positive singular values than were asked for."""
+
+
 @dataclass(frozen=True)
 class Solved:
     """r triplets in float32, ‖W‖_F, who solved for them and how well."""
@@ -148,12 +152,14 @@ class Spectrum:
 
     def _require(self, r: int, k: int) -> None:
         if r > k:
-            raise UserError(
-                f"{self.name} {self.shape} has only {k} positive singular values, fewer than rank {r}",
-                "directions beyond them are arbitrary null directions",
+            raise TooFewDirections(
+                f"{self.name} {self.shape} has only {k} positive singular values, fewer than rank {r}"
+                if k
+                else f"{self.name} {self.shape} is all zeros",
+                "directions beyond them are arbitrary null directions" if k else "it has no singular directions",
                 f"use a rank of at most {k}, or leave this layer out of the targets"
                 if k
-                else "the matrix is zero: leave this layer out of the targets",
+                else "leave this layer out of the targets",
             )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,10 +12,13 @@ from torch import Tensor
 from .cache import SpectrumCache
 from .certificate import Certificate, LayerCertificate, WeightCertificate, certify, product_norm
 from .errors import UserError, nearest
-from .methods import Composition, Factors, Layer, Value, Wanted, unused_settings
+from .methods import Composition, Factors, Layer, Value, Wanted, require_rank, unused_settings
+from .skeleton import Target
 from .spectrum import SOLVERS, Solver
 
 RANK, ALPHA = 16, 32  # where neither is given
+
+Progress = Callable[[str, int, int], None]  # (layer, its number, how many)
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def check_settings(r: int, alpha: int, dropout: float) -> None:
         ("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1"),
     ):
         if not holds:
-            raise UserError(f"{name} = {value} is out of range", f"it must be {bound}", f"give a {name} that is")
+            raise UserError(f"{name} = {value} is out of range", f"it must be {bound}", f"give another {name}")
 
 
 def layer_of(name: str, base: Tensor, settings: Settings) -> Layer:
@@ -125,6 +128,21 @@ def layer_of(name: str, base: Tensor, settings: Settings) -> Layer:
     return Layer(
         name, base, settings.r, settings.scaling, settings.seed, settings.options, settings.solver, settings.cache
     )
+
+
+def starts(
+    targets: Sequence[Target], weight: Callable[[Target], Tensor], settings: Settings, progress: Progress | None
+) -> Iterator[tuple[Target, Factors, LayerCertificate]]:
+    """Every target's start, one after the other; a weight is asked for when its turn comes, and not kept.
+
+    A rank that one of them cannot have raises before the first is solved.
+    """
+    for target in targets:
+        require_rank(target.name, target.shape, settings.r)
+    for number, target in enumerate(targets, start=1):
+        if progress is not None:
+            progress(target.name, number, len(targets))
+        yield target, *start_of(target.name, weight(target), settings)
 
 
 def start_of(name: str, base: Tensor, settings: Settings) -> tuple[Factors, LayerCertificate]:

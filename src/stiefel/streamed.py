@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from .adapter import Progress
 from .artifacts import CERTIFICATE, check_room, whole_directory, write_json
 from .certificate import Certificate, LayerCertificate
 from .checkpoint import Checkpoint
-from .errors import UserError
+from .errors import UserError, nearest
 from .files import ANCHORS_FILE, FACTORS_FILE, digest, factor_names
 from .memory import free_at_once
 from .methods import Composition, Value, compose, require_rank
 from .quiet import quiet
-from .skeleton import Selection, build_skeleton, select_targets
-from .start import Settings, as_saved, make_settings, start_of
+from .skeleton import Selection, Target, build_skeleton, select_targets
+from .start import Progress, Settings, as_saved, make_settings, starts
 from .tensorfile import TensorFile
 from .weights import DTYPES, model_files, resolve_model
 from .wrap import peft_config
@@ -40,18 +41,20 @@ def prepare(
     options: Mapping[str, Value] | None = None,
     force: bool = False,
     progress: Progress | None = None,
+    notice: Callable[[str], None] | None = None,
 ) -> Certificate:
     """Write the adapter of `method` for a model on disk: nano, a directory, or a hub id.
 
     The result is the one that `attach` and `save` would give, to the bit; the model is never loaded. `dtype` is the
-    type that the model will be loaded in, where that is not the checkpoint's own. What can be refused is refused
-    before any matrix is read. Memory: some three float32 copies of the largest matrix, whatever the number of layers.
+    type that the model will be loaded in, where that is not the checkpoint's own. `notice` is told what "all-linear"
+    leaves out; without it that is a warning. What can be refused is refused before any matrix is read. Memory: some
+    three float32 copies of the largest matrix, whatever the number of layers.
     """
     composition = compose(method)
     require_factors(composition)
     settings = make_settings(composition, r, alpha, seed, solver, options or {}, targets=target_modules, cache=cache)
     if dtype and dtype not in DTYPES:
-        raise UserError(f"unknown type {dtype!r}", "weights are floating-point numbers", f"one of {', '.join(DTYPES)}")
+        raise UserError(f"unknown type {dtype!r}", "weights are floating-point numbers", nearest(dtype, DTYPES))
     directory = resolve_model(model, revision)
     quiet()
     free_at_once()
@@ -60,8 +63,15 @@ def prepare(
     for target in selection.targets:
         require_rank(target.name, target.shape, r)
     check_room(out, force=force)
+    if selection.left_out:
+        (notice or warnings.warn)(selection.left_out)
     checkpoint = Checkpoint(model_files(model, revision), skeleton)  # which may take a download
     checkpoint.require(selection.targets)
+
+    def weight(target: Target) -> Tensor:
+        W = checkpoint.read(target)
+        return W.to(solver_device(), DTYPES[dtype] if dtype else W.dtype)
+
     layers: list[LayerCertificate] = []
     with whole_directory(out) as building:
         write_config(building, settings, selection, model)
@@ -73,13 +83,7 @@ def prepare(
             if composition.anchored:
                 shapes = anchor_shapes(selection, r)
                 anchors = files.enter_context(TensorFile(building / ANCHORS_FILE, shapes, metadata={}))
-            for number, target in enumerate(selection.targets, start=1):
-                if progress is not None:
-                    progress(target.name, number, len(selection.targets))
-                base = checkpoint.read(target)
-                base = base.to(solver_device(), DTYPES[dtype] if dtype else base.dtype)
-                start, certificate = start_of(target.name, base, settings)
-                del base  # before the next one is read
+            for target, start, certificate in starts(selection.targets, weight, settings, progress):
                 layers.append(certificate)
                 for name, factor in zip(
                     factor_names(target.name), as_saved(start, anchored=composition.anchored), strict=True

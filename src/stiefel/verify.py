@@ -1,4 +1,8 @@
-"""Does a certificate hold? Everything in it is recomputed from the adapter's files and the base."""
+"""Does a certificate hold? What is in it is recomputed from the adapter's files and the base.
+
+Not recomputed: times, memory and versions, and of GeoRA's starts the mask shares and the residual, which would need
+W_Geo to be made again.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +25,14 @@ from .files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, factor_names
 from .linalg import frobenius_norm, orthonormality_error
 from .saved import DamagedAdapter, read_certificate
 from .skeleton import Target, build_skeleton
+from .solver import SURE, norm_estimate
 from .start import start_error
 from .tensorfile import Entry, read_header, read_tensor
 from .weights import fingerprint, model_files
 
 RELATIVE = 1e-4  # float32 sums over a matrix, in another order
+ROUNDING = 8  # units of float32 by which rounded vectors and a product miss, in ‖W‖_F
+MAGNITUDE = "lora_magnitude_vector"  # DoRA's, beside the factors
 
 
 @dataclass(frozen=True)
@@ -99,14 +106,33 @@ def same_layers(
     expected = {key for name in named for key in factor_names(name)}
     others = {key for key in factors if key.rsplit(".", 1)[0].endswith(("lora_A", "lora_B"))} ^ expected
     others |= anchors.keys() ^ {f"{name}.{side}" for name in named for side in "AB"} if certificate.anchored else set()
+    others |= {key for key in factors.keys() - expected if MAGNITUDE not in key}
     if others:
         return Check("layers", False, f"{sorted(others)[0]} is in the files or in the certificate, and not in both")
+    for layer in certificate.layers:
+        for entry, shape in shapes_of(layer, certificate, factors, anchors):
+            if (entry.shape, entry.dtype) != (shape, "F32"):
+                return Check("layers", False, f"{entry.name} is {entry.dtype} {entry.shape}, not F32 {shape}")
     config = PeftConfig.from_pretrained(str(directory))
     wrapped = {name for name, _ in skeleton.named_modules() if name and check_target_module_exists(config, name)}
     if wrapped != named:
         odd = sorted(wrapped ^ named)[0]
         return Check("layers", False, f"{CONFIG_FILE} and the certificate disagree on {odd}")
     return Check("layers", True, f"{len(named)} layers, the same in all files")
+
+
+def shapes_of(
+    layer: LayerCertificate, certificate: Certificate, factors: dict[str, Entry], anchors: dict[str, Entry]
+) -> Iterator[tuple[Entry, tuple[int, ...]]]:
+    """Every saved tensor of a layer and the shape that it must have."""
+    r, (m, n) = certificate.rank, layer.shape
+    assert r is not None
+    A, B = factor_names(layer.name)
+    yield factors[A], (certificate.width * r, n)
+    yield factors[B], (m, certificate.width * r)
+    if certificate.anchored:
+        yield anchors[f"{layer.name}.A"], (r, n)
+        yield anchors[f"{layer.name}.B"], (m, r)
 
 
 def check_weight(checkpoint: Checkpoint, skeleton: PreTrainedModel, weight: WeightCertificate) -> Check:
@@ -177,3 +203,50 @@ def differences(W: Tensor, layer: LayerCertificate, saved: Saved, certificate: C
         # figures of the size of rounding are compared to float32's own unit
         if not math.isclose(found, expected, rel_tol=RELATIVE, abs_tol=torch.finfo(torch.float32).eps):
             yield f"{name} is {found:.6g}, not {expected:.6g}"
+    yield from other_triplets(matrix, norm, layer, (A, B), certificate)
+
+
+def other_triplets(
+    W: Tensor, norm: float, layer: LayerCertificate, start: tuple[Tensor, Tensor], certificate: Certificate
+) -> Iterator[str]:
+    """What is not as certified of the singular triplets (u_i, σ_i, v_i) that a start is made of."""
+    method = certificate.composition.start
+    assert method is not None
+    solved = method.claims.subspace in ("top", "bottom")
+    if (len(layer.singular_values), bool(layer.solver)) != (certificate.rank if solved else 0, solved):
+        yield f"{len(layer.singular_values)} singular values by {layer.solver or 'no solver'} are not {method.name}'s"
+        return
+    if not solved:
+        return
+    A, B = (factor.to(torch.float64) for factor in start)
+    S = torch.tensor(layer.singular_values, dtype=torch.float64)
+    eps = torch.finfo(torch.float32).eps
+    if method.claims.start is not None:  # √Σ is in both factors
+        scale = certificate.scaling if certificate.options["sigma"] == "divided" else 1.0
+        kept = scale * torch.linalg.vector_norm(A, dim=1) * torch.linalg.vector_norm(B, dim=0)
+        if bool(((kept - S).abs() > RELATIVE * S + eps * norm).any()):
+            yield f"singular_values are {kept.tolist()}, not {S.tolist()}"
+    if method.claims.matrix != "W":
+        return
+    energy = float(S.square().sum()) / norm**2
+    if not math.isclose(energy, layer.captured_energy, rel_tol=RELATIVE, abs_tol=eps):
+        yield f"singular_values hold the share {energy:.6g}, not {layer.captured_energy:.6g}"
+    largest = norm_estimate(W)  # of σ₁, from below
+    worst = pair_error(W, A, B, S) / largest
+    if not worst <= 1.5 * layer.residual + ROUNDING * eps * norm / largest or layer.residual > SURE:
+        yield f"residual is {worst:.3g}, not {layer.residual:.3g}"
+
+
+def pair_error(W: Tensor, A: Tensor, B: Tensor, S: Tensor) -> float:
+    """The largest ‖Wv_i − σ_iu_i‖ or ‖Wᵀu_i − σ_iv_i‖; v_i is along A's rows, u_i along B's columns.
+
+    Where B₀ = 0 no u_i is known (Wv_i has its direction only where σ_i stands above the residual), and the error is
+    that of ‖Wv_i‖ = σ_i.
+    """
+    V = A.T / torch.linalg.vector_norm(A, dim=1)
+    image = (W @ V.to(W)).to(torch.float64)
+    if not B.any():
+        return float((torch.linalg.vector_norm(image, dim=0) - S).abs().max())
+    U = B / torch.linalg.vector_norm(B, dim=0)
+    sides = image - U * S, (W.T @ U.to(W)).to(torch.float64) - V * S
+    return max(float(torch.linalg.vector_norm(side, dim=0).max()) for side in sides)

@@ -27,9 +27,11 @@ TOKENIZER_FILES = [
 
 def resolve_model(model: str, revision: str = "") -> Path:
     """The local directory of `nano`, of a directory, or of a hub id, of which its settings are downloaded here."""
-    if model == NANO:
-        return NANO_PATH
-    path = Path(model)
+    path = NANO_PATH if model == NANO else Path(model)
+    if revision and path.is_dir():
+        raise UserError(
+            f"{model} has no revision {revision!r}", "only a hub id has revisions", "leave it out, or give a hub id"
+        )
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise UserError(

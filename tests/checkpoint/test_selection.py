@@ -9,10 +9,11 @@ import torch
 from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import LoraLayer
 from torch import nn
-from transformers import AutoModelForCausalLM, FalconConfig, Qwen2MoeConfig, Qwen3MoeConfig
+from transformers import AutoModelForCausalLM, FalconConfig, MambaConfig, Qwen2MoeConfig, Qwen3MoeConfig
 
-from stiefel import UserError
+from stiefel import UserError, attach
 from stiefel.skeleton import build_skeleton, select_targets
+from stiefel.streamed import prepare
 
 from .conftest import CONFIGS, DENSE, EXPERTS, SIZES, TARGETS, TOKENS
 
@@ -88,6 +89,25 @@ def test_a_linear_router_is_one_of_all_linear():
     names = {target.name for target in select_targets(on_meta(config), "all-linear").targets}
     assert "model.layers.0.mlp.shared_expert_gate" in names
     assert not any("experts" in name for name in names)
+
+
+@pytest.mark.parametrize(("family", "words"), [("granite-moe", "experts.gate_up_proj"), ("llama", "")])
+def test_what_no_linear_layer_holds_is_said(family, words, tiny, saved, tmp_path):
+    """PEFT passes over stacked experts without a word; an output head and an embedding are not meant by the word."""
+    model = tiny(family)
+    found = select_targets(model, "all-linear").left_out
+    assert bool(found) == bool(words)
+    assert words in found
+    assert select_targets(model, ["q_proj"]).left_out == ""  # who names layers knows which
+    if not words:
+        return
+    experts = sum(p.numel() for name, p in model.named_parameters() if "experts." in name or "router" in name)
+    assert f"{experts / sum(p.numel() for p in model.parameters()):.0%}" in found
+    with pytest.warns(UserWarning, match=r"leaves out 6 bare parameters .*experts\.gate_up_proj"):
+        attach(copy.deepcopy(model), "lora", r=1, alpha=2)
+    said = []
+    prepare(str(saved(family)), "lora", tmp_path / "made", r=1, alpha=2, notice=said.append)
+    assert said == [found]
 
 
 def test_a_subclass_with_the_same_function_is_a_linear_layer():
@@ -191,12 +211,10 @@ def test_a_skeleton_has_no_weights_and_the_models_ties(family, tiny, saved):
 
 
 BROKEN = {
-    "no JSON": "{",
     "no object": "null",
     "no type": "{}",
     "unknown type": '{"model_type": "no-such-model"}',
     "no language model": '{"model_type": "vit"}',
-    "its own code": '{"model_type": "x", "auto_map": {"AutoConfig": "c.C", "AutoModelForCausalLM": "m.M"}}',
     "a word for a number": '{"model_type": "llama", "hidden_size": "wide"}',
     "a negative size": '{"model_type": "llama", "hidden_size": -32}',
     "no heads": '{"model_type": "llama", "num_attention_heads": 0}',
@@ -209,6 +227,28 @@ def test_a_config_that_describes_no_model(case, tmp_path):
     (tmp_path / "config.json").write_text(BROKEN[case])
     with pytest.raises(UserError, match="not a causal language model"):
         build_skeleton(tmp_path)
+
+
+def test_a_config_that_is_not_json(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match=r"config\.json is not JSON"):
+        build_skeleton(tmp_path)
+
+
+def test_a_model_that_brings_its_own_code(tmp_path):
+    """The message does not pass on transformers' advice to trust it."""
+    config = '{"model_type": "x", "auto_map": {"AutoConfig": "c.C", "AutoModelForCausalLM": "m.M"}}'
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(UserError, match=r"(?s)'x'.*never run") as error:
+        build_skeleton(tmp_path)
+    assert "trust_remote_code" not in str(error.value)
+
+
+def test_a_refusal_by_peft_shows_the_request():
+    """And not the set of names that PEFT makes of it, in another order in every process."""
+    config = MambaConfig(**TOKENS, hidden_size=32, state_size=4, num_hidden_layers=1)
+    with pytest.raises(UserError, match="targets 'all-linear' do not fit"):
+        select_targets(on_meta(config), "all-linear")
 
 
 def test_a_directory_without_a_config(tmp_path):

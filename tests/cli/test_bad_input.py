@@ -52,6 +52,7 @@ def sets(*changes: str) -> tuple[str, ...]:
 
 INIT = ("init", "nano", "--out", "OUT", "--method", "rlpo")
 TRAIN = ("train", "RECIPE", "--out", "OUT")
+LOOK = ("preflight", "RECIPE", "--out", "OUT")
 MISTAKES = {
     "unknown method": ((*INIT[:4], "--method", "rplo"), "did you mean rlpo"),
     "unknown method in a recipe": ((*TRAIN, "--set", "adapter.method=pisa"), "did you mean pissa"),
@@ -81,7 +82,7 @@ MISTAKES = {
     ),
     "geometry of a method without a change per matrix": (
         (*TRAIN, "--set", "adapter.method=ia3", "--set", "run.geometry_every=5"),
-        "only LoRA and full weights",
+        "it changes no matrix by itself",
     ),
     "AdaLoRA with one optimizer step": (
         (
@@ -95,6 +96,10 @@ MISTAKES = {
         ),
         "no step to cut its rank in",
     ),
+    "a setting that the method of the same command has no use for": (
+        (*TRAIN, "--set", "adapter.method=ia3", "--set", "adapter.rank=16"),
+        "adapter.rank = 16 is set for ia3",
+    ),
     "vLLM where there is none": ((*TRAIN, "--set", "rollout.engine=vllm"), "vLLM is not installed"),
     "two starts": ((*TRAIN, "--set", "adapter.method=pissa+rlpo"), "two starts"),
     "a structure on a method without factors": ((*TRAIN, "--set", "adapter.method=ia3+dora"), "no factors A and B"),
@@ -103,6 +108,16 @@ MISTAKES = {
         "no checkpoint to go back to",
     ),
     "evaluating nothing": ((*TRAIN, "--set", "eval.every=2", "--set", "eval.tasks=[]"), "name the tasks"),
+    "a preflight of supervised training": ((*LOOK, "--set", "algorithm.name=sft"), "supervised training generates"),
+    "a preflight of an unknown method": ((*LOOK, "--methods", "lora,pisa"), "did you mean pissa"),
+    "a preflight of a method twice": ((*LOOK, "--methods", "lora,dora,lora+dora"), "names dora twice"),
+    "a preflight of methods and a directory": (
+        (*LOOK, "--set", "adapter.path=EMPTY", "--methods", "lora"),
+        "leave out --methods",
+    ),
+    "an empty name of a method": ((*LOOK, "--methods", "lora,"), "commas stand between methods"),
+    "no KL to spend": ((*LOOK, "--kl-budget", "0"), "not above 0"),
+    "a preflight written over a file": (("preflight", "RECIPE", "--out", "RECIPE"), "already exists"),
     "nothing to inspect": (("inspect", "nowhere", "--base", "nano"), "nowhere"),
     "unknown profile": ((*TRAIN, "--profile", "paper"), "no profile 'paper'"),
     "missing recipe": (("train", "nowhere.toml", "--out", "OUT"), "no file nowhere.toml"),
@@ -116,6 +131,12 @@ MISTAKES = {
         "divided",
     ),
     "an option without a value": ((*INIT, "--option", "sigma"), "write --option sigma=undivided"),
+    "a share that keeps nothing": (
+        ("init", "nano", "--out", "OUT", "--method", "geora", "--option", "rho=1e-9"),
+        "give a larger rho",
+    ),
+    "a revision of a directory": ((*INIT, "--revision", "v1"), "only a hub id has revisions"),
+    "unknown type": ((*INIT, "--dtype", "float61"), "did you mean float16"),
     "unknown target": ((*INIT, "--targets", "no_proj"), "no module is named"),
     "missing model": (("init", "./nowhere", *INIT[2:]), "no model at ./nowhere"),
     "not a model": (("init", "EMPTY", *INIT[2:]), "no config.json"),

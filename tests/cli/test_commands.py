@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import shlex
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from peft import PeftModel
 
+from stiefel.artifacts import read_json
 from stiefel.cli import main
 from stiefel.methods import METHODS
+from stiefel.nano import NANO_PATH
+from stiefel.recipe import make_recipe
 from stiefel.weights import load_model
 
 
@@ -66,6 +73,59 @@ def test_init_leaves_an_adapter_that_plain_peft_loads(tmp_path: Path, capsys: py
     printed = run(capsys, "init", "nano", "--method", "pissa", "--rank", "4", "--alpha", "8", "--out", str(out))
     assert "28 matrices" in printed
     assert PeftModel.from_pretrained(load_model("nano"), str(out)).peft_config["default"].r == 8
+
+
+def test_on_a_terminal_a_bar_comes_and_goes_and_the_next_command_stays(tmp_path: Path) -> None:
+    """In a pseudo-terminal, where plain lines for every matrix would push all else away."""
+    command = ["init", "nano", "--method", "lora", "--rank", "2", "--out", str(tmp_path / "adapter")]
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([sys.executable, "-m", "stiefel", *command], stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        printed = b""
+        with suppress(OSError):  # how Linux ends a pseudo-terminal that nobody writes to any more
+            while piece := os.read(ours, 65536):
+                printed += piece
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"[1/28]" not in printed
+    assert b"solving" in printed
+    assert printed.splitlines()[-1].startswith(b"next: stiefel verify ")
+
+
+def next_command(error: str) -> list[str]:
+    """The words of the command that a command's last line names."""
+    last = error.splitlines()[-1]
+    assert last.startswith("next: "), last
+    return shlex.split(last.removeprefix("next: "))
+
+
+def test_each_command_names_one_that_runs_as_it_stands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a place whose name has a space, too."""
+    out = tmp_path / "my adapter"
+    with pytest.raises(SystemExit):
+        main(["init", "nano", "--method", "pissa", "--rank", "4", "--alpha", "8", "--out", str(out)])
+    program, *arguments = next_command(capsys.readouterr().err)
+    assert (program, *arguments) == ("stiefel", "verify", str(out), "--base", "nano")
+    with pytest.raises(SystemExit) as status:
+        main(arguments)
+    assert status.value.code == 0
+    _, verb, *arguments = next_command(capsys.readouterr().err)
+    assert verb == "train"
+    change = arguments[arguments.index("--set") + 1]
+    assert make_recipe({}, [change]).adapter.path == str(out)
+    for form, model, adapter in (
+        ("lora", str(NANO_PATH), tmp_path / "lora"),
+        ("merged", str(tmp_path / "merged"), None),
+        ("residual", str(tmp_path / "residual" / "base"), tmp_path / "residual"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["export", str(out), "--base", "nano", "--as", form, "--out", str(tmp_path / form)])
+        words = next_command(capsys.readouterr().err)
+        assert words[:3] == ["vllm", "serve", model]
+        assert Path(model, "config.json").is_file()
+        if adapter is not None:
+            assert words[-1] == f"adapter={adapter}"
+            assert int(words[words.index("--max-lora-rank") + 1]) >= read_json(adapter / "adapter_config.json")["r"]
 
 
 def test_a_dry_run_prints_the_resolved_recipe_and_writes_nothing(

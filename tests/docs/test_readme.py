@@ -13,7 +13,10 @@ from stiefel.cli import cli
 from stiefel.grid import load_grid
 from stiefel.recipe import load_recipe, read_toml
 
-COMMANDS = re.findall(r"^\$ stiefel ([^#\n]*)", README.read_text(), flags=re.MULTILINE)
+PAGES = (README, *sorted((ROOT / "docs").glob("*.md")))
+COMMANDS = [
+    line for page in PAGES for line in re.findall(r"^\$ stiefel ([^#>\n]*)", page.read_text(), flags=re.MULTILINE)
+]
 RECIPES = [*sorted((ROOT / "recipes").rglob("*.toml")), ROOT / "src" / "stiefel" / "nano" / "demo.toml"]
 
 
@@ -22,7 +25,7 @@ def test_the_generated_blocks_are_fresh() -> None:
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_every_command_of_the_readme_parses(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_command_of_the_readme_and_the_pages_parses(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     verb, *arguments = shlex.split(line)
     command = cli.commands[verb]

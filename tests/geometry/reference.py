@@ -57,3 +57,23 @@ def to_bfloat16(X: np.ndarray) -> np.ndarray:
     """Round to 8 significant bits, ties to even, by scaling: no bit tricks, no torch."""
     mantissa, exponent = np.frexp(X)
     return np.ldexp(np.round(mantissa * 256), exponent - 8)
+
+
+def spectrum(W: np.ndarray, k: int) -> dict[str, float]:
+    S = np.linalg.svd(W, compute_uv=False)
+    return {
+        "positive": len(S),
+        "mean": S.mean(),
+        "top_mean": S[:k].mean(),
+        "bottom_mean": S[-k:].mean(),
+        "largest": S[0],
+        "smallest": S[-1],
+        "effective_rank": effective_rank(W),
+        "stable_rank": stable_rank(W),
+    }
+
+
+def rounding(W: np.ndarray, D: np.ndarray) -> float:
+    """√(Σulp²/12)/‖ΔW‖ with the spacing of numbers with 8 significant bits at W + ΔW."""
+    ulp = 2.0 ** (np.floor(np.log2(np.abs(W + D))) - 7)
+    return float(np.sqrt(np.sum(ulp**2) / 12) / np.linalg.norm(D))

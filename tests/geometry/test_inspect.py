@@ -16,11 +16,12 @@ from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, LlamaFor
 import stiefel
 from benchmarks.synthetic import heavy_tailed
 from stiefel import UserError
-from stiefel.geometry import Inspection, LayerGeometry, inspect
+from stiefel.geometry import Inspection, inspect
 from stiefel.geometry.inspection import FIGURES
 from stiefel.geometry.layer import ALSO
 
 from . import reference
+from .merged import close_to
 
 RANK, ALPHA = 4, 8
 
@@ -47,30 +48,6 @@ def trained(make_model, take_steps, tmp_path_factory) -> Callable[[str], tuple[P
         return known[method]
 
     return get
-
-
-def close_to(merged: Any, base: Any, layer: LayerGeometry, *, relative: float = 1e-6) -> None:
-    """The figures of one layer, from the two models' own weights."""
-    before, after = (
-        model.get_submodule(layer.name).weight.detach().double().numpy().reshape(layer.shape)
-        for model in (base, merged)
-    )
-    D = after - before
-    k = layer.directions
-    head, tail = reference.head(before, D, k), reference.head(before, D, k, tail=True)
-    expected = {
-        "norm": np.linalg.norm(before),
-        "delta_norm": np.linalg.norm(D),
-        "nss": reference.nss(before, D),
-        "s_head": (head["left"] + head["right"]) / 2,
-        "s_head_left": head["left"],
-        "s_head_right": head["right"],
-        "s_head_joint": head["joint"],
-        "s_tail_left": tail["left"],
-        "s_tail_joint": tail["joint"],
-        "stable_rank": reference.stable_rank(D),
-    }
-    assert {name: vars(layer)[name] for name in expected} == pytest.approx(expected, rel=relative, abs=1e-9)
 
 
 METHODS = ["lora", "rlpo", "rlmo", "pissa", "milora", "geora"]
@@ -140,8 +117,23 @@ def test_what_composes_and_the_models_own_weights(method, base, make_model, take
     with torch.no_grad():
         other.model.layers[1].mlp.up_proj.weight[0, 0] += 1.0
     other.save_pretrained(tmp_path / "other")
-    with pytest.raises(UserError, match="up_proj is not the matrix"):
+    with pytest.raises(UserError, match=r"up_proj(\.weight)? is not the (matrix|weight) that it was made for"):
         inspect(tmp_path / "adapter", str(tmp_path / "other"))
+
+
+@pytest.mark.parametrize("method", ["full", "sparse"])
+def test_a_run_in_bfloat16_is_measured_from_the_rounded_base(method, base, make_model, take_steps, tmp_path) -> None:
+    model = stiefel.attach(make_model().to(torch.bfloat16), method)
+    stiefel.save(model, tmp_path / "untrained")
+    assert inspect(tmp_path / "untrained", str(base)).summary["changed"] == 0  # the base on disk is in float32
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    take_steps(model, optimizer=torch.optim.SGD(trained, lr=0.5))
+    stiefel.save(model, tmp_path / "adapter")
+    found = inspect(tmp_path / "adapter", str(base))
+    for layer in found.layers:
+        before, after = (m.get_submodule(layer.name).weight.detach().double() for m in (make_model().bfloat16(), model))
+        assert layer.delta_norm == pytest.approx(float((after - before).norm()), rel=1e-6)
+    assert all(vector.delta_norm >= 0 for vector in found.vectors)
 
 
 PEFT_SETTINGS: dict[str, dict[str, Any]] = {
@@ -168,6 +160,21 @@ def test_any_lora_of_peft_is_measured_as_peft_merges_it(name, base, make_model, 
     assert (ranks["q_proj"], ranks["up_proj"], ranks["o_proj"]) == ((2, 6, 4) if name == "patterns" else (4, 4, 4))
     for layer in found.layers:
         close_to(merged, make_model().double(), layer, relative=1e-5)
+
+
+def test_a_lora_of_peft_on_a_tied_output_head(make_model, take_steps, tmp_path) -> None:
+    make_model(tie_word_embeddings=True).save_pretrained(tmp_path / "base")
+    config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=["q_proj", "lm_head"], task_type="CAUSAL_LM")
+    with pytest.warns(UserWarning, match="tie_word_embeddings"):
+        adapted = get_peft_model(make_model(tie_word_embeddings=True), config)
+    take_steps(adapted)
+    adapted.save_pretrained(tmp_path / "adapter", save_embedding_layers=False)
+    head = inspect(tmp_path / "adapter", str(tmp_path / "base")).layers[-1]
+    module = adapted.get_base_model().lm_head
+    W, D = (X.detach().double().numpy() for X in (module.base_layer.weight, module.get_delta_weight("default")))
+    assert (head.name, head.shape) == ("lm_head", W.shape)
+    assert head.norm == pytest.approx(np.linalg.norm(W))
+    assert head.s_head_left == pytest.approx(reference.head(W, D, RANK)["left"], rel=1e-5)
 
 
 def test_gpt2_s_transposed_matrices(take_steps, tmp_path) -> None:

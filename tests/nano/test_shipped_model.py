@@ -13,7 +13,7 @@ from stiefel.nano import NANO_PATH
 from stiefel.nano.build import train
 from stiefel.nano.problems import PROBLEMS, problems, split_of
 from stiefel.scores import accuracy
-from stiefel.tasks import TASKS, Sampling, find_task
+from stiefel.tasks import MADE_HERE, Sampling, find_task
 from stiefel.weights import load_model, load_tokenizer
 
 
@@ -51,7 +51,7 @@ def test_no_test_problem_is_ever_trained_on(kind: str) -> None:
 
 
 def test_test_questions_do_not_depend_on_the_seed_and_training_ones_do() -> None:
-    for task in TASKS:
+    for task in MADE_HERE:
         assert task.rows("test", 20, 0) == task.rows("test", 20, 1)
         assert task.rows("train", 20, 0) != task.rows("train", 20, 1)
         assert task.rows("train", 20, 5) == task.rows("train", 20, 5)

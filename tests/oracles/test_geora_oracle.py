@@ -188,12 +188,12 @@ def test_the_tail_takes_no_null_directions(make_layer):
 @pytest.mark.parametrize("rows", [0, 2, 5], ids=["zero", "rank below r", "every kept entry is zero"])
 def test_a_w_geo_without_r_directions_is_refused_by_name(name, rows, make_layer):
     method = find_method(name)
-    with pytest.raises(UserError, match=r"model\.layers\.7.*positive singular values"):
+    with pytest.raises(UserError, match=r"model\.layers\.7.*(positive singular values|all zeros|none but zeros)"):
         method.factors(make_layer(method, few_rows(rows), 4, name="model.layers.7", rho=0.2))
 
 
 @pytest.mark.parametrize("name", FAMILY)
 def test_a_share_of_less_than_one_entry_is_refused_by_name(name, make_layer):
     method = find_method(name)
-    with pytest.raises(UserError, match=r"model\.layers\.7 \(W_Geo\)"):
+    with pytest.raises(UserError, match=r"model\.layers\.7: none but zeros .* are left in W_Geo"):
         method.factors(make_layer(method, random_matrix((3, 3)), 1, name="model.layers.7", rho=0.1))

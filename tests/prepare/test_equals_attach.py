@@ -53,6 +53,7 @@ def test_every_method_on_nano(method, tmp_path):
     require_same(tmp_path / "streamed", tmp_path / "in_memory")
 
 
+@pytest.mark.filterwarnings("ignore:.all-linear. leaves out:UserWarning")  # granite-moe's experts, as it should
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("dtype", MODELS)
 @pytest.mark.parametrize("family", FAMILIES)
@@ -97,6 +98,7 @@ def test_a_bfloat16_checkpoint_loads_in_both_types(name, seen, checkpoint, logit
     assert torch.equal(logits(plain), base)
 
 
+@pytest.mark.filterwarnings("ignore:.all-linear. leaves out:UserWarning")  # granite-moe's experts, as it should
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_architecture_loads(family, checkpoint, logits, take_steps, tmp_path):
     directory = checkpoint(family)

@@ -59,7 +59,10 @@ def test_a_papers_profile_says_that_it_was_not_run_and_what_to_expect(path: Path
     recipe = load_recipe(path, profile="paper")
     assert recipe.expected.source
     assert recipe.expected.scores
-    assert recipe.eval.tasks == []  # its benchmarks are not built in
+    assert recipe.eval.tasks
+    for task in (recipe.task.name, *recipe.eval.tasks):
+        assert find_task(task).name == task
+    assert not recipe.task.data, "a built-in task serves"
     nano = load_recipe(path, profile="nano")
     assert nano.model.path == "nano"
     for task in (nano.task.name, *nano.eval.tasks):
@@ -74,7 +77,9 @@ def test_the_changes_that_a_header_proposes_parse(path: Path) -> None:
         changes = [word for word in shlex.split(line) if word != "--set"]
         method = [] if any("adapter.method" in change for change in changes) else ["adapter.method=pissa"]
         recipe = load_recipe(path, [*method, *changes], "paper")
-        assert compose(recipe.adapter.method).resolve_options(recipe.adapter.options)["sigma"]
+        resolved = compose(recipe.adapter.method).resolve_options(recipe.adapter.options)
+        assert recipe.adapter.options.items() <= resolved.items()
+        assert "sigma" in resolved or recipe.adapter.method == "lora_plus"
     pinned = load_recipe(path, profile="paper").adapter.options
     assert proposed or pinned["sigma"] == "undivided"
 
@@ -100,6 +105,8 @@ def test_the_main_protocol_is_the_papers_table_2() -> None:
     assert (recipe.adapter.rank, recipe.adapter.alpha, recipe.adapter.dropout) == (16, 32, 0.0)
     assert (rollout.max_prompt_tokens, rollout.max_completion_tokens) == (512, 16384)
     assert (rollout.vllm_memory, rollout.vllm_tensor_parallel) == (0.75, 2)
+    assert (rollout.temperature, rollout.top_p, rollout.top_k) == (1.0, 1.0, 0)
+    assert (recipe.eval.temperature, recipe.eval.top_p, optim.activation_checkpointing) == (0.6, 0.95, True)
 
 
 def test_published_averages_are_those_of_their_rows() -> None:

@@ -13,6 +13,7 @@ from stiefel.errors import UserError
 from stiefel.report import write_report
 
 from .conftest import Maker
+from .weights import add_geometry, add_inspection
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -70,7 +71,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
             collapse = method == "pissa" and lr == 1e-2
             grads = [math.nan if collapse and step > 20 else noise.uniform(0.1, 2) for step in range(40)]
             kls = [10 ** (step / 10 - 5) if step % 10 == 9 else 0.0 if step == 0 else None for step in range(40)]
-            make.run(method, lr, seed, rewards=rewards, metrics={"grad_norm": grads, "kl_base": kls})
+            run = make.run(method, lr, seed, rewards=rewards, metrics={"grad_norm": grads, "kl_base": kls})
+            if lr == 3e-4:
+                add_geometry(run, seed=seed)
+                add_inspection(run, seed=seed, anchored=method == "pissa")
     make.run("rlmo", 3e-4, 0, rewards=[0.5] * 40, status="running")
     return write_report(make.root)
 
@@ -95,11 +99,16 @@ def test_the_page_works_in_a_browser_without_a_network(report: Path, browser: ob
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.goto(report.as_uri())
-    page.wait_for_selector("html[data-drawn]", state="attached")
+    page.wait_for_selector("html[data-drawn]", state="attached", timeout=60_000)
 
-    assert page.locator(".chart").count() == 8  # four metrics at two rates
+    assert page.locator("section").nth(0).locator(".chart").count() == 8  # four metrics at two rates
+    assert page.locator("#figure-02-dynamics .chart").count() == 4  # no KL of the updates: reward and gradient norm
+    assert page.locator("#figure-07-similarity .chart").count() == 4
+    assert page.locator("#geora-spectra .chart").count() == 4
+    assert page.locator(".chart svg").count() == page.locator(".chart").count()
     marks = page.evaluate(
-        "[...document.querySelectorAll('.chart')].map(c => [...c.querySelectorAll('.mark-line path')]"
+        "[...document.querySelector('section').querySelectorAll('.chart')]"
+        ".map(c => [...c.querySelectorAll('.mark-line path')]"
         ".filter(p => p.getAttribute('d').includes('L') && p.getBoundingClientRect().width > 100).length)"
     )
     assert min(marks) >= 4, "a line for every method in every chart"

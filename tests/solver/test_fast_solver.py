@@ -163,7 +163,10 @@ def test_null_directions_are_never_a_bottom(name, dtype, named_case):
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("solver", ["auto", "exact"])
 def test_a_rank_that_the_matrix_does_not_have(side, solver):
-    for W, words in ((of_rank((300, 200), 8), ["only 8", "at most 8"]), (torch.zeros(300, 200), ["is zero", "leave"])):
+    for W, words in (
+        (of_rank((300, 200), 8), ["only 8", "at most 8"]),
+        (torch.zeros(300, 200), ["all zeros", "leave"]),
+    ):
         spectrum = spectrum_of(W, solver)
         with pytest.raises(UserError) as error:
             (spectrum.top if side == "top" else spectrum.bottom)(RANK)
@@ -202,3 +205,15 @@ def test_extreme_ranks(rank, side):
     exact = np.linalg.svd(W.double().numpy(), compute_uv=False)
     part = exact[:rank] if side == "top" else exact[200 - rank :]
     assert float(triplets.S.double().square().sum()) == pytest.approx(np.sum(part**2), rel=1e-2)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_rank_of_a_twelfth_of_the_width_is_still_solved_fast(side):
+    """Rank 128 of a 1,536-wide model: five blocks of the Krylov space are too few, eight are not."""
+    W = gaussian((1700, 1536)) * torch.arange(1, 1537) ** -0.6
+    solve = top_triplets if side == "top" else bottom_triplets
+    found = solve(W, 128)
+    values = np.linalg.eigvalsh(W.double().numpy().T @ W.double().numpy())  # ascending
+    exact = values[-128:].sum() if side == "top" else values[:128].sum()
+    assert found is not None
+    assert float(found.triplets.S.square().sum()) == pytest.approx(exact, rel=1e-3 if side == "top" else 1e-2)

@@ -56,6 +56,14 @@ def test_answers_are_targets_and_other_columns_go_to_the_grader(settings: Any) -
     assert row.columns == {"prompt": "2+2?", "level": {"a": [1]}}
 
 
+def test_an_index_of_a_choice_is_not_taken_for_a_choices_text(settings: Any) -> None:
+    rows = [{"prompt": "How many?", "choices": ["2", "3", "0", "1"], "answer": 2}]
+    task = training_task(settings(rows, reward="choice"))
+    row = task.rows("train", 1, 0)[0]
+    assert row.answer == "C"
+    assert task.grader("Answer: C", row.answer, **row.columns).score == 1.0
+
+
 def test_columns_may_have_other_names_and_lie_in_tables() -> None:
     keys = {"data": "x.jsonl", "prompt_column": "question", "answer_column": "reward_model.ground_truth"}
     named = make_recipe({"task": keys}).task

@@ -17,11 +17,11 @@ from stiefel.artifacts import read_jsonl
 from stiefel.errors import UserError
 from stiefel.nano import NANO_PATH
 from stiefel.recipe import make_recipe
-from stiefel.rewards import Grade
+from stiefel.rewards import GRADERS, Grade
 from stiefel.tasks import training_task
 from stiefel.training.directory import status
 from stiefel.training.reporting import report_into, require_reporters
-from stiefel.training.rewards import GradedReward
+from stiefel.training.rewards import GradedReward, opening_of
 from stiefel.training.rows import last_tokens, prompt_length, training_rows
 from stiefel.training.run import train
 from stiefel.training.settings import grpo_config
@@ -87,10 +87,11 @@ def test_a_reward_that_breaks_ends_the_run_with_one_message(tmp_path: Path, monk
 def test_an_answer_that_cannot_be_read_gives_no_score_and_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     """Not zero: TRL leaves a completion without a score out of its group."""
     graded = GradedReward(lambda completion, answer: Grade(None if answer == "x" else 1.0, None, "no number in it"))
-    logged: dict[str, float] = {}
-    assert graded(["1", "2", "3", "4"], ["x", "2", "3", "x"], logged.__setitem__) == [None, 1.0, 1.0, None]
-    assert logged == {"correct": 1.0, "unreadable_fraction": 0.5}
-    graded(["1"], ["x"], logged.__setitem__)
+    logged: list[tuple[str, float]] = []  # TRL takes the mean of each name, over batches and processes
+    assert graded(["1", "2", "3", "4"], ["x", "2", "3", "x"], lambda *pair: logged.append(pair)) == [None, 1, 1, None]
+    assert [value for name, value in logged if name == "correct"] == [1.0, 1.0]
+    assert [value for name, value in logged if name == "unreadable_fraction"] == [1.0, 0.0, 0.0, 1.0]
+    graded(["1"], ["x"], lambda *pair: None)
     assert capsys.readouterr().err == "warning: the answer 'x' cannot be read: no number in it\n"  # said once
 
 
@@ -107,6 +108,46 @@ def test_a_chat_is_rendered_and_graded_by_what_the_assistant_wrote(tmp_path: Pat
     # the template writes the very tokens of the text, so that the runs are one
     assert timeless(tmp_path / "chat") == timeless(tmp_path / "text")
     assert any(row["correct"] > 0 for row in timeless(tmp_path / "chat"))
+
+
+OPENS = "<bos>{% for m in messages %}{{ m.content }}{% endfor %}{% if add_generation_prompt %}?<think>\n{% endif %}"
+
+
+def test_a_thought_that_the_template_opened_is_no_answer_while_it_has_no_end() -> None:
+    """As DeepSeek-R1-Distill's: the completion holds no mark but the end of its thought, if it gets there."""
+    tokenizer: PreTrainedTokenizerFast = load_tokenizer("nano")
+    chat = [{"role": "user", "content": "3+4"}]
+    tokenizer.chat_template = OPENS
+    opening = opening_of(chat, tokenizer)
+    assert opening == "<think>\n"
+    cut, whole = "Is it \\boxed{7}? Let me see:", "Is it 8?</think>\\boxed{7}"
+    messages = [[{"role": "assistant", "content": text}] for text in (cut, whole)]
+    assert GradedReward(GRADERS["math"])(messages, ["7", "7"], lambda *pair: None) == [1.0, 1.0]  # the trap
+    assert GradedReward(GRADERS["math"], opening)(messages, ["7", "7"], lambda *pair: None) == [0.0, 1.0]
+    assert opening_of("3+4?", tokenizer) == ""  # a text is not rendered
+    tokenizer.chat_template = CHAT
+    assert opening_of(chat, tokenizer) == ""
+    tokenizer.chat_template, tokenizer.response_template = OPENS, {"fields": {}}
+    assert opening_of(chat, tokenizer) == ""  # TRL grades what follows the thought
+
+
+def test_a_run_grades_completions_behind_what_the_template_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "opened_by.py").write_text(
+        "SEEN = []\ndef score(completion, answer, **row):\n    SEEN.append(completion)\n    return 0.0\n"
+    )
+    model = tmp_path / "nano"
+    shutil.copytree(NANO_PATH, model)
+    (model / "chat_template.jinja").write_text(OPENS)
+    rows = [{"prompt": [{"role": "user", "content": "12+34"}], "answer": "46"}]
+    task = {"data": write_rows(tmp_path / "chat.jsonl", rows), "reward": "opened_by:score"}
+    train(make_recipe({**SHORT, "task": task, "model": {"path": str(model)}}), tmp_path / "run")
+    seen = sys.modules["opened_by"].SEEN
+    assert len(seen) == 2 * 4 * 4
+    assert all(text.startswith("<think>\n") for text in seen)
 
 
 def test_a_chat_without_a_template_is_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import trl
 from datasets import Dataset
 
 from stiefel import GRPOTrainer, attach
@@ -32,8 +33,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-class Recorder(GRPOTrainer):
-    """Our trainer, which keeps what each loss was made of."""
+class Recording(trl.GRPOTrainer):
+    """Keeps what each loss was made of."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.seen: list[tuple[Batch, float]] = []
@@ -69,6 +70,10 @@ class Recorder(GRPOTrainer):
         return value
 
 
+class Recorder(Recording, GRPOTrainer):
+    """Our trainer."""
+
+
 class Rewards:
     """Rewards with a spread, remembered."""
 
@@ -86,7 +91,9 @@ class Rewards:
 def make_trainer(make_model: Any, tmp_path: Path) -> Any:
     """make_trainer(algorithm settings, lr): two rollouts of two updates of eight completions."""
 
-    def make(algorithm: dict[str, Any], lr: float = 0.0) -> tuple[Recorder, Rewards, Settings]:
+    def make(
+        algorithm: dict[str, Any], lr: float = 0.0, kind: type[Recording] = Recorder
+    ) -> tuple[Recording, Rewards, Settings]:
         recipe = make_recipe(
             {
                 "algorithm": algorithm,
@@ -97,7 +104,7 @@ def make_trainer(make_model: Any, tmp_path: Path) -> Any:
         rewards = Rewards()
         rows = Dataset.from_list([{"prompt": prompt} for prompt in ("1+2?", "34-5?", "rabc?", "12+3?") * 2])
         model = attach(make_model(), "lora", r=4, alpha=8)
-        trainer = Recorder(model, rewards, grpo_config(recipe, tmp_path), rows, processing_class=build_tokenizer())
+        trainer = kind(model, rewards, grpo_config(recipe, tmp_path), rows, processing_class=build_tokenizer())
         known = recipe.algorithm
         settings = Settings(
             known.clip_low, known.clip_high, known.dual_clip or None, known.beta, known.entropy, UPDATES, LONGEST
@@ -125,7 +132,16 @@ def bound(batch: Batch, settings: Settings, value: float) -> float:
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_the_loss_on_random_tensors_is_the_papers(name: str, variant: str, make_trainer: Any) -> None:
-    trainer, _, settings = make_trainer({"name": name, **VARIANTS[variant]})
+    check_loss(name, *make_trainer({"name": name, **VARIANTS[variant]}))
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_trls_own_loss_is_the_same(name: str, make_trainer: Any) -> None:
+    check_loss(name, *make_trainer({"name": name, **VARIANTS["everything"]}, kind=Recording))
+
+
+def check_loss(name: str, trainer: Recording, rewards: Rewards, settings: Settings) -> None:
+    """The trainer's loss on random tensors against the oracle's."""
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = 1  # which the training loop sets
     generator = torch.Generator().manual_seed(7)

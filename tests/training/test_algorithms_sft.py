@@ -15,10 +15,11 @@ from stiefel import attach
 from stiefel.artifacts import read_json, read_jsonl
 from stiefel.errors import UserError
 from stiefel.recipe import make_recipe
-from stiefel.tasks import TASKS, training_task
+from stiefel.tasks import MADE_HERE, training_task
 from stiefel.training.directory import finished, status
+from stiefel.training.reaction import Diverged
 from stiefel.training.rows import sft_rows
-from stiefel.training.run import Diverged, train
+from stiefel.training.run import train
 from stiefel.training.sft import SFTTrainer
 from stiefel.weights import load_model, load_tokenizer
 
@@ -29,6 +30,13 @@ SHORT: dict[str, Any] = {
     "run": {"threads": 1},
     "eval": {"tasks": ["nano-sort"], "limit": 10, "temperature": 0.0},
 }
+
+
+CLOCK = {"seconds", "tokens_per_second", "peak_memory_bytes"}
+
+
+def timeless(run: Path) -> list[dict[str, Any]]:
+    return [{key: row[key] for key in row.keys() - CLOCK} for row in read_jsonl(run / "metrics.jsonl")]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +75,47 @@ def test_the_same_recipe_gives_the_same_weights(short_run: Path, tmp_path: Path)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+@pytest.mark.parametrize(
+    ("adapter", "update"),
+    [
+        ({"method": "rlpo", "dropout": 0.1}, 2),
+        ({"method": "adalora"}, 5),  # in the second pass; update 3 is the last of the first
+        ({"method": "pissa"}, 4),
+        ({"method": "full"}, 5),
+    ],
+    ids=str,
+)
+def test_an_interrupted_run_goes_on_from_its_last_update(adapter: dict[str, Any], update: int, tmp_path: Path) -> None:
+    tables = {**SHORT, "adapter": adapter, "run": {"threads": 1, "save_every": 1}}
+    recipe = make_recipe({**tables, "optim": {"lr": 1e-3, "schedule": "cosine"}})
+    train(recipe, tmp_path / "whole")
+
+    def stop(row: dict[str, Any]) -> None:
+        if row["step"] == update:  # its checkpoint is not written yet
+            raise KeyboardInterrupt
+
+    out, seen = tmp_path / "run", []
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, out, on_row=stop)
+    train(recipe, out, resume=True, on_row=lambda row: seen.append(row["step"]))
+    assert seen == list(range(update, 7))
+    (name,) = [path.name for path in (out / "adapter").glob("*.safetensors") if "anchors" not in path.name]
+    first, second = (load_file(run / "adapter" / name) for run in (tmp_path / "whole", out))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert timeless(out) == timeless(tmp_path / "whole")
+    assert (out / "samples.jsonl").read_text() == (tmp_path / "whole" / "samples.jsonl").read_text()
+    assert len(list((out / "checkpoints").glob("checkpoint-*"))) == 2
+
+
+def test_adalora_with_too_few_updates_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    tables = {**SHORT, "algorithm": {"name": "sft", "batch": 32}, "adapter": {"method": "adalora"}}
+    with pytest.raises(UserError, match="no step to cut its rank in: 1 optimizer steps"):
+        train(make_recipe(tables), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("task", MADE_HERE, ids=lambda task: task.name)
 def test_every_target_is_graded_right(task: Any) -> None:
     """The grader accepts what supervised training teaches."""
     rows = task.rows("train", 200, 0)

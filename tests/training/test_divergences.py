@@ -11,6 +11,7 @@ from datasets import Dataset
 
 import stiefel
 from stiefel.recipe import make_recipe
+from stiefel.training.kl import kl_of_new_from_rollout
 from stiefel.training.settings import grpo_config
 from stiefel.weights import load_model, load_tokenizer
 
@@ -61,3 +62,44 @@ def test_the_engines_mismatch_is_the_mean_distance_of_the_two_log_probabilities(
     logps = logits.log_softmax(-1)[range(len(prompt) - 1, len(prompt) + len(ids) - 1), ids]
     expected = float((logps - ENGINE).abs().mean())
     assert trainer.state.log_history[0]["engine_mismatch"] == pytest.approx(expected, rel=1e-5)
+
+
+class Pieces(stiefel.GRPOTrainer):
+    """Keeps each piece's divergence and its number of tokens."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.seen: list[tuple[float, int]] = []
+        super().__init__(*args, **kwargs)
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        loss = super()._compute_loss(model, inputs)
+        mask = inputs["completion_mask"]
+        terms = kl_of_new_from_rollout(self._logps, inputs["old_per_token_logps"])
+        self.seen.append((float((terms * mask).sum()), int(mask.sum())))
+        return loss
+
+
+def test_kl_rollout_is_a_mean_over_tokens_however_a_mini_batch_is_cut_into_pieces(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    recipe = make_recipe(
+        {
+            "optim": {"rollouts": 1, "updates_per_rollout": 2, "micro_batch": 2, "lr": 1e-2},
+            "rollout": {"prompts": 4, "completions": 4, "max_completion_tokens": 32},
+            "run": {"threads": 1, "save_every": 0},
+        }
+    )
+    trainer = Pieces(
+        stiefel.attach(load_model("nano"), "rlpo", r=4, alpha=8),
+        distinct_tokens,
+        grpo_config(recipe, tmp_path),
+        Dataset.from_list([{"prompt": prompt} for prompt in ("12+34-5?", "1+2?", "rabcd?", "77-8?")]),
+        processing_class=load_tokenizer("nano"),
+    )
+    trainer.train()
+    assert len(trainer.seen) == 8  # two updates of four pieces; the last update's are measured
+    sums, counts = zip(*trainer.seen[4:], strict=True)
+    assert len(set(counts)) > 1
+    logged = [log["kl_rollout"] for log in trainer.state.log_history if "kl_rollout" in log]
+    assert logged == [pytest.approx(sum(sums) / sum(counts), rel=1e-12)]
+    means = [total / count for total, count in trainer.seen[4:]]
+    assert sum(means) / 4 != pytest.approx(logged[0], rel=1e-3)

@@ -43,12 +43,12 @@ def shape(completions: list[str], **columns: Any) -> list[float]:
     return [-0.01 * number for number in range(len(completions))]
 
 
-def trainer_of(kind: type, rewards: Any, out: Path, **kwargs: Any) -> Any:
+def trainer_of(kind: type, rewards: Any, out: Path, tables: dict[str, Any] = RECIPE, **kwargs: Any) -> Any:
     torch.set_num_threads(1)
     return kind(
         stiefel.attach(load_model("nano"), "rlpo", r=4, alpha=8),
         rewards,
-        grpo_config(make_recipe(RECIPE), out),
+        grpo_config(make_recipe(tables), out),
         Dataset.from_list([{"prompt": prompt} for prompt in PROMPTS]),
         processing_class=load_tokenizer("nano"),
         **kwargs,
@@ -70,6 +70,21 @@ class Counting(stiefel.GRPOTrainer):
         return super()._get_per_token_logps_and_entropies(model, ids, *args, **kwargs)
 
 
+class Outside(stiefel.GRPOTrainer):
+    """Counts sequences that pass through the model while it does not generate."""
+
+    passed, generating = 0, False
+
+    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+        self.generating = True
+        result = super()._generate_single_turn(*args, **kwargs)
+        self.generating = False
+        return result
+
+    def count(self, module: Any, arguments: Any, named: dict[str, Any], output: Any) -> None:
+        self.passed += 0 if self.generating else len(named["input_ids"])
+
+
 def test_t3_trl_trains_on_groups_without_a_difference(tmp_path: Path) -> None:
     theirs = trainer_of(trl.GRPOTrainer, every_other_group, tmp_path)
     theirs.train()
@@ -88,6 +103,19 @@ def test_t3_no_group_without_a_difference_is_trained_on(tmp_path: Path) -> None:
     assert ours.scored == 2 * 16
     # every second group of what was sampled is all correct, the others are half right
     assert 0.5 < logs(ours)[0]["reward"] < 1.0
+
+
+@pytest.mark.parametrize("batches", [0, 10])
+def test_t3_dropped_groups_cost_no_forward_pass_of_any_kind(batches: int, tmp_path: Path) -> None:
+    """Sequences through the model outside of generation are as many where groups are dropped as where none is."""
+    settings = {**RECIPE, "algorithm": {"beta": 0.1}}
+    ours = trainer_of(Outside, every_other_group, tmp_path, settings, max_gen_batches=batches, kl_every=1)
+    ours.model.get_base_model().register_forward_hook(ours.count, with_kwargs=True)
+    ours.train()
+    if batches:
+        assert ours.sampled_completions > 2 * 16
+    # each of a rollout's 16 completions: old log-probabilities (which serve kl_base too), reference, base, loss
+    assert ours.passed == 2 * 16 * 4
 
 
 def test_t3_correctness_decides_and_not_the_shaped_reward(tmp_path: Path) -> None:

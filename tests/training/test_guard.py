@@ -13,7 +13,8 @@ from stiefel.report.runs import read_run
 from stiefel.sections import GuardSettings
 from stiefel.training.directory import status
 from stiefel.training.guard import Guard, Tripped
-from stiefel.training.run import Diverged, train
+from stiefel.training.reaction import Diverged
+from stiefel.training.run import train
 
 from .kills import killed_run
 

@@ -17,8 +17,9 @@ from stiefel.artifacts import read_json, read_jsonl
 from stiefel.errors import UserError
 from stiefel.nano.tokenizer import build_tokenizer
 from stiefel.recipe import load_recipe, make_recipe
+from stiefel.training.directory import finished
 from stiefel.training.processes import for_processes, launched
-from stiefel.training.run import finished, train
+from stiefel.training.run import train
 from stiefel.training.settings import grpo_config
 from stiefel.weights import load_model
 
@@ -66,6 +67,11 @@ def test_ddp_is_told_what_adapters_need(two: Path) -> None:
 
 def test_sharded_weights_are_emitted_and_saved_as_whole_ones(two: Path) -> None:
     assert read_json(two / "facts.json")["sharded"]
+
+
+def test_a_policy_that_is_lost_in_one_process_is_noticed_in_both(two: Path) -> None:
+    """Stopping alone, the one would leave the other waiting for its completions."""
+    assert read_json(two / "facts.json")["lost"] == [True, True]
 
 
 def test_two_processes_make_the_updates_of_one(one: Path, two: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -11,13 +12,15 @@ import pytest
 import torch
 import trl
 from datasets import Dataset
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import stiefel
 from stiefel.artifacts import read_jsonl
 from stiefel.errors import UserError
-from stiefel.recipe import make_recipe
+from stiefel.nano import NANO_PATH
+from stiefel.recipe import Recipe, make_recipe
 from stiefel.training.checkpoints import checkpoints, step_of
+from stiefel.training.directory import finished
 from stiefel.training.run import train
 from stiefel.training.settings import grpo_config
 from stiefel.weights import load_model, load_tokenizer
@@ -45,7 +48,7 @@ def distinct_tokens(completions: list[str], **columns: Any) -> list[float]:
     return [len(set(completion)) / 8 for completion in completions]
 
 
-def script(kind: type, out: Path, resume: Path | None = None, **kwargs: Any) -> Any:
+def script(kind: type, out: Path, resume: Path | None = None, reward: Any = distinct_tokens, **kwargs: Any) -> Any:
     """Someone's own script: six prompts, shuffled, so that eight rollouts of two see them in three epochs."""
     torch.set_num_threads(1)
     recipe = make_recipe(SCRIPT)
@@ -53,7 +56,7 @@ def script(kind: type, out: Path, resume: Path | None = None, **kwargs: Any) -> 
     config.shuffle_dataset, config.save_strategy, config.save_steps = True, "steps", 1
     trainer = kind(
         stiefel.attach(load_model("nano"), "lora", r=4, alpha=8),
-        distinct_tokens,
+        reward,
         config,
         Dataset.from_list([{"prompt": f"{n}+{n}?"} for n in range(11, 17)]),
         processing_class=load_tokenizer("nano"),
@@ -106,6 +109,22 @@ def test_t6_ours_goes_on_to_the_same_bits(update: int, whole_script: Any, tmp_pa
     assert logged[:-1] == before[:-1]  # the last is the summary of the time it took
 
 
+def two_kinds(completions: list[str], **columns: Any) -> list[float]:
+    return [float(len(completion) % 2) for completion in completions]
+
+
+def test_dynamic_sampling_goes_on_in_the_middle_of_a_rollout(tmp_path: Path) -> None:
+    """Its replacements come from a cursor of their own, and what only fills a rollout stays out of the loss."""
+    kwargs = {"max_gen_batches": 2, "reward": two_kinds}
+    whole = script(KeepAll, tmp_path / "whole", **kwargs)
+    fractions = [log["frac_reward_zero_std"] for log in whole.state.log_history if "frac_reward_zero_std" in log]
+    assert whole.sampled_completions > 8 * 8  # some groups were replaced
+    for update in (3, 8, 13):
+        resumed = script(stiefel.GRPOTrainer, tmp_path / str(update), tmp_path / "whole" / f"kept-{update}", **kwargs)
+        assert equal(weights(resumed), weights(whole)), (update, fractions)
+        assert resumed.sampled_completions == whole.sampled_completions
+
+
 def test_the_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
     script(stiefel.GRPOTrainer, tmp_path)
     assert [step_of(path) for path in checkpoints(tmp_path)] == [15, 16]
@@ -153,3 +172,68 @@ def test_a_journal_that_lost_rows_is_named(whole_run: Any, tmp_path: Path) -> No
     (out / "metrics.jsonl").write_text("")
     with pytest.raises(UserError, match="shorter than when the checkpoint was written"):
         train(make_recipe(RUN), out, resume=True)
+
+
+def interrupted(recipe: Recipe, out: Path, step: int) -> None:
+    """A run that ended at the row of that step, before its checkpoint."""
+
+    def stop(row: dict[str, Any]) -> None:
+        if row["step"] == step:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, out, on_row=stop)
+
+
+def short(**task: Any) -> Recipe:
+    return make_recipe({**RUN, "task": task, "eval": {}, "optim": {"rollouts": 4}, "run": {"save_every": 1}})
+
+
+def test_data_that_changed_behind_the_same_recipe_are_refused_by_name(tmp_path: Path) -> None:
+    rows = [{"prompt": f"{n}+{n}?", "answer": f">{2 * n}"} for n in range(11, 19)]
+    data, out = tmp_path / "mine.jsonl", tmp_path / "run"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = short(data=str(data), reward="exact")
+    interrupted(recipe, out, 3)
+    rows[0]["answer"] = ">23"
+    before = (out / "metrics.jsonl").read_text()
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(UserError, match=r"other rows than .*mine\.jsonl gives now"):
+        train(recipe, out, resume=True)
+    assert (out / "metrics.jsonl").read_text() == before
+    rows[0]["answer"] = ">22"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    train(recipe, out, resume=True)
+    assert len(read_jsonl(out / "metrics.jsonl")) == 4
+
+
+def test_a_model_that_changed_behind_the_same_recipe_is_refused_by_name(tmp_path: Path) -> None:
+    model, out = shutil.copytree(NANO_PATH, tmp_path / "model"), tmp_path / "run"
+    recipe = make_recipe({**short().model_dump(), "model": {"path": str(model)}})
+    interrupted(recipe, out, 3)
+    weights = load_file(model / "model.safetensors")
+    name = next(name for name in weights if "q_proj" in name)
+    save_file({**weights, name: weights[name] * 2}, model / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match=f"other weights than .*{name.removesuffix('.weight')}"):
+        train(recipe, out, resume=True)
+
+
+def test_what_a_kill_left_half_written_does_not_stop_a_resume(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    interrupted(short(), out, 3)
+    for place in (".adapter.x1", "checkpoints/.checkpoint-6.x2"):  # the names that writing and removing begin with
+        (out / place).mkdir()
+        (out / place / "part").write_text("half")
+    (out / ".manifest.json.x3").write_text("{")
+    train(short(), out, resume=True)
+    assert finished(out)
+    assert not [path for path in out.rglob("*") if path.name.startswith(".")]
+
+
+def test_a_run_killed_as_its_best_adapter_was_moved_is_finished(whole_run: Any, tmp_path: Path) -> None:
+    out = shutil.copytree(whole_run[0], tmp_path / "run")
+    manifest = out / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("finished", "running"))
+    (out / "evaluated").mkdir()  # the best has left it already
+    train(make_recipe(RUN), out, resume=True)
+    same_run(out, whole_run[0])

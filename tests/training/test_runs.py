@@ -14,9 +14,11 @@ from safetensors.torch import load_file
 
 from stiefel.artifacts import read_json, read_jsonl
 from stiefel.errors import UserError
+from stiefel.progress import run_progress
 from stiefel.recipe import load_recipe, make_recipe
 from stiefel.training.directory import finished, status
-from stiefel.training.run import Diverged, train
+from stiefel.training.reaction import Diverged
+from stiefel.training.run import train
 from stiefel.training.settings import grpo_config
 
 SHORT = {
@@ -89,6 +91,36 @@ def test_measuring_does_not_change_the_training(short_run: Path, tmp_path: Path)
     ]
     rows = read_jsonl(tmp_path / "run" / "metrics.jsonl")
     assert ["kl_base" in row for row in rows] == [True, False, True]
+
+
+@pytest.mark.parametrize("name", ["grpo", "sft"])
+def test_the_rate_of_every_group_is_logged(name: str, tmp_path: Path) -> None:
+    adapter = {"method": "lora_plus", "options": {"ratio": 2.0}}
+    tables: dict[str, Any] = {"adapter": adapter, "algorithm": {"name": name}, "run": {"threads": 1}}
+    rollouts = {"optim": {"rollouts": 2, "lr": 1e-3, "schedule": "cosine"}, "rollout": SHORT["rollout"]}
+    updates = {"optim": {"lr": 1e-3, "schedule": "cosine"}, "task": {"train_rows": 16}}
+    train(make_recipe({**tables, **(updates if name == "sft" else rollouts)}), tmp_path / "run")
+    rows = read_jsonl(tmp_path / "run" / "metrics.jsonl")
+    assert [row["learning_rate"] for row in rows] == [1e-3, 0.5e-3]
+    assert [row["learning_rate_B"] for row in rows] == [2e-3, 1e-3]
+
+
+def test_a_rollout_without_a_readable_gold_has_no_reward(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "unreadable.jsonl"
+    data.write_text('{"prompt": "1+2?", "answer": ""}\n')
+    tables = {**SHORT, "task": {"data": str(data), "reward": "math"}, "eval": {}}
+    with run_progress(3) as on_row:
+        train(make_recipe(tables), tmp_path / "run", on_row=on_row)
+    rows = read_jsonl(tmp_path / "run" / "metrics.jsonl")
+    assert [row["unreadable_fraction"] for row in rows] == [1.0] * 3
+    assert not any("reward" in row or "correct" in row for row in rows)
+    assert "reward none" in capsys.readouterr().err
+
+
+def test_activations_computed_again_change_nothing(short_run: Path, tmp_path: Path) -> None:
+    settings = {**SHORT, "optim": {**SHORT["optim"], "activation_checkpointing": True}}
+    train(make_recipe(settings), tmp_path / "run")
+    assert timeless(tmp_path / "run") == timeless(short_run)
 
 
 def test_a_rate_of_zero_moves_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 """What test_processes.py launches in one process and in two: updates on given completions,
-sharded weights, and a whole run."""
+sharded weights, a policy that is lost in one of them, and a whole run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import gather_object
 from datasets import Dataset
 from safetensors.torch import save_file
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
@@ -22,6 +23,7 @@ import stiefel
 from stiefel.quiet import quiet
 from stiefel.recipe import make_recipe
 from stiefel.tasks import find_task
+from stiefel.training.probabilities import NoProbabilities, finite_logits
 from stiefel.training.rewards import GradedReward
 from stiefel.training.run import train
 from stiefel.training.settings import grpo_config
@@ -118,10 +120,23 @@ def sharded() -> bool:
     )
 
 
+def lost_in_one() -> list[bool]:
+    """Which processes notice that the last one's model, and only that one's, gives no probabilities."""
+    model, state = load_model("nano"), PartialState()
+    if state.process_index == state.num_processes - 1:
+        model.get_output_embeddings().weight.data.fill_(torch.nan)
+    try:
+        with finite_logits(model):
+            model.generate(torch.arange(4, 14).view(2, 5), do_sample=True, max_new_tokens=2, pad_token_id=0)
+    except NoProbabilities:
+        return gather_object([True])
+    return gather_object([False])
+
+
 def main(out: Path) -> None:
-    """All three, in every process of the launch."""
+    """All four, in every process of the launch."""
     quiet()
-    facts = {**given_updates(out / "given"), "sharded": sharded()}
+    facts = {**given_updates(out / "given"), "sharded": sharded(), "lost": lost_in_one()}
     train(make_recipe(RUN), out / "run")
     if PartialState().is_main_process:
         (out / "facts.json").write_text(json.dumps(facts))

@@ -114,9 +114,19 @@ def test_t10_trl_chooses_what_a_recipe_should():
     assert theirs.vllm_importance_sampling_mode == "sequence_mask", "upstream mended it"
     for key in ("bf16", "use_bias_correction_kl", "vllm_importance_sampling_correction"):
         assert vars(ours)[key] is False
-    assert not ours.use_transformers_continuous_batching  # T11: it would cast the adapters to bfloat16
+    assert theirs.activation_checkpointing, "upstream mended it"
+    assert not ours.activation_checkpointing
     corrected = make_recipe({"rollout": {"engine": "vllm", "importance_correction": "token_truncate"}})
     assert grpo_config(corrected, Path("unused")).vllm_importance_sampling_mode == "token_truncate"
+
+
+def test_t11_generation_that_would_cast_the_adapters_is_refused(make_model, tmp_path):
+    recipe = make_recipe({})
+    args = grpo_config(recipe, tmp_path)
+    assert not args.use_transformers_continuous_batching
+    args.use_transformers_continuous_batching = True
+    with pytest.raises(UserError, match="float32 factors"):
+        GRPOTrainer(attach(make_model(), "lora", r=4), lambda completions, **columns: [0.0] * len(completions), args)
 
 
 def test_t12_the_accuracy_reward_has_no_timeout_off_the_main_thread_and_skips_what_it_cannot_read(monkeypatch):

@@ -10,12 +10,14 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from stiefel.artifacts import read_json
 from stiefel.errors import UserError
 from stiefel.export import export
 from stiefel.files import CONFIG_FILE, FACTORS_FILE
+from stiefel.nano import NANO_PATH
 from stiefel.saved import load, save
 from stiefel.streamed import prepare
 from stiefel.weights import load_model
@@ -86,6 +88,46 @@ def test_a_method_that_leaves_the_base_alone_has_no_residual_form(trained: Path,
     with pytest.raises(UserError, match="did you mean merged"):
         export(trained / "rlpo", "nano", "merge", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("form", ["merged", "residual"])
+def test_the_written_type_may_be_another_than_the_bases(form: str, trained: Path, tmp_path: Path) -> None:
+    """The sum is formed in float32 and rounded once: to the bit the float32 export, rounded."""
+    for dtype in ("auto", "bfloat16"):
+        export(trained / "pissa", "nano", form, tmp_path / dtype, dtype=dtype)
+    place = Path("base" if form == "residual" else ".")
+    whole, rounded = (load_file(tmp_path / dtype / place / "model.safetensors") for dtype in ("auto", "bfloat16"))
+    assert whole.keys() == rounded.keys()
+    assert all(torch.equal(whole[name].bfloat16(), rounded[name]) for name in whole)
+
+
+def test_an_adapter_made_for_another_type_is_merged_into_weights_of_that_type(tmp_path: Path) -> None:
+    prepare("nano", "pissa", tmp_path / "made", r=4, alpha=8, dtype="bfloat16")
+    with pytest.raises(UserError, match="another base"):
+        export(tmp_path / "made", "nano", "merged", tmp_path / "out")
+    export(tmp_path / "made", "nano", "merged", tmp_path / "out", dtype="bfloat16")
+    merged, base = AutoModelForCausalLM.from_pretrained(tmp_path / "out"), load_model("nano", "bfloat16")
+    assert torch.equal(logits(merged), logits(base))
+
+
+def test_an_adapter_is_not_replaced_by_its_export(trained: Path) -> None:
+    before = {path.name: path.read_bytes() for path in (trained / "pissa").iterdir()}
+    with pytest.raises(UserError, match="itself"):
+        export(trained / "pissa", "nano", "lora", trained / "start" / ".." / "pissa", force=True)
+    assert {path.name: path.read_bytes() for path in (trained / "pissa").iterdir()} == before
+
+
+def test_a_plain_lora_is_written_without_loading_the_model(trained: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", None)
+    export(trained / "rlpo", "nano", "lora", tmp_path / "out")
+    (tmp_path / "other").mkdir()
+    for path in NANO_PATH.iterdir():
+        (tmp_path / "other" / path.name).write_bytes(path.read_bytes())
+    weights = load_file(NANO_PATH / "model.safetensors")
+    weights["model.layers.0.mlp.up_proj.weight"][0, 0] += 1
+    save_file(weights, tmp_path / "other" / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"layers\.0\.mlp\.up_proj"):
+        export(trained / "rlpo", str(tmp_path / "other"), "lora", tmp_path / "out", force=True)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -58,6 +58,23 @@ def test_an_adapter_made_for_another_type_is_measured_on_the_weights_of_that_typ
     assert holds(tmp_path / "made")
 
 
+@pytest.mark.parametrize("method", ["rlpo", "rlmo", "pissa", "milora", "olora_tail"])
+@pytest.mark.parametrize("shape", [(320, 200), (200, 320)], ids=str)
+def test_what_the_fast_solver_certifies_holds(
+    method: str, shape: tuple[int, int], make_model: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Its residual is not zero, and is found again; of bfloat16 weights with a spectrum that falls."""
+    m, n = shape
+    model = make_model(hidden_size=n, intermediate_size=m, num_hidden_layers=1, head_dim=64)
+    decay = torch.arange(1, n + 1) ** -0.6
+    model.model.layers[0].mlp.up_proj.weight.data = torch.randn(m, n) @ torch.diag(decay) @ torch.randn(n, n) / n
+    model.bfloat16().save_pretrained(tmp_path / "base")
+    certificate = prepare(str(tmp_path / "base"), method, tmp_path / "made", r=4, alpha=8, target_modules=["up_proj"])
+    assert certificate.layers[0].solver.startswith("fast")
+    assert certificate.layers[0].residual > 0
+    assert [check for check in verify(tmp_path / "made", str(tmp_path / "base")) if not check.holds] == []
+
+
 def flip_bit(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-3] ^= 1
@@ -94,6 +111,15 @@ def other_start(directory: Path) -> None:
     forge(directory, lambda record: None)
 
 
+def change_factors(
+    directory: Path, change: Callable[[str, torch.Tensor], torch.Tensor], more: dict[str, int] | None = None
+) -> None:
+    factors = {key: change(key, factor).contiguous() for key, factor in load_file(directory / FACTORS_FILE).items()}
+    factors |= {key: torch.zeros(size) for key, size in (more or {}).items()}
+    save_file(factors, directory / FACTORS_FILE, metadata={"format": "pt"})
+    forge(directory, lambda record: None)
+
+
 def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
@@ -124,6 +150,20 @@ CHANGES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "a claimed norm": ("lora", claim("norm", 1.0)),
     "a claimed anchor": ("geora", claim("anchor_norm", 0.0)),
     "a claimed orthonormality": ("pissa", claim("orthonormality_error", 0.0)),
+    "claimed singular values": ("pissa", claim("singular_values", [9.0, 3.0, 2.0, 1.0])),
+    "claimed singular values of B = 0": ("rlpo", claim("singular_values", [9.0, 3.0, 2.0, 1.0])),
+    "claimed singular values of W_Geo": ("geora", claim("singular_values", [9.0, 3.0, 2.0, 1.0])),
+    "singular values of a random start": ("lora", claim("singular_values", [9.0, 3.0, 2.0, 1.0])),
+    "too few singular values": ("rlpo", claim("singular_values", [3.0])),
+    "a claimed residual": ("pissa", claim("residual", 0.5)),
+    "no solver": ("pissa", claim("solver", "")),
+    "another sigma": ("pissa", lambda d: forge(d, lambda record: record["options"].update(sigma="undivided"))),
+    "no sigma": ("geora", lambda d: forge(d, lambda record: record["options"].update(sigma="halved"))),
+    "a method without triplets": ("rlpo", lambda d: forge(d, lambda record: record.update(method="lora"))),
+    "not anchored": ("rlpo", lambda d: forge(d, lambda record: record.update(anchored=True))),
+    "factors of another rank, digests mended": ("rlpo", lambda d: change_factors(d, lambda key, x: x[:3])),
+    "factors of another type, digests mended": ("rlpo", lambda d: change_factors(d, lambda key, x: x.bfloat16())),
+    "a tensor too many, digests mended": ("rlpo", lambda d: change_factors(d, lambda key, x: x, {"lm_head.weight": 1})),
 }
 
 

@@ -10,12 +10,17 @@ import click
 
 from ..errors import UserError
 from .adapters import cache, cite, export, init, methods, verify
-from .geometry import inspect
+from .evaluation import evaluate
+from .geometry import inspect, preflight
 from .options import say
 from .runs import compare, demo, report, train
+from .scores import grade
 
 INTERRUPTED = 130
-VERBS = (methods, init, verify, export, train, inspect, compare, report, cache, demo, cite)
+VERBS = (
+    *(methods, init, verify, export, preflight, train, evaluate, grade),
+    *(inspect, compare, report, cache, demo, cite),
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -46,6 +51,6 @@ def guarded(command: Callable[[], Any]) -> int:
         say(f"error: {UserError(error.format_message(), 'the command cannot be understood', f'see {place} --help')}")
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        say("interrupted: nothing half-written is left; train, compare and demo go on with --resume")
+        say("interrupted: nothing half-written is left; train, eval, compare and demo go on with --resume")
         return INTERRUPTED
     return status if isinstance(status, int) else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -70,6 +71,7 @@ def init(
     from ..artifacts import check_room
     from ..export import export as write
     from ..methods import compose
+    from ..progress import layer_progress
     from ..streamed import prepare
 
     if layout == "residual" and not compose(method).anchored:
@@ -77,7 +79,7 @@ def init(
             f"{method} has no residual layout", "it starts at B₀A₀ = 0 on the base as it is", "leave out --layout"
         )
     check_room(out, force=force)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, layer_progress("solving") as progress:
         made = out if layout == "anchored" else Path(scratch) / "adapter"
         certificate = prepare(
             model,
@@ -93,7 +95,8 @@ def init(
             cache=not no_cache,
             options=dict(key_and_value(option) for option in options),
             force=force,
-            progress=lambda name, number, total: say(f"[{number}/{total}] {name}"),
+            progress=progress,
+            notice=lambda line: say(f"note: {line}"),
         )
         if layout == "residual":
             write(made, model, "residual", out, dtype=dtype or "auto", force=force, revision=revision)
@@ -102,9 +105,13 @@ def init(
     else:
         worst = max(layer.start_error for layer in certificate.layers)
         exact = f"start error at most {worst:g}" if layout == "anchored" else "exact up to its base's rounding"
-        click.echo(f"{out}: {method}, rank {rank}, {len(certificate.layers)} matrices, {exact}")
+        count = len(certificate.layers)
+        click.echo(f"{out}: {method}, rank {rank}, {count} {'matrix' if count == 1 else 'matrices'}, {exact}")
         if layout == "anchored":
-            say(f'next: stiefel train RECIPE.toml --set adapter.path="{out}" --out run')
+            at = f" --revision {shlex.quote(revision)}" if revision else ""
+            say(f"next: stiefel verify {shlex.quote(str(out))} --base {shlex.quote(model)}{at}")
+        else:
+            say(f"next: {served(out, 'residual', rank)}")
 
 
 @click.command()
@@ -117,11 +124,13 @@ def verify(context: click.Context, directory: Path, base: str, revision: str, as
     """Recompute an adapter's certificate against its base: exit 0 if it holds, 1 if it does not."""
     from dataclasses import asdict
 
+    from ..progress import layer_progress
     from ..quiet import quiet
     from ..verify import verify as run
 
     quiet()
-    checks = run(directory, base, revision, lambda name, number, total: say(f"[{number}/{total}] {name}"))
+    with layer_progress("checking") as progress:
+        checks = run(directory, base, revision, progress)
     holds = all(check.holds for check in checks)
     if as_json:
         click.echo(json.dumps({"holds": holds, "checks": [asdict(check) for check in checks]}, indent=1))
@@ -132,7 +141,8 @@ def verify(context: click.Context, directory: Path, base: str, revision: str, as
         held = f"{sum(check.holds for check in checks)}/{len(checks)} checks"
         click.echo(f"{directory}: the certificate {'holds' if holds else 'DOES NOT HOLD'} ({held})")
         if holds:
-            say(f"next: stiefel export {directory} --base {base} --as lora --out {directory}-lora")
+            path = f'"{directory.absolute()}"'
+            say(f"next: stiefel train RECIPE.toml --set adapter.path={shlex.quote(path)} --out run")
     context.exit(0 if holds else 1)
 
 
@@ -158,6 +168,21 @@ def export(directory: Path, base: str, form: str, dtype: str, revision: str, out
     quiet()
     run(directory, base, form, out, dtype=dtype, force=force, revision=revision)
     click.echo(str(out))
+    rank = 0 if form == "merged" else json.loads((out / "adapter_config.json").read_text())["r"]
+    say(f"next: {served(out, form, rank, base)}")
+
+
+def served(out: Path, form: str, rank: int, base: str = "") -> str:
+    """The command that serves what was exported; vLLM's largest rank is a power of two."""
+    from ..nano import NANO, NANO_PATH
+
+    base = str(NANO_PATH) if base == NANO else base
+    model = {"lora": base, "merged": str(out), "residual": str(out / "base")}[form]
+    if form == "merged":
+        return f"vllm serve {shlex.quote(model)}"
+    largest = max(16, 1 << (rank - 1).bit_length())
+    module = shlex.quote(f"adapter={out}")
+    return f"vllm serve {shlex.quote(model)} --enable-lora --max-lora-rank {largest} --lora-modules {module}"
 
 
 @click.command()

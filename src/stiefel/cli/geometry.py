@@ -1,13 +1,19 @@
-"""Verbs that look at weights: inspect."""
+"""Verbs that look at weights: inspect, preflight."""
 
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from .options import json_option, say
+from ..errors import UserError
+from .options import force_option, json_option, say
+
+if TYPE_CHECKING:
+    from ..preflight import Preflight
 
 
 @click.command()
@@ -27,6 +33,7 @@ def inspect(
     subject: Path, base: str, rank: int | None, also: tuple[str, ...], revision: str, no_cache: bool, as_json: bool
 ) -> None:
     """See where in the spectrum of the base the change of a run, an adapter or a full checkpoint lies."""
+    from ..artifacts import CERTIFICATE, MANIFEST
     from ..geometry import inspect as look
     from ..geometry.table import print_inspection
 
@@ -41,5 +48,76 @@ def inspect(
     )
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=1))
+        return
+    print_inspection(found)
+    if (subject / MANIFEST).is_file():
+        say(f"next: stiefel report {subject}")
+    elif (subject / CERTIFICATE).is_file():
+        say(f"next: stiefel verify {subject} --base {base}")
     else:
-        print_inspection(found)
+        say(f"next: stiefel inspect {subject} --base {base} --json")
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--profile", default="", help="Overlay one of the recipe's profiles.")
+@click.option("--set", "changes", multiple=True, metavar="A.B=VALUE", help="Change one key; repeatable.")
+@click.option("--methods", default="", metavar="A,B,…", help="Methods to set side by side; the recipe's by default.")
+@click.option("--kl-budget", default=1e-3, show_default=True, help="What one step may cost, in nats a token.")
+@click.option("--out", type=click.Path(path_type=Path, resolve_path=True), help="JSON file to write; none by default.")
+@force_option
+@json_option
+def preflight(
+    recipe: Path,
+    profile: str,
+    changes: tuple[str, ...],
+    methods: str,
+    kl_budget: float,
+    out: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Measure the first step that a RECIPE would take, before anything is trained: its size and its KL."""
+    from ..artifacts import refuse_existing, writable, write_json
+    from ..quiet import quiet
+    from ..recipe import load_recipe
+
+    settings = load_recipe(recipe, changes, profile)
+    if out is not None:
+        if out.is_dir() or not force:
+            refuse_existing(out, "give another --out" + ("" if out.is_dir() else ", or --force to replace it"))
+        writable(out.parent)
+    quiet()
+    from ..preflight import preflight as look
+    from ..preflight.table import print_preflight
+
+    found = look(settings, chosen_methods(methods), kl_budget=kl_budget, progress=say)
+    record = found.to_json()
+    if out is not None:
+        write_json(out, record)
+    if as_json:
+        click.echo(json.dumps(record, indent=1, allow_nan=False))
+    else:
+        print_preflight(found)
+    say(f"next: {next_command(recipe, profile, changes, found, chosen=bool(methods))}")
+
+
+def chosen_methods(text: str) -> list[str]:
+    """The names between commas."""
+    names = [name.strip() for name in text.split(",")] if text else []
+    if not all(names):
+        raise UserError(f"--methods {text!r} has an empty name", "commas stand between methods", "--methods lora,rlpo")
+    return names
+
+
+def next_command(recipe: Path, profile: str, changes: tuple[str, ...], found: Preflight, *, chosen: bool) -> str:
+    """The run at a rate that spends the budget, by the first method that can."""
+    words = ["stiefel", "train", str(recipe)]
+    words += ["--profile", profile] if profile else []
+    reached = next((one for one in found.methods if one.budget.reached), None)
+    more = []
+    if reached is not None:
+        more = [f"adapter.method={reached.method}"] if chosen else []
+        more.append(f"optim.lr={reached.budget.rate:.3g}")
+    words += [word for change in (*changes, *more) for word in ("--set", change)]
+    return shlex.join([*words, "--out", "run"])

@@ -38,10 +38,20 @@ def train(
 
     refuse_both(resume, force)
     quiet()
-    # a recipe that is tried with another method keeps settings that this one may have no use for
-    shared = any(change.startswith("adapter.method=") for change in changes)
+    # a recipe that is tried with another method keeps settings that this one may have no use for, the changes do not
+    keys = {change.partition("=")[0].strip() for change in changes}
+    written = [key.removeprefix("adapter.") for key in keys]
     with run_progress(None if settings.algorithm.name == "sft" else settings.optim.rollouts) as on_row:
-        run(settings, out, resume=resume, force=force, progress=say, on_row=on_row, shared=shared)
+        run(
+            settings,
+            out,
+            resume=resume,
+            force=force,
+            progress=say,
+            on_row=on_row,
+            shared="adapter.method" in keys,
+            written=written,
+        )
     if os.environ.get("RANK", "0") == "0":  # of a launch with several processes
         click.echo(str(out))
         say(f"next: stiefel report {out}")
@@ -83,7 +93,7 @@ def compare_and_report(grid: Any, out: Path, jobs: int, *, resume: bool, force: 
     say(f"{len(grid.runs)} runs, {jobs} at a time")
     with grid_progress({name: recipe.optim.rollouts for name, recipe in grid.runs.items()}) as on_progress:
         run_grid(grid, out, resume=resume, force=force, jobs=jobs, on_progress=on_progress)
-    page = write_report(out)
+    page = write_report(out, say=say)
     print_table(out)
     click.echo(f"report: {page}")
     say(f"next: open {page} in a browser")
@@ -92,10 +102,18 @@ def compare_and_report(grid: Any, out: Path, jobs: int, *, resume: bool, force: 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="The page to write; DIRECTORY/report.html by default.")
-def report(directory: Path, out: Path | None) -> None:
-    """Write the page of a run or a comparison."""
+@click.option("--figures", is_flag=True, help="Also the papers' figures, as PNG and PDF in DIRECTORY/figures.")
+def report(directory: Path, out: Path | None, figures: bool) -> None:
+    """Write the page of a run or a comparison.
+
+    What training did to the weights is measured where it is not known yet, and kept in each run's directory; of a model
+    with large matrices only with --figures.
+    """
+    from ..artifacts import FIGURES
     from ..report import write_report
 
-    page = write_report(directory, out)
+    page = write_report(directory, out, figures=figures, say=say)
     click.echo(str(page))
-    say(f"next: open {page} in a browser")
+    if figures:
+        click.echo(str(directory / FIGURES))
+    say(f"next: open {page} in a browser" if figures else f"next: open {page} in a browser, or add --figures")

@@ -66,7 +66,10 @@ def subspace_shares(change: Change, part: Triplets) -> Shares:
 
 
 def chance(shape: tuple[int, int], k: int) -> float:
-    """S_Head's mean over changes (m, n) with no preferred direction: k(1/m + 1/n)/2."""
+    """S_Head's mean over changes (m, n) with no preferred direction: k(1/m + 1/n)/2.
+
+    E‖U_kᵀX‖² = kσ²n of an X with entries of variance σ². Source: the definition of S_Head, GeoRA (arXiv:2601.09361).
+    """
     return k * (1 / shape[0] + 1 / shape[1]) / 2
 
 
@@ -86,7 +89,10 @@ def principal_angles(X: Tensor, Y: Tensor) -> Tensor:
 
 
 def angles_between(X: Tensor, Y: Tensor) -> Tensor:
-    """`principal_angles` of two sets of orthonormal columns, whichever is the larger."""
+    """`principal_angles` θ_i = arccos σ_i(XᵀY) of orthonormal columns (d, p) and (d, k), whichever are more.
+
+    Source: Björck and Golub, Math. Comp. 27, 1973.
+    """
     return principal_angles(X, Y) if Y.shape[1] <= X.shape[1] else principal_angles(Y, X)
 
 

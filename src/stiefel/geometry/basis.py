@@ -7,7 +7,7 @@ from functools import cached_property
 
 from ..linalg import Triplets, frobenius_norm
 from ..methods import Layer
-from ..spectrum import Spectrum
+from ..spectrum import Spectrum, TooFewDirections
 from .spectra import SMALL
 
 
@@ -39,14 +39,22 @@ class Basis:
 
     @cached_property
     def top(self) -> Triplets:
-        """The k leading ones; of all of them as many as are positive."""
-        return self.full.slice(0, self.k) if self.exact else self.spectrum.top(self.k)
+        """The k leading ones, or as many as are positive."""
+        if not self.exact:
+            try:
+                return self.spectrum.top(self.k)
+            except TooFewDirections:
+                pass
+        return self.full.slice(0, self.k)
 
     @cached_property
     def bottom(self) -> Triplets:
-        """The k trailing positive ones."""
+        """The k trailing positive ones, or as many as there are."""
         if not self.exact:
-            return self.spectrum.bottom(self.k)
+            try:
+                return self.spectrum.bottom(self.k)
+            except TooFewDirections:
+                pass
         rank = len(self.full.S)
         return self.full.slice(max(0, rank - self.k), rank)
 

@@ -15,12 +15,15 @@ from .change import LowRankChange
 
 
 def full_step(G: Tensor, lr: float) -> Tensor:
-    """ΔW₁^full = −ηG₀ (m, n)."""
+    """ΔW₁^full = −ηG₀ (m, n). Source: RLPO paper (arXiv:2606.31813), Appendix A."""
     return -lr * G
 
 
 def first_step(G: Tensor, A: Tensor, B: Tensor, scaling: float, lr: float) -> LowRankChange:
-    """ΔW₁ = s(B₁A₁ − B₀A₀) with ΔA = −ηsB₀ᵀG₀, ΔB = −ηsG₀A₀ᵀ, exactly; A (r, n), B (m, r). O(mnr)."""
+    """ΔW₁ = s(B₁A₁ − B₀A₀) with ΔA = −ηsB₀ᵀG₀, ΔB = −ηsG₀A₀ᵀ, exactly; A (r, n), B (m, r). O(mnr).
+
+    Source: RLPO paper (arXiv:2606.31813), §5.1, whose gradients of A and B these are, with s kept.
+    """
     dA, dB = -lr * scaling * (B.T @ G), -lr * scaling * (G @ A.T)
     return LowRankChange(scaling * torch.cat([dB, B], dim=1), torch.cat([A + dA, dA]))
 
@@ -28,7 +31,7 @@ def first_step(G: Tensor, A: Tensor, B: Tensor, scaling: float, lr: float) -> Lo
 def first_order_step(G: Tensor, A: Tensor, B: Tensor, scaling: float, lr: float) -> LowRankChange:
     """ΔW₁ = −ηs²(G₀A₀ᵀA₀ + B₀B₀ᵀG₀) + O(η²), without its second-order part sΔBΔA. O(mnr).
 
-    With B₀ = 0 it is exact: Lemma A.1 of the RLPO paper (arXiv:2606.31813), ΔW₁ = s²·ΔW₁^full·A₀ᵀA₀.
+    With B₀ = 0 it is exact, ΔW₁ = s²·ΔW₁^full·A₀ᵀA₀. Source: RLPO paper (arXiv:2606.31813), Lemma A.1.
     """
     L = -lr * scaling**2 * torch.cat([G @ A.T, B], dim=1)
     return LowRankChange(L, torch.cat([A, B.T @ G]))
@@ -37,8 +40,8 @@ def first_order_step(G: Tensor, A: Tensor, B: Tensor, scaling: float, lr: float)
 def step_ratio(G: Tensor, A: Tensor, B: Tensor, scaling: float) -> float:
     """‖ΔW₁‖_F/‖ΔW₁^full‖_F to first order in η: how large a method's first step is beside full fine-tuning's.
 
-    At most s² where B₀ = 0 and A₀ has orthonormal rows (Prop. 5.3 of the RLPO paper, arXiv:2606.31813, where s = 1);
-    at least σ_r times larger for PiSSA than for OLoRA, both undivided (Theorem 4.1). 0 where G₀ = 0. O(mnr).
+    At most s² where B₀ = 0 and A₀ has orthonormal rows; at least σ_r times larger for PiSSA than for OLoRA, both
+    undivided. 0 where G₀ = 0. O(mnr). Source: RLPO paper (arXiv:2606.31813), Prop. 5.3 (where s = 1), Theorem 4.1.
     """
     norm = float(torch.linalg.vector_norm(G, dtype=torch.float64))
     return first_order_step(G, A, B, scaling, 1.0).norm / norm if norm else 0.0

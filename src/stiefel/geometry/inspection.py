@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from ..artifacts import ADAPTER, CERTIFICATE, MANIFEST
+from ..artifacts import ADAPTER, CERTIFICATE, GEOMETRY, MANIFEST, RUNS, STATE, read_json
 from ..cache import SpectrumCache
 from ..checkpoint import Checkpoint
 from ..errors import UserError
@@ -20,7 +20,8 @@ from ..weights import model_files
 from .basis import all_small
 from .full import FullSubject
 from .layer import ALSO, LayerGeometry, check_also, measure
-from .lora import LoraSubject
+from .lora import AnyAdapter, LoraSubject, read_config
+from .native import SUBJECTS
 from .own import OwnWeightsSubject
 from .reading import reading
 from .subject import Subject, Vector
@@ -31,6 +32,7 @@ FIGURES = (
     *("stable_rank", "effective_rank", "similarity_top", "similarity_bottom", "orthonormality_error", "start_norm"),
     *("bf16_changed", "bf16_rounding"),
 )
+GROUPS = ("spectrum", "masks")  # figures under a common name
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Inspection:
             **means(self.layers),
             "by_kind": {kind: means([one for one in self.layers if one.kind == kind]) for kind in kinds},
             "by_depth": {str(depth): means([one for one in self.layers if one.depth == depth]) for depth in depths},
+            "vectors": [asdict(vector) for vector in self.vectors],
             "left_out": list(self.left_out),
             "reading": self.reading,
         }
@@ -71,11 +74,7 @@ class Inspection:
 
     def to_json(self) -> dict[str, Any]:
         """The content of `--json`."""
-        return {
-            "summary": self.summary,
-            "layers": [asdict(layer) for layer in self.layers],
-            "vectors": [asdict(vector) for vector in self.vectors],
-        }
+        return {"summary": self.summary, "layers": [asdict(layer) for layer in self.layers]}
 
 
 def inspect(
@@ -145,7 +144,8 @@ def inspect_one(
 def open_subject(path: Path) -> Subject:
     """What a directory is; a run directory stands for the adapter that it ended with."""
     if (path / CONFIG_FILE).is_file():
-        return LoraSubject(path)
+        kind = read_config(path, AnyAdapter).peft_type
+        return SUBJECTS[kind](path) if kind in SUBJECTS else LoraSubject(path)
     if (path / CERTIFICATE).is_file():
         return OwnWeightsSubject(path)
     if (path / "config.json").is_file():
@@ -153,10 +153,18 @@ def open_subject(path: Path) -> Subject:
     if (path / ADAPTER).is_dir():
         return open_subject(path / ADAPTER)
     if (path / MANIFEST).is_file():
+        raise unfinished(path)
+    if (path / RUNS).is_dir():
         raise UserError(
-            f"{path} holds no {ADAPTER} yet",
-            "a run writes it when it ends",
-            "let the run finish (`stiefel train … --resume`), or inspect another directory",
+            f"{path} is a comparison",
+            "one run is inspected at a time",
+            f"give one of its runs, {path / RUNS}/…",
+        )
+    if (path / STATE).is_file():
+        raise UserError(
+            f"{path} is a checkpoint to resume a run from",
+            "it holds the parameters that train, and not what they started from",
+            f"inspect the run's {ADAPTER}; its {GEOMETRY} (run.geometry_every) has the way there",
         )
     raise UserError(
         f"{path} is nothing to inspect",
@@ -167,10 +175,33 @@ def open_subject(path: Path) -> Subject:
     )
 
 
-def means(layers: tuple[LayerGeometry, ...] | list[LayerGeometry]) -> dict[str, float | None]:
+def unfinished(run: Path) -> UserError:
+    """The error of a run that has not left an adapter, by what became of it."""
+    manifest = read_json(run / MANIFEST)
+    if isinstance(manifest, dict) and manifest.get("status") == "diverged":
+        return UserError(
+            f"{run} holds no {ADAPTER}",
+            f"the run ended before its time: {manifest.get('reason', 'it diverged')}",
+            f"train at a smaller optim.lr; the run's {GEOMETRY} (run.geometry_every) has what was measured on the way",
+        )
+    return UserError(
+        f"{run} holds no {ADAPTER} yet",
+        "a run writes it when it ends",
+        "let the run finish (`stiefel train … --resume`), or inspect another directory",
+    )
+
+
+def means(layers: Sequence[LayerGeometry]) -> dict[str, Any]:
     """‖ΔW‖_F of all together, and the mean of each figure over the matrices that have it."""
-    found: dict[str, float | None] = {"delta_norm": sum(layer.delta_norm**2 for layer in layers) ** 0.5}
+    found: dict[str, Any] = {"delta_norm": sum(layer.delta_norm**2 for layer in layers) ** 0.5}
     for figure in FIGURES:
         values = [value for layer in layers if (value := vars(layer)[figure]) is not None]
         found[figure] = fmean(values) if values else None
-    return found
+    return {**found, **{group: group_means([vars(layer)[group] for layer in layers]) for group in GROUPS}}
+
+
+def group_means(groups: Sequence[dict[str, float] | None]) -> dict[str, float] | None:
+    """The mean of each figure of a group over the matrices that have it."""
+    have = [group for group in groups if group is not None]
+    names = dict.fromkeys(name for group in have for name in group)
+    return {name: fmean(group[name] for group in have if name in group) for name in names} or None

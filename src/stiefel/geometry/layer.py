@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..errors import UserError, nearest
 from ..linalg import Triplets, orthonormality_error
+from ..matrix_names import kind_and_depth
 from ..methods import Layer
 from .alignment import (
     aligned_coefficients,
@@ -23,7 +24,6 @@ from .alignment import (
 from .basis import Basis
 from .change import Change
 from .masks import geora_masks, geora_premise
-from .names import kind_and_depth
 from .precision import in_bf16
 from .spectra import (
     SMALL,
@@ -46,6 +46,17 @@ class Curve:
 
     distribution: list[float]  # Σp_i in each bin
     energy: list[float]  # E_i at the end of each bin
+    head: float  # E_k of the k leading directions that are counted, and 1 − E of all but the k trailing ones
+    tail: float
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """Singular values of W and of W⁺, in the same evenly spaced places, the first and the last among them."""
+
+    places: list[int]  # i of σ_i, counted from 1
+    before: list[float]
+    after: list[float]
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,7 @@ class LayerGeometry:
     singular_values: list[float]  # the k leading ones of W
     delta_norm: float  # ‖ΔW‖_F
     relative: float  # ‖ΔW‖_F/‖W‖_F, which bounds NSS
+    singular_values_bottom: list[float] | None = None  # the k trailing positive ones of W
     nss: float | None = None
     s_head: float | None = None
     s_head_left: float | None = None
@@ -84,6 +96,7 @@ class LayerGeometry:
     update: Curve | None = None  # of ΔW
     product: Curve | None = None  # of sBA, where that is another matrix
     spectrum: dict[str, float] | None = None  # of W
+    spectra: Spectra | None = None  # of W and W⁺
     masks: dict[str, float] | None = None  # GeoRA's
 
 
@@ -118,6 +131,8 @@ def measure(layer: Layer, trained: Trained, wanted: tuple[str, ...] = ()) -> Lay
         orthonormality_error_at_start=trained.start_error,
     )
     bottom = basis.bottom if "tail" in wanted else None
+    if bottom is not None:
+        found = replace(found, singular_values_bottom=bottom.S.tolist())
     if trained.A is not None:
         found = replace(
             found,
@@ -150,11 +165,13 @@ def measure(layer: Layer, trained: Trained, wanted: tuple[str, ...] = ()) -> Lay
             found, s_tail=tail.both, s_tail_left=tail.left, s_tail_right=tail.right, s_tail_joint=tail.joint
         )
     if "spectrum" in wanted:
+        before, after = shifted(layer, change)
         found = replace(
             found,
-            nss=shift(layer, change),
-            update=curve(change, basis.full),
-            product=curve(trained.product, basis.full) if trained.product is not None else None,
+            nss=normalized_spectral_shift(before, after),
+            spectra=spectra(before, after),
+            update=curve(change, basis.full, layer.rank),
+            product=curve(trained.product, basis.full, layer.rank) if trained.product is not None else None,
         )
     if "masks" in wanted:
         found = replace(found, masks=geora_premise(change, geora_masks(layer))._asdict())
@@ -172,25 +189,34 @@ def angles(change: Change, k: int, top: Triplets, bottom: Triplets | None) -> di
     return found
 
 
-def curve(change: Change, basis: Triplets) -> Curve:
-    """p_i and E_i over all positive directions of W, in at most 100 bins."""
+def curve(change: Change, basis: Triplets, k: int) -> Curve:
+    """p_i and E_i over all positive directions of W, in at most 100 bins, and the energy at both ends."""
     c = aligned_coefficients(change, basis)
     bins = min(BINS, len(c))
     ends = torch.arange(1, bins + 1) * len(c) // bins
     cumulative = aligned_distribution(c).cumsum(0)[ends - 1]
+    shares = cumulative_energy(c).diff(prepend=c.new_zeros(1))
     return Curve(
-        torch.diff(cumulative, prepend=cumulative.new_zeros(1)).tolist(), cumulative_energy(c)[ends - 1].tolist()
+        torch.diff(cumulative, prepend=cumulative.new_zeros(1)).tolist(),
+        cumulative_energy(c)[ends - 1].tolist(),
+        float(shares[:k].sum()),
+        float(shares[max(0, len(c) - k) :].sum()),
     )
 
 
 def spectrum_of(basis: Basis) -> dict[str, float]:
-    """Of W's positive singular values: their number, mean, extremes, effective and stable rank."""
+    """Of W's positive singular values: number, mean, those of the k leading and trailing, extremes, two ranks.
+
+    Source: RLPO paper (arXiv:2606.31813), Fig. 9, which shows means of the leading and the trailing ones.
+    """
     S = basis.full.S
     if not len(S):
         return {"positive": 0}
     return {
         "positive": len(S),
         "mean": float(S.mean()),
+        "top_mean": float(basis.top.S.to(torch.float64).mean()),
+        "bottom_mean": float(basis.bottom.S.to(torch.float64).mean()),
         "largest": float(S[0]),
         "smallest": float(S[-1]),
         "effective_rank": effective_rank(S),
@@ -198,10 +224,16 @@ def spectrum_of(basis: Basis) -> dict[str, float]:
     }
 
 
-def shift(layer: Layer, change: Change) -> float:
-    """NSS of W and W + ΔW; both spectra come from the same computation, so that its rounding is the same."""
+def shifted(layer: Layer, change: Change) -> tuple[Tensor, Tensor]:
+    """σ(W) and σ(W + ΔW) (min(m, n),); both come from the same computation, so that its rounding is the same."""
     after: Tensor = layer.W.to(torch.float64 if min(layer.shape) <= SMALL else torch.float32, copy=True)
     before = singular_values(after)
     for chosen, piece in change.pieces():
         after[chosen] += piece.to(after)
-    return normalized_spectral_shift(before, singular_values(after))
+    return before, singular_values(after)
+
+
+def spectra(before: Tensor, after: Tensor) -> Spectra:
+    """Two spectra (k,) in at most 100 places."""
+    places = torch.linspace(0, len(before) - 1, min(BINS, len(before)), dtype=torch.float64).round().to(torch.int64)
+    return Spectra((places + 1).tolist(), before[places].tolist(), after[places].tolist())

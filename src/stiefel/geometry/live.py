@@ -37,8 +37,8 @@ class GeometryCallback(TrainerCallback):  # type: ignore[misc]
         if not self._watched:
             raise UserError(
                 "run.geometry_every is set for an adapter without a change per matrix",
-                "only LoRA, AdaLoRA and the model's own weights have the ΔW of a matrix to measure",
-                "set run.geometry_every = 0, or choose a LoRA method",
+                "IA³ scales activations and LN tuning trains norms: neither has the ΔW of a matrix to measure",
+                "set run.geometry_every = 0, or choose another method",
             )
         self._gradients: dict[str, float] = {}
         self._clipped = self._seconds = 0.0  # the norm of all gradients, and what they took to look at

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from peft.utils.other import get_pattern_key
@@ -12,7 +13,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from ..artifacts import CERTIFICATE, read_json
-from ..certificate import product_norm
+from ..certificate import Certificate, product_norm
 from ..errors import UserError
 from ..files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, factor_names
 from ..linalg import orthonormality_error
@@ -21,7 +22,7 @@ from ..saved import read_certificate
 from ..skeleton import Target, target_of
 from ..tensorfile import Entry, read_header, read_tensor
 from .change import Change, DenseChange, LowRankChange
-from .subject import Subject, Trained, does_not_fit, made_for
+from .subject import Subject, Trained, as_made_for, does_not_fit
 
 PREFIX = "base_model.model."
 FACTORS = (".lora_A.weight", ".lora_B.weight")
@@ -36,12 +37,20 @@ NO_MATRIX = {
 }
 
 
-class LoraConfigFile(BaseModel):
-    """What adapter_config.json says that the change depends on."""
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+class AnyAdapter(BaseModel):
+    """What every adapter_config.json says."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
     peft_type: str
+
+
+class LoraConfigFile(AnyAdapter):
+    """What adapter_config.json says that the change depends on."""
+
     r: int = 8
     lora_alpha: float = 8
     use_rslora: bool = False
@@ -60,15 +69,10 @@ class LoraSubject(Subject):
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.settings = read_settings(directory)
+        self.settings = read_config(directory, LoraConfigFile)
+        require_known_start(directory, self.settings)
         self.certificate = read_certificate(directory) if (directory / CERTIFICATE).is_file() else None
-        if not (directory / FACTORS_FILE).is_file():
-            raise UserError(
-                f"{directory} holds no {FACTORS_FILE}",
-                "the factors are read from safetensors alone, never from pickles",
-                "save the adapter with PEFT's save_pretrained, or restore the file",
-            )
-        self.entries = read_header(directory / FACTORS_FILE)
+        self.entries = read_header(factor_file(directory))
         self.anchored = self.certificate is not None and self.certificate.anchored
         self.anchors = read_header(directory / ANCHORS_FILE) if self.anchored else {}
         self.names = matrices(self.entries)
@@ -88,13 +92,7 @@ class LoraSubject(Subject):
 
     def targets(self, skeleton: PreTrainedModel) -> list[Target]:
         """Those whose factors the file holds."""
-        modules = dict(skeleton.named_modules())
-        strange = sorted(self.names - modules.keys())
-        if strange:
-            raise does_not_fit(
-                str(self.directory), f"the base has no {strange[0]}, nor {len(strange) - 1} others of its layers"
-            )
-        found = [linear_target(name, module) for name, module in modules.items() if name in self.names]
+        found = named_targets(self.names, skeleton, self.directory)
         for target in found:
             A, B = (self.entries[name] for name in factor_names(target.name))
             if (B.shape[0], A.shape[1]) != target.shape or A.shape[0] != B.shape[1]:
@@ -117,7 +115,7 @@ class LoraSubject(Subject):
 
     def read(self, target: Target, layer: Layer) -> Trained:
         """The change from the factors alone, but for DoRA."""
-        self._require_base(target, layer)
+        require_made_for(self.certificate, target, layer, self.directory)
         A, B = (finite(read_tensor(self.entries[name]), self.directory) for name in factor_names(target.name))
         s = self.scaling(target.name, A.shape[0])
         if self.anchored:
@@ -150,19 +148,11 @@ class LoraSubject(Subject):
             orthonormality_error(A0),
         )
 
-    def _require_base(self, target: Target, layer: Layer) -> None:
-        """Raise where our certificate names another matrix; other adapters do not say which base they are for."""
-        if self.certificate is None:
-            return
-        expected = {one.name: one.fingerprint for one in self.certificate.layers}[target.name]
-        if not made_for(layer.base, layer.digest, expected):
-            raise does_not_fit(str(self.directory), f"{target.name} is not the matrix that it was made for")
 
-
-def read_settings(directory: Path) -> LoraConfigFile:
-    """adapter_config.json; raises UserError for what has no change per matrix."""
+def read_config(directory: Path, model: type[Settings]) -> Settings:
+    """The settings in adapter_config.json that `model` names; raises UserError where one is not what it should be."""
     try:
-        settings = LoraConfigFile.model_validate(read_json(directory / CONFIG_FILE))
+        return model.model_validate(read_json(directory / CONFIG_FILE))
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(
@@ -170,6 +160,21 @@ def read_settings(directory: Path) -> LoraConfigFile:
             f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
             "give a directory that PEFT's save_pretrained wrote",
         ) from error
+
+
+def factor_file(directory: Path) -> Path:
+    """adapter_model.safetensors, if it is there."""
+    if not (directory / FACTORS_FILE).is_file():
+        raise UserError(
+            f"{directory} holds no {FACTORS_FILE}",
+            "the factors are read from safetensors alone, never from pickles",
+            "save the adapter with PEFT's save_pretrained, or restore the file",
+        )
+    return directory / FACTORS_FILE
+
+
+def require_known_start(directory: Path, settings: LoraConfigFile) -> None:
+    """Raise for what has no change per matrix in its files."""
     if settings.peft_type != "LORA":
         kind = settings.peft_type
         raise UserError(
@@ -185,7 +190,25 @@ def read_settings(directory: Path) -> LoraConfigFile:
             "files do not hold",
             "save it with path_initial_model_for_weight_conversion, or inspect the merged model as a full checkpoint",
         )
-    return settings
+
+
+def named_targets(names: set[str], skeleton: PreTrainedModel, directory: Path) -> list[Target]:
+    """The base's linear layers of these names, in its order; raises UserError where it does not have them all."""
+    modules = dict(skeleton.named_modules())
+    strange = sorted(names - modules.keys())
+    if strange:
+        others = f", nor {len(strange) - 1} others of its layers" if len(strange) > 1 else ""
+        raise does_not_fit(str(directory), f"the base has no {strange[0]}{others}")
+    return [linear_target(name, module) for name, module in modules.items() if name in names]
+
+
+def require_made_for(certificate: Certificate | None, target: Target, layer: Layer, directory: Path) -> None:
+    """Raise where our certificate names another matrix; other adapters do not say which base they are for."""
+    if certificate is None:
+        return
+    expected = {one.name: one.fingerprint for one in certificate.bases}[target.name]
+    if as_made_for(layer.base, layer.digest, expected) is None:
+        raise does_not_fit(str(directory), f"{target.name} is not the matrix that it was made for")
 
 
 def matrices(entries: dict[str, Entry]) -> set[str]:
@@ -217,7 +240,14 @@ def finite(factor: Tensor, directory: Path) -> Tensor:
 
 
 def dora_change(W: Tensor, product: Change, magnitude: Tensor) -> DenseChange:
-    """diag(m/‖V‖_row)·V − W with V = W + sBA; dense, float64. Source: DoRA, arXiv:2402.09353, Eq. 5."""
-    V = W.to(torch.float64) + product.rows(slice(None))
-    rescaled = magnitude.to(V).view(-1, 1) / torch.linalg.vector_norm(V, dim=1, keepdim=True) * V
-    return DenseChange(rescaled - W)
+    """diag(m/‖V‖_row)·V − W with V = W + sBA; dense, in float32, from rows in float64.
+
+    Source: DoRA, arXiv:2402.09353, Eq. 5.
+    """
+    change = torch.empty(W.shape, dtype=torch.float32, device=W.device)
+    magnitude = magnitude.to(W.device, torch.float64).view(-1, 1)
+    for chosen, piece in product.pieces():
+        before = W[chosen].to(torch.float64)
+        V = before + piece
+        change[chosen] = (magnitude[chosen] / torch.linalg.vector_norm(V, dim=1, keepdim=True) * V - before).float()
+    return DenseChange(change)

@@ -20,7 +20,7 @@ from ..skeleton import Target, select_targets
 from ..weights import fingerprint
 from .change import DenseChange
 from .full import RANK, compare, require_finite
-from .subject import Subject, Trained, Vector, does_not_fit, made_for
+from .subject import Subject, Trained, Vector, as_made_for, does_not_fit
 
 
 class OwnWeightsSubject(Subject):
@@ -63,9 +63,10 @@ class OwnWeightsSubject(Subject):
         """In float32; of a mask the change is zero elsewhere, exactly."""
         name = target.name if self.masked else target.parameter
         base = layer.base.T if target.conv1d and not self.masked else layer.base  # of `full`, as the parameter lies
-        if not made_for(base, fingerprint(base) if base is not layer.base else layer.digest, self.fingerprints[name]):
-            raise does_not_fit(str(self.directory), f"{target.name} is not the matrix that it was made for")
-        W = layer.W.T if target.conv1d else layer.W  # as the parameter lies in memory
+        stood_on = self.made_for(base, fingerprint(base) if base is not layer.base else layer.digest, name)
+        W = stood_on.to(torch.float32)
+        if target.conv1d and self.masked:
+            W = W.T  # as the parameter lies in memory
         if self.masked:
             change = torch.zeros(W.shape, dtype=torch.float32)
             places = self.tensor(f"{target.parameter}.indices")
@@ -75,6 +76,13 @@ class OwnWeightsSubject(Subject):
             now = self.tensor(target.parameter).to(torch.float32)
             change = require_finite(now, self.directory, target.name) - W
         return Trained(DenseChange(change.T if target.conv1d else change))
+
+    def made_for(self, base: Tensor, digest: str, name: str) -> Tensor:
+        """The base's weight as training found it; raises UserError where it was another one."""
+        found = as_made_for(base, digest, self.fingerprints[name])
+        if found is None:
+            raise does_not_fit(str(self.directory), f"{name} is not the weight that it was made for")
+        return found
 
     def tensor(self, name: str) -> Tensor:
         """One tensor of the file, opened for it alone: an open file keeps its pages."""
@@ -89,4 +97,4 @@ class OwnWeightsSubject(Subject):
         targets = {target.parameter for target in self.targets(base.skeleton)}
         for name in sorted((self.names & base.sources.keys()) - targets):
             before = base.read_parameter(name)
-            yield compare(name, before, self.tensor(name))
+            yield compare(name, self.made_for(before, fingerprint(before), name), self.tensor(name))

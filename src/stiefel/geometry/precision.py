@@ -43,13 +43,10 @@ def in_bf16(W: Tensor, change: Change, most_entries: int = MOST_ENTRIES) -> InBf
 
 
 def rounding_energy(X: Tensor) -> float:
-    """Σulp(x)²/12; a zero adds nothing."""
-    _, exponents = torch.frexp(X[X != 0])  # |x| = f·2^e with ½ ≤ f < 1, hence ulp(x) = 2^(e − 8)
-    if not exponents.numel():
-        return 0.0
-    least = int(exponents.min())
-    counts = torch.bincount(exponents - least).tolist()
-    return math.fsum(count * 4.0 ** (least + place - 8) for place, count in enumerate(counts)) / 12
+    """Σulp(x)²/12; zeros, and what is one in float32's range, add nothing."""
+    exponents = X.to(torch.float32).view(torch.int32).bitwise_right_shift(23).bitwise_and_(255)  # ⌊log₂|x|⌋ + 127
+    counts = torch.bincount(exponents.flatten(), minlength=256).tolist()
+    return math.fsum(count * 4.0 ** (place - 127 - 7) for place, count in enumerate(counts) if place) / 12
 
 
 def spaced_rows(shape: tuple[int, int], most_entries: int) -> Tensor:

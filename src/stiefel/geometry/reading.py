@@ -9,6 +9,7 @@ from .layer import LayerGeometry
 from .subject import Vector
 
 HIDDEN = 1.0  # rounding relative to the change, from which on bfloat16 hides it
+ORTHONORMAL = 1e-4  # ‖A₀A₀ᵀ − I‖_max of a start whose rows are orthonormal, in any floating type
 
 
 def reading(layers: Sequence[LayerGeometry], left_out: Sequence[str], vectors: Sequence[Vector]) -> list[str]:
@@ -97,7 +98,9 @@ def factors(changed: Sequence[LayerGeometry]) -> list[str]:
     drifts = [
         layer.orthonormality_error
         for layer in changed
-        if layer.orthonormality_error is not None and (layer.orthonormality_error_at_start or 1.0) < 1e-4
+        if layer.orthonormality_error is not None
+        and layer.orthonormality_error_at_start is not None
+        and layer.orthonormality_error_at_start < ORTHONORMAL
     ]
     if drifts:
         lines.append(f"A's rows began orthonormal and are off by {max(drifts):.2g} at most (‖AAᵀ − I‖_max).")

@@ -12,7 +12,8 @@ def singular_values(W: Tensor) -> Tensor:
     """σ(W), all min(m, n), descending, float64.
 
     Up to min(m, n) = 512 in float64 throughout; beyond, QR in float32 and the values of R in float64, so that their
-    error is some 1e-7·σ₁ and no float64 copy of W is made. O(mn·min(m, n)).
+    error is some 1e-7·σ₁ and no float64 copy of W is made. O(mn·min(m, n)). Source of the figure: RLPO paper
+    (arXiv:2606.31813), Fig. 9.
     """
     W = W.detach()
     tall = W if W.shape[0] >= W.shape[1] else W.T

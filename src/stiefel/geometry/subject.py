@@ -65,9 +65,15 @@ class Subject(ABC):
         yield from ()
 
 
-def made_for(base: Tensor, digest: str, expected: str) -> bool:
-    """True where a certificate's fingerprint is that of a base's weight, in the base's type or in a smaller one."""
-    return digest == expected or expected in {fingerprint(base.to(kind)) for kind in (torch.bfloat16, torch.float16)}
+def as_made_for(base: Tensor, digest: str, expected: str) -> Tensor | None:
+    """A base's weight in the type, its own or a smaller one, that has a certificate's fingerprint; None in no type.
+
+    A run whose `model.dtype` is bfloat16 began at the rounded weights: its change is measured from these.
+    """
+    if digest == expected:
+        return base
+    rounded = (base.to(kind) for kind in (torch.bfloat16, torch.float16))
+    return next((weight for weight in rounded if fingerprint(weight) == expected), None)
 
 
 def does_not_fit(subject: str, why: str) -> UserError:

@@ -12,6 +12,8 @@ import torch
 from peft import PeftModel
 from peft.tuners.adalora import AdaLoraLayer
 from peft.tuners.lora import LoraLayer
+from peft.tuners.miss.layer import MissLayer
+from peft.tuners.vera.layer import VeraLayer
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from transformers.pytorch_utils import Conv1D
@@ -19,16 +21,17 @@ from transformers.pytorch_utils import Conv1D
 from ..anchored import AnchoredFactor
 from ..cache import SpectrumCache
 from ..linalg import Triplets, orthonormality_error
+from ..matrix_names import kind_and_depth
 from ..methods import Layer
 from ..own_weights import OwnWeight, own_weights
 from ..skeleton import Target, select_targets
-from ..wrap import ADAPTER, lora_layers
+from ..wrap import ADAPTER, lora_layers, tuner_layers
 from .alignment import subspace_shares, subspace_similarity
 from .basis import Basis, all_small
 from .change import Change, DenseChange, LowRankChange
 from .full import RANK
 from .lora import dora_change
-from .names import kind_and_depth
+from .native import adalora_change, miss_change, vera_change
 
 Row = dict[str, Any]
 
@@ -68,20 +71,19 @@ class Watched:
 
 def watched_matrices(model: nn.Module, cache: SpectrumCache | None) -> list[Watched]:
     """Every matrix of a model whose ΔW can be read while it trains; none of PEFT's adapters without factors of it."""
-    return list(lora_matrices(model, cache) if isinstance(model, PeftModel) else full_matrices(model, cache))
+    if not isinstance(model, PeftModel):
+        return list(full_matrices(model, cache))
+    return [*lora_matrices(model, cache), *native_matrices(model, cache)]
 
 
 def lora_matrices(model: PeftModel, cache: SpectrumCache | None) -> Iterator[Watched]:
     """The matrices that carry a LoRA, of any start and structure."""
     for name, module in lora_layers(model):
+        if isinstance(module, AdaLoraLayer):
+            continue
         base = module.get_base_layer()
         W = oriented(base.weight.detach(), conv1d=isinstance(base, Conv1D))
         A, B = module.lora_A[ADAPTER], module.lora_B[ADAPTER]
-        if isinstance(module, AdaLoraLayer):
-            E = module.lora_E[ADAPTER]
-            parts: Callable[[], list[nn.Parameter]] = partial(list, (A, B, E))
-            yield watch(name, W, A.shape[0], cache, partial(adalora_change, module), partial(whole, A), parts)
-            continue
         r = A.anchor.shape[0] if isinstance(A, AnchoredFactor) else A.weight.shape[0]
         yield watch(
             name, W, r, cache, partial(lora_change, module, W), partial(trained_factor, A), partial(trained_of, A, B)
@@ -97,11 +99,34 @@ def lora_change(module: LoraLayer, W: Tensor) -> Change:
     return product
 
 
-def adalora_change(module: AdaLoraLayer) -> Change:
-    """s/r·B diag(E) A, as PEFT divides it: by its rank and 1e-5."""
-    A, B, E = (whole(part[ADAPTER]) for part in (module.lora_A, module.lora_B, module.lora_E))
-    scaling = float(module.scaling[ADAPTER]) / (float(module.ranknum[ADAPTER]) + 1e-5)
-    return LowRankChange(scaling * B.to(torch.float64), E.to(torch.float64) * A)
+def native_matrices(model: PeftModel, cache: SpectrumCache | None) -> Iterator[Watched]:
+    """The matrices that carry an AdaLoRA, counted at the rank that will be left, a VeRA or a MiSS."""
+    for name, module in tuner_layers(model):
+        if not isinstance(module, AdaLoraLayer | VeraLayer | MissLayer):
+            continue
+        base = module.get_base_layer()
+        W = oriented(base.weight.detach(), conv1d=isinstance(base, Conv1D))
+        settings = model.peft_config[ADAPTER]
+        r = settings.target_r if isinstance(module, AdaLoraLayer) else settings.r
+        A = partial(whole, module.lora_A[ADAPTER]) if isinstance(module, AdaLoraLayer) else None
+        yield watch(
+            name, W, r, cache, partial(native_change, module, (W.shape[0], W.shape[1])), A, partial(trained_of, module)
+        )
+
+
+def native_change(module: AdaLoraLayer | VeraLayer | MissLayer, shape: torch.Size) -> Change:
+    """ΔW as the layer has it now."""
+
+    def now(parts: Any) -> Tensor:
+        return whole(parts[ADAPTER])
+
+    if isinstance(module, AdaLoraLayer):
+        A, B, E = now(module.lora_A), now(module.lora_B), now(module.lora_E)
+        return adalora_change(A, B, E, float(module.scaling[ADAPTER]), float(module.ranknum[ADAPTER]))
+    if isinstance(module, VeraLayer):
+        A, B = now(module.vera_A)[:, : shape[1]], now(module.vera_B)[: shape[0]]
+        return vera_change(A, B, now(module.vera_lambda_d), now(module.vera_lambda_b))
+    return miss_change(now(module.miss_block), shape[1])
 
 
 def trained_factor(A: nn.Module) -> Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import UserError
 from ..linalg import Triplets
 from ..spectrum import Spectrum
 from .layer import Factors, Layer
@@ -90,6 +91,12 @@ def masked_by_one(layer: Layer, mask: Tensor) -> tuple[Spectrum, Mapping[str, fl
 def masked(layer: Layer, mask: Tensor) -> Spectrum:
     """The spectrum of W_Geo = W ⊙ M."""
     W_geo = layer.W.masked_fill(~mask, 0.0)
+    if not W_geo.any() and layer.W.any():
+        raise UserError(
+            f"{layer.name}: none but zeros of W {layer.shape} are left in W_Geo",
+            f"rho = {layer.fraction('rho')} keeps {int(mask.count_nonzero())} of its {mask.numel()} entries",
+            "give a larger rho, or leave this layer out of the targets",
+        )
     layer.matrix.release()  # the solver needs the room
     return layer.derived_spectrum("W_Geo", W_geo)
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 
-from .curves import METRICS, Metric, Point, extent, points
+from .curves import METRICS, Metric, Point, numbers, points
 from .runs import Run
 from .series import Series, styles
+from .vertical import Vertical, vertical
 
 SPARSE = 25  # at most so many measurements a line are marked by dots
 DOT = 36  # square pixels
@@ -46,7 +45,7 @@ def lines(
     base = alt.Chart(alt.InlineData(values=[record(point) for point in data])).encode(
         x=alt.X(
             "rollout:Q",
-            title="rollout",
+            title=metric.steps,
             scale=alt.Scale(zero=False, nice=False),
             axis=alt.Axis(tickMinStep=1, tickCount=8, grid=False, format="d", labelFlush=False),
         ),
@@ -64,13 +63,7 @@ def lines(
 
 def interactive(metric: Metric, data: Sequence[Point], vertical: Vertical) -> alt.LayerChart:
     """Lines with tooltips at the nearest point, which singles its series out; so does the page's legend."""
-    hover = alt.selection_point(name="hover", on="pointerover", clear="pointerout", nearest=True, fields=["series"])
-    idle = f"!length(data('hover_store')) && ({CHOSEN} === '' || datum.series === {CHOSEN})"
-    test = {"or": [{"param": "hover", "empty": False}, idle]}
-
-    def opacity(full: float) -> alt.Opacity:
-        return alt.Opacity(condition={"test": test, "value": full}, value=full * FAINT)
-
+    hover, opacity = singled_out()
     sparse = len({point.rollout for point in data}) <= SPARSE
     layers = lines(metric, data, vertical, opacity)
     dots = (
@@ -79,6 +72,14 @@ def interactive(metric: Metric, data: Sequence[Point], vertical: Vertical) -> al
         .encode(opacity=opacity(1) if sparse else alt.value(0), strokeDash=alt.value([]), tooltip=tooltip(metric, data))
     )
     return alt.LayerChart(layer=[*layers, dots.add_params(hover)]).add_params(alt.param(name=CHOSEN, value=""))
+
+
+def singled_out() -> tuple[alt.Parameter, Callable[[float], alt.Opacity]]:
+    """The selection of the nearest mark's series, and the opacity of marks that fade where another one is chosen."""
+    hover = alt.selection_point(name="hover", on="pointerover", clear="pointerout", nearest=True, fields=["series"])
+    idle = f"!length(data('hover_store')) && ({CHOSEN} === '' || datum.series === {CHOSEN})"
+    test = {"or": [{"param": "hover", "empty": False}, idle]}
+    return hover, lambda full: alt.Opacity(condition={"test": test, "value": full}, value=full * FAINT)
 
 
 # With `nearest`, Vega-Lite 6.4 finds a name in a tooltip only by way of a format of one's own
@@ -101,11 +102,11 @@ def record(point: Point) -> dict[str, Any]:
 def tooltip(metric: Metric, data: Sequence[Point]) -> list[alt.Tooltip]:
     """What is said of the nearest point."""
     several = any(point.seeds > 1 for point in data)
-    fields = [NAME, alt.Tooltip("rollout:Q")]
-    mean = f"mean of {metric.window} rollouts" if metric.window > 1 else metric.title
+    fields = [NAME, alt.Tooltip("rollout:Q", title=metric.steps)]
+    mean = f"mean of {metric.window} {metric.steps}s" if metric.window > 1 else metric.title
     fields.append(alt.Tooltip("value:Q", title=mean, format=".4~g"))
     if metric.window > 1:
-        fields.append(alt.Tooltip("raw:Q", title="this rollout", format=".4~g"))
+        fields.append(alt.Tooltip("raw:Q", title=f"this {metric.steps}", format=".4~g"))
     if several:
         fields.append(alt.Tooltip("low:Q", title="lowest seed", format=".4~g"))
         fields.append(alt.Tooltip("high:Q", title="highest seed", format=".4~g"))
@@ -133,43 +134,6 @@ def drawn_series(data: Sequence[Point]) -> list[Series]:
     return list(dict.fromkeys(point.series for point in data))
 
 
-@dataclass(frozen=True)
-class Vertical:
-    """The y axis that the charts of one metric share."""
-
-    scale: alt.Scale
-    axis: alt.Axis
-
-    def y(self, field: str) -> alt.Y:
-        """A column of the data on this axis."""
-        return alt.Y(f"{field}:Q", title=None, scale=self.scale, axis=self.axis)
-
-
 def vertical_of(metric: Metric, by_rate: Sequence[Sequence[Point]]) -> Vertical:
-    """The scale that holds every chart of a metric; a symlog one is linear below `floor`, so that 0 has a place."""
-    low, high = extent(by_rate)
-    if metric.scale == "linear":
-        return Vertical(alt.Scale(domain=[low, high], nice=True), alt.Axis(tickCount=5))
-    floor = linear_below(by_rate)
-    ticks = decades(floor, high)
-    label = (
-        "datum.value > 0 && (datum.value < 0.01 || datum.value >= 10000)"
-        " ? format(datum.value, '~e') : format(datum.value, '~r')"
-    )
-    return Vertical(
-        alt.Scale(type="symlog", constant=floor, domain=[low, ticks[-1]]), alt.Axis(values=ticks, labelExpr=label)
-    )
-
-
-def decades(floor: float, high: float) -> list[float]:
-    """0 and the powers of ten from `floor` to the first that reaches `high`; every second one where there are many."""
-    first, last = round(math.log10(floor)), math.ceil(math.log10(max(high, floor)))
-    step = 1 if last - first < 7 else 2
-    return [0.0, *(float(f"1e{power}") for power in range(first, last + step, step))]
-
-
-def linear_below(by_rate: Sequence[Sequence[Point]], lowest: float = 1e-5, highest: float = 1e-1) -> float:
-    """The power of ten below which a symlog axis is linear: under the smallest positive value, within bounds."""
-    positive = [point.value for chart in by_rate for point in chart if point.value is not None and point.value > 0]
-    smallest = min(positive, default=highest)
-    return float(f"1e{math.floor(math.log10(min(max(smallest, lowest), highest)))}")
+    """The scale that holds every chart of a metric."""
+    return vertical(metric.scale, numbers(by_rate))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +23,7 @@ class Metric:
     meaning: str
     scale: Literal["linear", "symlog"] = "linear"
     window: int = 1
+    steps: str = "rollout"  # what it is measured over
 
 
 METRICS = (
@@ -30,6 +31,9 @@ METRICS = (
     Metric("kl_base", "KL to the base", "divergence of the policy from the base model, nats per token", "symlog"),
     Metric("grad_norm", "Gradient norm", "norm of the gradient before clipping, mean of the updates", "symlog"),
     Metric("completion_length", "Completion length", "mean tokens of the rollout's completions"),
+    Metric(
+        "loss", "Loss", "cross-entropy of the reference answers' tokens, nats per token", window=WINDOW, steps="update"
+    ),
 )
 
 
@@ -46,9 +50,9 @@ class Point:
     seeds: int
 
 
-def points(runs: Sequence[Run], metric: Metric, lr: float) -> list[Point]:
-    """Every point of one chart."""
-    names = series_of(runs)
+def points(runs: Sequence[Run], metric: Metric, lr: float, names: Mapping[str, Series] | None = None) -> list[Point]:
+    """Every point of one chart; `names` where the runs are some of those that are compared."""
+    names = names if names is not None else series_of(runs)
     chosen = [run for run in runs if run.lr == lr and run.rows]
     found = []
     for series in ordered(names[run.name] for run in chosen):
@@ -95,13 +99,12 @@ def rounded(number: float) -> float:
     return float(f"{number:.6g}")
 
 
-def extent(charts: Sequence[Sequence[Point]]) -> tuple[float, float]:
-    """The common range of several charts, from 0 or below; (0, 1) where nothing was measured."""
-    drawn = [
+def numbers(charts: Sequence[Sequence[Point]]) -> list[float]:
+    """Everything that several charts draw."""
+    return [
         number
         for chart in charts
         for point in chart
         for number in (point.value, point.low, point.high, point.raw)
         if number is not None
     ]
-    return (min(0.0, *drawn), max(drawn)) if drawn and max(drawn) > min(0.0, *drawn) else (0.0, 1.0)

@@ -19,7 +19,11 @@ from . import theme, words
 from .answers import questions
 from .cells import cells, rate
 from .charts import CHOSEN, charts
+from .evidence import Evidence, read_evidence
+from .figures import write_figures
+from .figures.views import sections
 from .files import write_table
+from .inspections import Progress
 from .runs import Run, is_run, read_runs
 from .series import ordered, series_of, styles
 from .table import table
@@ -27,27 +31,37 @@ from .table import table
 PAGE, TEMPLATE = "report.html", "page.html.j2"
 
 
-def write_report(directory: Path, out: Path | None = None) -> Path:
+def write_report(
+    directory: Path, out: Path | None = None, *, figures: bool = False, say: Progress = lambda line: None
+) -> Path:
     """Write the page of a run or a comparison, by default as `directory/report.html`, and return its path.
 
-    For a comparison, table.json and table.md are written into `directory` besides. Raises UserError where there is
-    nothing to report, or where a file is broken.
+    For a comparison, table.json and table.md are written into `directory` besides, and with `figures` the papers'
+    figures as PNG and PDF into `directory/figures`. What training did to the weights is measured against the recipe's
+    model and kept in each run's directory; of models whose matrices have min(m, n) > 512 only with `figures`. Raises
+    UserError where there is nothing to report, or where a file is broken.
     """
     runs = read_runs(directory)
     page = out if out is not None else directory / PAGE
     if page.is_dir():
         raise UserError(f"{page} is a directory", "the page is one file", f"give --out {page / PAGE}")
     writable(page.parent).mkdir(parents=True, exist_ok=True)
-    write_text(page, html(runs))
+    evidence = read_evidence(runs, say, large=figures)
+    write_text(page, html(evidence))
     if not is_run(directory):
         write_table(table(runs), directory)
+    if figures:
+        write_figures(evidence, directory, say)
     return page
 
 
-def html(runs: Sequence[Run]) -> str:
+def html(evidence: Evidence) -> str:
     """The whole page; the same runs give the same bytes."""
-    series = series_of(runs)
+    runs, series = evidence.runs, evidence.series
     drawn = charts(runs)
+    specs = [spec(chart) for _, _, chart in drawn]
+    figures = sections(evidence, first=len(specs))
+    specs += [spec(panel.chart) for section in figures for view in section.views for panel in view.panels]
     rates = len({run.lr for run in runs})
     return (
         environment()
@@ -61,7 +75,8 @@ def html(runs: Sequence[Run]) -> str:
             definitions=words.DEFINITIONS,
             columns=3 if rates % 3 == 0 else 2,
             charts=[(metric, lr) for metric, lr, _ in drawn],
-            specs=[spec(chart) for _, _, chart in drawn],
+            figures=figures,
+            specs=specs,
             legend=[(one.label, style) for one, style in styles(ordered(series.values())).items()],
             chosen=CHOSEN,
             light=theme.LIGHT,
@@ -78,7 +93,7 @@ def html(runs: Sequence[Run]) -> str:
 
 def spec(chart: alt.LayerChart) -> dict[str, Any]:
     """A chart as Vega-Lite, without the address of its schema, which nothing on the page needs."""
-    return {key: value for key, value in chart.to_dict().items() if key != "$schema"}
+    return {key: value for key, value in chart.to_dict(validate=False).items() if key != "$schema"}
 
 
 def caption(run: Run, label: str) -> str:

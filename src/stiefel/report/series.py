@@ -18,12 +18,13 @@ class Style:
     dash: tuple[int, ...] = ()
 
 
-# Okabe and Ito's palette and a grey, which stay apart for colour-blind readers. Its black and yellow are left out: one
-# is lost on a dark page, the other on a white one. A method keeps its line in every chart, whatever stands beside it.
+# Okabe and Ito's palette and a grey that is no closer to any of them, for colour-blind readers too, than they are to
+# each other. Its black and yellow are left out: one is lost on a dark page, the other on a white one. A method keeps
+# its line in every chart, whatever stands beside it.
 # Blues never look at W, vermillion and orange are anchored at W's top and tail, grey is GeoRA's family; dashed green
 # and purple are PEFT's other adapters and the model's own weights.
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
-GREY = "#808080"
+GREY = "#646464"
 PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, GREY)
 STYLES = {
     "lora": Style(BLUE),
@@ -56,6 +57,8 @@ STYLES = {
 }
 # No dashes of STYLES are among these.
 DASHES = ((6, 3), (2, 2), (8, 2, 2, 2), (12, 4))  # those after the first, solid, variant
+# A start that is composed with others keeps its colour, and its dashes are followed by theirs.
+CHANGES = {"rslora": (5, 1), "dora": (9, 1), "lora_plus": (1, 1), "lora_fa": (3, 1)}
 
 # These three are the axes of the table; they are not part of a variant's name.
 AXES = ("adapter.method", "optim.lr", "run.seed")
@@ -63,8 +66,16 @@ AXES = ("adapter.method", "optim.lr", "run.seed")
 
 def style_of(method: str) -> Style:
     """A method's fixed style; one that is not listed gets a dashed line in a colour that its name alone decides."""
+    if method in STYLES:
+        return STYLES[method]
+    parts = method.split("+")
+    starts = [part for part in parts if part not in CHANGES] or ["lora"]  # not named where something changes it
+    if len(starts) == 1 and starts[0] in STYLES:
+        start = STYLES[starts[0]]
+        dashes = [length for change in CHANGES if change in parts for length in CHANGES[change]]
+        return Style(start.colour, (*start.dash, *dashes))
     digest = zlib.crc32(method.encode())
-    return STYLES.get(method) or Style(PALETTE[digest % len(PALETTE)], DASHES[digest // len(PALETTE) % len(DASHES)])
+    return Style(PALETTE[digest % len(PALETTE)], DASHES[digest // len(PALETTE) % len(DASHES)])
 
 
 @dataclass(frozen=True)
@@ -113,9 +124,13 @@ def shown(value: Any) -> str:
 
 
 def ordered(series: Iterable[Series]) -> list[Series]:
-    """Without repetitions: the listed methods in their order, then the others by name."""
+    """Without repetitions: the listed methods in their order, each before what is composed with it, then the others."""
     places = {name: place for place, name in enumerate(STYLES)}
-    return sorted(set(series), key=lambda one: (places.get(one.method, len(places)), one.method, one.variant))
+
+    def place(one: Series) -> int:
+        return places.get(one.method.partition("+")[0], len(places))
+
+    return sorted(set(series), key=lambda one: (place(one), one.method, one.variant))
 
 
 def styles(series: Sequence[Series]) -> dict[Series, Style]:

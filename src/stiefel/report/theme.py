@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 
-def config(ink: str, faint: str) -> dict[str, Any]:
-    """A Vega-Lite config: `ink` for words, `faint` for rules; the page shows through."""
-    words = {"labelColor": ink, "titleColor": ink, "labelFontSize": 11.5, "titleFontSize": 11.5}
+def config(ink: str, faint: str, size: float = 11.5) -> dict[str, Any]:
+    """A Vega-Lite config: `ink` for words of a font size, `faint` for rules; the page shows through."""
+    words = {"labelColor": ink, "titleColor": ink, "labelFontSize": size, "titleFontSize": size}
     return {
         "font": "Helvetica, Arial, sans-serif",
         "background": "transparent",
@@ -21,10 +21,17 @@ def config(ink: str, faint: str) -> dict[str, Any]:
             "tickColor": faint,
             "labelPadding": 5,
         },
+        "mark": {"color": ink},  # of what is no series
         "legend": words,
-        "title": {"color": ink, "fontSize": 13, "fontWeight": "bold", "anchor": "start", "offset": 10},
+        "title": {"color": ink, "fontSize": size + 1.5, "fontWeight": "bold", "anchor": "start", "offset": 10},
     }
 
 
 LIGHT = config("#4a4f57", "#e3e5e8")
 DARK = config("#b9bfc9", "#343a44")
+PAPER = config("#000000", "#dddddd", 8.0)  # at print size: a unit is a point
+PAPER |= {
+    "axis": {**PAPER["axis"], "labelPadding": 2, "tickSize": 3, "titlePadding": 3},
+    "title": {**PAPER["title"], "fontSize": 8.5, "offset": 4},
+    "legend": {**PAPER["legend"], "rowPadding": 1, "columnPadding": 8, "offset": 4, "labelLimit": 0},
+}

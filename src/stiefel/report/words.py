@@ -61,20 +61,38 @@ def sentence(runs: Sequence[Run]) -> str:
     recipes = [run.recipe for run in runs]
     parameters = sorted({run.manifest.parameters for run in runs if run.manifest.parameters is not None})
     size = f" ({listed(f'{count:,}' for count in parameters)} parameters)" if parameters else ""
-    algorithm = listed(recipe.algorithm.name.upper() for recipe in recipes)
     rates = sorted({run.lr for run in runs})
     seeds = sorted({run.seed for run in runs})
     return (
         f"{listed(recipe.model.path for recipe in recipes)}{size} trained on {listed(run.task for run in runs)} with "
-        f"{algorithm}: {listed(recipe.optim.rollouts for recipe in recipes)} rollouts of "
-        f"{listed(recipe.rollout.prompts for recipe in recipes)} prompts × "
-        f"{listed(recipe.rollout.completions for recipe in recipes)} completions, "
-        f"{listed(recipe.optim.updates_per_rollout for recipe in recipes)} updates a rollout, "
+        f"{listed(map(course, runs))}, "
         f"rank {listed(run.rank for run in runs)}, alpha {listed(run.alpha for run in runs)}. "
         f"{counted(len(runs), 'run')}: {listed(labels(runs))}, at "
         f"learning {'rate' if len(rates) == 1 else 'rates'} {listed(map(rate, rates))}, "
         f"{'seed' if len(seeds) == 1 else 'seeds'} {listed(seeds)}."
     )
+
+
+def course(run: Run) -> str:
+    """DAPO: 60 rollouts of 8 prompts × 8 completions, 2 updates a rollout."""
+    algorithm, rollout, optim = run.recipe.algorithm, run.recipe.rollout, run.recipe.optim
+    if algorithm.name == "sft":
+        return f"SFT: {counted(algorithm.epochs, 'epoch')}, {counted(algorithm.batch, 'sequence')} an update"
+    return (
+        f"{algorithm.name.upper()}: {counted(optim.rollouts, 'rollout')} of {counted(rollout.prompts, 'prompt')} × "
+        f"{counted(rollout.completions, 'completion')}, {counted(optim.updates_per_rollout, 'update')} a rollout"
+    )
+
+
+def progress(run: Run) -> str:
+    """5 of 60 rollouts; of supervised training the number of updates is not known before its end."""
+    done = len(run.rows)
+    return counted(done, "update") if steps(run) == "update" else f"{done} of {run.recipe.optim.rollouts} rollouts"
+
+
+def steps(run: Run) -> str:
+    """What a run's rows count."""
+    return "update" if run.recipe.algorithm.name == "sft" else "rollout"
 
 
 def caution(runs: Sequence[Run]) -> str:
@@ -117,8 +135,8 @@ def reading(runs: Sequence[Run]) -> str:
 def notes(runs: Sequence[Run]) -> list[str]:
     """Unfinished runs, what the guard did, measurements that are not finite, and scores that were expected."""
     found = [
-        f"{run.name} is unfinished ({run.manifest.status}, {len(run.rows)} of {run.recipe.optim.rollouts} rollouts): "
-        "its curves are drawn as far as they go, and the table leaves it out."
+        f"{run.name} is unfinished ({run.manifest.status}, {progress(run)}): its curves are drawn as far as they go, "
+        "and the table leaves it out."
         for run in runs
         if not run.finished
     ]
@@ -139,7 +157,7 @@ def notes(runs: Sequence[Run]) -> list[str]:
             lost = sum(not math.isfinite(value) for _, value in values)
             if lost:
                 found.append(
-                    f"{run.name}: {metric.title.lower()} is not finite in {lost} of {counted(len(values), 'rollout')}; "
-                    "the curve has a gap there."
+                    f"{run.name}: {metric.title.lower()} is not finite in {lost} of "
+                    f"{counted(len(values), steps(run))}; the curve has a gap there."
                 )
     return found

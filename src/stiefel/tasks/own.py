@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import string
 from functools import cache
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, nearest
 from ..rewards import Grader
 from ..sections import TaskSettings
+from .benchmark import BadRow
+from .choice import unambiguous
+from .columns import MISSING, at
+from .hub import read_hub
+from .opened import Opened, hub_origin, looks_like_a_path, open_file
 from .passes import passes
-from .table import Record, Table, read_table
+from .table import SUFFIXES, Record, Table
 from .task import Messages, Row, Split, Task
 
 
@@ -21,7 +28,8 @@ def own_task(settings: TaskSettings, grader: Grader) -> Task:
     Every row of a file is checked now; a data set of the hub may hold millions, so each of its rows is checked when it
     is drawn.
     """
-    table = read_table(settings.data, settings.split)
+    opened = open_own(settings)
+    table = opened.table
     size = min(len(table), settings.train_rows or len(table))
     if not size:
         raise UserError(f"{settings.data} is empty", "there is nothing to train on", "give data with rows")
@@ -35,7 +43,24 @@ def own_task(settings: TaskSettings, grader: Grader) -> Task:
         return [row(number) for number in islice(passes(size, seed), count)]
 
     chat = check_rows(table, size, row)
-    return Task(settings.name, f"{settings.data}, {'chat' if chat else 'text'} prompts", grader, rows, size)
+    description = f"{settings.data}, {'chat' if chat else 'text'} prompts"
+    origin = {**opened.origin, "rows": len(table)}
+    return Task(settings.name, description, grader, rows, size, origin=lambda split="train": origin)
+
+
+def open_own(settings: TaskSettings) -> Opened:
+    """The records of a file, or of one split of a hub data set (downloaded if it is not cached)."""
+    data, split, path = settings.data, settings.split, Path(settings.data).expanduser()
+    if path.is_file():
+        return open_file(path, settings.revision)
+    if looks_like_a_path(data) and not path.is_dir():
+        raise UserError(
+            f"no data at {data}",
+            "there is no such file, and it has not the form of a hub id (owner/name)",
+            f"give an existing file ({', '.join(SUFFIXES)}) or a hub id in task.data",
+        )
+    table, commit = read_hub(data, split, revision=settings.revision)
+    return Opened(table, data, hub_origin(data, "", split, commit))
 
 
 def check_rows(table: Table, size: int, row: Any) -> bool:
@@ -54,7 +79,13 @@ def check_rows(table: Table, size: int, row: Any) -> bool:
 
 def make_row(record: Record, place: str, settings: TaskSettings) -> Row:
     """One record with its prompt and answer checked."""
-    answer = answer_of(column(record, settings.answer_column, "answer_column", place), place, settings.answer_column)
+    value = column(record, settings.answer_column, "answer_column", place)
+    if settings.reward == "choice":
+        try:
+            value = letter_of_index(value, record.get("choices"))
+        except BadRow as reason:
+            raise UserError(f"{place} is no question", str(reason), "mend that row, or leave it out") from reason
+    answer = answer_of(value, place, settings.answer_column)
     prompt = prompt_of(column(record, settings.prompt_column, "prompt_column", place), place)
     if settings.chat and isinstance(prompt, str):
         prompt = [{"role": "user", "content": prompt}]
@@ -64,18 +95,23 @@ def make_row(record: Record, place: str, settings: TaskSettings) -> Row:
 
 def column(record: Record, name: str, setting: str, place: str) -> Any:
     """A column's value; `a.b` is b in the table a, where no column is called so itself."""
-    if name in record:
-        return record[name]
-    value: Any = record
-    for part in name.split("."):
-        if not isinstance(value, dict) or part not in value:
-            raise UserError(
-                f"{place} has no column {name!r}",
-                f"task.{setting} names it; the columns are {', '.join(map(repr, record)) or 'none'}",
-                f"set task.{setting}: {nearest(name, record)}" if record else "give rows with columns",
-            )
-        value = value[part]
+    value = at(record, name)
+    if value is MISSING:
+        raise UserError(
+            f"{place} has no column {name!r}",
+            f"task.{setting} names it; the columns are {', '.join(map(repr, record)) or 'none'}",
+            f"set task.{setting}: {nearest(name, record)}" if record else "give rows with columns",
+        )
     return value
+
+
+def letter_of_index(value: Any, choices: Any) -> Any:
+    """An index from 0 as a gold that is a text: "2" might be taken for the choice that reads 2."""
+    if not isinstance(value, int) or isinstance(value, bool) or not isinstance(choices, list | tuple):
+        return value
+    if not 0 <= value < len(choices) <= len(string.ascii_uppercase):
+        return value
+    return unambiguous(string.ascii_uppercase[value], [str(choice) for choice in choices])
 
 
 def answer_of(value: Any, place: str, name: str) -> str:

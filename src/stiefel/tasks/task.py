@@ -40,15 +40,26 @@ class Sampling:
     seed: int = 0
 
 
+def built_in(split: Split = "test") -> dict[str, Any]:
+    """The origin of rows that are made here."""
+    return {"source": "built in", "split": split}
+
+
 @dataclass(frozen=True)
 class Task:
-    """A named source of rows, what the model sees of them, and how completions are graded."""
+    """A named source of rows, what the model sees of them, and how completions are graded.
+
+    `rows` and `origin` read the data when they are first called; both raise UserError where that cannot be done.
+    """
 
     name: str
     description: str
     grader: Grader
     rows: Callable[[Split, int, int], list[Row]]  # (split, how many, seed) → rows; the test split ignores the seed
-    size: int | None = None  # different training rows; None where they never end
+    size: int | None = None  # different training rows; None where they never end, or have not been read
     sampling: Sampling = Sampling()  # as the task is usually measured
-    stop: tuple[str, ...] = ()  # texts before which a completion ends, beside the model's own end of sequence
+    stop: tuple[str, ...] = ()  # texts before which a completion ends, where the prompt is text: see render.stops
     chat: bool = False  # a text prompt is a user's message where the tokenizer has a chat template
+    # where a split's rows came from: {"source": "hub", "id", "config", "split", "revision" (a commit), "rows", …},
+    # {"source": "file", "path", "sha256", "rows", …} or {"source": "built in"}
+    origin: Callable[..., dict[str, Any]] = built_in  # (split, "test" unless another is named)

@@ -1,4 +1,4 @@
-"""Checkpoints from which a run goes on to the same bits: written whole, at any update, the last two kept."""
+"""Checkpoints from which a run goes on to the same bits: written whole, after any update, the last two kept."""
 
 from __future__ import annotations
 
@@ -13,14 +13,11 @@ from accelerate.utils import DistributedType, gather_object
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import Sampler
-from trl.trainer.utils import RepeatSampler
+from transformers import Trainer
 
-from ..artifacts import read_json, whole_directory, write_json
+from ..artifacts import STATE, read_json, whole_directory, write_json
 from ..errors import UserError
-from .dynamic_sampling import SamplingTrainer
 
-STATE = "stiefel_state.json"  # ours, beside the Trainer's own trainer_state.json
 TRAINER_STATE = "trainer_state.json"
 WEIGHTS, BUFFER = "trained.safetensors", "buffer.safetensors"
 OPTIMIZER, RANDOM = "optimizer.pt", "random.pt"
@@ -29,20 +26,11 @@ KEPT = 2
 REPLICATED = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 
 
-class EpochSampler(RepeatSampler):  # type: ignore[misc]
-    """TRL's sampler, whose order in an epoch depends on the epoch's number and not on how it was reached."""
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by accelerate before each pass."""
-        if self.shuffle:
-            self.generator.manual_seed(self.seed + epoch)
-
-
-class ResumableTrainer(SamplingTrainer):
+class ExactCheckpoints(Trainer):  # type: ignore[misc]
     """Saves and restores everything that the next update depends on; `journals` are files that grow during the run.
 
-    A checkpoint holds the trained parameters, the optimizer, the schedule, every process's random states, the place in
-    the prompts, the completions of an unfinished rollout, and how long each journal was, so that whoever resumes can
+    A checkpoint holds the trained parameters, the optimizer, the schedule, every process's random states, what else a
+    trainer keeps (`method_state`, `loop_state`, `buffered`), and how long each journal was, so that whoever resumes can
     cut it back (`journal_sizes`, `cut_back`). Sharded models (FSDP, DeepSpeed) are saved in the Trainer's own way,
     without that promise.
     """
@@ -55,24 +43,13 @@ class ResumableTrainer(SamplingTrainer):
     def _replicated(self) -> bool:
         return self.accelerator.distributed_type in REPLICATED
 
-    def _get_train_sampler(self, dataset: Any = None) -> Sampler[int]:
-        sampler = super()._get_train_sampler(dataset)
-        return EpochSampler(
-            sampler.data_source,
-            sampler.mini_repeat_count,
-            sampler.batch_size,
-            sampler.repeat_count,
-            sampler.shuffle,
-            sampler.seed,
-        )
-
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         if self.state.global_step >= self.state.max_steps:  # of a checkpoint of the last update: there is none more
             self.control.should_training_stop = True
             return
         super()._run_epoch(*args, **kwargs)
 
-    # What a method keeps beside its parameters
+    # What is kept beside the parameters
 
     def method_state(self) -> dict[str, Tensor]:
         """Tensors that the method's own schedule goes on from; none for most."""
@@ -82,16 +59,29 @@ class ResumableTrainer(SamplingTrainer):
         """The reverse of `method_state`."""
         assert not state
 
+    def loop_state(self) -> dict[str, Any]:
+        """What else the training loop goes on from, as JSON."""
+        return {}
+
+    def load_loop_state(self, state: dict[str, Any]) -> None:
+        """The reverse of `loop_state`."""
+
+    def buffered(self) -> dict[str, Tensor]:
+        """Tensors of this process's work that is half done."""
+        return {}
+
+    def load_buffered(self, tensors: dict[str, Tensor]) -> None:
+        """The reverse of `buffered`."""
+
     # Writing
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         if not self._replicated:
             super()._save_checkpoint(model, trial)
             return
-        step = int(self.state.global_step)
-        place = Path(self._get_output_dir(trial=trial)) / f"{PREFIX}{step}"
+        place = Path(self._get_output_dir(trial=trial)) / f"{PREFIX}{int(self.state.global_step)}"
         randoms = gather_object([random_states()])
-        buffers = gather_object([buffer_tensors(self._buffered_inputs or []) if self._mid_rollout() else {}])
+        buffers = gather_object([self.buffered()])
         if self.accelerator.is_main_process:
             with whole_directory(place) as building:
                 save_file({**self._trained(), **prefixed("method", self.method_state())}, building / WEIGHTS)
@@ -100,21 +90,13 @@ class ResumableTrainer(SamplingTrainer):
                 torch.save(states, building / OPTIMIZER)
                 torch.save(randoms, building / RANDOM)
                 self.state.save_to_json(str(building / TRAINER_STATE))
-                write_json(building / STATE, self._own_state(len(randoms)))
+                sizes = {path.name: path.stat().st_size if path.is_file() else 0 for path in self._journals}
+                state = {"processes": len(randoms), "journals": sizes, **self.loop_state()}
+                write_json(building / STATE, state)
             for old in checkpoints(place.parent)[:-KEPT]:
                 (old / STATE).unlink()  # first: without it the rest is no checkpoint, if a kill leaves it behind
                 shutil.rmtree(old)
         self.accelerator.wait_for_everyone()
-
-    def _own_state(self, processes: int) -> dict[str, Any]:
-        return {
-            "processes": processes,
-            "micro_step": self._step,
-            "sampled_completions": self.sampled_completions,
-            "prompts_taken": self.prompt_cursor.taken,
-            "metrics": {name: list(values) for name, values in self._metrics["train"].items()},
-            "journals": {path.name: path.stat().st_size if path.is_file() else 0 for path in self._journals},
-        }
 
     def _trained(self) -> dict[str, Tensor]:
         model = self.accelerator.unwrap_model(self.model)
@@ -123,9 +105,6 @@ class ResumableTrainer(SamplingTrainer):
             for name, parameter in model.named_parameters()
             if parameter.requires_grad
         }
-
-    def _mid_rollout(self) -> bool:
-        return bool(self._step % (self.args.steps_per_generation * self.num_iterations))
 
     # Reading: three moments at which the Trainer asks
 
@@ -148,12 +127,8 @@ class ResumableTrainer(SamplingTrainer):
             for name, value in unprefixed("trained", saved).items():
                 parameters[name].copy_(value)
         self.load_method_state(unprefixed("method", saved))
-        self._step = state["micro_step"]
-        self.sampled_completions = state["sampled_completions"]
-        self.prompt_cursor.taken = state["prompts_taken"]
-        self._metrics["train"].update(state["metrics"])
-        buffered = unprefixed(str(self.accelerator.process_index), load_file(place / BUFFER))
-        self._buffered_inputs = buffer_batches(buffered, self.accelerator.device) or None
+        self.load_loop_state(state)
+        self.load_buffered(unprefixed(str(self.accelerator.process_index), load_file(place / BUFFER)))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is None or not (Path(checkpoint) / STATE).is_file():
@@ -230,25 +205,6 @@ def set_random_states(states: dict[str, Any]) -> None:
     torch.set_rng_state(states["torch"])
     if states["cuda"]:
         torch.cuda.set_rng_state_all(states["cuda"])
-
-
-def buffer_tensors(batches: list[dict[str, Any]]) -> dict[str, Tensor]:
-    """The mini-batches of a rollout, named by number and key."""
-    return {
-        f"{number}.{key}": value.detach().cpu().clone().contiguous()  # batches may be views of one tensor
-        for number, batch in enumerate(batches)
-        for key, value in batch.items()
-        if value is not None
-    }
-
-
-def buffer_batches(tensors: dict[str, Tensor], device: torch.device) -> list[dict[str, Any]]:
-    """The reverse of `buffer_tensors`."""
-    batches: dict[int, dict[str, Any]] = {}
-    for name, value in tensors.items():
-        number, key = name.split(".", 1)
-        batches.setdefault(int(number), {})[key] = value.to(device)
-    return [batches[number] for number in sorted(batches)]
 
 
 def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

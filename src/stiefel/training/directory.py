@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..artifacts import (
     CHECKPOINTS,
+    EVALUATED,
     EVENTS,
     GEOMETRY,
     MANIFEST,
@@ -19,6 +19,7 @@ from ..artifacts import (
     read_json,
     read_jsonl,
     versions,
+    write_json,
 )
 from ..errors import UserError
 from ..recipe import Recipe, read_toml
@@ -41,16 +42,14 @@ def finished(out: Path) -> bool:
     return status(out) in ("finished", "diverged")
 
 
-def manifest(recipe: Recipe, word: str) -> dict[str, Any]:
-    """What manifest.json says from the first moment on."""
-    return {"status": word, "seed": recipe.run.seed, "versions": versions()}
+def manifest(recipe: Recipe, data: str, base: Mapping[str, str]) -> dict[str, Any]:
+    """What manifest.json says from the first moment on: `data` and `base` are digests of what the recipe only names."""
+    return {"status": "running", "seed": recipe.run.seed, "versions": versions(), "data": data, "base": base}
 
 
-def discard(directory: Path) -> None:
-    """Remove a directory in one stroke: a process killed meanwhile leaves no half of it under its name."""
-    doomed = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
-    directory.rename(doomed / directory.name)
-    shutil.rmtree(doomed)
+def note(out: Path, word: str, **facts: Any) -> None:
+    """Say in the manifest how a run stands, and what is known of it beside what was noted when it began."""
+    write_json(out / MANIFEST, {**read_json(out / MANIFEST), "status": word, "versions": versions(), **facts})
 
 
 def read_events(out: Path) -> list[Row]:
@@ -61,6 +60,16 @@ def read_events(out: Path) -> list[Row]:
 def last_checkpoint(out: Path) -> Path | None:
     """The newest checkpoint of a run."""
     return next(reversed(checkpoints(out / CHECKPOINTS)), None)
+
+
+def sweep(out: Path) -> None:
+    """Remove what a killed process was writing or removing when it ended."""
+    for place in (out, out / CHECKPOINTS, out / EVALUATED):
+        for path in place.glob(".*"):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def rewind(out: Path) -> None:
@@ -89,6 +98,28 @@ def same_recipe(recipe: Recipe, out: Path) -> None:
             f"{out} was started with another recipe: {'; '.join(differences)}",
             "going on with changed settings would mix two experiments in one run",
             "give the same settings, or another --out",
+        )
+
+
+def same_data(out: Path, recipe: Recipe, data: str) -> None:
+    """Raise if the rows that a run was started on, by their digest, are others now."""
+    if read_json(out / MANIFEST).get("data") != data:
+        raise UserError(
+            f"{out} was started on other rows than {recipe.task.data or recipe.task.name} gives now",
+            "the recipe is the same, what it names is not: two experiments would be mixed in one run",
+            "restore the data as they were, or begin again with another --out or --force",
+        )
+
+
+def same_base(out: Path, recipe: Recipe, base: Mapping[str, str]) -> None:
+    """Raise, naming a weight, if the base model that a run was started on is another one now."""
+    before: Mapping[str, str] = read_json(out / MANIFEST).get("base", {})
+    changed = sorted(name for name in before.keys() | base.keys() if before.get(name) != base.get(name))
+    if changed:
+        raise UserError(
+            f"{out} was started on other weights than {recipe.model.path} holds now, {changed[0]} for one",
+            "a checkpoint holds what is trained, and goes on from the same base only",
+            "restore the model as it was, or begin again with another --out or --force",
         )
 
 

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from .kl import kl_from_base, kl_from_base_k1, kl_of_new_from_rollout
-from .reference import ReferenceTrainer
+from .probabilities import FiniteTrainer
 
 ROLLOUT_LOGPS = "rollout_per_token_logps"
 
 
-class DivergenceTrainer(ReferenceTrainer):
+class DivergenceTrainer(FiniteTrainer):
     """Measures `kl_rollout` at each rollout's last update, before it is applied, from what the loss computed anyway.
 
     Every `kl_every` rollouts, the first and the last also `kl_step` after that update and `kl_base` on the fresh
@@ -26,6 +26,7 @@ class DivergenceTrainer(ReferenceTrainer):
     def __init__(self, *args: Any, kl_every: int = 0, **kwargs: Any) -> None:
         self._kl_every = kl_every
         self._logps: Tensor | None = None
+        self._pieces: list[Tensor] = []  # of the rollout's last update: sums of kl_rollout's terms and of tokens
         super().__init__(*args, needs_base=kl_every > 0, **kwargs)
 
     @property
@@ -75,7 +76,10 @@ class DivergenceTrainer(ReferenceTrainer):
         if self.model.training and self._is_last_update():
             assert self._logps is not None
             rollout = inputs.get("old_per_token_logps", self._logps)  # TRL keeps none for a rollout of one update
-            self._log_mean("kl_rollout", kl_of_new_from_rollout(self._logps, rollout), inputs["completion_mask"])
+            self._pieces.append(sums(kl_of_new_from_rollout(self._logps, rollout), inputs["completion_mask"]))
+            if self.accelerator.sync_gradients:  # the update's last piece: pieces hold different numbers of tokens
+                self._metrics["train"]["kl_rollout"].append(self._quotient(torch.stack(self._pieces).sum(0)))
+                self._pieces = []
         return loss
 
     def kl_step(self) -> float | None:
@@ -99,8 +103,11 @@ class DivergenceTrainer(ReferenceTrainer):
 
     def _mean(self, values: Tensor, mask: Tensor) -> float:
         """Mean of `values` where `mask` is 1, over all processes, in float64."""
-        sums = torch.stack([(values.double() * mask).sum(), mask.sum().double()])
-        total, count = self.accelerator.reduce(sums, reduction="sum").tolist()
+        return self._quotient(sums(values, mask))
+
+    def _quotient(self, own: Tensor) -> float:
+        """Sum over count, of all processes."""
+        total, count = self.accelerator.reduce(own, reduction="sum").tolist()
         return float(total / max(count, 1.0))
 
     @torch.no_grad()
@@ -116,6 +123,11 @@ class DivergenceTrainer(ReferenceTrainer):
         self.model.train(training)
         assert isinstance(logps, Tensor)
         return logps
+
+
+def sums(values: Tensor, mask: Tensor) -> Tensor:
+    """(Σ values, how many) where `mask` is 1, in float64."""
+    return torch.stack([(values.double() * mask).sum(), mask.sum().double()])
 
 
 def without_dropout(model: nn.Module) -> bool:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
+
 from ..artifacts import read_jsonl
+from ..errors import UserError
 from ..evaluate import Sample, evaluate
+from ..evaluate.summary import readable, unreadable, warning
 from ..recipe import Recipe
-from ..scores import accuracy, by_question, paired_difference
+from ..scores import average_at, paired_difference, question_means
 from ..tasks import Sampling, Task, find_task
 
 EVAL_SEED = 20_000  # apart from the training seeds, the same for every run
@@ -28,22 +32,44 @@ def during(rollout: int) -> str:
 
 
 def measure(recipe: Recipe, model: Any, tokenizer: Any, when: str, progress: Progress) -> BaseSamples:
-    """Graded samples of every evaluation task's fixed test questions; the model's mode is left as it was."""
-    sampling = Sampling(
+    """Graded samples of every evaluation task's fixed test questions; the model is left as it was, and where it was.
+
+    A question whose gold answer cannot be read is left out of the scores, with a warning. Raises UserError for a task
+    of which none can be read.
+    """
+    found = {}
+    training, home = model.training, model.device
+    model.eval()
+    model.to(PartialState().device)  # before training it may still be beside its GPU
+    for task in tasks_of(recipe):
+        progress(f"evaluating {task.name} ({when})")
+        samples = evaluate(model, tokenizer, task, task.rows("test", recipe.eval.limit, 0), sampling_of(recipe, task))
+        lost, questions = unreadable(samples), len({sample.question for sample in samples})
+        if lost:
+            progress(warning(task.name, lost, questions))
+        if len(lost) == questions:
+            raise UserError(
+                f"{task.name} has no gold answer that can be read",
+                next(iter(lost.values()), "there are no questions"),
+                "mend its answers, or leave it out of eval.tasks",
+            )
+        found[task.name] = samples
+    model.to(home)
+    model.train(training)
+    return found
+
+
+def sampling_of(recipe: Recipe, task: Task) -> Sampling:
+    """How a task's questions are answered: as [eval] says, or as the task is usually measured."""
+    if recipe.eval.sampling == "task":
+        return replace(task.sampling, seed=EVAL_SEED)
+    return Sampling(
         samples=recipe.eval.samples,
         temperature=recipe.eval.temperature,
         top_p=recipe.eval.top_p,
         max_tokens=recipe.rollout.max_completion_tokens,
         seed=EVAL_SEED,
     )
-    found = {}
-    training = model.training
-    model.eval()
-    for task in tasks_of(recipe):
-        progress(f"evaluating {task.name} ({when})")
-        found[task.name] = evaluate(model, tokenizer, task, task.rows("test", recipe.eval.limit, 0), sampling)
-    model.train(training)
-    return found
 
 
 def tasks_of(recipe: Recipe) -> list[Task]:
@@ -74,24 +100,27 @@ def read_samples(path: Path) -> dict[str, BaseSamples]:
 
 def mean_score(samples: BaseSamples) -> float:
     """The mean over tasks of their accuracy, by which the best adapter is chosen."""
-    return math.fsum(accuracy(questions(task)).mean for task in samples.values()) / len(samples)
-
-
-def questions(samples: list[Sample]) -> Any:
-    """Scores by question; one whose gold answer cannot be read is left out, of every evaluation alike."""
-    return by_question((sample.question, sample.score) for sample in samples if sample.score is not None)
+    return math.fsum(average_at(readable(task)).mean for task in samples.values()) / len(samples)
 
 
 def compare_scores(phases: dict[str, BaseSamples]) -> dict[str, Any]:
-    """Per task: the score before, after, their paired difference, each with its interval, and the way between."""
+    """Per task: the score before, after, their paired difference, each with its interval, and the way between.
+
+    A question whose gold could not be read is left out, of every evaluation alike; `unreadable` counts them.
+    """
     scores = {}
-    for task, samples in phases[AFTER].items():
-        old, new = questions(phases[BEFORE][task]), questions(samples)
-        way = {when: asdict(accuracy(questions(by_task[task]))) for when, by_task in phases.items()}
+    for task in phases[AFTER]:
+        lost = {question for by_task in phases.values() for question in unreadable(by_task[task])}
+        values = {
+            when: {question: found for question, found in readable(by_task[task]).items() if question not in lost}
+            for when, by_task in phases.items()
+        }
+        way = {when: asdict(average_at(found)) for when, found in values.items()}
         scores[task] = {
             "before": way.pop(BEFORE),
             "after": way.pop(AFTER),
-            "difference": asdict(paired_difference(old, new)),
+            "difference": asdict(paired_difference(question_means(values[BEFORE]), question_means(values[AFTER]))),
             "during": way,
+            "unreadable": len(lost),
         }
     return scores

@@ -12,6 +12,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from ..memory import peak_memory_bytes
+from .optimizers import other_rates
 from .trainer import GRPOTrainer
 
 # ours → TRL's, averaged over the rollout's updates where TRL logs them at each
@@ -74,7 +75,9 @@ class RolloutMetrics(TrainerCallback):  # type: ignore[misc]
         self._began = time.perf_counter()  # what the row's reader does, such as evaluating, is not training
 
     def _row(self, trainer: GRPOTrainer, step: int) -> Row:
-        row: Row = {"step": step, "learning_rate": self._logs[0]["learning_rate"]}
+        rate = self._logs[0]["learning_rate"]
+        assert trainer.optimizer is not None
+        row: Row = {"step": step, "learning_rate": rate, **other_rates(trainer.optimizer, rate)}
         for ours, theirs in NAMES.items():
             values = [logs[theirs] for logs in self._logs if logs.get(theirs) is not None]
             if values and (ours != "unreadable_fraction" or any(values)):

@@ -76,6 +76,19 @@ def rates(optimizer: Optimizer) -> dict[str, float]:
     return {group["name"]: float(group["lr"]) for group in optimizer.param_groups}
 
 
+def other_rates(optimizer: Optimizer, rate: float) -> dict[str, float]:
+    """The rate of every group that has another than the first, as `learning_rate_NAME`, where the first's is `rate`.
+
+    To be asked once a schedule is made, which keeps the rates' ratios.
+    """
+    first = optimizer.param_groups[0]["initial_lr"]
+    return {
+        f"learning_rate_{group['name']}": rate * group["initial_lr"] / first
+        for group in optimizer.param_groups
+        if group["initial_lr"] != first
+    }
+
+
 def parameter_groups(
     model: PeftModel, composition: Composition, scaled: set[nn.Parameter], lr: float, ratio: float
 ) -> list[dict[str, Any]]:

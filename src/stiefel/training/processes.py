@@ -7,11 +7,12 @@ import os
 from typing import TypeVar
 
 from accelerate import PartialState
-from accelerate.utils import parse_flag_from_env
+from accelerate.utils import DistributedType, parse_flag_from_env
 from transformers import TrainingArguments
 
 from ..errors import UserError
 
+SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
 Arguments = TypeVar("Arguments", bound=TrainingArguments)
 
 
@@ -46,6 +47,16 @@ def replicas() -> PartialState:
             "recipes/cluster/ddp.yaml or deepspeed_zero2.yaml; FSDP2 with stiefel.GRPOTrainer in a script of your own",
         )
     return state
+
+
+def require_whole(method: str, kind: DistributedType) -> None:
+    """Raise UserError for a method with an optimizer of its own where the parameters are sharded."""
+    if kind in SHARDED:
+        raise UserError(
+            f"{method} on sharded weights",
+            "FSDP and DeepSpeed put other tensors in the parameters' place, by which its optimizer knows them",
+            "DDP; or a method that plain AdamW trains, with weight_decay_on = 'delta'",
+        )
 
 
 def for_processes(args: Arguments) -> Arguments:

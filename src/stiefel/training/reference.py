@@ -55,6 +55,12 @@ class ReferenceTrainer(trl.GRPOTrainer):  # type: ignore[misc]
                 "TRL would wrap the model itself, with starts that change the base and so the reference",
                 "attach the adapter first: model = stiefel.attach(model, method, ...)",
             )
+        if args.use_transformers_continuous_batching:
+            raise UserError(
+                "use_transformers_continuous_batching = True",
+                "TRL would cast the model to args.bf16's type for it, the adapter's float32 factors included",
+                "leave it out: transformers' ordinary generation, or use_vllm=True",
+            )
         if args.beta or needs_base:
             certificate_of(model)  # that taking the change away gives the base is true of ours, not of all
         self.base_policy = BasePolicy(model) if args.beta or needs_base else None

@@ -9,17 +9,23 @@ from typing import Any
 
 from ..recipe import Recipe
 from ..rewards import Grader, grade_all
+from ..tasks import Messages
+from ..tasks.thinking import opened_thinking
 from .overlong import OverlongShaping
 
 Completion = str | list[dict[str, Any]]  # text, or the assistant's message
 
 
 class GradedReward:
-    """Scores completions with a grader; TRL averages what it logs over every completion of every process."""
+    """Scores completions with a grader; TRL averages what it logs over every completion of every process.
 
-    def __init__(self, grader: Grader) -> None:
+    `opening` is put before each completion: what its prompt had already opened (`opening_of`).
+    """
+
+    def __init__(self, grader: Grader, opening: str = "") -> None:
         self.__name__ = "correct"  # TRL names the reward's metrics after it
         self._grader = grader
+        self._opening = opening
         self._warned = False
         self.scores: list[float | None] = []  # of the last call
 
@@ -37,17 +43,18 @@ class GradedReward:
         is logged, and the first one named in a warning.
         """
         rows = None if columns is None else [json.loads(others) for others in columns]
-        grades = grade_all(self._grader, [text_of(completion) for completion in completions], answer, rows)
+        texts = [self._opening + text_of(completion) for completion in completions]
+        grades = grade_all(self._grader, texts, answer, rows)
         unreadable = [number for number, grade in enumerate(grades) if grade.score is None]
         if unreadable and not self._warned:
             self._warned = True
             reason = grades[unreadable[0]].reason
             print(f"warning: the answer {answer[unreadable[0]][:100]!r} cannot be read: {reason}", file=sys.stderr)
         self.scores = scores = [grade.score for grade in grades]
-        known = [score for score in scores if score is not None]
-        if known:
-            log_metric("correct", sum(known) / len(known))
-        log_metric("unreadable_fraction", len(unreadable) / len(grades))
+        for score in scores:  # one by one: a mean of means would weigh those of a batch with unreadable golds more
+            if score is not None:
+                log_metric("correct", score)
+            log_metric("unreadable_fraction", float(score is None))
         return scores
 
 
@@ -58,6 +65,18 @@ def text_of(completion: Completion) -> str:
     content = completion[0]["content"]
     assert isinstance(content, str)
     return content
+
+
+def opening_of(prompt: str | Messages, tokenizer: Any) -> str:
+    """What the text of a completion is graded behind: `<think>` where the rendered prompt ends in an opened block.
+
+    Nothing where the tokenizer has a `response_template`, by which TRL takes the thought out of what is graded.
+    """
+    if tokenizer.response_template is not None:
+        return ""
+    if isinstance(prompt, str):
+        return opened_thinking(prompt)
+    return opened_thinking(tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False))
 
 
 def shaping(recipe: Recipe, correctness: GradedReward) -> list[OverlongShaping]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,8 @@ from datasets import Dataset
 from ..errors import UserError
 from ..recipe import Recipe
 from ..tasks import Messages, Row, Task
+from ..tasks.opened import stated
+from ..tasks.render import prompt_tokens, shown
 
 Progress = Callable[[str], None]
 
@@ -21,6 +24,7 @@ def training_rows(recipe: Recipe, task: Task, tokenizer: Any, progress: Progress
 
     A prompt longer than `max_prompt_tokens` is an error, loses its first tokens or is left out, as `truncate` says.
     """
+    say_origin(task, progress)
     wanted = recipe.optim.rollouts * recipe.rollout.prompts
     asked = wanted
     while True:
@@ -43,11 +47,27 @@ def sft_rows(recipe: Recipe, task: Task, tokenizer: Any, progress: Progress = la
             "task.train_rows is 0, which takes all of them",
             "set task.train_rows",
         )
+    say_origin(task, progress)
     every = task.rows("train", size, recipe.run.seed)
     rows = fitting(recipe, every, task, tokenizer)
     if len(rows) < size:
         progress(f"{size - len(rows)} prompts of more than {recipe.rollout.max_prompt_tokens} tokens are left out")
     return Dataset.from_list([sft_record(recipe, row, task, tokenizer) for row in rows])
+
+
+def digest(rows: Dataset) -> str:
+    """A digest of everything that is trained on, in its order."""
+    found = hashlib.sha256()
+    for batch in rows.iter(batch_size=1000):
+        found.update(json.dumps(batch, sort_keys=True).encode())
+    return found.hexdigest()
+
+
+def say_origin(task: Task, progress: Progress) -> None:
+    """Say which rows are trained on, where they were read from somewhere."""
+    origin = task.origin("train")
+    if origin["source"] != "built in":
+        progress(f"{task.name}: {stated(origin)}")
 
 
 def record(row: Row) -> dict[str, Any]:
@@ -75,10 +95,11 @@ def sft_record(recipe: Recipe, row: Row, task: Task, tokenizer: Any) -> dict[str
 
 
 def fitting(recipe: Recipe, rows: list[Row], task: Task, tokenizer: Any) -> list[Row]:
-    """The rows whose prompts are short enough, or have been made so; raises if there is none."""
+    """The rows whose prompts are short enough, or have been made so, as TRL is to get them; raises if there is none."""
     limit = recipe.rollout.max_prompt_tokens
     kept = []
     for row in rows:
+        row = replace(row, prompt=shown(row.prompt, tokenizer, chat=task.chat))  # TRL renders messages itself
         length = prompt_length(row.prompt, tokenizer)
         if length <= limit:
             kept.append(row)
@@ -97,15 +118,7 @@ def fitting(recipe: Recipe, rows: list[Row], task: Task, tokenizer: Any) -> list
 
 def prompt_length(prompt: str | Messages, tokenizer: Any) -> int:
     """Tokens of a prompt as the trainer will render it."""
-    if isinstance(prompt, str):
-        return len(tokenizer(prompt)["input_ids"])
-    if tokenizer.chat_template is None:
-        raise UserError(
-            "the prompts are chat messages, and the model's tokenizer has no chat template",
-            "there is no rule by which they become text",
-            "give prompts that are texts, or a model made for chat",
-        )
-    return len(tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)["input_ids"])
+    return len(prompt_tokens(prompt, tokenizer, chat=False))
 
 
 def last_tokens(prompt: str, limit: int, tokenizer: Any) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,13 @@ from ..artifacts import (
     CHECKPOINTS,
     EVAL,
     EVALUATED,
-    EVENTS,
     GEOMETRY,
     MANIFEST,
     METRICS,
     RECIPE,
     SAMPLES,
     check_room,
+    discard,
     write_json,
     write_text,
 )
@@ -38,8 +39,21 @@ from ..sections import AdapterSettings
 from ..tasks import Task, find_task, training_task
 from ..weights import load_model, load_tokenizer
 from .adalora import schedule
-from .checkpoints import checkpoints, step_of
-from .directory import discard, finished, last_checkpoint, manifest, read_events, rewind, same_recipe, status
+from .arguments import trainer_arguments
+from .checkpoints import checkpoints
+from .directory import (
+    finished,
+    last_checkpoint,
+    manifest,
+    note,
+    read_events,
+    rewind,
+    same_base,
+    same_data,
+    same_recipe,
+    status,
+    sweep,
+)
 from .evaluation import (
     AFTER,
     BEFORE,
@@ -53,22 +67,17 @@ from .evaluation import (
     read_samples,
     tasks_of,
 )
-from .guard import MOST_RESTORES, Guard, Tripped
-from .metrics import RolloutMetrics, Row, append
+from .guard import Guard, Tripped
+from .metrics import RolloutMetrics, Row
+from .probabilities import NoProbabilities, finite_logits
 from .processes import replicas
+from .reaction import ended, react
 from .reporting import report_into, require_reporters
-from .rewards import GradedReward, shaping
-from .rows import sft_rows, training_rows
-from .settings import grpo_config, rate_factor, sft_config
+from .rows import digest, sft_rows, training_rows
+from .settings import grpo_config, sft_config
 from .sft import SFTTrainer
 from .sync import require_vllm
 from .trainer import GRPOTrainer
-
-NO_PROBABILITIES = "probability tensor contains"  # torch.multinomial's words for NaN, inf and negatives
-
-
-class Diverged(UserError):
-    """A policy whose probabilities are no longer numbers, or which the guard stopped."""
 
 
 def train(
@@ -81,6 +90,7 @@ def train(
     progress: Progress = lambda line: None,
     on_row: Callable[[Row], None] = lambda row: None,
     shared: bool = False,
+    written: Collection[str] = (),
 ) -> None:
     """Train as the recipe says and leave a run directory.
 
@@ -88,8 +98,9 @@ def train(
     unfinished one goes on from its last checkpoint, or begins again where it has none: either ends in the bits of a run
     that was never interrupted. With `force` the directory is replaced once everything is loaded. `base` holds samples
     of the base model, by task, where the caller has them already; `shared` says that the settings are those of a whole
-    comparison, so that a method may have no use for some. Raises Diverged, after noting it in the manifest,
-    where the policy stops giving probabilities or the guard ends the run. Every process of a launch calls it alike.
+    comparison, so that a method may have no use for some, but for those of [adapter] in `written`. Raises Diverged,
+    after noting it in the manifest, where the policy stops giving probabilities or the guard ends the run. Every
+    process of a launch calls it alike.
     """
     disable_progress_bar()
     again = resume and bool(status(out))
@@ -99,12 +110,12 @@ def train(
             progress(f"{out} is finished")
             return
     check_room(out, force=force or again)
-    check_names(recipe, shared=shared)
+    check_names(recipe, shared=shared, written=written)
     check_run(recipe, out)
     replicas().wait_for_everyone()  # all have looked before one writes
     events = read_events(out) if again else []
     if events and events[-1]["action"] == "stop":  # killed before it could say so in the manifest
-        raise ended(recipe, out, events[-1]["reason"])
+        raise ended(out, events[-1]["reason"])
     keep = again and bool(checkpoints(out / CHECKPOINTS) or events)
     if again:
         progress(f"{out}: going on from its last checkpoint" if keep else f"{out} has no checkpoint: beginning again")
@@ -138,17 +149,26 @@ class Attempt:
         self.model, self.tokenizer = load_pair(recipe)
         read = sft_rows if supervised else training_rows
         dataset = read(recipe, task, self.tokenizer, progress)
+        data = digest(dataset)
+        if supervised:
+            check_budget(recipe, recipe.algorithm.epochs * math.ceil(len(dataset) / recipe.algorithm.batch))
+        if keep:
+            same_data(out, recipe, data)
         if self.main and keep:
+            sweep(out)
             rewind(out)
         PartialState().wait_for_everyone()
         self.phases = read_samples(out / SAMPLES) if keep else {}
         known = BEFORE in self.phases
         if not known:
-            drawn = base if base is not None else measure(recipe, self.model, self.tokenizer, BEFORE, progress)
+            drawn = base if base is not None else measured(recipe, self.model, self.tokenizer, BEFORE, progress)
             self.phases[BEFORE] = drawn
         self.model = adapted(recipe, self.model)
-        if self.main and not keep:
-            self._begin()
+        stands_on = {base.name: base.fingerprint for base in certificate_of(self.model).bases}
+        if keep:
+            same_base(out, recipe, stands_on)
+        elif self.main:
+            self._begin(data, stands_on)
         if self.main and not known:
             append_samples(out / SAMPLES, BEFORE, self.phases[BEFORE])
         PartialState().wait_for_everyone()
@@ -162,29 +182,20 @@ class Attempt:
         for callback in (PrinterCallback, ProgressCallback):
             self.trainer.remove_callback(callback)
 
-    def _begin(self) -> None:
+    def _begin(self, data: str, base: dict[str, str]) -> None:
         if self.out.is_dir():
             discard(self.out)
         self.out.mkdir(parents=True)
-        write_json(self.out / MANIFEST, manifest(self.recipe, "running"))  # first: it makes the directory a run's
+        write_json(self.out / MANIFEST, manifest(self.recipe, data, base))  # first: it makes the directory a run's
         write_text(self.out / RECIPE, self.recipe.to_toml())
 
     def _rollout_trainer(self, task: Task, dataset: Dataset, scale: float) -> GRPOTrainer:
         recipe = self.recipe
         metrics = RolloutMetrics(self.out / METRICS, self._after_rollout)
-        factor = rate_factor(recipe.optim)
-        correctness = GradedReward(task.grader)
         trainer = GRPOTrainer(
             self.model,
-            [correctness, *shaping(recipe, correctness)],
-            grpo_config(recipe, self.out / CHECKPOINTS),
-            dataset,
-            processing_class=self.tokenizer,
             callbacks=[metrics, *self._geometry()],
-            kl_every=recipe.run.kl_every,
-            max_gen_batches=recipe.algorithm.max_gen_batches if recipe.algorithm.dynamic_sampling else 0,
-            weight_decay_on=recipe.optim.weight_decay_on,
-            rate_factor=lambda update: scale * factor(update),
+            **trainer_arguments(recipe, task, dataset, self.tokenizer, self.out / CHECKPOINTS, scale=scale),
             journals=[self.out / METRICS, self.out / SAMPLES, self.out / GEOMETRY],
         )
         metrics.watch(trainer)
@@ -206,7 +217,7 @@ class Attempt:
     def _evaluate(self, when: str) -> None:
         """Measure the policy as it is, and keep its adapter if none was better."""
         earlier = [mean_score(samples) for name, samples in self.phases.items() if name != BEFORE]
-        self.phases[when] = measure(self.recipe, self.model, self.tokenizer, when, self.progress)
+        self.phases[when] = measured(self.recipe, self.model, self.tokenizer, when, self.progress)
         if not self.main:
             return
         append_samples(self.out / SAMPLES, when, self.phases[when])
@@ -215,47 +226,41 @@ class Attempt:
 
     def run(self) -> None:
         """Train to the end and write what is left."""
-        self._fit()
-        self.model.eval()
-        self._evaluate(AFTER)
+        try:
+            self.trainer.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint else None)
+            self.model.eval()
+            self._evaluate(AFTER)
+        except FloatingPointError as error:  # of supervised training, which has no guard
+            raise ended(self.out, str(error)) from error
+        except NoProbabilities as error:
+            raise self._lost() from error
         if not self.main:
             return
         write_json(self.out / EVAL, compare_scores(self.phases))
         replace_adapter(self.model, self.out / ADAPTER)
-        write_json(
-            self.out / MANIFEST,
-            {
-                **manifest(self.recipe, "finished"),
-                "not_applicable": not_applicable(self.recipe),
-                **self._counts(),
-                "events": read_events(self.out),
-                **self._best(),
-            },
+        note(
+            self.out,
+            "finished",
+            not_applicable=not_applicable(self.recipe),
+            **self._counts(),
+            events=read_events(self.out),
+            **self._best(),
         )
 
-    def _fit(self) -> None:
-        try:
-            self.trainer.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint else None)
-        except FloatingPointError as error:  # of supervised training, which has no guard
-            raise ended(self.recipe, self.out, str(error)) from error
-        except RuntimeError as error:
-            if NO_PROBABILITIES not in str(error):
-                raise
-            assert isinstance(self.trainer, GRPOTrainer)
-            reason = f"the policy gave no probabilities any more in rollout {self.trainer.rollout}"
-            if self.recipe.guard.action != "off":
-                raise Tripped(self.trainer.rollout, reason) from error
-            raise ended(self.recipe, self.out, reason) from error
+    def _lost(self) -> Exception:
+        """What is raised for a policy that gives no probabilities any more."""
+        if isinstance(self.trainer, SFTTrainer):
+            return ended(self.out, "the trained model gives no probabilities any more")
+        rollout = self.trainer.rollout  # the one that it would generate
+        reason = f"the policy gives no probabilities any more after rollout {rollout - 1}"
+        if self.recipe.guard.action != "off":
+            return Tripped(rollout, reason)
+        return ended(self.out, reason)
 
     def _counts(self) -> dict[str, Any]:
         trainable = trainable_parameters(self.model)
         total = sum(p.numel() for p in self.model.parameters())
-        bases = certificate_of(self.model).bases
-        return {
-            "parameters": total - trainable,
-            "trainable_parameters": trainable,
-            "base": {base.name: base.fingerprint for base in bases},
-        }
+        return {"parameters": total - trainable, "trainable_parameters": trainable}
 
     def _best(self) -> dict[str, Any]:
         """The best evaluation; its adapter was kept when it was the best so far, whatever a guard undid since."""
@@ -263,55 +268,13 @@ class Attempt:
             return {}
         scores = {when: mean_score(samples) for when, samples in self.phases.items() if when != BEFORE}
         best = max(scores, key=lambda when: scores[when])
-        if (self.out / EVALUATED).is_dir():  # a run killed right here had got further
+        if (self.out / EVALUATED / best).is_dir():  # a run killed right here had got further
             if (self.out / BEST).is_dir():
                 discard(self.out / BEST)
             (self.out / EVALUATED / best).rename(self.out / BEST)
+        if (self.out / EVALUATED).is_dir():
             discard(self.out / EVALUATED)
         return {"best": {"when": best, "score": scores[best]}}
-
-
-def ended(recipe: Recipe, out: Path, reason: str) -> Diverged:
-    """Note in the manifest that the run went wrong, and the error that says so."""
-    if PartialState().is_main_process:
-        write_json(out / MANIFEST, {**manifest(recipe, "diverged"), "reason": reason, "events": read_events(out)})
-    return Diverged(
-        f"{out}: {reason}", "its weights moved beyond what can be trained on", "a smaller optim.lr, or a guard"
-    )
-
-
-def react(recipe: Recipe, out: Path, trip: Tripped, progress: Progress) -> None:
-    """Note what the guard saw; raise Diverged where that is the end, return where the run goes on from a checkpoint."""
-    events = read_events(out)
-    stop = recipe.guard.action == "stop" or len(events) >= MOST_RESTORES
-    event: Row = {"event": "guard", "step": trip.step, "reason": trip.reason, "action": "stop"}
-    if not stop:
-        event |= {"action": "restore", "restored_to": last_good(recipe, out, trip, events)}
-    PartialState().wait_for_everyone()
-    if PartialState().is_main_process:
-        append(out / EVENTS, event)
-        if stop:
-            append(out / METRICS, event)
-    PartialState().wait_for_everyone()
-    if stop:
-        raise ended(recipe, out, trip.reason)
-    progress(f"guard, rollout {trip.step}: {trip.reason}; back to rollout {event['restored_to']} at half the rate")
-
-
-def last_good(recipe: Recipe, out: Path, trip: Tripped, events: list[Row]) -> int:
-    """The rollout of the newest checkpoint worth going back to, 0 for the start; newer ones are removed.
-
-    One is not where the run went back to it last time already, nor where the rollout right after it tripped the guard,
-    whose samples are its own policy's.
-    """
-    tried = {event["restored_to"] for event in events[-1:]} | {trip.step - 1}
-    for checkpoint in reversed(checkpoints(out / CHECKPOINTS)):
-        rollout = step_of(checkpoint) // recipe.optim.updates_per_rollout
-        if rollout not in tried:
-            return rollout
-        if PartialState().is_main_process:
-            discard(checkpoint)
-    return 0
 
 
 def replace_adapter(model: Any, out: Path) -> None:
@@ -321,8 +284,11 @@ def replace_adapter(model: Any, out: Path) -> None:
     save(model, out)
 
 
-def check_names(recipe: Recipe, *, shared: bool = False) -> None:
-    """Raise for a task, method, option or setting that has no meaning, before anything is loaded."""
+def check_names(recipe: Recipe, *, shared: bool = False, written: Collection[str] = ()) -> None:
+    """Raise for a task, method, option or setting that has no meaning, before anything is loaded.
+
+    Of `shared` settings only those of [adapter] that are named in `written` must have one.
+    """
     if not recipe.task.data:
         find_task(recipe.task.name)
     tasks_of(recipe)
@@ -331,12 +297,14 @@ def check_names(recipe: Recipe, *, shared: bool = False) -> None:
         return
     compose(recipe.adapter.method).resolve_options(recipe.adapter.options)
     usual = AdapterSettings()
-    written = [key for key in not_applicable(recipe) if vars(recipe.adapter)[key] != vars(usual)[key]]
-    if written and not shared:
+    lost = [key for key in not_applicable(recipe) if vars(recipe.adapter)[key] != vars(usual)[key]]
+    if shared:
+        lost = [key for key in lost if key in written]
+    if lost:
         raise UserError(
-            f"adapter.{written[0]} = {vars(recipe.adapter)[written[0]]!r} is set for {recipe.adapter.method}",
+            f"adapter.{lost[0]} = {vars(recipe.adapter)[lost[0]]!r} is set for {recipe.adapter.method}",
             f"{recipe.adapter.method} has no use for it, and a setting that nothing reads would be lost in silence",
-            f"leave out adapter.{', adapter.'.join(written)}",
+            f"leave out adapter.{', adapter.'.join(lost)}",
         )
 
 
@@ -348,15 +316,24 @@ def check_run(recipe: Recipe, out: Path) -> None:
         require_vllm()
     if recipe.adapter.path:
         return
+    if not supervised:  # its updates are known once its rows are read
+        check_budget(recipe, config.max_steps)
     composition = compose(recipe.adapter.method)
-    if composition.has("adalora") and not supervised:
-        schedule(composition.resolve_options(recipe.adapter.options), config.max_steps)
-    if recipe.run.geometry_every and composition.start is None and composition.is_peft:
+    if recipe.run.geometry_every and (composition.has("ia3") or composition.stands_on == "norms"):
         raise UserError(
             f"run.geometry_every is set for {recipe.adapter.method}",
-            "only LoRA and full weights have a change of each matrix to measure",
+            "it changes no matrix by itself, so that there is nothing to measure of each",
             "leave out run.geometry_every, or choose another method",
         )
+
+
+def check_budget(recipe: Recipe, updates: int) -> None:
+    """Raise where AdaLoRA has too few updates to cut its rank in; of an adapter in a directory, its trainer does."""
+    if recipe.adapter.path:
+        return
+    composition = compose(recipe.adapter.method)
+    if composition.has("adalora"):
+        schedule(composition.resolve_options(recipe.adapter.options), updates)
 
 
 def not_applicable(recipe: Recipe) -> list[str]:
@@ -376,7 +353,13 @@ def load_pair(recipe: Recipe) -> tuple[Any, Any]:
 def measure_base(recipe: Recipe) -> BaseSamples:
     """Graded samples of the base model on the recipe's evaluation tasks."""
     model, tokenizer = load_pair(recipe)
-    return measure(recipe, model, tokenizer, BEFORE, lambda line: None)
+    return measured(recipe, model, tokenizer, BEFORE, lambda line: None)
+
+
+def measured(recipe: Recipe, model: Any, tokenizer: Any, when: str, progress: Progress) -> BaseSamples:
+    """`measure`; raises NoProbabilities, in every process alike, where the model's logits are no numbers."""
+    with finite_logits(model):
+        return measure(recipe, model, tokenizer, when, progress)
 
 
 def adapted(recipe: Recipe, model: Any) -> Any:

@@ -80,7 +80,8 @@ def sft_config(recipe: Recipe, out: Path) -> SFTConfig:
     return SFTConfig(
         **shared(recipe, out),
         **split(recipe.algorithm.batch, recipe.optim.micro_batch, "sequences of algorithm.batch"),
-        save_strategy="no",
+        save_strategy="steps" if recipe.run.save_every else "no",
+        save_steps=max(1, recipe.run.save_every),
         num_train_epochs=recipe.algorithm.epochs,
         loss_type="nll",
         completion_only_loss=True,
@@ -104,7 +105,7 @@ def shared(recipe: Recipe, out: Path) -> dict[str, Any]:
         # numbers: the frozen weights keep the recipe's type, the factors are float32
         "bf16": False,
         "fp16": False,
-        "activation_checkpointing": False,
+        "activation_checkpointing": recipe.optim.activation_checkpointing,
         # output: ours
         "logging_steps": 1,
         "report_to": list(recipe.run.report_to),

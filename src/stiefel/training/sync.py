@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -18,8 +18,8 @@ from trl import GRPOConfig
 from trl.generation.vllm_generation import VLLMGeneration
 
 from ..errors import UserError
-from .checkpoints import ResumableTrainer
 from .processes import for_processes
+from .resuming import ResumableTrainer
 
 
 @torch.no_grad()
@@ -63,15 +63,22 @@ def merged(layer: Any, name: str) -> Iterator[tuple[str, Tensor]]:
     types = {key: parameter.dtype for key, parameter in layer.get_base_layer().named_parameters()}
     if not all(dtype.is_floating_point for dtype in types.values()):
         raise unmergeable(f"{name}, whose weight is quantized,", "the sum has no place in its integers")
-    replacements = {id(tensor): exact(tensor) for tensor in (*layer.parameters(), *layer.buffers())}
+    for key, parameter in merged_beside(layer, name, exact).named_parameters():
+        yield key, parameter.detach().to(types[key])
+
+
+def merged_beside(layer: Any, name: str, copy_of: Callable[[Tensor], Tensor]) -> nn.Module:
+    """The layer that an adapted one stands for, merged by PEFT, made of the copies that `copy_of` gives of tensors."""
+    replacements = {id(tensor): copy_of(tensor) for tensor in (*layer.parameters(), *layer.buffers())}
     beside = copy.deepcopy(layer, replacements)  # a memo: no tensor of the layer itself is copied or shared
     try:
         for part in [module for module in beside.modules() if isinstance(module, BaseTunerLayer)]:
             part.merge()
     except NotImplementedError as error:
         raise unmergeable(f"{type(layer).__name__} at {name}", str(error)) from error
-    for key, parameter in beside.get_base_layer().named_parameters():
-        yield key, parameter.detach().to(types[key])
+    merged_layer = beside.get_base_layer()
+    assert isinstance(merged_layer, nn.Module)
+    return merged_layer
 
 
 def whole(parameter: Tensor) -> Tensor:

@@ -1,11 +1,10 @@
-"""TRL's GRPOTrainer, made right for these adapters: six small layers, and the optimizer on top."""
+"""TRL's GRPOTrainer, made right for these adapters: small layers, and the optimizer on top."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from accelerate.utils import DistributedType
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from transformers.training_args import OptimizerNames
@@ -14,20 +13,20 @@ from ..adapter import certificate_of
 from ..errors import UserError
 from .budget import BudgetTrainer
 from .optimizers import is_plain, make_optimizer
+from .processes import require_whole
 
 ADAMW = (OptimizerNames.ADAMW_TORCH, OptimizerNames.ADAMW_TORCH_FUSED)
-SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
 
 
 class GRPOTrainer(BudgetTrainer):
     """`trl.GRPOTrainer` for models that `stiefel.attach` or `stiefel.load` made; use it in its place.
 
-    What differs, each in a file of its own: the reference is exactly the base (`reference.py`), divergences are
-    measured (`divergences.py`, `kl_every`), groups without a difference are replaced (`dynamic_sampling.py`,
-    `max_gen_batches`), a run goes on from a checkpoint to the same bits (`checkpoints.py`), vLLM is given the merged
-    policy without a change to the base (`sync.py`), AdaLoRA's rank falls to its budget (`budget.py`). Here: the
-    method's own optimizer, `weight_decay_on` = "delta" or "factors", and `rate_factor`, the schedule as a function of
-    the update.
+    What differs, each in a file of its own: the reference is exactly the base (`reference.py`), a policy without
+    probabilities is noticed by all processes at once (`probabilities.py`), divergences are measured (`divergences.py`,
+    `kl_every`), groups without a difference are replaced (`dynamic_sampling.py`, `max_gen_batches`), a run goes on from
+    a checkpoint to the same bits (`checkpoints.py`, `resuming.py`), vLLM is given the merged policy without a change to
+    the base (`sync.py`), AdaLoRA's rank falls to its budget (`budget.py`). Here: the method's own optimizer,
+    `weight_decay_on` = "delta" or "factors", and `rate_factor`, the schedule as a function of the update.
     """
 
     optimizer: Optimizer | None
@@ -75,12 +74,7 @@ class GRPOTrainer(BudgetTrainer):
                 "its decay, projection or float32 copies are part of the AdamW that it is trained with",
                 "leave args.optim out, or choose a method that any optimizer trains, with weight_decay_on = 'delta'",
             )
-        if self.accelerator.distributed_type in SHARDED:
-            raise UserError(
-                f"{method} on sharded weights",
-                "FSDP and DeepSpeed put other tensors in the parameters' place, by which its optimizer knows them",
-                "DDP; or a method that plain AdamW trains, with weight_decay_on = 'delta'",
-            )
+        require_whole(method, self.accelerator.distributed_type)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> Any:
         """The recipe's schedule, which counts rollouts; TRL's own where none was given."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import altair as alt
 import vl_convert
 
-from ..artifacts import writable, write_text
+from ..artifacts import writable, write_bytes, write_text
 from .cells import rate
 from .charts import by_rate, lines
 from .curves import METRICS
@@ -25,11 +24,7 @@ def write_figure(directory: Path, out: Path) -> tuple[Path, Path]:
     svg, png = out.with_suffix(".svg"), out.with_suffix(".png")
     writable(out.parent).mkdir(parents=True, exist_ok=True)
     write_text(svg, vl_convert.vegalite_to_svg(spec))
-    picture = vl_convert.vegalite_to_png(spec, scale=PIXELS_PER_UNIT)
-    with tempfile.NamedTemporaryFile(dir=png.parent, prefix=f".{png.name}.", delete=False) as file:
-        file.write(picture)
-    Path(file.name).chmod(0o644)  # the temporary file starts private
-    Path(file.name).replace(png)
+    write_bytes(png, vl_convert.vegalite_to_png(spec, scale=PIXELS_PER_UNIT))
     return svg, png
 
 

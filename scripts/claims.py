@@ -1,0 +1,386 @@
+"""What three papers say of spectra in RLVR, each as a question that figures answer, by a rule that is stated."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from scipy import stats
+
+Verdict = Literal["appears", "does not appear", "not decided", "cannot be asked here"]
+RLPO = "RLPO, [2606.31813](https://arxiv.org/abs/2606.31813)"
+GEORA = "GeoRA, [2601.09361](https://arxiv.org/abs/2601.09361)"
+TWELVE = "the study of twelve methods"
+EVERY, PAPER, TRAINING = "all", "q and o", "training"  # all matrices, those of Fig. 3, the run's journals
+
+
+COMPARABLE = 2.0  # a factor
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over seeds with its 95% t-interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
+    def map(self, function: Callable[[float], float]) -> Interval:
+        """The same through an increasing function."""
+        return Interval(function(self.mean), function(self.low), function(self.high))
+
+
+def interval(values: Sequence[float]) -> Interval:
+    """Mean ± t(0.975, n − 1)·s/√n; of one seed there is no interval, so that nothing is decided by it."""
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return Interval(mean, -math.inf, math.inf)
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
+    return Interval(mean, mean - half, mean + half)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One question's answer: what was measured, beside what."""
+
+    of: str
+    measured: str
+    verdict: Verdict
+
+
+def above(of: str, found: Interval, bound: float, beside: str) -> Finding:
+    """Appears where the whole interval is above the bound."""
+    verdict: Verdict = "appears" if found.low > bound else "does not appear" if found.high < bound else "not decided"
+    return Finding(of, f"{found}; {beside} {bound:.3g}", verdict)
+
+
+def below(of: str, found: Interval, bound: float, beside: str) -> Finding:
+    """Appears where the whole interval is below the bound."""
+    verdict: Verdict = "appears" if found.high < bound else "does not appear" if found.low > bound else "not decided"
+    return Finding(of, f"{found}; {beside} {bound:.3g}", verdict)
+
+
+class Study:
+    """The kept results of `benchmarks.spectra`."""
+
+    def __init__(self, results: dict[str, Any]) -> None:
+        self.results = results
+        self.base: dict[str, float] = results["base"]
+
+    def variants(self, method: str) -> list[dict[str, Any]]:
+        """A method at each of its rates."""
+        return [one for one in self.results["variants"] if one["method"] == method]
+
+    def values(self, method: str, figure: str, scope: str = EVERY) -> list[float]:
+        """The seeds' values of a method that ran at one rate."""
+        (variant,) = self.variants(method)
+        return list(variant[scope][figure]["values"])
+
+    def of(self, method: str, figure: str, scope: str = EVERY) -> Interval:
+        """Over seeds."""
+        return interval(self.values(method, figure, scope))
+
+    def mean(self, method: str, figure: str, scope: str = EVERY) -> float:
+        """The mean over seeds."""
+        return statistics.fmean(self.values(method, figure, scope))
+
+    def ratio(self, method: str, other: str, figure: str, scope: str = EVERY) -> Interval:
+        """The ratio of two methods' figures, seed by seed, on a logarithmic scale."""
+        pairs = zip(self.values(method, figure, scope), self.values(other, figure, scope), strict=True)
+        return interval([math.log(first / second) for first, second in pairs]).map(math.exp)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a paper says, how it is asked here, and the rule that decides."""
+
+    source: str
+    says: str
+    rule: str
+    ask: Callable[[Study], Iterator[Finding]]
+
+    def findings(self, study: Study) -> list[Finding]:
+        """Every answer."""
+        return list(self.ask(study))
+
+
+def together(findings: Sequence[Finding]) -> Verdict:
+    """A claim appears where all of its answers say so, and does not where all deny it; otherwise it is not decided."""
+    verdicts = {finding.verdict for finding in findings}
+    return verdicts.pop() if len(verdicts) == 1 else "not decided"
+
+
+def concentrated(method: str, end: str) -> Callable[[Study], Iterator[Finding]]:
+    """More than half of the aligned energy at one end of the spectrum."""
+
+    def ask(study: Study) -> Iterator[Finding]:
+        chance = study.mean(method, "aligned_chance", PAPER)
+        for matrix, name in (("sBA", "product"), ("the change", "update")):
+            found = study.of(method, f"{name}_{end}", PAPER)
+            yield above(matrix, found, 0.5, f"by chance {chance:.3g}, half is")
+
+    return ask
+
+
+def kept_similarity(study: Study) -> Iterator[Finding]:
+    """A's similarity with the directions that it began in, the least of all measurements."""
+    for method, end in (("rlpo", "top"), ("rlmo", "bottom")):
+        middle = (1 + study.mean(method, "similarity_chance")) / 2
+        found = study.of(method, f"similarity_{end}_least", TRAINING)
+        yield above(f"{method}, {end}", found, middle, "midway from chance to 1 is")
+
+
+def low_similarity(study: Study) -> Iterator[Finding]:
+    """The greatest similarity of a start that knows nothing of W."""
+    for method in ("dct", "wavelet"):
+        middle = (1 + study.mean(method, "similarity_chance")) / 2
+        for end in ("top", "bottom"):
+            found = study.of(method, f"similarity_{end}_most", TRAINING)
+            yield below(f"{method}, {end}", found, middle, "midway from chance to 1 is")
+
+
+def milora_s_start(study: Study) -> Iterator[Finding]:
+    """How large the product is with which MiLoRA begins, beside what training then changes."""
+    (variant,) = study.variants("milora")
+    starts = [variant["scaling"] * start for start in study.values("milora", "start_norm")]
+    ratios = [start / change for start, change in zip(starts, study.values("milora", "delta_norm"), strict=True)]
+    yield above("s‖B₀A₀‖_F/‖ΔW‖_F", interval(ratios), 1.0, "equal is")
+
+
+def tail_of_w(study: Study) -> Iterator[Finding]:
+    """W is one matrix, whatever the seed."""
+    base = study.base
+    ratio = base["mlp_bottom_mean"] / base["mlp_top_mean"]
+    shown = (
+        f"{base['mlp_bottom_mean']:.3g} (least {base['mlp_least_bottom_mean']:.3g}) beside {base['mlp_top_mean']:.3g}"
+    )
+    yield Finding("MLP", shown, "appears" if ratio > 0.01 else "does not appear")
+
+
+def larger_than(others: Sequence[tuple[str, str]], figure: str) -> Callable[[Study], Iterator[Finding]]:
+    """Ratios of one figure of the journals, paired by seed."""
+
+    def ask(study: Study) -> Iterator[Finding]:
+        for method, other in others:
+            found = study.ratio(method, other, figure, TRAINING)
+            yield above(f"{method} / {other}", found, 1.0, "equal is")
+
+    return ask
+
+
+def no_larger_than(others: Sequence[tuple[str, str]], figure: str) -> Callable[[Study], Iterator[Finding]]:
+    """The same for a claim of no more than a comparable figure."""
+
+    def ask(study: Study) -> Iterator[Finding]:
+        for method, other in others:
+            found = study.ratio(method, other, figure, TRAINING)
+            yield below(f"{method} / {other}", found, COMPARABLE, "comparable is up to")
+
+    return ask
+
+
+def scaled_by_large_values(study: Study) -> Iterator[Finding]:
+    """Σ amplifies where σ_r > 1, which is the claim's own premise."""
+    sigma = study.base["sigma_r"]
+    if sigma <= 1:
+        yield Finding("σ_r", f"{sigma:.3g} on average; the claim supposes σ_r ≫ 1", "cannot be asked here")
+        return
+    yield from larger_than((("pissa", "olora"), ("milora", "olora_tail")), "kl_step")(study)
+
+
+def full_is_off_principal(study: Study) -> Iterator[Finding]:
+    """Full fine-tuning at each of its rates."""
+    for variant in study.variants("full"):
+        found, chance = (interval(variant[EVERY][name]["values"]) for name in ("s_head", "s_chance"))
+        yield below(f"full, {variant['lr']:g}", found, chance.mean, "by chance")
+
+
+def full_is_spread(study: Study) -> Iterator[Finding]:
+    """Both ends within a factor of two of chance."""
+    for variant in study.variants("full"):
+        chance = interval(variant[EVERY]["s_chance"]["values"]).mean
+        for end in ("head", "tail"):
+            found = interval(variant[EVERY][f"s_{end}"]["values"])
+            least, most = chance / COMPARABLE, chance * COMPARABLE
+            inside, outside = least < found.low and found.high < most, found.high < least or found.low > most
+            verdict: Verdict = "appears" if inside else "does not appear" if outside else "not decided"
+            yield Finding(f"full, {variant['lr']:g}, {end}", f"{found}; by chance {chance:.3g}", verdict)
+
+
+def ends_principal(method: str) -> Callable[[Study], Iterator[Finding]]:
+    """More of the change in the leading than in the trailing directions."""
+
+    def ask(study: Study) -> Iterator[Finding]:
+        for of, head, tail, scope in (
+            ("S_Head / S_Tail, all", "s_head", "s_tail", EVERY),
+            ("aligned energy, q and o", "update_head", "update_tail", PAPER),
+        ):
+            pairs = zip(study.values(method, head, scope), study.values(method, tail, scope), strict=True)
+            found = interval([math.log(first / second) for first, second in pairs]).map(math.exp)
+            yield above(of, found, 1.0, "equal is")
+
+    return ask
+
+
+def head_at_least(method: str, bound: float) -> Callable[[Study], Iterator[Finding]]:
+    """S_Head against a published number."""
+
+    def ask(study: Study) -> Iterator[Finding]:
+        chance = study.mean(method, "s_chance")
+        yield above(f"{method}, S_Head", study.of(method, "s_head"), bound, f"by chance {chance:.3g}, asked is")
+
+    return ask
+
+
+def geora_avoids_the_head(study: Study) -> Iterator[Finding]:
+    """Below what a change without preference has; the published number is below chance in no model this small."""
+    yield below("geora, S_Head", study.of("geora", "s_head"), study.mean("geora", "s_chance"), "by chance")
+
+
+def smaller_shift(study: Study) -> Iterator[Finding]:
+    """Absolute, and for its size: a change that is twice as large moves the spectrum about twice as far."""
+    yield below("geora / pissa, NSS", study.ratio("geora", "pissa", "nss"), 1.0, "equal is")
+    each = [
+        [nss / size for nss, size in zip(study.values(name, "nss"), study.values(name, "relative"), strict=True)]
+        for name in ("geora", "pissa")
+    ]
+    ratios = [math.log(first / second) for first, second in zip(*each, strict=True)]
+    yield below("geora / pissa, NSS for its ‖ΔW‖/‖W‖", interval(ratios).map(math.exp), 1.0, "equal is")
+
+
+def masks_differ(study: Study) -> Iterator[Finding]:
+    """Nearer to what independent masks share than to one mask twice."""
+    rho = 0.2
+    independent = rho / (2 - rho)
+    jaccard, shared = study.base["jaccard"], study.base["intersection"]
+    shown = f"Jaccard {jaccard:.3f}, {100 * shared:.2f}% of all entries; independent masks {independent:.3f}"
+    yield Finding("masks of W", shown, "appears" if jaccard < (1 + independent) / 2 else "does not appear")
+
+
+def premise(study: Study) -> Iterator[Finding]:
+    """Energy of full fine-tuning's change inside the masks, over what random masks of that size hold."""
+    for variant in study.variants("full"):
+        inside, random = (variant[EVERY][name]["values"] for name in ("masks_energy", "masks_random"))
+        found = interval([one / other for one, other in zip(inside, random, strict=True)])
+        yield above(
+            f"full, {variant['lr']:g}", found, 1.0, f"of {statistics.fmean(random):.3g} of the entries; equal is"
+        )
+
+
+CLAIMS = (
+    Claim(
+        RLPO + ", Fig. 3",
+        "PiSSA's trained update is concentrated in W's leading directions",
+        "more than half of Σc² in the leading r",
+        concentrated("pissa", "head"),
+    ),
+    Claim(
+        RLPO + ", Fig. 3",
+        "MiLoRA's trained update is concentrated in W's trailing directions",
+        "more than half of Σc² in the trailing r",
+        concentrated("milora", "tail"),
+    ),
+    Claim(
+        RLPO + ", Fig. 7",
+        "RLPO's A stays with the leading, RLMO's with the trailing right singular vectors throughout training",
+        "‖AV‖_F/‖A‖_F nearer to 1 than to chance at every measurement",
+        kept_similarity,
+    ),
+    Claim(
+        RLPO + ", Fig. 7",
+        "DCT-LoRA's and Wavelet-LoRA's A are similar to neither",
+        "‖AV‖_F/‖A‖_F nearer to chance than to 1 at every measurement",
+        low_similarity,
+    ),
+    Claim(
+        RLPO + ", Table 4",
+        "MiLoRA's start is not negligible",
+        "s‖B₀A₀‖_F is larger than all that training then changes",
+        milora_s_start,
+    ),
+    Claim(
+        RLPO + ", Fig. 9",
+        "the trailing singular values of the MLP projections are clearly not zero",
+        "the mean of the trailing r is above 1% of that of the leading r",
+        tail_of_w,
+    ),
+    Claim(
+        RLPO + ", Fig. 2 and §4",
+        "PiSSA and MiLoRA have larger gradient norms than LoRA",
+        "ratio of the means over the run, seed by seed, above 1",
+        larger_than((("pissa", "lora"), ("milora", "lora")), "grad_norm"),
+    ),
+    Claim(
+        RLPO + ", Fig. 2 and §4",
+        "PiSSA and MiLoRA drift further than LoRA in a step",
+        "ratio of the mean KL of a rollout's updates (Eq. 6) above 1",
+        larger_than((("pissa", "lora"), ("milora", "lora")), "kl_step"),
+    ),
+    Claim(
+        RLPO + ", Fig. 5 and §4.1",
+        "without Σ, as in OLoRA and OLoRA-tail, the drift is smaller",
+        "ratio of the mean KL of a rollout's updates above 1, where σ_r > 1 as the claim supposes",
+        scaled_by_large_values,
+    ),
+    Claim(
+        RLPO + ", Fig. 6",
+        "RLPO's and RLMO's drift is comparable to LoRA's or smaller",
+        "ratio of the mean KL of a rollout's updates below 2",
+        no_larger_than((("rlpo", "lora"), ("rlmo", "lora")), "kl_step"),
+    ),
+    Claim(
+        TWELVE + ", finding 2, after [2511.08567](https://arxiv.org/abs/2511.08567)",
+        "RLVR learns off the principal directions",
+        "S_Head of full fine-tuning below chance",
+        full_is_off_principal,
+    ),
+    Claim(
+        TWELVE + ", Fig. 3",
+        "full fine-tuning's update is spread evenly over the spectrum",
+        "S_Head and S_Tail within a factor of two of chance",
+        full_is_spread,
+    ),
+    Claim(
+        TWELVE + ", Fig. 3",
+        "PiSSA's update ends in the principal part",
+        "more in the leading than in the trailing directions",
+        ends_principal("pissa"),
+    ),
+    Claim(
+        TWELVE + ", Fig. 3; disputed by " + RLPO,
+        "MiLoRA's update ends in the principal part too",
+        "more in the leading than in the trailing directions",
+        ends_principal("milora"),
+    ),
+    Claim(GEORA, "PiSSA's S_Head is about 0.98", "S_Head above 0.9", head_at_least("pissa", 0.9)),
+    Claim(
+        GEORA,
+        "GeoRA's update barely touches the leading directions (S_Head ≤ 0.02)",
+        "S_Head below chance: 0.02 is no bound where r/n is larger",
+        geora_avoids_the_head,
+    ),
+    Claim(
+        GEORA,
+        "GeoRA moves the spectrum less than PiSSA (NSS 0.092 beside 0.395)",
+        "ratio of the NSS, seed by seed, below 1, as it is and for the size of the change",
+        smaller_shift,
+    ),
+    Claim(
+        GEORA,
+        "the spectral and the Euclidean mask are complementary (4.55% in both, Jaccard 0.128)",
+        "Jaccard index nearer to that of independent masks than to 1",
+        masks_differ,
+    ),
+    Claim(
+        GEORA,
+        "RLVR's update lies where the masks are",
+        "share of full fine-tuning's energy inside, over that of random masks of the same size, above 1",
+        premise,
+    ),
+)

@@ -1,0 +1,205 @@
+"""Verbs of measuring: eval."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import UserError
+from .options import force_option, json_option, refuse_both, resume_option, say
+
+
+@click.command("eval")
+@click.argument("model")
+@click.option("--adapter", type=click.Path(path_type=Path), help="An adapter's directory, ours or PEFT's, or a run's.")
+@click.option("--task", "task", required=True, help="A task, or lm-eval:NAME.")
+@click.option("--data", default="", help="A local file with the task's columns, or a hub id, in place of its own.")
+@click.option("--split", default="", help="The split of a hub data set, in place of the task's own.")
+@click.option("--data-revision", default="", help="Branch, tag or commit of a hub data set.")
+@click.option("--samples", type=int, help="Completions a question; this and the next four: the task's by default.")
+@click.option("--temperature", type=float, help="0 is greedy.")
+@click.option("--top-p", type=float, help="Nucleus; 1 keeps all tokens.")
+@click.option("--top-k", type=int, help="0 keeps all tokens.")
+@click.option("--max-tokens", type=int, help="Where a completion is cut off.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampling.")
+@click.option("--limit", type=int, help="Only the first questions.")
+@click.option("--batch", type=int, help="Sequences written together; as many as fit by default.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    default="auto",
+    show_default=True,
+    help="Type the model is loaded in; auto is the checkpoint's own.",
+)
+@click.option("--revision", default="", help="Branch, tag or commit of a model's hub id.")
+@click.option("--engine", type=click.Choice(["hf", "vllm"]), default="hf", show_default=True, help="What generates.")
+@click.option("--k", "ks", default="", metavar="K,K,…", help="The k of pass@k to print; powers of two by default.")
+@click.option("--show", type=int, help="Print the first prompts as the model gets them, and stop.")
+@click.option("--against", type=click.Path(path_type=Path), help="An evaluation of the same questions to compare with.")
+@click.option("--strict", is_flag=True, help="Exit 1 if a gold answer cannot be read.")
+@click.option("--out", type=click.Path(path_type=Path, resolve_path=True), help="Directory to write.")
+@resume_option
+@force_option
+@json_option
+@click.pass_context
+def evaluate(context: click.Context, /, **given: Any) -> None:
+    """Measure a MODEL (a hub id, a directory, or nano), with an adapter or without, on a task."""
+    refuse_both(given["resume"], given["force"])
+    from ..quiet import quiet
+
+    quiet()
+    if given["task"].startswith("lm-eval:"):
+        refuse_own_settings(given)
+    if given["show"] is not None:
+        show(given)
+        return
+    if given["out"] is None:
+        raise UserError("no --out was given", "an evaluation needs a directory", "add --out DIR, or --show 1")
+    if given["task"].startswith("lm-eval:"):
+        measure_by_lm_eval(given)
+        return
+    context.exit(measure(given))
+
+
+def wanted_of(given: dict[str, Any]) -> Any:
+    """What the options ask for."""
+    from ..evaluate.settings import Drawn, Wanted
+    from ..evaluate.subject import Subject, find_adapter
+
+    adapter = find_adapter(given["adapter"].resolve()) if given["adapter"] is not None else None
+    return Wanted(
+        subject=Subject(given["model"], given["revision"], given["dtype"], adapter),
+        task=given["task"],
+        out=given["out"] or Path(),
+        data=given["data"],
+        data_revision=given["data_revision"],
+        split=given["split"],
+        drawn=Drawn(*(given[key] for key in ("samples", "temperature", "top_p", "top_k", "max_tokens", "seed"))),
+        limit=given["limit"],
+        batch=given["batch"],
+        engine=given["engine"],
+    )
+
+
+def show(given: dict[str, Any]) -> None:
+    """Print prompts, special tokens and all."""
+    from ..evaluate.show import first_prompts
+
+    prompts = first_prompts(wanted_of(given), given["show"])
+    if given["as_json"]:
+        click.echo(json.dumps(prompts, indent=1, ensure_ascii=False))
+        return
+    for number, prompt in enumerate(prompts, start=1):
+        say(f"question {number}: {len(prompt['tokens'])} tokens, answer {prompt['answer']!r}")
+        click.echo(prompt["prompt"])
+
+
+def measure(given: dict[str, Any]) -> int:
+    """Evaluate, print, compare; the exit status."""
+    from ..evaluate.against import compare, require_same_questions
+    from ..evaluate.directory import evaluate_into, read_evaluation
+    from ..evaluate.prepared import prepare
+    from ..evaluate.settings import check_ks
+    from ..evaluate.summary import unreadable, warning
+    from ..evaluate.table import difference_rows, print_rows, rows
+    from ..progress import sample_progress
+    from ..tasks.opened import stated
+
+    wanted, ks = wanted_of(given), chosen_ks(given["ks"])
+    prepared = prepare(wanted)
+    check_ks(ks, prepared.sampling.samples)
+    before = read_evaluation(given["against"]) if given["against"] is not None else None
+    if before is not None:
+        require_same_questions(before.settings, prepared.settings, str(before.path))
+    say(f"{wanted.task}: {stated(prepared.settings['origin'])}, {prepared.settings['questions']['count']:,} asked")
+    with sample_progress(wanted.task) as progress:
+        found = evaluate_into(prepared, resume=given["resume"], force=given["force"], progress=progress, say=say)
+    comparison = compare(before, found) if before is not None else None
+    lost = unreadable(found.samples)
+    if lost:
+        say(warning(wanted.task, lost, found.summary["questions"]))
+    if given["as_json"]:
+        click.echo(json.dumps({**found.summary, **({"comparison": comparison} if comparison else {})}, indent=1))
+    else:
+        print_rows(
+            f"{wanted.out}: {wanted.task}, {title(given)}", ("", "value", "95% interval"), rows(found.summary, ks)
+        )
+        if comparison is not None:
+            heading = ("", "difference [95%]", "from → to")
+            print_rows(f"against {before.path}" if before else "", heading, difference_rows(comparison, ks))
+            for key, (then, now) in comparison["sampling"].items():
+                say(f"note: sampled differently: {key} {then} there, {now} here")
+    say(f"next: {next_command(given)}")
+    return 1 if (lost and given["strict"]) or not found.summary["scores"] else 0
+
+
+NOT_OF_LM_EVAL = (
+    *("data", "split", "data_revision", "samples", "temperature", "top_p", "top_k", "max_tokens"),
+    *("ks", "show", "against", "strict"),
+)
+
+
+def refuse_own_settings(given: dict[str, Any]) -> None:
+    """Raise for what lm-eval settles itself."""
+    written = [key for key in NOT_OF_LM_EVAL if given[key] not in (None, "", False)]
+    if given["engine"] != "hf":
+        written.append("engine")
+    if written:
+        name = "k" if written[0] == "ks" else written[0].replace("_", "-")
+        raise UserError(
+            f"--{name} is given for {given['task']}",
+            "prompts, data, sampling and scores are lm-eval's own there",
+            f"leave out --{name}; --limit, --batch, --seed, --dtype and --adapter are read",
+        )
+
+
+def measure_by_lm_eval(given: dict[str, Any]) -> None:
+    """Run lm-eval's task and print its figures."""
+    from ..evaluate.harness import run_lm_eval
+    from ..evaluate.table import lm_eval_rows, print_rows
+
+    wanted = wanted_of(given)
+    summary = run_lm_eval(wanted, resume=given["resume"], force=given["force"], say=say)
+    if given["as_json"]:
+        click.echo(json.dumps(summary, indent=1, default=str))
+    else:
+        heading = ("", "value", "95% interval")
+        print_rows(f"{wanted.out}: {wanted.task}, {title(given)}", heading, lm_eval_rows(summary))
+    if given["adapter"] is None:
+        say(f"next: stiefel eval {given['model']} --adapter DIR --task {wanted.task} --out {wanted.out}-adapter")
+    else:
+        say(f"next: stiefel inspect {given['adapter']} --base {given['model']}")
+
+
+def chosen_ks(text: str) -> list[int]:
+    """`1,8` → [1, 8]."""
+    try:
+        return [int(part) for part in text.split(",")] if text else []
+    except ValueError as error:
+        raise UserError(f"--k {text!r}", "it is no list of whole numbers", "give --k 1,8") from error
+
+
+def title(given: dict[str, Any]) -> str:
+    """The subject in words."""
+    return f"{given['model']} with {given['adapter']}" if given["adapter"] else str(given["model"])
+
+
+KEPT = (
+    *("data", "split", "data_revision", "samples", "temperature", "top_p", "top_k", "max_tokens", "limit"),
+    *("batch", "dtype", "revision", "engine"),
+)
+
+
+def next_command(given: dict[str, Any]) -> str:
+    """What is useful after an evaluation: the same on the other side, or a look at what was trained."""
+    usual = (None, "", "auto", "hf")
+    written = [f" --{key.replace('_', '-')} {given[key]}" for key in KEPT if given[key] not in usual]
+    command = f"stiefel eval {given['model']} --task {given['task']}{''.join(written)}"
+    if given["adapter"] is None:
+        return f"{command} --adapter DIR --out {given['out']}-adapter --against {given['out']}"
+    if given["against"] is None:
+        return f"{command} --out {given['out']}-base, and this one again with --resume --against {given['out']}-base"
+    return f"stiefel inspect {given['adapter']} --base {given['model']}"

@@ -1,0 +1,68 @@
+"""Curves of metrics.jsonl: how a figure's panels of reward, gradient norm and KL are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..curves import METRICS, Metric, points
+from ..evidence import Evidence
+from ..runs import Run
+from ..vertical import vertical
+from .captions import at_rate
+from .marks import Mark, from_points, numbers
+from .panels import Across, Lines, Panel
+
+BY_KEY = {metric.key: metric for metric in METRICS}
+REWARD, GRADIENT = BY_KEY["reward"], BY_KEY["grad_norm"]
+KL_ROLLOUT = Metric("kl_rollout", "KL of a rollout's updates", "", "symlog")
+KL_STEP = Metric("kl_step", "KL of a rollout, all updates", "", "symlog")
+KL_BASE = Metric("kl_base", "KL to the base", "", "symlog")
+ROLLOUT = "rollout"
+KL_WORDS = {
+    "kl_rollout": "KL(π_new‖π_rollout) per token in nats, measured at the rollout's last update before it is applied "
+    "(kl_rollout)",
+    "kl_step": "KL(π_new‖π_rollout) per token in nats after the rollout's last update, Eq. 6 of the paper (kl_step, "
+    "every run.kl_every rollouts)",
+    "kl_base": "KL(π_θ‖π_base) per token in nats on fresh samples (kl_base, every run.kl_every rollouts)",
+}
+
+
+def kl_of(runs: Sequence[Run]) -> Metric | None:
+    """The paper's KL: of every rollout where there are several updates in one, else where it was measured."""
+    several = all(run.recipe.optim.updates_per_rollout > 1 for run in runs)
+    for metric in (KL_ROLLOUT, KL_STEP) if several else (KL_STEP,):
+        if any(run.values(metric.key) for run in runs):
+            return metric
+    return None
+
+
+def panels(evidence: Evidence, runs: Sequence[Run], metric: Metric, title: str = "") -> list[Panel]:
+    """A panel a learning rate at which the metric was measured, on one scale."""
+    found = {lr: marks(evidence, runs, metric, lr) for lr in sorted({run.lr for run in runs})}
+    axis = vertical(metric.scale, numbers(found.values()))
+    return [
+        Lines(
+            (title or metric.title) + at_rate(lr, list(found)),
+            tuple(drawn),
+            Across(ROLLOUT),
+            axis,
+            what=metric.title.lower(),
+        )
+        for lr, drawn in found.items()
+        if drawn
+    ]
+
+
+def marks(evidence: Evidence, runs: Sequence[Run], metric: Metric, lr: float) -> list[Mark]:
+    """The curves of one panel."""
+    return from_points(points(runs, metric, lr, evidence.series))
+
+
+def trailing(metric: Metric) -> str:
+    """How a curve is smoothed, if it is."""
+    return f", trailing mean of {metric.window} {metric.steps}s" if metric.window > 1 else ""
+
+
+def by_row(columns: Sequence[Sequence[Panel]]) -> tuple[Panel, ...]:
+    """Panels given column by column, equally many in each, in reading order."""
+    return tuple(panel for row in zip(*columns, strict=True) for panel in row)

@@ -1,0 +1,88 @@
+"""The figures as a page shows them: by section, each panel a chart of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import altair as alt
+
+from ..evidence import Evidence
+from .drawing import Missing
+from .drawing import Section as Name
+from .registry import FIGURES
+
+TITLES: dict[Name, tuple[str, str]] = {
+    "weights": (
+        "Weights",
+        "What training did to the weights, measured against the base model. A line keeps its colour everywhere.",
+    ),
+    "training": (
+        "The papers' comparisons",
+        "The training curves and scores that the papers set side by side, drawn from these runs.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class PanelView:
+    """A panel, and the number of its chart on the page."""
+
+    number: int
+    title: str
+    chart: alt.LayerChart
+
+
+@dataclass(frozen=True)
+class View:
+    """A figure that is drawn."""
+
+    name: str
+    label: str
+    heading: str
+    source: str
+    caption: str
+    columns: int
+    panels: tuple[PanelView, ...]
+
+
+@dataclass(frozen=True)
+class NotDrawn:
+    """A figure that is not, and why."""
+
+    label: str
+    heading: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """Figures under one heading."""
+
+    title: str
+    words: str
+    views: tuple[View, ...]
+    missing: tuple[NotDrawn, ...]
+
+
+def sections(evidence: Evidence, first: int) -> list[Section]:
+    """Every section; `first` is the number of the first panel's chart."""
+    found, number = [], first
+    for name, (title, words) in TITLES.items():
+        views: list[View] = []
+        missing: list[NotDrawn] = []
+        for figure in FIGURES:
+            if figure.section != name:
+                continue
+            match figure.draw(evidence):
+                case Missing(reason):
+                    missing.append(NotDrawn(figure.label, figure.heading, reason))
+                case drawing:
+                    charts = zip(drawing.panels, drawing.on_page(), strict=True)
+                    panels = tuple(PanelView(number + i, one.title, chart) for i, (one, chart) in enumerate(charts))
+                    number += len(panels)
+                    views.append(
+                        View(figure.name, figure.label, figure.heading, figure.source, drawing.caption,
+                             drawing.columns, panels)
+                    )  # fmt: skip
+        found.append(Section(title, words, tuple(views), tuple(missing)))
+    return found

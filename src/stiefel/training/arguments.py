@@ -1,0 +1,31 @@
+"""A recipe → what GRPOTrainer is told of it: one place, so that whoever looks at a run before it sees the same one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from ..recipe import Recipe
+from ..tasks import Task
+from .rewards import GradedReward, opening_of, shaping
+from .settings import grpo_config, rate_factor
+
+
+def trainer_arguments(
+    recipe: Recipe, task: Task, dataset: Dataset, tokenizer: Any, out: Path, *, scale: float = 1.0
+) -> dict[str, Any]:
+    """Rewards, rows, settings, divergences, sampling and the optimizer; `scale` multiplies the schedule's rates."""
+    factor = rate_factor(recipe.optim)
+    correctness = GradedReward(task.grader, opening_of(dataset[0]["prompt"], tokenizer))
+    return {
+        "reward_funcs": [correctness, *shaping(recipe, correctness)],
+        "train_dataset": dataset,
+        "processing_class": tokenizer,
+        "args": grpo_config(recipe, out),
+        "kl_every": recipe.run.kl_every,
+        "max_gen_batches": recipe.algorithm.max_gen_batches if recipe.algorithm.dynamic_sampling else 0,
+        "weight_decay_on": recipe.optim.weight_decay_on,
+        "rate_factor": lambda update: scale * factor(update),
+    }

@@ -1,0 +1,61 @@
+"""Whether the policy still gives probabilities, agreed on by all processes before any goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from accelerate.utils import gather_object
+from torch import Tensor, nn
+
+from ..errors import UserError
+from .reference import ReferenceTrainer
+
+
+class NoProbabilities(UserError):
+    """Logits that are no numbers, from which no token can be drawn."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the model gives no probabilities: its logits are not finite",
+            "its weights moved beyond what can be trained on, or its type cannot hold its activations",
+            "a smaller learning rate, or a wider type for the frozen weights",
+        )
+
+
+@contextmanager
+def finite_logits(model: Any) -> Iterator[None]:
+    """Raise NoProbabilities at the end of a `with` block in which the model's logits were NaN or infinite.
+
+    In every process alike, if in one: each looks at its own completions only, and one that stopped alone would leave
+    the others waiting. Inside the block such logits are taken for equal ones, so that sampling goes on: on a GPU it
+    would end the whole process with an assertion. −∞ is a probability of 0, as long as one token has another. Every
+    process must enter and leave the block. Cost: one pass over the logits of each token that is drawn.
+    """
+    lost: list[Tensor] = []
+
+    def look(module: nn.Module, arguments: Any, logits: Tensor) -> Tensor:
+        bad = ~logits.amax(-1, keepdim=True).isfinite()  # the largest of a row is NaN, or ±∞
+        lost.append(bad.any())
+        return logits.masked_fill(bad, 0.0)
+
+    handle = model.get_output_embeddings().register_forward_hook(look)
+    try:
+        yield
+    finally:
+        handle.remove()
+    own = bool(lost) and bool(torch.stack(lost).any())
+    if any(gather_object([own])):
+        raise NoProbabilities
+
+
+class FiniteTrainer(ReferenceTrainer):
+    """Notices in every process at once that the policy, in one of them, gives no probabilities any more."""
+
+    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+        if self.use_vllm:
+            return super()._generate_single_turn(*args, **kwargs)
+        with finite_logits(self.accelerator.unwrap_model(self.model)):
+            return super()._generate_single_turn(*args, **kwargs)

@@ -1,0 +1,62 @@
+"""docs/spectra.md is what the kept results say, and its verdicts follow from the numbers alone."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from scripts.claims import CLAIMS, Finding, Study, above, below, interval, together
+from scripts.numbers import results
+from scripts.spectra import PAGE, page
+
+
+def test_the_page_is_fresh() -> None:
+    assert PAGE.read_text() == page(results("spectra")), "run `python -m scripts.spectra`"
+
+
+def test_three_seeds_and_every_method_are_kept() -> None:
+    kept = results("spectra")
+    methods = {variant["method"] for variant in kept["variants"]}
+    assert {"lora", "rlpo", "rlmo", "pissa", "milora", "geora", "olora", "olora_tail", "full"} <= methods
+    assert all(len(variant["seeds"]) >= 3 for variant in kept["variants"])
+
+
+def test_an_interval_is_students() -> None:
+    found = interval([1.0, 2.0, 3.0])  # s = 1, t(0.975, 2) = 4.3027, over √3
+    assert (found.mean, found.low, found.high) == pytest.approx((2.0, 2 - 2.48414, 2 + 2.48414), abs=1e-5)
+    assert above("", interval([5.0]), 1.0, "").verdict == "not decided"
+
+
+def test_a_verdict_needs_the_whole_interval() -> None:
+    clear, wide = interval([2.0, 2.1, 2.2]), interval([0.5, 1.5, 2.5])
+    assert (above("", clear, 1.0, "").verdict, below("", clear, 1.0, "").verdict) == ("appears", "does not appear")
+    assert above("", wide, 1.0, "").verdict == below("", wide, 1.0, "").verdict == "not decided"
+
+
+def test_answers_that_differ_decide_nothing() -> None:
+    yes, no = Finding("", "", "appears"), Finding("", "", "does not appear")
+    assert (together([yes, yes]), together([no, no]), together([yes, no])) == (
+        "appears",
+        "does not appear",
+        "not decided",
+    )
+
+
+def exchanged(first: str, second: str) -> dict[str, Any]:
+    """The kept results with two methods' names exchanged."""
+    kept = copy.deepcopy(results("spectra"))
+    names = {first: second, second: first}
+    for variant in kept["variants"]:
+        variant["method"] = names.get(variant["method"], variant["method"])
+    return kept
+
+
+def test_other_numbers_give_other_verdicts() -> None:
+    """RLPO's A for RLMO's, and the reverse: what is said of them does not hold of the other."""
+    (claim,) = [claim for claim in CLAIMS if "RLPO's A stays" in claim.says]
+    measured, swapped = (claim.findings(Study(kept)) for kept in (results("spectra"), exchanged("rlpo", "rlmo")))
+    assert together(swapped) == "does not appear"
+    assert together(measured) != together(swapped)
+    assert page(exchanged("rlpo", "rlmo")) != PAGE.read_text()

@@ -1,0 +1,28 @@
+"""Every measure says what it is: an equation with shapes, and where it comes from."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+
+import pytest
+
+from stiefel import geometry
+
+MEASURES = [
+    function
+    for name in geometry.__all__
+    if inspect.isfunction(function := getattr(geometry, name)) and function is not geometry.inspect
+]
+
+
+@pytest.mark.parametrize("function", MEASURES, ids=lambda function: function.__name__)
+def test_a_measure_names_its_source(function: Callable[..., object]) -> None:
+    said = " ".join((function.__doc__ or "").split())
+    assert re.search(r"Source( of [^:]*)?: \S", said), "no source"
+    assert re.search(r"[=/²ᵀ‖≠≤√⌊]|min\(", said), "no equation"
+
+
+def test_all_of_them_are_seen() -> None:
+    assert {"subspace_shares", "geora_premise", "product_norm", "first_step"} <= {f.__name__ for f in MEASURES}
