@@ -1,4 +1,4 @@
-"""Regenerate what the README quotes: `python -m scripts.readme [COMPARISON]`, a finished demo to take results from."""
+"""Regenerate what README.md and docs/rewards.md quote: `python -m scripts.readme [COMPARISON]`, a finished demo."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import shutil
 import sys
 from pathlib import Path
 
+from scripts.grades import grade_table
 from scripts.numbers import init_table, solver_table, step_table
 from stiefel.methods.table import as_markdown
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+REWARDS = ROOT / "docs" / "rewards.md"
 DEMO = ROOT / "docs" / "demo"
 
 
 def replace_block(text: str, name: str, content: str) -> str:
     """Put `content` between <!-- name --> and <!-- /name -->."""
     pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-    assert pattern.search(text), f"README.md has no block {name}"
+    assert pattern.search(text), f"there is no block {name}"
     return pattern.sub(lambda match: f"{match[1]}{content}{match[2]}", text)
 
 
@@ -29,6 +31,11 @@ def readme() -> str:
     text = replace_block(text, "init", init_table())
     text = replace_block(text, "step", step_table())
     return replace_block(text, "demo", (DEMO / "table.md").read_text())
+
+
+def rewards_page() -> str:
+    """docs/rewards.md as it should be, from the kept result of the graders."""
+    return replace_block(REWARDS.read_text(), "grades", grade_table())
 
 
 def keep(comparison: Path) -> None:
@@ -45,3 +52,4 @@ if __name__ == "__main__":
     for argument in sys.argv[1:]:
         keep(Path(argument))
     README.write_text(readme())
+    REWARDS.write_text(rewards_page())
