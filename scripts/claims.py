@@ -139,6 +139,9 @@ def kept_similarity(study: Study) -> Iterator[Finding]:
 def low_similarity(study: Study) -> Iterator[Finding]:
     """The greatest similarity of a start that knows nothing of W."""
     for method in ("dct", "wavelet"):
+        if not study.variants(method):
+            yield Finding(method, "was not trained in this study", "cannot be asked here")
+            continue
         middle = (1 + study.mean(method, "similarity_chance")) / 2
         for end in ("top", "bottom"):
             found = study.of(method, f"similarity_{end}_most", TRAINING)

@@ -114,7 +114,7 @@ def native_matrices(model: PeftModel, cache: SpectrumCache | None) -> Iterator[W
         )
 
 
-def native_change(module: AdaLoraLayer | VeraLayer | MissLayer, shape: torch.Size) -> Change:
+def native_change(module: AdaLoraLayer | VeraLayer | MissLayer, shape: tuple[int, int]) -> Change:
     """ΔW as the layer has it now."""
 
     def now(parts: Any) -> Tensor:
