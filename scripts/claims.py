@@ -104,6 +104,7 @@ class Claim:
     says: str
     rule: str
     ask: Callable[[Study], Iterator[Finding]]
+    built_in: str = ""  # what of the answer follows from the method alone, whatever was learned
 
     def findings(self, study: Study) -> list[Finding]:
         """Every answer."""
@@ -282,18 +283,21 @@ CLAIMS = (
         "PiSSA's trained update is concentrated in W's leading directions",
         "more than half of Σc² in the leading r",
         concentrated("pissa", "head"),
+        "u_iᵀΔWv_i is zero to first order for i > r (Lemma B.1), for RLPO and OLoRA too: the curve shows the start",
     ),
     Claim(
         RLPO + ", Fig. 3",
         "MiLoRA's trained update is concentrated in W's trailing directions",
         "more than half of Σc² in the trailing r",
         concentrated("milora", "tail"),
+        "u_iᵀΔWv_i is zero to first order outside the trailing r; where factors are small, the second counts",
     ),
     Claim(
         RLPO + ", Fig. 7",
         "RLPO's A stays with the leading, RLMO's with the trailing right singular vectors throughout training",
         "‖AV‖_F/‖A‖_F nearer to 1 than to chance at every measurement",
         kept_similarity,
+        "A begins there, and a step of Adam moves an entry by about the rate: a small rate keeps A by itself",
     ),
     Claim(
         RLPO + ", Fig. 7",
@@ -361,7 +365,13 @@ CLAIMS = (
         "more in the leading than in the trailing directions",
         ends_principal("milora"),
     ),
-    Claim(GEORA, "PiSSA's S_Head is about 0.98", "S_Head above 0.9", head_at_least("pissa", 0.9)),
+    Claim(
+        GEORA,
+        "PiSSA's S_Head is about 0.98",
+        "S_Head above 0.9",
+        head_at_least("pissa", 0.9),
+        "ΔB·A₀ lies wholly in the leading input directions and B₀·ΔA in the output ones, so that about a half is given",
+    ),
     Claim(
         GEORA,
         "GeoRA's update barely touches the leading directions (S_Head ≤ 0.02)",
@@ -385,5 +395,6 @@ CLAIMS = (
         "RLVR's update lies where the masks are",
         "share of full fine-tuning's energy inside, over that of random masks of the same size, above 1",
         premise,
+        "Adam moves the entries of a matrix about alike, which alone gives a ratio near 1",
     ),
 )

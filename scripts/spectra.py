@@ -24,7 +24,8 @@ task, {seeds} seeds, {updates} updates; the papers have models of 1.5B and more 
 {seeds} seeds is wide, seeds share the base model, and of {claims} questions asked at 95% one or two are wrong by
 accident. What does not appear here may well appear there, and the reverse. r is {share} of the narrowest width, so that
 chance is far from zero: every figure stands beside what a change without preference would have. All changes are the
-true ones, s(BA − B₀A₀), unless it says sBA. PiSSA and MiLoRA start with `sigma = "divided"`, GeoRA with `"undivided"`.
+true ones, s(BA − B₀A₀), unless it says sBA. What of an answer follows from the method's form alone, whatever it
+learned, is said beside the question. PiSSA and MiLoRA start with `sigma = "divided"`, GeoRA with `"undivided"`.
 
 Full fine-tuning moves every entry by about the rate at each step of Adam, so that the adapters' rate is none for it. It
 is run at two rates of its own; read its size and KL beside the adapters' before its place in the spectrum.
@@ -101,8 +102,9 @@ def summary(answers: Sequence[tuple[Claim, list[Finding]]]) -> str:
 
 def section(claim: Claim, findings: Sequence[Finding]) -> str:
     """One claim with its numbers."""
+    built_in = f" By construction: {claim.built_in}." if claim.built_in else ""
     lines = [
-        f"**{claim.says}** ({claim.source}): *{together(findings)}*. Asked: {claim.rule}.\n",
+        f"**{claim.says}** ({claim.source}): *{together(findings)}*. Asked: {claim.rule}.{built_in}\n",
         "| of | measured, mean [95%] | |",
         "|---|---|---|",
         *(f"| {one.of} | {one.measured} | {one.verdict} |" for one in findings),
