@@ -98,17 +98,18 @@ def test_a_grid_of_wrong_types_gets_a_message(text: str, grid: Path) -> None:
     assert guarded(lambda: load_grid(grid)) == 2
 
 
-@pytest.mark.xfail(strict=False, reason="its workers start too late on some machines: to be found out")
 def test_an_interrupted_comparison_stops_its_workers_and_resumes(grid: Path, tmp_path: Path) -> None:
     grid.write_text(SHORT + '[recipe.optim]\nrollouts = 15\n[axes]\n"run.seed" = [0, 1, 2]\n')
     out = tmp_path / "out"
     command = [sys.executable, "-m", "stiefel", "compare", str(grid), "--out", str(out)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed)
-    deadline = time.monotonic() + 120
-    while not (out / "runs" / "seed0" / "metrics.jsonl").is_file() and time.monotonic() < deadline:
+    begun = out / "runs" / "seed0" / "metrics.jsonl"
+    deadline = time.monotonic() + 400  # three processes that import torch share the cores with other tests
+    while not begun.is_file() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
-    _, error = process.communicate(timeout=30)  # which ends only when no worker holds the pipe any more
+    _, error = process.communicate(timeout=60)  # which ends only when no worker holds the pipe any more
+    assert begun.is_file(), error
     assert process.returncode == 130
     assert "--resume" in error
     assert "Traceback" not in error
