@@ -9,6 +9,8 @@ to its checkpoints they look like linear layers of rank 2r.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -30,6 +32,7 @@ class AnchoredFactor(nn.Module, ABC):
         super().__init__()
         self.register_buffer("anchor", anchor.detach().clone(), persistent=False)
         self.delta = nn.Parameter(torch.zeros_like(self.anchor))
+        self.held: Tensor | None = None  # `weight`, in a block in which it does not change
 
     @property
     def factor(self) -> Tensor:
@@ -43,9 +46,13 @@ class AnchoredFactor(nn.Module, ABC):
         return delta.full_tensor() if isinstance(delta, DTensor) else delta
 
     @property
-    @abstractmethod
     def weight(self) -> Tensor:
-        """The rank-2r factor that PEFT, merging and serving engines see."""
+        """The rank-2r factor that PEFT (at every forward pass), merging and serving engines see."""
+        return self.concatenated() if self.held is None or torch.is_grad_enabled() else self.held
+
+    @abstractmethod
+    def concatenated(self) -> Tensor:
+        """`weight`, made anew."""
 
     @abstractmethod
     def split(self, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,8 +63,14 @@ class AnchoredFactor(nn.Module, ABC):
         """What the first part of `split` must be for a given change."""
 
     @abstractmethod
+    def product(self, x: Tensor) -> Tensor:
+        """X · weightᵀ, of which autograd keeps little."""
+
     def forward(self, x: Tensor) -> Tensor:
         """X · weightᵀ."""
+        if self.held is None or torch.is_grad_enabled():
+            return self.product(x)
+        return F.linear(x, self.held)
 
     def set_delta(self, weight: Tensor, name: str) -> None:
         """Take the change from a saved rank-2r factor that was made around the same anchor."""
@@ -146,12 +159,11 @@ class TimesB(torch.autograd.Function):
 class AnchoredA(AnchoredFactor):
     """Anchor A₀ (r, in); weight (2r, in) = [A₀ + ΔA; ΔA]."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def product(self, x: Tensor) -> Tensor:
         """X · weightᵀ."""
         return TimesA.apply(x, self.delta, self.anchor)  # type: ignore[no-untyped-call, no-any-return]
 
-    @property
-    def weight(self) -> Tensor:
+    def concatenated(self) -> Tensor:
         """[A₀ + ΔA; ΔA]."""
         return torch.cat([self.factor, self.change])
 
@@ -168,12 +180,11 @@ class AnchoredA(AnchoredFactor):
 class AnchoredB(AnchoredFactor):
     """Anchor B₀ (out, r); weight (out, 2r) = [ΔB, B₀]."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def product(self, x: Tensor) -> Tensor:
         """X · weightᵀ."""
         return TimesB.apply(x, self.delta, self.anchor)  # type: ignore[no-untyped-call, no-any-return]
 
-    @property
-    def weight(self) -> Tensor:
+    def concatenated(self) -> Tensor:
         """[ΔB, B₀]."""
         return torch.cat([self.change, self.anchor], dim=1)
 
@@ -185,3 +196,25 @@ class AnchoredB(AnchoredFactor):
     def expected(self, delta: Tensor) -> Tensor:
         """B₀."""
         return self.anchor
+
+
+@contextmanager
+def held_factors(model: nn.Module) -> Iterator[None]:
+    """A block in which an anchored adapter samples as fast as a LoRA of rank 2r: each factor is concatenated only once.
+
+    [A₀ + ΔA; ΔA] (2r, in) and [ΔB, B₀] (out, 2r) are made at the start, where no gradient is recorded, and used for
+    every token until the end. The change must stay as it is in between. Sharded factors (FSDP2) are left alone.
+    Memory: once more the adapter's parameters and anchors, given back at the end.
+    """
+    factors = [
+        module
+        for module in model.modules()
+        if isinstance(module, AnchoredFactor) and module.held is None and not isinstance(module.delta, DTensor)
+    ]
+    try:
+        for module in factors:
+            module.held = module.concatenated().detach()
+        yield
+    finally:
+        for module in factors:
+            module.held = None

@@ -11,6 +11,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList, StopStringCriteria
 
+from ..anchored import held_factors
 from ..errors import UserError
 from ..tasks import Sampling
 from .ending import cut_at, end_ids
@@ -47,7 +48,12 @@ class HFEngine:
         ended = Ended(width, self.ends, self.stop, self.tokenizer)
         device = self.model.device
         devices = [device] if device.type == "cuda" else []
-        with torch.random.fork_rng(devices), torch.inference_mode(), own_settings(self.model, self.settings):
+        with (
+            torch.random.fork_rng(devices),
+            torch.inference_mode(),
+            own_settings(self.model, self.settings),
+            held_factors(self.model),
+        ):
             torch.manual_seed(batch_seed(seeds))
             try:
                 output = self.model.generate(

@@ -10,6 +10,7 @@ import torch
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
+from ..anchored import held_factors
 from ..errors import UserError
 from .reference import ReferenceTrainer
 
@@ -37,16 +38,17 @@ def finite_logits(model: Any) -> Iterator[None]:
     lost: list[Tensor] = []
 
     def look(module: nn.Module, arguments: Any, logits: Tensor) -> Tensor:
-        bad = ~logits.amax(-1, keepdim=True).isfinite()  # the largest of a row is NaN, or ±∞
-        lost.append(bad.any())
-        return logits.masked_fill(bad, 0.0)
+        highest = logits.amax(-1, keepdim=True)  # NaN, or ±∞, in a row that gives no probabilities
+        bad = (highest - highest).isnan()
+        lost.append(bad)
+        return logits.masked_fill_(bad, 0.0)
 
     handle = model.get_output_embeddings().register_forward_hook(look)
     try:
         yield
     finally:
         handle.remove()
-    own = bool(lost) and bool(torch.stack(lost).any())
+    own = bool(lost) and bool(torch.cat([bad.flatten() for bad in lost]).any())
     if any(gather_object([own])):
         raise NoProbabilities
 
@@ -57,5 +59,6 @@ class FiniteTrainer(ReferenceTrainer):
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
         if self.use_vllm:
             return super()._generate_single_turn(*args, **kwargs)
-        with finite_logits(self.accelerator.unwrap_model(self.model)):
+        model = self.accelerator.unwrap_model(self.model)
+        with finite_logits(model), held_factors(model):
             return super()._generate_single_turn(*args, **kwargs)
