@@ -1,6 +1,6 @@
 """What looking costs: the live callback on nano, and `inspect` beside `init` on Qwen2.5-1.5B's shapes.
 
-`python -m benchmarks.geometry [--layers 28] [--pairs 10]`: 3 GB of disk, half an hour on two idle cores.
+`python -m benchmarks.geometry [--layers 28] [--pairs 200]`: 3 GB of disk, half an hour on two idle cores.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
-from scipy import stats
-from transformers.trainer_callback import PrinterCallback
+from transformers import TrainerCallback
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 import stiefel
 from benchmarks.init import command, torch_megabytes
 from benchmarks.machine import keep
+from benchmarks.pairs import Turn, interleaved
 from benchmarks.synthetic import shapes, write_checkpoint
 from stiefel.artifacts import read_jsonl
 from stiefel.geometry.live import GeometryCallback
@@ -35,7 +35,7 @@ from stiefel.training.rewards import GradedReward
 from stiefel.training.settings import grpo_config, rate_factor
 from stiefel.weights import load_model, load_tokenizer
 
-EVERY, ROLLOUTS, RANK = 10, 20, 16
+EVERY, RANK, TOKENS, JOURNAL = 10, 16, 24, "geometry.jsonl"
 PROGRAM = (
     "import sys, time; began = time.perf_counter()\n"
     "from stiefel.geometry import inspect\n"
@@ -45,56 +45,68 @@ PROGRAM = (
 )
 
 
-def nano_run(out: Path, *, watched: bool) -> tuple[float, list[float]]:
-    """Seconds of a run's updates, and of each of its measurements; the same bits with and without them."""
+def nano_trainer(out: Path, rollouts: int, *callbacks: TrainerCallback, watched: bool) -> Any:
+    """An RLPO run on nano whose completions all have the same length; `watched` writes geometry.jsonl."""
     recipe = make_recipe(
-        {"optim": {"rollouts": ROLLOUTS, "updates_per_rollout": 1}, "run": {"threads": torch.get_num_threads()}}
+        {
+            "optim": {"rollouts": rollouts, "updates_per_rollout": 1},
+            "rollout": {"max_completion_tokens": TOKENS},
+            "run": {"threads": 1, "save_every": 0},
+        }
     )
+    config = grpo_config(recipe, out / "checkpoints")
+    config.generation_kwargs = {"min_new_tokens": TOKENS}
     model = stiefel.attach(load_model("nano"), "rlpo", r=8, alpha=16)
-    journal = out / "geometry.jsonl"
-    callbacks = [GeometryCallback(journal, model, EVERY)] if watched else []
-    rows = find_task(recipe.task.name).rows("train", ROLLOUTS * recipe.rollout.prompts, 0)
+    task = find_task(recipe.task.name)
+    rows = task.rows("train", (rollouts + 1) * recipe.rollout.prompts, 0)
     trainer = stiefel.GRPOTrainer(
         model,
-        GradedReward(find_task(recipe.task.name).grader),
-        grpo_config(recipe, out / "checkpoints"),
+        GradedReward(task.grader),
+        config,
         Dataset.from_list([{"prompt": row.prompt, "answer": row.answer} for row in rows]),
         processing_class=load_tokenizer("nano"),
-        callbacks=callbacks,
+        callbacks=[*([GeometryCallback(out / JOURNAL, model, EVERY)] if watched else []), *callbacks],
         rate_factor=rate_factor(recipe.optim),
     )
-    trainer.remove_callback(PrinterCallback)
-    began = time.perf_counter()
-    trainer.train()
-    elapsed = time.perf_counter() - began
-    return elapsed, [row["seconds"] for row in read_jsonl(journal)] if watched else []
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)
+    return trainer
 
 
 def live(pairs: int) -> dict[str, Any]:
-    """Interleaved pairs of runs, which goes first alternating: the difference as a share, with a 95% t-interval.
+    """Rollouts of two runs in turns, one of them watched: by how much its time is longer, with a 95% interval.
 
-    A run of 20 rollouts is measured at rollouts 1, 10 and 20: half as often again as every tenth.
+    And what one measurement takes by its own clock, as a share of the ten rollouts that it comes with.
     """
-    shares, measurements, steps = [], [], []
-    for pair in range(pairs + 1):
-        elapsed = {}
-        for watched in (True, False) if pair % 2 else (False, True):
-            with tempfile.TemporaryDirectory() as out:
-                elapsed[watched], rows = nano_run(Path(out), watched=watched)
-                measurements += rows
-        if pair:  # the first pair warms up
-            shares.append(elapsed[True] / elapsed[False] - 1)
-            steps.append(elapsed[False] / ROLLOUTS)
-    mean, step = statistics.fmean(shares), statistics.median(steps)
-    error = statistics.stdev(shares) / len(shares) ** 0.5 * float(stats.t.ppf(0.975, len(shares) - 1))
+    torch.set_num_threads(1)
+    measurements: list[float] = []
+
+    def watched(turn: Turn, out: Path) -> Any:
+        trainer = nano_trainer(out, pairs, turn, watched=True)
+        trainer.add_callback(Seconds(out / JOURNAL, measurements))
+        return trainer
+
+    times = interleaved((lambda turn, out: nano_trainer(out, pairs, turn, watched=False), watched), pairs, 1)
+    measurement = statistics.median(measurements)
     return {
-        "pairs": pairs,
-        "step_seconds": step,
-        "measurement_seconds": statistics.median(measurements),
-        "share_at_every_10th_step": statistics.median(measurements) / (EVERY * step),
-        "share_of_pairs": mean,
-        "share_of_pairs_95": [mean - error, mean + error],
+        "pairs": times["pairs"],
+        "step_seconds": times["seconds"],
+        "measurement_seconds": measurement,
+        "share_at_every_10th_step": measurement / (EVERY * times["seconds"]),
+        "share_of_pairs": times["total"] - 1,
+        "share_of_pairs_95": [bound - 1 for bound in times["total_interval"]],
     }
+
+
+class Seconds(TrainerCallback):  # type: ignore[misc]
+    """Reads the journal before it is deleted."""
+
+    def __init__(self, journal: Path, into: list[float]) -> None:
+        self.journal, self.into = journal, into
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """What each measurement took."""
+        self.into += [row["seconds"] for row in read_jsonl(self.journal)]
 
 
 def trained_adapter(checkpoint: Path, out: Path) -> Path:
@@ -165,7 +177,7 @@ def main() -> None:
     """Measure both and keep them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--layers", type=int, default=28)
-    parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--pairs", type=int, default=200)
     parser.add_argument("--work", type=Path, default=None, help="where the synthetic checkpoint goes")
     arguments = parser.parse_args()
     quiet()

@@ -1,9 +1,7 @@
 """What ours adds to a step of training: interleaved pairs of rollouts, and the ratio of their times with its interval.
 
-`python -m benchmarks.train [--pairs 150]`. Two trainers live side by side in one process, each in a thread of its own,
-and take turns rollout by rollout, so that whatever else the machine does hits both alike. A rollout is a whole one:
-completions are sampled, each to the same length, so that both do the same work, then scored, and trained on. What is
-compared is the thread's processor time, which other processes lengthen less than the time on the wall, kept beside it.
+`python -m benchmarks.train [--pairs 150]`. Two trainers take turns (see `pairs`). A rollout is a whole one: completions
+are sampled, each to the same length, so that both do the same work, then scored, and trained on.
 """
 
 from __future__ import annotations
@@ -13,8 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +25,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 import stiefel
 from benchmarks.machine import keep
+from benchmarks.pairs import Turn, interleaved
 from stiefel.quiet import quiet
 from stiefel.recipe import make_recipe
 from stiefel.tasks import find_task
@@ -36,58 +34,28 @@ from stiefel.training.rewards import GradedReward
 from stiefel.training.settings import grpo_config, rate_factor
 from stiefel.weights import load_model, load_tokenizer
 
-RANK, ALPHA, TOKENS = 8, 16, 24
-RECIPE = {
-    "optim": {"rollouts": 1000, "updates_per_rollout": 2, "lr": 1e-5},
+RANK, ALPHA, TOKENS, UPDATES = 8, 16, 24, 2
+RECIPE: dict[str, Any] = {
+    "optim": {"updates_per_rollout": UPDATES, "lr": 1e-5},
     "rollout": {"prompts": 8, "completions": 8, "max_completion_tokens": TOKENS},
     "run": {"threads": 1, "save_every": 0, "kl_every": 10},
 }
 
 
-class Turn(TrainerCallback):  # type: ignore[misc]
-    """Lets the other trainer go after each rollout, and keeps the times."""
-
-    def __init__(self, mine: threading.Semaphore, other: threading.Semaphore, rollouts: int, updates: int) -> None:
-        self._mine, self._other, self._left, self._updates = mine, other, rollouts, updates
-        self.cpu: list[float] = []
-        self.wall: list[float] = []
-        self._began = (0.0, 0.0)
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Wait for the first turn."""
-        self._mine.acquire()
-        self._began = (time.thread_time(), time.perf_counter())
-
-    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """After a rollout's last update."""
-        if state.global_step % self._updates:
-            return
-        self.cpu.append(time.thread_time() - self._began[0])
-        self.wall.append(time.perf_counter() - self._began[1])
-        self._left -= 1
-        if self._left == 0:
-            control.should_training_stop = True
-        self._other.release()
-        if self._left:
-            self._mine.acquire()
-        self._began = (time.thread_time(), time.perf_counter())
-
-
-def trainer_of(kind: str, rollouts: int, mine: Any, other: Any, out: Path) -> tuple[Any, Turn]:
+def trainer_of(kind: str, rollouts: int, out: Path, *also: TrainerCallback) -> Any:
     """Bare TRL with PEFT's LoRA ("trl"), or ours with a method and all live metrics."""
-    recipe = make_recipe(RECIPE)
+    recipe = make_recipe({**RECIPE, "optim": {**RECIPE["optim"], "rollouts": rollouts}})
     task, tokenizer = find_task(recipe.task.name), load_tokenizer("nano")
     rows = task.rows("train", 8 * rollouts + 8, 0)
     dataset = Dataset.from_list([{"prompt": row.prompt, "answer": row.answer} for row in rows])
     config = grpo_config(recipe, out)
     config.generation_kwargs = {"min_new_tokens": TOKENS}  # no completion ends early
-    turn = Turn(mine, other, rollouts, recipe.optim.updates_per_rollout)
     torch.manual_seed(0)
     base = load_model("nano")
     if kind == "trl":
         model: Any = get_peft_model(base, LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules="all-linear"))
         trainer: Any = trl.GRPOTrainer(
-            model, GradedReward(task.grader), config, dataset, processing_class=tokenizer, callbacks=[turn]
+            model, GradedReward(task.grader), config, dataset, processing_class=tokenizer, callbacks=[*also]
         )
     else:
         model = stiefel.attach(base, kind, r=RANK, alpha=ALPHA)
@@ -98,54 +66,23 @@ def trainer_of(kind: str, rollouts: int, mine: Any, other: Any, out: Path) -> tu
             config,
             dataset,
             processing_class=tokenizer,
-            callbacks=[metrics, turn],
+            callbacks=[metrics, *also],
             kl_every=recipe.run.kl_every,
             rate_factor=rate_factor(recipe.optim),
         )
         metrics.watch(trainer)
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
-    return trainer, turn
+    return trainer
 
 
-def interleaved(first: str, second: str, pairs: int) -> dict[str, Any]:
-    """The median ratio second/first of rollout times and its 95% interval, by a bootstrap over pairs."""
-    turns = [threading.Semaphore(1), threading.Semaphore(0)]
-    with tempfile.TemporaryDirectory() as place:
-        made = []
-        for number, kind in enumerate((first, second)):
-            out = Path(place) / str(number)
-            out.mkdir()
-            trainer, turn = trainer_of(kind, pairs, turns[number], turns[1 - number], out)
-            made.append((trainer, turn))
-        threads = [threading.Thread(target=trainer.train) for trainer, _ in made]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    one, other = (turn for _, turn in made)
-    return {
-        **ratio_of(np.array(one.cpu[2:]), np.array(other.cpu[2:])),  # the first two warm up
-        "wall": ratio_of(np.array(one.wall[2:]), np.array(other.wall[2:])),
-    }
+def ratio(first: str, second: str, pairs: int) -> dict[str, Any]:
+    """Of two kinds' rollout times, second/first."""
 
+    def maker(kind: str) -> Callable[[Turn, Path], Any]:
+        return lambda turn, out: trainer_of(kind, pairs, out, turn)
 
-def ratio_of(one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
-    """The median of the pairs' ratios, and the ratio of the totals, which is what a run pays: `kl_every` makes every
-    tenth rollout dearer. Each with its 95% interval by a bootstrap over pairs.
-    """
-    ratios = other / one
-    rng = np.random.default_rng(0)
-    draws = np.median(rng.choice(ratios, (2000, len(ratios))), axis=1)
-    totals = rng.integers(0, len(ratios), (2000, len(ratios)))
-    means = other[totals].sum(1) / one[totals].sum(1)
-    return {
-        "pairs": len(ratios),
-        "median": float(np.median(ratios)),
-        "median_interval": [float(q) for q in np.quantile(draws, (0.025, 0.975))],
-        "total": float(other.sum() / one.sum()),
-        "total_interval": [float(q) for q in np.quantile(means, (0.025, 0.975))],
-    }
+    return interleaved((maker(first), maker(second)), pairs, UPDATES)
 
 
 MEMORY = """
@@ -161,8 +98,7 @@ def peak_of(kind: str, out: Path) -> int:
     from stiefel.memory import peak_resident_bytes
 
     quiet()
-    trainer, _ = trainer_of(kind, 3, threading.Semaphore(9), threading.Semaphore(9), out)
-    trainer.train()
+    trainer_of(kind, 3, out).train()
     return peak_resident_bytes()
 
 
@@ -197,9 +133,9 @@ def main() -> None:
     quiet()
     torch.set_num_threads(1)
     results = {
-        "trl_lora_to_ours": interleaved("trl", "lora", pairs),
-        "lora_to_pissa": interleaved("lora", "pissa", pairs),
-        "lora_to_geora": interleaved("lora", "geora", pairs),
+        "trl_lora_to_ours": ratio("trl", "lora", pairs),
+        "lora_to_pissa": ratio("lora", "pissa", pairs),
+        "lora_to_geora": ratio("lora", "geora", pairs),
         "memory": memory(),
     }
     keep("train", results)
