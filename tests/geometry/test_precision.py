@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stiefel.geometry import DenseChange, LowRankChange, in_bf16
-from stiefel.geometry.precision import rounding_energy, spaced_rows
+from stiefel.geometry.precision import rounded_shift, rounding_energy, spaced_rows
 
 from .conftest import make_case
 from .reference import to_bfloat16
@@ -30,6 +30,19 @@ def test_the_rounding_is_what_rounding_does() -> None:
     after = W.double().numpy() + change.D.double().numpy()
     measured = np.linalg.norm(to_bfloat16(after) - after) / change.norm
     assert in_bf16(W, change).rounding == pytest.approx(measured, rel=5 * 0.0016)
+
+
+@pytest.mark.parametrize("size", [(200, 200), (300, 80)])
+def test_rounding_alone_moves_the_spectrum_as_said(size) -> None:
+    """√(Σ of min(m, n) squares): its own relative spread is √(1/2k), five of them, and 1% for the second order."""
+    generator = torch.Generator().manual_seed(2)
+    W = torch.randn(size, generator=generator)
+    change = DenseChange(1e-2 * torch.randn(size, generator=generator))
+    after = W.double().numpy() + change.D.double().numpy()
+    exact, rounded = (np.linalg.svd(X, compute_uv=False) for X in (after, to_bfloat16(after)))
+    measured = np.linalg.norm(rounded - exact) / float(W.norm())
+    found = rounded_shift(in_bf16(W, change).rounding, change.norm / float(W.norm()), size)
+    assert measured == pytest.approx(found, rel=5 * (1 / (2 * min(size))) ** 0.5 + 0.01)
 
 
 def test_rounding_follows_the_distance_to_the_next_number() -> None:

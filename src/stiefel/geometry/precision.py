@@ -26,7 +26,8 @@ def in_bf16(W: Tensor, change: Change, most_entries: int = MOST_ENTRIES) -> InBf
 
     ulp(x) = 2^(⌊log₂|x|⌋ − 7) is the spacing of bfloat16 at x, and a rounding error is uniform on ±ulp/2. A larger
     matrix is seen through evenly spaced rows that hold `most_entries`. O(min(mn, entries)·p) for a change of rank p.
-    Source of the first: the update's sparsity at bfloat16 precision, arXiv:2511.08567.
+    Source of the first: the update's sparsity at bfloat16 precision, arXiv:2511.08567; of the second: Widrow and
+    Kollár, Quantization Noise, 2008.
     """
     if not change.norm:
         return InBf16(0.0, 0.0)
@@ -40,6 +41,15 @@ def in_bf16(W: Tensor, change: Change, most_entries: int = MOST_ENTRIES) -> InBf
     looked_at = len(chosen) * change.shape[1]
     total = change.shape[0] * change.shape[1]
     return InBf16(changed / looked_at, math.sqrt(noise * total / looked_at) / change.norm)
+
+
+def rounded_shift(rounding: float, relative: float, shape: tuple[int, int]) -> float:
+    """The NSS that rounding alone makes, ‖E‖_F/(√max(m, n)·‖W‖_F) with ‖E‖_F = `rounding`·‖ΔW‖_F, to first order.
+
+    σ_i moves by u_iᵀEv_i, whose square is ‖E‖_F²/mn on average for independent errors, over min(m, n) values;
+    `relative` is ‖ΔW‖_F/‖W‖_F. Source: Stewart and Sun, Matrix Perturbation Theory, 1990, IV.
+    """
+    return rounding * relative / math.sqrt(max(shape))
 
 
 def rounding_energy(X: Tensor) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -118,7 +119,22 @@ def precision(changed: Sequence[LayerGeometry]) -> list[str]:
             f"In {len(hidden)} of {len(changed)} matrices the change is smaller than that rounding, which is up to "
             f"{worst:.2g} times as large: their figures are beyond what bfloat16 weights resolve."
         )
+    blurred = Counter(name for layer in changed if layer not in hidden for name in below_rounding(layer))
+    if blurred:
+        names = ", ".join(f"{name} in {count}" for name, count in blurred.items())
+        lines.append(
+            f"That rounding alone makes more of a figure than the change does, of {names} of the "
+            f"{len(changed) - len(hidden)}{' other' if hidden else ''} matrices: there it is beyond bfloat16 too."
+        )
     return lines
+
+
+def below_rounding(layer: LayerGeometry) -> list[str]:
+    """The figures that are smaller than what the rounding of W⁺ adds to them, its energy without preference."""
+    rounding = layer.bf16_rounding or 0.0
+    noise = rounding**2 * layer.s_head_chance
+    pairs = (("NSS", layer.nss, layer.bf16_nss), ("S_Head", layer.s_head, noise), ("S_Tail", layer.s_tail, noise))
+    return [name for name, value, floor in pairs if value is not None and floor is not None and value < floor]
 
 
 def percent(share: float) -> str:

@@ -41,7 +41,7 @@ class Vector:
 
 
 class Subject(ABC):
-    """The trained side: construction reads headers alone."""
+    """The trained side: construction reads headers, and of a LoRA one matrix's factors."""
 
     title: str  # its method, or what it is
     rank: int | None  # the method's, None for full weights
