@@ -69,6 +69,7 @@ def expected(W: np.ndarray, D: np.ndarray, A: np.ndarray, P: np.ndarray) -> dict
         "start_norm": 0.5,
         "bf16_rounding": reference.rounding(W, D),
         "bf16_nss": reference.rounding(W, D) * np.linalg.norm(D) / np.linalg.norm(W) / np.sqrt(max(W.shape)),
+        "bf16_stored": False,
         "update": curve(D),
         "product": curve(P),
         "spectrum": reference.spectrum(W, k),

@@ -94,6 +94,7 @@ class LayerGeometry:
     bf16_changed: float | None = None  # share of the entries
     bf16_rounding: float | None = None  # norm of the rounding of W⁺ to bfloat16, relative to ‖ΔW‖_F
     bf16_nss: float | None = None  # what that rounding alone would make of `nss`
+    bf16_stored: bool = False  # W⁺ is in bfloat16: the change holds that rounding already
     update: Curve | None = None  # of ΔW
     product: Curve | None = None  # of sBA, where that is another matrix
     spectrum: dict[str, float] | None = None  # of W
@@ -159,6 +160,7 @@ def measure(layer: Layer, trained: Trained, wanted: tuple[str, ...] = ()) -> Lay
         bf16_changed=bf16.changed,
         bf16_rounding=bf16.rounding,
         bf16_nss=rounded_shift(bf16.rounding, found.relative, layer.shape),
+        bf16_stored=trained.rounded,
         angles=angles(change, layer.rank, top, bottom),
     )
     if bottom is not None:
