@@ -2,98 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
-from scipy import stats
+from scripts.study import EVERY, PAPER, TRAINING, Finding, Study, Verdict, above, below, interval, ratio
 
-Verdict = Literal["appears", "does not appear", "not decided", "cannot be asked here"]
 RLPO = "RLPO, [2606.31813](https://arxiv.org/abs/2606.31813)"
 GEORA = "GeoRA, [2601.09361](https://arxiv.org/abs/2601.09361)"
 TWELVE = "the study of twelve methods"
-EVERY, PAPER, TRAINING = "all", "q and o", "training"  # all matrices, those of Fig. 3, the run's journals
-
-
 COMPARABLE = 2.0  # a factor
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean over seeds with its 95% t-interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}]"
-
-    def map(self, function: Callable[[float], float]) -> Interval:
-        """The same through an increasing function."""
-        return Interval(function(self.mean), function(self.low), function(self.high))
-
-
-def interval(values: Sequence[float]) -> Interval:
-    """Mean ± t(0.975, n − 1)·s/√n; of one seed there is no interval, so that nothing is decided by it."""
-    mean = statistics.fmean(values)
-    if len(values) < 2:
-        return Interval(mean, -math.inf, math.inf)
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
-    return Interval(mean, mean - half, mean + half)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One question's answer: what was measured, beside what."""
-
-    of: str
-    measured: str
-    verdict: Verdict
-
-
-def above(of: str, found: Interval, bound: float, beside: str) -> Finding:
-    """Appears where the whole interval is above the bound."""
-    verdict: Verdict = "appears" if found.low > bound else "does not appear" if found.high < bound else "not decided"
-    return Finding(of, f"{found}; {beside} {bound:.3g}", verdict)
-
-
-def below(of: str, found: Interval, bound: float, beside: str) -> Finding:
-    """Appears where the whole interval is below the bound."""
-    verdict: Verdict = "appears" if found.high < bound else "does not appear" if found.low > bound else "not decided"
-    return Finding(of, f"{found}; {beside} {bound:.3g}", verdict)
-
-
-class Study:
-    """The kept results of `benchmarks.spectra`."""
-
-    def __init__(self, results: dict[str, Any]) -> None:
-        self.results = results
-        self.base: dict[str, float] = results["base"]
-
-    def variants(self, method: str) -> list[dict[str, Any]]:
-        """A method at each of its rates."""
-        return [one for one in self.results["variants"] if one["method"] == method]
-
-    def values(self, method: str, figure: str, scope: str = EVERY) -> list[float]:
-        """The seeds' values of a method that ran at one rate."""
-        (variant,) = self.variants(method)
-        return list(variant[scope][figure]["values"])
-
-    def of(self, method: str, figure: str, scope: str = EVERY) -> Interval:
-        """Over seeds."""
-        return interval(self.values(method, figure, scope))
-
-    def mean(self, method: str, figure: str, scope: str = EVERY) -> float:
-        """The mean over seeds."""
-        return statistics.fmean(self.values(method, figure, scope))
-
-    def ratio(self, method: str, other: str, figure: str, scope: str = EVERY) -> Interval:
-        """The ratio of two methods' figures, seed by seed, on a logarithmic scale."""
-        pairs = zip(self.values(method, figure, scope), self.values(other, figure, scope), strict=True)
-        return interval([math.log(first / second) for first, second in pairs]).map(math.exp)
 
 
 @dataclass(frozen=True)
@@ -109,12 +27,6 @@ class Claim:
     def findings(self, study: Study) -> list[Finding]:
         """Every answer."""
         return list(self.ask(study))
-
-
-def together(findings: Sequence[Finding]) -> Verdict:
-    """A claim appears where all of its answers say so, and does not where all deny it; otherwise it is not decided."""
-    verdicts = {finding.verdict for finding in findings}
-    return verdicts.pop() if len(verdicts) == 1 else "not decided"
 
 
 def concentrated(method: str, end: str) -> Callable[[Study], Iterator[Finding]]:
@@ -160,11 +72,11 @@ def milora_s_start(study: Study) -> Iterator[Finding]:
 def tail_of_w(study: Study) -> Iterator[Finding]:
     """W is one matrix, whatever the seed."""
     base = study.base
-    ratio = base["mlp_bottom_mean"] / base["mlp_top_mean"]
+    share = base["mlp_bottom_mean"] / base["mlp_top_mean"]
     shown = (
         f"{base['mlp_bottom_mean']:.3g} (least {base['mlp_least_bottom_mean']:.3g}) beside {base['mlp_top_mean']:.3g}"
     )
-    yield Finding("MLP", shown, "appears" if ratio > 0.01 else "does not appear")
+    yield Finding("MLP", shown, "appears" if share > 0.01 else "does not appear")
 
 
 def larger_than(others: Sequence[tuple[str, str]], figure: str) -> Callable[[Study], Iterator[Finding]]:
@@ -189,13 +101,22 @@ def no_larger_than(others: Sequence[tuple[str, str]], figure: str) -> Callable[[
     return ask
 
 
-def scaled_by_large_values(study: Study) -> Iterator[Finding]:
-    """Σ amplifies where σ_r > 1, which is the claim's own premise."""
+def large_values(study: Study) -> Iterator[Finding]:
+    """W is one matrix, whatever the seed."""
     sigma = study.base["sigma_r"]
-    if sigma <= 1:
-        yield Finding("σ_r", f"{sigma:.3g} on average; the claim supposes σ_r ≫ 1", "cannot be asked here")
+    yield Finding("σ_r", f"{sigma:.3g} on average", "appears" if sigma > 1 else "does not appear")
+
+
+def scaled_by_large_values(study: Study) -> Iterator[Finding]:
+    """Σ amplifies where σ_r > 1, which is the claim's own premise; what was measured is shown without it too."""
+    findings = list(larger_than((("pissa", "olora"), ("milora", "olora_tail")), "kl_step")(study))
+    sigma = study.base["sigma_r"]
+    if sigma > 1:
+        yield from findings
         return
-    yield from larger_than((("pissa", "olora"), ("milora", "olora_tail")), "kl_step")(study)
+    yield Finding("σ_r", f"{sigma:.3g} on average; the claim supposes σ_r ≫ 1", "cannot be asked here")
+    for found in findings:
+        yield Finding(found.of, f"{found.measured}; measured all the same", "cannot be asked here")
 
 
 def full_is_off_principal(study: Study) -> Iterator[Finding]:
@@ -206,15 +127,32 @@ def full_is_off_principal(study: Study) -> Iterator[Finding]:
 
 
 def full_is_spread(study: Study) -> Iterator[Finding]:
-    """Both ends within a factor of two of chance."""
+    """Both ends within a factor of two of chance: one that is not denies it."""
     for variant in study.variants("full"):
         chance = interval(variant[EVERY]["s_chance"]["values"]).mean
-        for end in ("head", "tail"):
-            found = interval(variant[EVERY][f"s_{end}"]["values"])
-            least, most = chance / COMPARABLE, chance * COMPARABLE
-            inside, outside = least < found.low and found.high < most, found.high < least or found.low > most
-            verdict: Verdict = "appears" if inside else "does not appear" if outside else "not decided"
-            yield Finding(f"full, {variant['lr']:g}, {end}", f"{found}; by chance {chance:.3g}", verdict)
+        least, most = chance / COMPARABLE, chance * COMPARABLE
+        ends = {end: interval(variant[EVERY][f"s_{end}"]["values"]) for end in ("head", "tail")}
+        inside = all(least < found.low and found.high < most for found in ends.values())
+        outside = any(found.high < least or found.low > most for found in ends.values())
+        verdict: Verdict = "appears" if inside else "does not appear" if outside else "not decided"
+        shown = ", ".join(f"{end} {found}" for end, found in ends.items())
+        yield Finding(f"full, {variant['lr']:g}", f"{shown}; by chance {chance:.3g}", verdict)
+
+
+def full_is_compressible(study: Study) -> Iterator[Finding]:
+    """Stable rank of full fine-tuning's change below that of one without structure, of the smallest matrix.
+
+    A matrix (m, n) of independent entries has about mn/(√m + √n)² (Bai and Yin), at least min(m, n)/4.
+    """
+    bound = study.base["narrowest"] / 4
+    for variant in study.variants("full"):
+        found = interval(variant[EVERY]["stable_rank"]["values"])
+        yield below(f"full, {variant['lr']:g}", found, bound, "without structure at least")
+
+
+def stays_in_the_tail(study: Study) -> Iterator[Finding]:
+    """More of MiLoRA's change in the trailing directions than a change without preference has."""
+    yield above("milora, S_Tail", study.of("milora", "s_tail"), study.mean("milora", "s_chance"), "by chance")
 
 
 def ends_principal(method: str) -> Callable[[Study], Iterator[Finding]]:
@@ -225,9 +163,7 @@ def ends_principal(method: str) -> Callable[[Study], Iterator[Finding]]:
             ("S_Head / S_Tail, all", "s_head", "s_tail", EVERY),
             ("aligned energy, q and o", "update_head", "update_tail", PAPER),
         ):
-            pairs = zip(study.values(method, head, scope), study.values(method, tail, scope), strict=True)
-            found = interval([math.log(first / second) for first, second in pairs]).map(math.exp)
-            yield above(of, found, 1.0, "equal is")
+            yield above(of, study.ratio_within(method, head, tail, scope), 1.0, "equal is")
 
     return ask
 
@@ -254,8 +190,20 @@ def smaller_shift(study: Study) -> Iterator[Finding]:
         [nss / size for nss, size in zip(study.values(name, "nss"), study.values(name, "relative"), strict=True)]
         for name in ("geora", "pissa")
     ]
-    ratios = [math.log(first / second) for first, second in zip(*each, strict=True)]
-    yield below("geora / pissa, NSS for its ‖ΔW‖/‖W‖", interval(ratios).map(math.exp), 1.0, "equal is")
+    yield below("geora / pissa, NSS for its ‖ΔW‖/‖W‖", ratio(*each), 1.0, "equal is")
+
+
+def shifted_more(study: Study) -> Iterator[Finding]:
+    """A collapse has no definition; a spectrum that collapses is moved."""
+    for method in ("pissa", "milora"):
+        yield above(f"{method} / lora, NSS", study.ratio(method, "lora", "nss"), 1.0, "equal is")
+
+
+def geora_in_its_place(study: Study) -> Iterator[Finding]:
+    """Where GeoRA's start comes from: the masks, and the tail that they are said to be."""
+    inside = study.ratio_within("geora", "masks_energy", "masks_random")
+    yield above("geora, energy in the masks over random masks", inside, 1.0, "equal is")
+    yield above("geora, S_Tail", study.of("geora", "s_tail"), study.mean("geora", "s_chance"), "by chance")
 
 
 def masks_differ(study: Study) -> Iterator[Finding]:
@@ -306,13 +254,26 @@ CLAIMS = (
         low_similarity,
     ),
     Claim(
-        RLPO + ", Table 4",
+        RLPO + ", Table 4, against " + TWELVE,
         "MiLoRA's start is not negligible",
         "s‖B₀A₀‖_F is larger than all that training then changes",
         milora_s_start,
     ),
     Claim(
-        RLPO + ", Fig. 9",
+        RLPO + ", Appendix D.1",
+        "the trained MiLoRA keeps mass off the principal subspace",
+        "S_Tail above chance",
+        stays_in_the_tail,
+        "ΔB·A₀ lies wholly in the trailing input directions and B₀·ΔA in the output ones, so that a half is given",
+    ),
+    Claim(
+        RLPO + ", §4.1",
+        "singular values are large at a moderate rank, σ_r ≫ 1",
+        "σ_r of W above 1",
+        large_values,
+    ),
+    Claim(
+        RLPO + ", Fig. 9, against " + TWELVE,
         "the trailing singular values of the MLP projections are clearly not zero",
         "the mean of the trailing r is above 1% of that of the leading r",
         tail_of_w,
@@ -364,6 +325,25 @@ CLAIMS = (
         "MiLoRA's update ends in the principal part too",
         "more in the leading than in the trailing directions",
         ends_principal("milora"),
+    ),
+    Claim(
+        GEORA,
+        "RLVR's update is anisotropic and compressible, concentrated along few directions",
+        "stable rank of full fine-tuning's change below that of a change of independent entries",
+        full_is_compressible,
+    ),
+    Claim(
+        GEORA,
+        "PiSSA and MiLoRA cause a spectral collapse",
+        "ratio of the NSS, seed by seed, above 1: the word is not defined, and a spectrum that collapses is moved",
+        shifted_more,
+    ),
+    Claim(
+        GEORA,
+        "GeoRA's update targets the tail subspace that its masks leave",
+        "more energy in the masks than in random ones, and S_Tail above chance",
+        geora_in_its_place,
+        "ΔB·A₀ and B₀·ΔA have the directions of W ⊙ (M_Spec ∪ M_Euc), so that more than chance is given",
     ),
     Claim(
         GEORA,

@@ -64,6 +64,13 @@ def full_gradients() -> dict[str, Tensor]:
     return found
 
 
+@cache
+def weights() -> dict[str, Tensor]:
+    """W (m, n) of every linear layer."""
+    model = load_model("nano").double()
+    return {name: module.weight.detach() for name, module in model.named_modules() if name.endswith("_proj")}
+
+
 def first_steps(method: str, r: int, alpha: int, lr: float, **options: str) -> dict[str, dict[str, Tensor]]:
     """One step of plain gradient descent on every factor: A₀, B₀ and ΔW₁ of each layer."""
     model = stiefel.attach(load_model("nano"), method, r=r, alpha=alpha, seed=0, **options).double()

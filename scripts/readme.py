@@ -1,4 +1,7 @@
-"""Regenerate what README.md and docs/rewards.md quote: `python -m scripts.readme [COMPARISON]`, a finished demo."""
+"""Regenerate what README.md, docs/rewards.md and docs/geometry.md quote: `python -m scripts.readme [COMPARISON]`.
+
+A comparison is a finished demo, whose table and figure are then kept.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from scripts.geometry import cost_table
 from scripts.grades import grade_table
 from scripts.numbers import init_table, solver_table, step_table
 from stiefel.methods.table import as_markdown
@@ -14,6 +18,7 @@ from stiefel.methods.table import as_markdown
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 REWARDS = ROOT / "docs" / "rewards.md"
+GEOMETRY = ROOT / "docs" / "geometry.md"
 DEMO = ROOT / "docs" / "demo"
 
 
@@ -38,6 +43,11 @@ def rewards_page() -> str:
     return replace_block(REWARDS.read_text(), "grades", grade_table())
 
 
+def geometry_page() -> str:
+    """docs/geometry.md as it should be, from the kept result of what looking costs."""
+    return replace_block(GEOMETRY.read_text(), "cost", cost_table())
+
+
 def keep(comparison: Path) -> None:
     """Keep a demo's table and figure under docs/."""
     from stiefel.report import write_figure
@@ -53,3 +63,4 @@ if __name__ == "__main__":
         keep(Path(argument))
     README.write_text(readme())
     REWARDS.write_text(rewards_page())
+    GEOMETRY.write_text(geometry_page())

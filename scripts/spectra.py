@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.claims import CLAIMS, EVERY, PAPER, TRAINING, Claim, Finding, Study, Verdict, together
+from scripts.claims import CLAIMS, Claim
 from scripts.numbers import results
+from scripts.study import EVERY, PAPER, TRAINING, Finding, Study, Verdict, together
 
 PAGE = Path(__file__).parents[1] / "docs" / "spectra.md"
 HEAD = """# Which of the papers' spectral claims appear on the embedded model
@@ -16,8 +17,9 @@ HEAD = """# Which of the papers' spectral claims appear on the embedded model
 Every start is trained on the embedded model over the same {seeds} seeds, {rollouts} rollouts of two updates each
 ({algorithm}, r = {rank}, alpha = {alpha}), and `stiefel.inspect` measures what training did to each of its matrices.
 Each claim is put as a question with a rule, and the rule decides: *appears* or *does not appear* where the 95%
-t-interval over seeds lies wholly on one side, *not decided* where it does not or where a claim's questions have
-different answers, *cannot be asked here* where the claim's own premise fails on this model.
+t-interval over seeds lies wholly on one side, *in part* where a claim's questions are decided and their answers differ,
+*not decided* where an interval does not lie on one side, *cannot be asked here* where the claim's own premise fails on
+this model; what was measured stands beside it all the same.
 
 **What this can and cannot say.** One model of {parameters} parameters whose matrices have up to {widest} columns, one
 task, {seeds} seeds, {updates} updates; the papers have models of 1.5B and more and hundreds of steps. An interval over
@@ -60,7 +62,7 @@ RUNS = (
     ("KL of a rollout's updates", TRAINING, "kl_step", False),
     ("KL to base", TRAINING, "kl_base", False),
 )
-ORDER: tuple[Verdict, ...] = ("appears", "does not appear", "not decided", "cannot be asked here")
+ORDER: tuple[Verdict, ...] = ("appears", "in part", "does not appear", "not decided", "cannot be asked here")
 
 
 def page(kept: dict[str, Any]) -> str:
@@ -92,12 +94,20 @@ def summary(answers: Sequence[tuple[Claim, list[Finding]]]) -> str:
     """The claims under their verdicts."""
     lines = ["## In short\n"]
     for verdict in ORDER:
-        claims = [claim for claim, findings in answers if together(findings) == verdict]
+        claims = [answer for answer in answers if together(answer[1]) == verdict]
         if claims:
             lines.append(f"**{verdict[0].upper()}{verdict[1:]}** ({len(claims)} of {len(answers)}):\n")
-            lines += [f"- {claim.says} ({claim.source})" for claim in claims]
+            lines += [f"- {claim.says} ({claim.source}){parts(findings)}" for claim, findings in claims]
             lines.append("")
     return "\n".join(lines)
+
+
+def parts(findings: Sequence[Finding]) -> str:
+    """Of which questions a claim holds, where it does not of all of them."""
+    if together(findings) != "in part":
+        return ""
+    yes, no = (", ".join(one.of for one in findings if one.verdict == said) for said in ("appears", "does not appear"))
+    return f": yes of {yes}; no of {no}"
 
 
 def section(claim: Claim, findings: Sequence[Finding]) -> str:

@@ -24,7 +24,7 @@ from .recipe import Recipe
 from .training.directory import finished, same_recipe, status
 from .training.evaluation import BEFORE, BaseSamples, read_samples, sample_lines
 from .training.reaction import Diverged
-from .training.run import check_names, measure_base, train
+from .training.run import check_names, check_run, measure_base, train
 from .weights import model_files
 
 POLL_SECONDS = 1.0
@@ -46,6 +46,7 @@ def compare(
     """
     for recipe in grid.runs.values():
         check_names(recipe, shared=True)
+        check_run(recipe, out)
         model_files(recipe.model.path, recipe.model.revision)
     if resume and out.exists():
         require_same_grid(grid, out)

@@ -52,7 +52,15 @@ def test_a_directory_with_a_foreign_file_is_never_replaced(name: str, grid: Path
     assert sorted(path.name for path in foreign.iterdir()) == sorted([name, "thesis.txt"])
 
 
-@pytest.mark.parametrize("change", ['adapter.method = "nope"', 'model.path = "./nowhere"', 'task.name = "nano-sorts"'])
+@pytest.mark.parametrize(
+    "change",
+    [
+        'adapter.method = "nope"',
+        'model.path = "./nowhere"',
+        'task.name = "nano-sorts"',
+        'adapter.method = "ia3"\nrecipe.run.geometry_every = 2',  # what its own run would refuse, after others
+    ],
+)
 def test_a_result_outlives_a_successor_that_cannot_be_made(change: str, grid: Path, done: Path, tmp_path: Path) -> None:
     grid.write_text(f'recipe.{change}\n[axes]\n"run.seed" = [0]\n')
     with pytest.raises(UserError):

@@ -8,7 +8,7 @@ import shlex
 import click
 import pytest
 
-from scripts.readme import README, REWARDS, ROOT, readme, rewards_page
+from scripts.readme import GEOMETRY, README, REWARDS, ROOT, geometry_page, readme, rewards_page
 from stiefel.cli import cli
 from stiefel.grid import load_grid
 from stiefel.recipe import load_recipe, read_toml
@@ -23,6 +23,7 @@ RECIPES = [*sorted((ROOT / "recipes").rglob("*.toml")), ROOT / "src" / "stiefel"
 def test_the_generated_blocks_are_fresh() -> None:
     assert README.read_text() == readme(), "run `make docs`"
     assert REWARDS.read_text() == rewards_page(), "run `make docs`"
+    assert GEOMETRY.read_text() == geometry_page(), "run `make docs`"
 
 
 @pytest.mark.parametrize("line", COMMANDS)

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from scripts.claims import CLAIMS, Finding, Study, above, below, interval, together
+from scripts.claims import CLAIMS, full_is_spread
 from scripts.numbers import results
 from scripts.spectra import PAGE, page
+from scripts.study import Finding, Study, above, below, interval, together
 
 
 def test_the_page_is_fresh() -> None:
@@ -35,13 +36,42 @@ def test_a_verdict_needs_the_whole_interval() -> None:
     assert above("", wide, 1.0, "").verdict == below("", wide, 1.0, "").verdict == "not decided"
 
 
-def test_answers_that_differ_decide_nothing() -> None:
-    yes, no = Finding("", "", "appears"), Finding("", "", "does not appear")
-    assert (together([yes, yes]), together([no, no]), together([yes, no])) == (
-        "appears",
-        "does not appear",
-        "not decided",
-    )
+def test_answers_that_differ_are_a_part_and_an_open_one_decides_nothing() -> None:
+    yes, no, open_ = (Finding("", "", verdict) for verdict in ("appears", "does not appear", "not decided"))
+    assert together([yes, yes]) == "appears"
+    assert together([no, no]) == "does not appear"
+    assert together([yes, no]) == "in part"
+    assert together([yes, open_]) == together([yes, no, open_]) == "not decided"
+
+
+def test_a_part_says_of_what() -> None:
+    """PiSSA's gradients are larger than LoRA's, MiLoRA's are not: both are said, none is left open."""
+    (line,) = [line for line in PAGE.read_text().splitlines() if line.startswith("- PiSSA and MiLoRA have larger")]
+    assert line.endswith(": yes of pissa / lora; no of milora / lora")
+
+
+@pytest.mark.parametrize(
+    ("head", "tail", "verdict"),
+    [(0.07, 0.06, "appears"), (0.3, 0.06, "does not appear"), (0.07, 0.01, "does not appear")],
+)
+def test_a_spread_needs_both_ends(head, tail, verdict) -> None:
+    kept = copy.deepcopy(results("spectra"))
+    for variant in kept["variants"]:
+        for end, value in (("head", head), ("tail", tail)):
+            variant["all"][f"s_{end}"]["values"] = [value - 0.001, value, value + 0.001]
+    assert [found.verdict for found in full_is_spread(Study(kept))] == [verdict, verdict]
+
+
+def test_a_premise_that_fails_hides_no_measurement() -> None:
+    (claim,) = [claim for claim in CLAIMS if claim.says.startswith("without Σ")]
+    kept = copy.deepcopy(results("spectra"))
+    failed = claim.findings(Study(kept))
+    assert {found.verdict for found in failed} == {"cannot be asked here"}
+    assert [found.of for found in failed] == ["σ_r", "pissa / olora", "milora / olora_tail"]
+    kept["base"]["sigma_r"] = 2.0
+    asked = claim.findings(Study(kept))
+    assert [found.of for found in asked] == ["pissa / olora", "milora / olora_tail"]
+    assert {found.verdict for found in asked} == {"does not appear"}
 
 
 def exchanged(first: str, second: str) -> dict[str, Any]:

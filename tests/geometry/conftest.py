@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from stiefel.geometry import Change, DenseChange, LowRankChange
+from stiefel.geometry.lora import dora_change
 from stiefel.linalg import Triplets, exact_svd
 
 SHAPES = {"tall": (48, 20), "wide": (20, 48), "square": (32, 32)}
-FORMS = ("plain", "anchored", "dense")
+FORMS = ("plain", "anchored", "dora", "dense")
 RANK, SCALING = 4, 2.0
 
 
@@ -56,6 +57,11 @@ def make_case(shape: tuple[int, int], form: str, seed: int = 0, size: float = 0.
         trained = (A0 + dA).double()
         D = SCALING * (B.double() @ trained + B0.double() @ dA.double())
         return Case(W, change, D.numpy(), A0 + dA)
+    if form == "dora":
+        product, magnitude = LowRankChange(SCALING * B, A), W.norm(dim=1) * (1 + size * normal(m))
+        V = W.double() + SCALING * B.double() @ A.double()
+        D = (magnitude.double() / V.norm(dim=1)).unsqueeze(1) * V - W.double()
+        return Case(W, dora_change(W, product, magnitude), D.numpy(), A)
     D = size * normal(m, n)
     return Case(W, DenseChange(D), D.double().numpy(), A)
 

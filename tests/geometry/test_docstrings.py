@@ -9,11 +9,16 @@ from collections.abc import Callable
 import pytest
 
 from stiefel import geometry
+from stiefel.geometry import layer, lora, native
 
 MEASURES = [
-    function
-    for name in geometry.__all__
-    if inspect.isfunction(function := getattr(geometry, name)) and function is not geometry.inspect
+    *(
+        function
+        for name in geometry.__all__
+        if inspect.isfunction(function := getattr(geometry, name)) and function is not geometry.inspect
+    ),
+    *(layer.angles, layer.curve, layer.spectrum_of, layer.spectra),
+    *(lora.dora_change, native.adalora_change, native.vera_change, native.miss_change),
 ]
 
 

@@ -19,6 +19,7 @@ from stiefel import UserError
 from stiefel.geometry import Inspection, inspect
 from stiefel.geometry.inspection import FIGURES
 from stiefel.geometry.layer import ALSO
+from stiefel.wrap import lora_layers
 
 from . import reference
 from .merged import close_to
@@ -160,6 +161,46 @@ def test_any_lora_of_peft_is_measured_as_peft_merges_it(name, base, make_model, 
     assert (ranks["q_proj"], ranks["up_proj"], ranks["o_proj"]) == ((2, 6, 4) if name == "patterns" else (4, 4, 4))
     for layer in found.layers:
         close_to(merged, make_model().double(), layer, relative=1e-5)
+
+
+@pytest.mark.parametrize("start", ["pissa", "olora"])
+def test_what_peft_converted_is_counted_at_its_rank(start, base, make_model, take_steps, tmp_path) -> None:
+    """[B, −B₀][A; A₀], as the message about such starts advises; its settings say rank 2r and nothing of a start."""
+    settings = {"r": RANK, "lora_alpha": ALPHA, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
+    adapted = get_peft_model(make_model(), LoraConfig(init_lora_weights=start, **settings))
+    config = adapted.peft_config["default"]
+    config.init_lora_weights = True
+    adapted.save_pretrained(tmp_path / "initial")
+
+    def converted(name: str) -> Inspection:
+        config.init_lora_weights = start
+        initial = str(tmp_path / "initial")
+        with pytest.warns(UserWarning, match="changes the base weights"):  # of the initial adapter that it loads
+            adapted.save_pretrained(tmp_path / name, path_initial_model_for_weight_conversion=initial)
+        return inspect(tmp_path / name, str(base))
+
+    untrained = converted("untrained")
+    assert untrained.summary["changed"] == 0
+    assert "Nothing changed" in untrained.reading[0]
+    starts = {
+        name: (layer.lora_A["default"].weight.detach().clone(), layer.lora_B["default"].weight.detach().clone())
+        for name, layer in lora_layers(adapted)
+    }
+    take_steps(adapted)
+    found = converted("trained")
+    assert (found.rank, {layer.directions for layer in found.layers}) == (RANK, {RANK})
+    original = dict(make_model().double().named_modules())
+    for name, layer in lora_layers(adapted):
+        (one,) = [one for one in found.layers if one.name == name]
+        A0, B0 = (factor.double().numpy() for factor in starts[name])
+        A, B = (side["default"].weight.detach().double().numpy() for side in (layer.lora_A, layer.lora_B))
+        W, D = original[name].weight.detach().numpy(), ALPHA / RANK * (B @ A - B0 @ A0)
+        assert one.delta_norm == pytest.approx(np.linalg.norm(D), rel=1e-5)
+        assert one.s_head_joint == pytest.approx(reference.head(W, D, RANK)["joint"], rel=1e-5)
+        assert one.similarity_top == pytest.approx(reference.similarity(A, W, RANK), rel=1e-6)
+        assert one.start_norm == pytest.approx(np.linalg.norm(B0 @ A0), rel=1e-6)
+        assert one.orthonormality_error == pytest.approx(np.abs(A @ A.T - np.eye(RANK)).max(), rel=1e-6)
+        assert one.product is not None
 
 
 def test_a_lora_of_peft_on_a_tied_output_head(make_model, take_steps, tmp_path) -> None:

@@ -68,6 +68,8 @@ def expected(W: np.ndarray, D: np.ndarray, A: np.ndarray, P: np.ndarray) -> dict
         "orthonormality_error_at_start": 0.25,
         "start_norm": 0.5,
         "bf16_rounding": reference.rounding(W, D),
+        "bf16_nss": reference.rounding(W, D) * np.linalg.norm(D) / np.linalg.norm(W) / np.sqrt(max(W.shape)),
+        "bf16_stored": False,
         "update": curve(D),
         "product": curve(P),
         "spectrum": reference.spectrum(W, k),

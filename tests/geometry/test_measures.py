@@ -37,6 +37,29 @@ def test_the_norm(case) -> None:
     assert case.change.norm == pytest.approx(np.linalg.norm(case.D), **close)
 
 
+@pytest.mark.parametrize("size", [1e-2, 1e-5, 1e-7, 0.0])
+def test_a_small_difference_of_large_products(size) -> None:
+    """s(BA − B₀A₀) as PEFT writes it, [B, −B₀][A; A₀]: all figures to 1e-6, and 0 where nothing was trained."""
+    generator = torch.Generator().manual_seed(0)
+    A0, dA = (torch.randn(RANK, 48, generator=generator, dtype=torch.float64) for _ in range(2))
+    B0, dB = (torch.randn(32, RANK, generator=generator, dtype=torch.float64) for _ in range(2))
+    A, B = A0 + size * dA, B0 + size * dB
+    change = LowRankChange(torch.cat([B, -B0], dim=1), torch.cat([A, A0]))
+    D = ((B - B0) @ A + B0 @ (A - A0)).numpy()
+    assert change.norm == pytest.approx(np.linalg.norm(D), **close)
+    basis = exact_svd(torch.randn(32, 48, generator=generator))
+    if not size:
+        assert change.norm == len(change.singular_values()) == len(change.leading(RANK).S) == 0
+        return
+    W = ((basis.U * basis.S) @ basis.Vh).numpy()
+    assert subspace_shares(change, basis.slice(0, RANK))._asdict() == pytest.approx(reference.head(W, D, RANK), **close)
+    assert stable_rank(change.singular_values()) == pytest.approx(reference.stable_rank(D), **close)
+    # PEFT's form leaves 10⁻¹⁶ of the products in each entry, which is that over `size` of the change's own values
+    assert change.singular_values()[: 2 * RANK].numpy() == pytest.approx(
+        np.linalg.svd(D, compute_uv=False)[: 2 * RANK], rel=1e-6
+    )
+
+
 @pytest.mark.parametrize("tail", [False, True])
 def test_head_and_tail(case, tail) -> None:
     found = subspace_shares(case.change, case.part(tail=tail))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from stiefel.geometry import DenseChange, LowRankChange, in_bf16
-from stiefel.geometry.precision import rounding_energy, spaced_rows
+from stiefel.geometry import DenseChange, LowRankChange, in_bf16, inspect
+from stiefel.geometry.precision import rounded_shift, rounding_energy, spaced_rows
 
 from .conftest import make_case
 from .reference import to_bfloat16
@@ -30,6 +30,36 @@ def test_the_rounding_is_what_rounding_does() -> None:
     after = W.double().numpy() + change.D.double().numpy()
     measured = np.linalg.norm(to_bfloat16(after) - after) / change.norm
     assert in_bf16(W, change).rounding == pytest.approx(measured, rel=5 * 0.0016)
+
+
+@pytest.mark.parametrize("size", [(200, 200), (300, 80)])
+def test_rounding_alone_moves_the_spectrum_as_said(size) -> None:
+    """√(Σ of min(m, n) squares): its own relative spread is √(1/2k), five of them, and 1% for the second order."""
+    generator = torch.Generator().manual_seed(2)
+    W = torch.randn(size, generator=generator)
+    change = DenseChange(1e-2 * torch.randn(size, generator=generator))
+    after = W.double().numpy() + change.D.double().numpy()
+    exact, rounded = (np.linalg.svd(X, compute_uv=False) for X in (after, to_bfloat16(after)))
+    measured = np.linalg.norm(rounded - exact) / float(W.norm())
+    found = rounded_shift(in_bf16(W, change).rounding, change.norm / float(W.norm()), size)
+    assert measured == pytest.approx(found, rel=5 * (1 / (2 * min(size))) ** 0.5 + 0.01)
+
+
+@pytest.mark.parametrize(("size", "hidden"), [(1e-5, True), (1e-2, False)])
+def test_a_checkpoint_in_bfloat16_is_told_from_its_rounding(size, hidden, make_model, tmp_path) -> None:
+    """Beside a base in float32 the rounding of W itself is in ΔW, with a change that is smaller than it or larger."""
+    model = make_model()
+    model.save_pretrained(tmp_path / "base")
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += size * torch.randn(parameter.shape, generator=generator)
+    model.bfloat16().save_pretrained(tmp_path / "changed")
+    found = inspect(tmp_path / "changed", str(tmp_path / "base"))
+    assert all(layer.bf16_stored for layer in found.layers)
+    said = " ".join(found.reading)
+    assert ("in 14 of 14 matrices that rounding is more than half of the change" in said) == hidden
+    assert ("beyond what bfloat16 weights resolve" in said) == hidden
 
 
 def test_rounding_follows_the_distance_to_the_next_number() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from peft import IA3Config, LNTuningConfig, LoraConfig, get_peft_model
+from peft import IA3Config, LNTuningConfig, LoraConfig, PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 import stiefel
@@ -52,6 +52,14 @@ def test_norms_have_no_directions(saved, base) -> None:
         adapter = saved(LNTuningConfig(target_modules=["norm"], task_type="CAUSAL_LM"))
     with pytest.raises(UserError, match=r"type LN_TUNING[\s\S]*share of entries that changed"):
         inspect(adapter, base)
+
+
+def test_prompts_change_no_weight_and_are_not_told_to_merge(saved, base) -> None:
+    adapter = saved(PromptTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM"))
+    with pytest.raises(UserError, match="PROMPT_TUNING") as error:
+        inspect(adapter, base)
+    assert "changes no weight: none of the figures exists for it" in str(error.value)
+    assert "merge" not in str(error.value)
 
 
 @pytest.mark.parametrize("start", ["pissa", "pissa_niter_4", "olora"])

@@ -10,12 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import stiefel
+from stiefel.adapter import certificate_of
 from stiefel.geometry import step_ratio
 from stiefel.geometry.watched import trained_factor
 from stiefel.linalg import exact_svd
 from stiefel.methods import METHODS, used_settings
 from stiefel.preflight import Preflight
 from stiefel.preflight.change import matrices_of
+from stiefel.preflight.measure import over_olora
 from stiefel.weights import load_model
 from stiefel.wrap import ADAPTER, lora_layers
 
@@ -110,3 +112,30 @@ def test_theorem_4_1_holds_for_every_matrix(found: Preflight) -> None:
     for first, second in zip(pissa.matrices, olora.matrices, strict=True):
         smallest = float(exact_svd(base.get_submodule(first.name).weight.detach()).S[3])  # σ_r of r = 4
         assert first.descent / second.descent >= smallest * (1 - FLOAT32)
+        # the bound that is reported is σ_r of the factors: here s = 1, where divided and undivided are one
+        assert first.over_olora == pytest.approx(smallest, rel=1e-5)
+        assert second.over_olora is None
+    (line,) = [line for line in found.reading if "Theorem 4.1" in line]
+    least = min(
+        first.descent / second.descent / first.over_olora
+        for first, second in zip(pissa.matrices, olora.matrices, strict=True)
+    )
+    assert f"none less than {least:.3g} times its own bound" in line
+
+
+@pytest.mark.parametrize(("sigma", "divisor"), [("divided", 2.0), ("undivided", 1.0)])
+def test_the_bound_over_olora_is_sigma_r_of_the_factors(make_model: Any, sigma: str, divisor: float) -> None:
+    """s = 2: B₀B₀ᵀ is U(Σ/s)Uᵀ or UΣUᵀ, and OLoRA's is UUᵀ at the same s."""
+    pissa = stiefel.attach(make_model(), "pissa", r=4, alpha=8, sigma=sigma)
+    bounds = over_olora(certificate_of(pissa))
+    olora = stiefel.attach(make_model(), "olora", r=4, alpha=8)
+    assert over_olora(certificate_of(olora)) == {}
+    descents = []
+    for model in (pissa.double(), olora.double()):
+        loss(model).backward()
+        descents.append({matrix.name: matrix.descent() for matrix in matrices_of(model)})
+    base = make_model()
+    for name, bound in bounds.items():
+        sigma_r = float(exact_svd(base.get_submodule(name).weight.detach()).S[3])
+        assert bound == pytest.approx(sigma_r / divisor, rel=1e-5)
+        assert descents[0][name] >= bound * descents[1][name] * (1 - FLOAT32)

@@ -112,6 +112,18 @@ def test_figure_3_is_the_mean_of_six_projections(make: Maker, inspected: Any) ->
     assert "layers 0, 2 and 3" in drawing.caption
 
 
+def test_full_weights_have_no_ba_in_figure_3(make: Maker) -> None:
+    add_inspection(make.run("pissa", 1e-3), anchored=True)
+    add_inspection(make.run("full", 1e-4), seed=1)
+    drawing = draw("figure-03-alignment", make.root)
+    assert {one.title for one in drawing.panels if "1e-4" in one.title} == {
+        "Distribution of ΔW, rate 1e-4",
+        "Cumulative energy of ΔW, rate 1e-4",
+    }
+    assert "Distribution of sBA, rate 1e-3" in {one.title for one in drawing.panels}
+    assert "full weights have no BA" in drawing.caption
+
+
 def test_without_an_anchored_start_there_is_one_form_of_the_update(make: Maker, inspected: Any) -> None:
     inspected("lora", "rlpo")
     drawing = draw("figure-03-alignment", make.root)

@@ -8,6 +8,7 @@ import pytest
 from stiefel.errors import UserError
 from stiefel.report.runs import read_runs
 from stiefel.report.series import Series, series_of
+from stiefel.report.words import sentence
 
 from .conftest import Maker
 
@@ -25,6 +26,14 @@ def test_a_comparison_holds_its_runs(make: Maker) -> None:
     make.run("lora")
     (make.root / "runs" / "killed-at-once").mkdir()
     assert [run.method for run in read_runs(make.root)] == ["lora", "rlpo"]
+
+
+def test_a_model_that_trains_whole_is_as_large_as_beside_an_adapter(make: Maker) -> None:
+    make.run("lora")  # 1,000 parameters and a LoRA of 64
+    path = make.run("full") / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "parameters": 0, "trainable_parameters": 1000}))
+    assert "nano (1,000 parameters) trained on" in sentence(read_runs(make.root))
 
 
 def test_an_unfinished_run_needs_no_end(make: Maker) -> None:

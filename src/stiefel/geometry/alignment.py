@@ -82,10 +82,13 @@ def principal_angles(X: Tensor, Y: Tensor) -> Tensor:
     X, Y = X.to(torch.float64), Y.to(torch.float64)
     assert Y.shape[1] <= X.shape[1], "an angle for each direction of the smaller space"
     overlap = X.T @ Y
-    rest = Y - X @ overlap  # its singular values are the sines; their Gram matrix is accurate relative to the largest
     cosines = torch.linalg.svdvals(overlap).clamp(max=1.0)
+    small = cosines.square() > 0.5
+    if not small.any():
+        return cosines.acos()
+    rest = Y - X @ overlap  # its singular values are the sines
     sines = torch.linalg.svdvals(rest).flip(0).clamp(max=1.0)
-    return torch.where(cosines.square() > 0.5, sines.asin(), cosines.acos())
+    return torch.where(small, sines.asin(), cosines.acos())
 
 
 def angles_between(X: Tensor, Y: Tensor) -> Tensor:

@@ -15,6 +15,8 @@ from ..solver import top_triplets
 from ..spectrum import RESOLVED
 from .spectra import SMALL, singular_values
 
+CANCELLED = 1e-8  # of (Σ_i‖L_:i‖‖R_i:‖)², below which the sum over Gram matrices has lost half of its digits
+
 
 class Change(ABC):
     """ΔW as the figures need it; all of them are computed in float64."""
@@ -66,8 +68,19 @@ class LowRankChange(Change):
 
     @cached_property
     def norm(self) -> float:
-        """‖LR‖_F = √tr(LᵀL·RRᵀ), O((m + n)p²)."""
-        return float(((self.L.T @ self.L) * (self.R @ self.R.T)).sum().clamp(min=0).sqrt())
+        """‖LR‖_F = √tr(LᵀL·RRᵀ), O((m + n)p²); from the core where the terms cancel, and 0 where rounding is left.
+
+        PEFT writes s(BA − B₀A₀) of its PiSSA as one product of [B, −B₀] and [A; A₀], whose square keeps no digit of a
+        change below 10⁻⁸ of it.
+        """
+        left, right = self.L.T @ self.L, self.R @ self.R.T
+        square = float((left * right).sum())
+        size = float(left.diag().sqrt() @ right.diag().sqrt())  # Σ_i‖L_:i‖‖R_i:‖, which both roundings go by
+        if square > CANCELLED * size**2:
+            return math.sqrt(square)
+        found = float(torch.linalg.vector_norm(self.core))
+        rounding = max(self.shape) * torch.finfo(torch.float64).eps * size
+        return 0.0 if found <= rounding else found
 
     def from_left(self, U: Tensor) -> Tensor:
         """(UᵀL)R, O((m + n)kp)."""
@@ -82,13 +95,23 @@ class LowRankChange(Change):
         return self.L[chosen] @ self.R
 
     @cached_property
+    def bases(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """QR of both factors, L = QT and Rᵀ = PS."""
+        return torch.linalg.qr(self.L), torch.linalg.qr(self.R.T)
+
+    @property
+    def core(self) -> Tensor:
+        """TSᵀ, at most (p, p), with ΔW = Q(TSᵀ)Pᵀ."""
+        (_, T), (_, S) = self.bases
+        return T @ S.T
+
+    @cached_property
     def triplets(self) -> Triplets:
-        """All positive triplets: QR of both factors, and the SVD of a (p, p) core, O((m + n)p²)."""
-        Q, T = torch.linalg.qr(self.L)
-        P, S = torch.linalg.qr(self.R.T)
-        U, values, Vh = torch.linalg.svd(T @ S.T, full_matrices=False)
+        """All positive triplets, by the SVD of the core, O((m + n)p²)."""
+        (Q, _), (P, _) = self.bases
+        U, values, Vh = torch.linalg.svd(self.core, full_matrices=False)
         found = Triplets(Q @ U, values, Vh @ P.T)
-        return found.slice(0, numerical_rank(values, torch.Size(self.shape)))
+        return found.slice(0, numerical_rank(values, torch.Size(self.shape)) if self.norm else 0)
 
     def singular_values(self) -> Tensor:
         """Those of the core."""

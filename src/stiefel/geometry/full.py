@@ -53,8 +53,9 @@ class FullSubject(Subject):
 
     def read(self, target: Target, layer: Layer) -> Trained:
         """In float32, which holds the difference of two bfloat16 numbers of like size exactly."""
-        changed = require_finite(self.checkpoint.read(target).to(torch.float32), self.directory, target.name)
-        return Trained(DenseChange(changed - layer.W))
+        stored = self.checkpoint.read(target)
+        changed = require_finite(stored.to(torch.float32), self.directory, target.name)
+        return Trained(DenseChange(changed - layer.W), rounded=stored.dtype == torch.bfloat16)
 
     def vectors(self, base: Checkpoint) -> Iterator[Vector]:
         """Every parameter of both that is no target matrix, and how it changed; one in memory at a time."""

@@ -24,7 +24,7 @@ from .alignment import (
 from .basis import Basis
 from .change import Change
 from .masks import geora_masks, geora_premise
-from .precision import in_bf16
+from .precision import in_bf16, rounded_shift
 from .spectra import (
     SMALL,
     effective_rank,
@@ -93,6 +93,8 @@ class LayerGeometry:
     start_norm: float | None = None  # ‖B₀A₀‖_F
     bf16_changed: float | None = None  # share of the entries
     bf16_rounding: float | None = None  # norm of the rounding of W⁺ to bfloat16, relative to ‖ΔW‖_F
+    bf16_nss: float | None = None  # what that rounding alone would make of `nss`
+    bf16_stored: bool = False  # W⁺ is in bfloat16: the change holds that rounding already
     update: Curve | None = None  # of ΔW
     product: Curve | None = None  # of sBA, where that is another matrix
     spectrum: dict[str, float] | None = None  # of W
@@ -157,6 +159,8 @@ def measure(layer: Layer, trained: Trained, wanted: tuple[str, ...] = ()) -> Lay
         effective_rank=effective_rank(S),
         bf16_changed=bf16.changed,
         bf16_rounding=bf16.rounding,
+        bf16_nss=rounded_shift(bf16.rounding, found.relative, layer.shape),
+        bf16_stored=trained.rounded,
         angles=angles(change, layer.rank, top, bottom),
     )
     if bottom is not None:
@@ -179,7 +183,10 @@ def measure(layer: Layer, trained: Trained, wanted: tuple[str, ...] = ()) -> Lay
 
 
 def angles(change: Change, k: int, top: Triplets, bottom: Triplets | None) -> dict[str, list[float]]:
-    """Principal angles of the change's k leading left and right directions with W's."""
+    """Principal angles θ_i = arccos σ_i(XᵀY) of the change's k leading left and right directions with W's.
+
+    Source: Björck and Golub, Math. Comp. 27, 1973.
+    """
     own = change.leading(k)
     found = {}
     for name, part in (("top", top), ("bottom", bottom)):
@@ -190,7 +197,10 @@ def angles(change: Change, k: int, top: Triplets, bottom: Triplets | None) -> di
 
 
 def curve(change: Change, basis: Triplets, k: int) -> Curve:
-    """p_i and E_i over all positive directions of W, in at most 100 bins, and the energy at both ends."""
+    """p_i and E_i over all positive directions of W, in at most 100 bins, and the energy at both ends.
+
+    p_i = |c_i|/Σ|c_j|, E_i = Σ_{j≤i}c_j²/Σc_j². Source: RLPO paper (arXiv:2606.31813), Fig. 3.
+    """
     c = aligned_coefficients(change, basis)
     bins = min(BINS, len(c))
     ends = torch.arange(1, bins + 1) * len(c) // bins
@@ -205,7 +215,7 @@ def curve(change: Change, basis: Triplets, k: int) -> Curve:
 
 
 def spectrum_of(basis: Basis) -> dict[str, float]:
-    """Of W's positive singular values: number, mean, those of the k leading and trailing, extremes, two ranks.
+    """Of W's positive singular values σ_i: number, mean, Σσ_i/k of the k leading and trailing, extremes, two ranks.
 
     Source: RLPO paper (arXiv:2606.31813), Fig. 9, which shows means of the leading and the trailing ones.
     """
@@ -234,6 +244,9 @@ def shifted(layer: Layer, change: Change) -> tuple[Tensor, Tensor]:
 
 
 def spectra(before: Tensor, after: Tensor) -> Spectra:
-    """Two spectra (k,) in at most 100 places."""
+    """Two spectra (k,), σ(W) and σ(W⁺) with W⁺ = W + ΔW, in at most 100 places.
+
+    Source: GeoRA (arXiv:2601.09361), spectra before and after training.
+    """
     places = torch.linspace(0, len(before) - 1, min(BINS, len(before)), dtype=torch.float64).round().to(torch.int64)
     return Spectra((places + 1).tolist(), before[places].tolist(), after[places].tolist())

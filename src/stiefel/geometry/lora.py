@@ -22,6 +22,7 @@ from ..saved import read_certificate
 from ..skeleton import Target, target_of
 from ..tensorfile import Entry, read_header, read_tensor
 from .change import Change, DenseChange, LowRankChange
+from .spectra import SMALL
 from .subject import Subject, Trained, as_made_for, does_not_fit
 
 PREFIX = "base_model.model."
@@ -34,7 +35,12 @@ NO_MATRIX = {
     "IA3": "it scales activations, and its change of a matrix, diag(l)·W − W, is that of the merged model",
     "LN_TUNING": "it changes the weights of norms, vectors without singular directions: of the figures only their "
     "norms and the share of entries that changed exist",
+    **dict.fromkeys(
+        ("PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "ADAPTION_PROMPT", "CPT"),
+        "it puts learned vectors before the input and changes no weight: none of the figures exists for it",
+    ),
 }
+PROMPTS = tuple(kind for kind in NO_MATRIX if kind not in ("IA3", "LN_TUNING"))
 
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -84,10 +90,12 @@ class LoraSubject(Subject):
             )
         read = {PREFIX + name + end for name in self.names for end in (*FACTORS, MAGNITUDE)}
         self.left_out = tuple(sorted(self.entries.keys() - read))
+        self.converted = self.certificate is None and is_converted(*self.factors(min(self.names)))
         if self.certificate is not None:
             self.title, self.rank = self.certificate.method, self.certificate.rank
         else:
-            self.title, self.rank = "DoRA" if self.settings.use_dora else "LoRA", self.settings.r
+            self.title = "DoRA" if self.settings.use_dora else "LoRA"
+            self.rank = self.settings.r // 2 if self.converted else self.settings.r
         self.base = self.settings.base_model_name_or_path or ""
 
     def targets(self, skeleton: PreTrainedModel) -> list[Target]:
@@ -103,9 +111,14 @@ class LoraSubject(Subject):
         return found
 
     def rank_of(self, target: Target) -> int:
-        """The rows of A; half of them where the adapter is anchored."""
+        """The rows of A; half of them where the adapter is anchored, or was and PEFT has converted it."""
         rows = self.entries[factor_names(target.name)[0]].shape[0]
-        return rows // 2 if self.anchored else rows
+        return rows // 2 if self.anchored or self.converted else rows
+
+    def factors(self, name: str) -> tuple[Tensor, Tensor]:
+        """A and B as the file has them."""
+        A, B = (finite(read_tensor(self.entries[end]), self.directory) for end in factor_names(name))
+        return A, B
 
     def scaling(self, name: str, r: int) -> float:
         """The factor s = alpha/r, or alpha/√r."""
@@ -116,10 +129,12 @@ class LoraSubject(Subject):
     def read(self, target: Target, layer: Layer) -> Trained:
         """The change from the factors alone, but for DoRA."""
         require_made_for(self.certificate, target, layer, self.directory)
-        A, B = (finite(read_tensor(self.entries[name]), self.directory) for name in factor_names(target.name))
+        A, B = self.factors(target.name)
         s = self.scaling(target.name, A.shape[0])
         if self.anchored:
             return self._anchored(target, layer, A, B, s)
+        if self.converted:
+            return self._converted(target, layer, A, B, s)
         change = self._change(target, layer, A, B, s)
         known = self.settings.init_lora_weights in ZERO_AT_START
         start_error = None
@@ -147,6 +162,33 @@ class LoraSubject(Subject):
             product_norm(B0, A0),
             orthonormality_error(A0),
         )
+
+    def _converted(self, target: Target, layer: Layer, A: Tensor, B: Tensor, s: float) -> Trained:
+        """From PEFT's [A; A₀] and [B, −B₀]."""
+        r = A.shape[0] // 2
+        return Trained(
+            self._change(target, layer, A, B, s),
+            A[:r],
+            LowRankChange(s * B[:, :r].to(torch.float64), A[:r]),
+            product_norm(B[:, r:], A[r:]),
+            orthonormality_error(A[r:]),
+        )
+
+
+def is_converted(A: Tensor, B: Tensor) -> bool:
+    """True for A (2r, n) = [A; A₀] and B (m, 2r) = [B, −B₀], PEFT's `path_initial_model_for_weight_conversion`.
+
+    Its settings do not say so. A half is like the other to a cosine above ½, which of independent halves is about 0.
+    """
+    r, odd = divmod(A.shape[0], 2)
+    return not odd and bool(r) and cosine(A[:r], A[r:]) > 0.5 and cosine(B[:, :r], -B[:, r:]) > 0.5
+
+
+def cosine(X: Tensor, Y: Tensor) -> float:
+    """⟨X, Y⟩/(‖X‖_F‖Y‖_F), 0 where one is 0."""
+    X, Y = X.to(torch.float64), Y.to(torch.float64)
+    size = float(torch.linalg.vector_norm(X) * torch.linalg.vector_norm(Y))
+    return float((X * Y).sum()) / size if size else 0.0
 
 
 def read_config(directory: Path, model: type[Settings]) -> Settings:
@@ -180,8 +222,10 @@ def require_known_start(directory: Path, settings: LoraConfigFile) -> None:
         raise UserError(
             f"{directory} is an adapter of type {kind}",
             NO_MATRIX.get(kind, "its files hold no factors of a change s·BA of each matrix"),
-            "merge it into its base, save that with save_pretrained, and inspect the merged checkpoint: it is measured "
-            "as full weights are, changed vectors included",
+            "inspect an adapter that changes weights"
+            if kind in PROMPTS
+            else "merge it into its base, save that with save_pretrained, and inspect the merged checkpoint: it is "
+            "measured as full weights are, changed vectors included",
         )
     if settings.init_lora_weights not in CHANGES_NO_BASE:
         raise UserError(
@@ -240,14 +284,15 @@ def finite(factor: Tensor, directory: Path) -> Tensor:
 
 
 def dora_change(W: Tensor, product: Change, magnitude: Tensor) -> DenseChange:
-    """diag(m/‖V‖_row)·V − W with V = W + sBA; dense, in float32, from rows in float64.
+    """diag(m/‖V‖_row)·V − W with V = W + sBA; dense, from rows in float64, kept in float32 beyond min(m, n) = 512.
 
     Source: DoRA, arXiv:2402.09353, Eq. 5.
     """
-    change = torch.empty(W.shape, dtype=torch.float32, device=W.device)
+    kept = torch.float64 if min(W.shape) <= SMALL else torch.float32
+    change = torch.empty(W.shape, dtype=kept, device=W.device)
     magnitude = magnitude.to(W.device, torch.float64).view(-1, 1)
     for chosen, piece in product.pieces():
         before = W[chosen].to(torch.float64)
         V = before + piece
-        change[chosen] = (magnitude[chosen] / torch.linalg.vector_norm(V, dim=1, keepdim=True) * V - before).float()
+        change[chosen] = (magnitude[chosen] / torch.linalg.vector_norm(V, dim=1, keepdim=True) * V - before).to(kept)
     return DenseChange(change)

@@ -70,12 +70,14 @@ class OwnWeightsSubject(Subject):
         if self.masked:
             change = torch.zeros(W.shape, dtype=torch.float32)
             places = self.tensor(f"{target.parameter}.indices")
-            values = self.tensor(f"{target.parameter}.values").to(torch.float32)
-            change.view(-1)[places] = require_finite(values, self.directory, target.name) - W.flatten()[places]
+            stored = self.tensor(f"{target.parameter}.values")
+            values = require_finite(stored.to(torch.float32), self.directory, target.name)
+            change.view(-1)[places] = values - W.flatten()[places]
         else:
-            now = self.tensor(target.parameter).to(torch.float32)
-            change = require_finite(now, self.directory, target.name) - W
-        return Trained(DenseChange(change.T if target.conv1d else change))
+            stored = self.tensor(target.parameter)
+            change = require_finite(stored.to(torch.float32), self.directory, target.name) - W
+        rounded = stored.dtype == torch.bfloat16
+        return Trained(DenseChange(change.T if target.conv1d else change), rounded=rounded)
 
     def made_for(self, base: Tensor, digest: str, name: str) -> Tensor:
         """The base's weight as training found it; raises UserError where it was another one."""

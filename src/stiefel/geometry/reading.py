@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
 
 from .layer import LayerGeometry
 from .subject import Vector
 
-HIDDEN = 1.0  # rounding relative to the change, from which on bfloat16 hides it
+HALF = 0.5  # of the energy, from which on bfloat16's rounding hides the change
 ORTHONORMAL = 1e-4  # ‖A₀A₀ᵀ − I‖_max of a start whose rows are orthonormal, in any floating type
 
 
@@ -108,17 +109,46 @@ def factors(changed: Sequence[LayerGeometry]) -> list[str]:
 
 
 def precision(changed: Sequence[LayerGeometry]) -> list[str]:
-    """What bfloat16 would make of it."""
+    """What bfloat16 would make of it, or has made of it where it is what the weights are stored in."""
     moved = fmean(layer.bf16_changed for layer in changed if layer.bf16_changed is not None)
     lines = [f"Rounded to bfloat16, {percent(moved)} of the entries change."]
-    hidden = [layer for layer in changed if (layer.bf16_rounding or 0.0) > HIDDEN]
-    if hidden:
-        worst = max(layer.bf16_rounding or 0.0 for layer in hidden)
+    hidden = [layer for layer in changed if rounded_share(layer) > HALF]
+    stored = [layer for layer in hidden if layer.bf16_stored]
+    worst = max((layer.bf16_rounding or 0.0 for layer in hidden), default=0.0)
+    if stored:
+        lines.append(
+            f"The weights are stored in bfloat16, and in {len(stored)} of {len(changed)} matrices that rounding is more"
+            f" than half of the change (up to {percent(min(1.0, worst**2))} of its energy): their figures are beyond "
+            "what bfloat16 weights resolve."
+        )
+    elif hidden:
         lines.append(
             f"In {len(hidden)} of {len(changed)} matrices the change is smaller than that rounding, which is up to "
             f"{worst:.2g} times as large: their figures are beyond what bfloat16 weights resolve."
         )
+    blurred = Counter(name for layer in changed if layer not in hidden for name in below_rounding(layer))
+    if blurred:
+        names = ", ".join(f"{name} in {count}" for name, count in blurred.items())
+        lines.append(
+            f"That rounding alone makes more of a figure than the change does, of {names} of the "
+            f"{len(changed) - len(hidden)}{' other' if hidden else ''} matrices: there it is beyond bfloat16 too."
+        )
     return lines
+
+
+def rounded_share(layer: LayerGeometry) -> float:
+    """The rounding's share of the energy of the change as bfloat16 weights hold it."""
+    rounding = (layer.bf16_rounding or 0.0) ** 2
+    return rounding if layer.bf16_stored else rounding / (1 + rounding)
+
+
+def below_rounding(layer: LayerGeometry) -> list[str]:
+    """The figures of which the rounding of W⁺, an error without preference, makes more than the change does."""
+    rounding, stored = (layer.bf16_rounding or 0.0) ** 2, 2.0 if layer.bf16_stored else 1.0
+    noise = stored * rounding * layer.s_head_chance
+    shift = stored**0.5 * layer.bf16_nss if layer.bf16_nss is not None else None
+    pairs = (("NSS", layer.nss, shift), ("S_Head", layer.s_head, noise), ("S_Tail", layer.s_tail, noise))
+    return [name for name, value, floor in pairs if value is not None and floor is not None and value < floor]
 
 
 def percent(share: float) -> str:

@@ -27,6 +27,7 @@ class Trained:
     product: Change | None = None  # sBA, where it is not the change itself
     start_norm: float | None = None  # ‖B₀A₀‖_F; None where it is not known
     start_error: float | None = None  # ‖A₀A₀ᵀ − I‖_max; None where it is not known
+    rounded: bool = False  # True where W⁺ is stored in bfloat16, so that its rounding is a part of the change
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Vector:
 
 
 class Subject(ABC):
-    """The trained side: construction reads headers alone."""
+    """The trained side: construction reads headers, and of a LoRA one matrix's factors."""
 
     title: str  # its method, or what it is
     rank: int | None  # the method's, None for full weights

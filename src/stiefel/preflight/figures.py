@@ -22,6 +22,7 @@ class MatrixStep:
     full: FullGradient
     descent: float  # ‖dW/dη‖_F under plain gradient descent
     step: float  # ‖ΔW₁‖_F of the run's own first step
+    over_olora: float | None = None  # of PiSSA: `descent` is at least this many times OLoRA's (Theorem 4.1)
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class MethodSteps:
                     "ratio": ratio([one]),
                     "step_norm": one.step,
                     "step_ratio": step_ratio([one], self.rate),
+                    "over_olora_bound": one.over_olora,
                 }
                 for one in self.matrices
             ],

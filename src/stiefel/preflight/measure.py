@@ -128,6 +128,7 @@ def first_steps(
     budget = search(probe, kl_budget, lr, kl_at_lr)
     assert trainer.start_difference() == difference, "a step was not undone"
     certificate = certificate_of(trainer.model)
+    least = over_olora(certificate)
     return MethodSteps(
         method=name,
         scaling=scaling_of(certificate),
@@ -141,7 +142,14 @@ def first_steps(
         kl_at_lr=kl_at_lr,
         budget=budget,
         matrices=tuple(
-            MatrixStep(matrix.name, kind_and_depth(matrix.name)[0], gradients[matrix.name], descent, step)
+            MatrixStep(
+                matrix.name,
+                kind_and_depth(matrix.name)[0],
+                gradients[matrix.name],
+                descent,
+                step,
+                least.get(matrix.name),
+            )
             for matrix, descent, step in zip(matrices, descents, steps, strict=True)
         ),
     )
@@ -168,6 +176,17 @@ def bound_of(certificate: Certificate) -> float | None:
     if scaling is None or composition.has("dora") or not (claims.a_orthonormal and claims.b_zero):
         return None
     return scaling**2
+
+
+def over_olora(certificate: Certificate) -> dict[str, float]:
+    """How many times OLoRA's plain descent PiSSA's is at least, by matrix (RLPO paper, Theorem 4.1).
+
+    σ_r of what the factors hold: of W where sigma = "undivided", of W/s where it is "divided".
+    """
+    if certificate.composition.name != "pissa":
+        return {}
+    divisor = certificate.scaling if certificate.options["sigma"] == "divided" else 1.0
+    return {layer.name: layer.singular_values[-1] / divisor for layer in certificate.layers}
 
 
 def summary(recipe: Recipe, rollout: Rollout) -> dict[str, Any]:

@@ -39,6 +39,7 @@ def sizes(found: Preflight, first: MethodSteps, others: list[MethodSteps]) -> li
         for one in found.methods
         if one.bound is not None and one.ratio is not None
     ]
+    lines += amplified(found)
     if not found.lr:
         return [*lines, "optim.lr = 0: the run's first step moves nothing."]
     if found.warmup != 1:
@@ -50,6 +51,27 @@ def sizes(found: Preflight, first: MethodSteps, others: list[MethodSteps]) -> li
                 f"(‖ΔW₁‖_F {one.step:.3g} against {first.step:.3g}){costs(one, first)}."
             )
     return lines
+
+
+def amplified(found: Preflight) -> list[str]:
+    """What the singular values in PiSSA's factors make of its step, beside OLoRA's where that is among the methods."""
+    by_name = {one.method: one for one in found.methods}
+    if "pissa" not in by_name:
+        return []
+    pissa, olora = by_name["pissa"], by_name.get("olora")
+    bounds = {one.name: one.over_olora for one in pissa.matrices if one.over_olora is not None}
+    said = (
+        f"Under plain gradient descent a matrix of pissa steps at least {min(bounds.values()):.2g} to "
+        f"{max(bounds.values()):.2g} times as far as olora's, σ_r of its factors (Theorem 4.1)"
+    )
+    if olora is None or not olora.ratio or not pissa.ratio:
+        return [f"{said}."]
+    theirs = {one.name: one.descent for one in olora.matrices if one.descent}
+    least = min(one.descent / theirs[one.name] / bounds[one.name] for one in pissa.matrices if one.name in theirs)
+    return [
+        f"{said}; together they step {pissa.ratio / olora.ratio:.3g} times as far, and none less than {least:.3g} "
+        "times its own bound."
+    ]
 
 
 def costs(one: MethodSteps, first: MethodSteps) -> str:

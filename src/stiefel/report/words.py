@@ -59,7 +59,9 @@ def title(runs: Sequence[Run]) -> str:
 def sentence(runs: Sequence[Run]) -> str:
     """What was measured."""
     recipes = [run.recipe for run in runs]
-    parameters = sorted({run.manifest.parameters for run in runs if run.manifest.parameters is not None})
+    # of full fine-tuning nothing is left that does not train
+    counts = {run.manifest.parameters or run.manifest.trainable_parameters for run in runs}
+    parameters = sorted(count for count in counts if count is not None)
     size = f" ({listed(f'{count:,}' for count in parameters)} parameters)" if parameters else ""
     rates = sorted({run.lr for run in runs})
     seeds = sorted({run.seed for run in runs})

@@ -21,6 +21,7 @@ PROJECTIONS = ("q_proj", "o_proj")
 COARSE = 20  # bins of the study's figure, over matrices of several sizes
 ACROSS = Across("W's directions, by falling σ", "share")
 TRUE, PUBLISHED = "ΔW", "sBA"
+WHOLE = ("full", "sparse")  # methods that train W itself, without factors
 Of = Callable[[Matrix], Curve | None]
 Reduce = Callable[[Matrix, Curve, int], np.ndarray]
 
@@ -51,16 +52,18 @@ def aligned_updates(evidence: Evidence) -> Drawing | Missing:
     runs = [run for run in evidence.runs if run.name in curves]
     bins = min(len(matrix.update.distribution) for found in curves.values() for matrix in found if matrix.update)
     anchored = any(matrix.product is not None for found in curves.values() for matrix in found)
-    forms: list[tuple[str, Of]] = [(TRUE, update_of), *([(PUBLISHED, product_of)] if anchored else [])]
+    factored = [run for run in runs if run.method not in WHOLE]
+    forms: list[tuple[str, Of, Sequence[Run]]] = [(TRUE, update_of, runs)]
+    forms += [(PUBLISHED, product_of, factored)] if anchored else []
     layers = sorted({matrix.depth for found in curves.values() for matrix in found if matrix.depth is not None})
-    panels = [panel for name, of in forms for panel in pair(evidence, runs, curves, of, f" of {name}", bins)]
+    panels = [panel for name, of, some in forms for panel in pair(evidence, some, curves, of, f" of {name}", bins)]
     caption = captions.joined(
         "SVD-aligned update distribution and cumulative energy after training. Left: k·p_i with "
         "p_i = |u_iᵀΔWv_i|/Σ_j|u_jᵀΔWv_j| over W's k singular directions, 1 (dotted) where an update prefers none. "
         "Right: E_i = Σ_{j≤i}c_j²/Σ_jc_j², c_i = u_iᵀΔWv_i.",
         f"Averaged over {listed(PROJECTIONS)} of layers {listed(layers)}, in {bins} bins.",
         "Above, the true change ΔW = s(BA − B₀A₀); below, sBA as in the paper, which for an anchored start holds what "
-        "it started with."
+        "it started with" + (" (full weights have no BA)." if len(factored) < len(runs) else ".")
         if anchored
         else "ΔW = sBA: no start here has B₀A₀ ≠ 0.",
         captions.rates(runs),
@@ -99,6 +102,7 @@ def pair(
 ) -> list[Lines]:
     """Distribution and energy side by side, a row a learning rate."""
     rates = sorted({run.lr for run in runs})
+    of_figure = sorted({run.lr for run in evidence.runs if run.name in curves})  # which a title tells apart
     drawn = {
         (lr, reduce): marks(evidence, [run for run in runs if run.lr == lr], curves, of, reduce, bins)
         for lr in rates
@@ -107,7 +111,9 @@ def pair(
     spread = vertical("log", numbers(found for (_, reduce), found in drawn.items() if reduce is distribution))
     return [
         Lines(
-            ("Distribution" if reduce is distribution else "Cumulative energy") + form + captions.at_rate(lr, rates),
+            ("Distribution" if reduce is distribution else "Cumulative energy")
+            + form
+            + captions.at_rate(lr, of_figure),
             tuple(found),
             ACROSS,
             spread if reduce is distribution else vertical("linear", [1.0]),

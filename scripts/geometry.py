@@ -1,0 +1,71 @@
+"""The table of docs/geometry.md: what looking costs beside what is allowed, from the kept result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scripts.numbers import results
+
+ALLOWED = 0.03  # of a nano step, for the live callback at every tenth
+
+
+def cost_table() -> str:
+    """The live callback's share of a step with its interval, and `inspect` beside `init`; each with its limit."""
+    found = results("geometry")
+    watched, looked = found["live"], found["inspect"]
+    net, memory = looked["net_seconds"], looked["above_torch_mb"]
+    rows = [
+        (
+            "live: a run with the callback over one without, minus 1 (95% interval)",
+            interval(watched),
+            f"≤ {100 * ALLOWED:g}%",
+        ),
+        (
+            "live: one measurement over ten steps",
+            f"{1000 * watched['measurement_seconds']:.3g} ms over 10 × {1000 * watched['step_seconds']:.3g} ms: "
+            f"{percent(watched['share_at_every_10th_step'])}",
+            f"≤ {100 * ALLOWED:g}%",
+        ),
+        (
+            "`inspect`, cold, over `init` of `rlpo`, cold",
+            f"{seconds(net['inspect_cold'])} over {seconds(net['init_cold'])}: {looked['cold_over_init']:.2f}×",
+            "≤ 2×",
+        ),
+        (
+            "`inspect`, cold over warm",
+            f"{seconds(net['inspect_cold'])} over {seconds(net['inspect_warm'])}: {looked['cold_over_warm']:.1f}×",
+            "≥ 5×",
+        ),
+        (
+            "`inspect`, peak memory above torch's own; `init`'s",
+            f"{memory['inspect']:.0f} MB; {memory['init']:.0f} MB",
+            f"≤ {memory['bound']:.0f} MB",
+        ),
+        ("`inspect --also tail`, cold, over `init`", f"{looked['cold_with_the_tail_over_init']:.2f}×", ""),
+    ]
+    lines = ["| | measured | needed |", "|---|---:|---:|", *(f"| {' | '.join(row)} |" for row in rows)]
+    machine = found["machine"]
+    where = (
+        f"Live: nano, `rlpo`, rank 8, {watched['pairs']} interleaved pairs of runs, measured at three of twenty steps, "
+        "which is more than every tenth. "
+        f"`inspect` and `init`: Qwen2.5-1.5B's shapes, {looked['layers']} layers of synthetic weights, rank "
+        f"{looked['rank']}; times are net of those on a model of one tiny layer. {machine['device']}, "
+        f"{machine['cores']} cores: `python -m benchmarks.geometry`."
+    )
+    return "\n".join([*lines, "", where, ""])
+
+
+def interval(watched: dict[str, Any]) -> str:
+    """`1.2% [0.4%, 2.0%]`."""
+    low, high = watched["share_of_pairs_95"]
+    return f"{percent(watched['share_of_pairs'])} [{percent(low)}, {percent(high)}]"
+
+
+def percent(share: float) -> str:
+    """One digit after the point."""
+    return f"{100 * share:.1f}%"
+
+
+def seconds(value: float) -> str:
+    """Three digits, but all of the whole ones."""
+    return f"{value:.0f} s" if value >= 100 else f"{value:.3g} s"
