@@ -7,13 +7,19 @@ ifneq ($(wildcard ../shared/data),)
 export STIEFEL_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: demo test lint venv bench docs
+.PHONY: demo test lowest lint venv bench docs
 
 demo: venv ## train four starts at two learning rates on the embedded model, write demo/report.html
 	$(BIN)/stiefel demo --out demo --force
 
 test: venv ## the whole suite
 	$(BIN)/python -m pytest
+
+lowest: ## the suite on the lowest versions that pyproject.toml allows
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-lowest.lock
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	.venv-lowest/bin/python -m pytest
 
 lint: venv ## style and types
 	$(BIN)/ruff check .
