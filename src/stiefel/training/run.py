@@ -38,7 +38,7 @@ from ..saved import load, save
 from ..sections import AdapterSettings
 from ..tasks import Task, find_task, training_task
 from ..weights import load_model, load_tokenizer
-from .adalora import schedule
+from .adalora import is_adalora, schedule
 from .arguments import trainer_arguments
 from .checkpoints import checkpoints
 from .directory import (
@@ -150,8 +150,10 @@ class Attempt:
         read = sft_rows if supervised else training_rows
         dataset = read(recipe, task, self.tokenizer, progress)
         data = digest(dataset)
+        updates = recipe.optim.rollouts * recipe.optim.updates_per_rollout
         if supervised:
-            check_budget(recipe, recipe.algorithm.epochs * math.ceil(len(dataset) / recipe.algorithm.batch))
+            updates = recipe.algorithm.epochs * math.ceil(len(dataset) / recipe.algorithm.batch)
+            check_budget(recipe, updates)
         if keep:
             same_data(out, recipe, data)
         if self.main and keep:
@@ -164,6 +166,8 @@ class Attempt:
             drawn = base if base is not None else measured(recipe, self.model, self.tokenizer, BEFORE, progress)
             self.phases[BEFORE] = drawn
         self.model = adapted(recipe, self.model)
+        if is_adalora(self.model):  # of an adapter in a directory it is not known before
+            schedule(certificate_of(self.model).options, updates)
         stands_on = {base.name: base.fingerprint for base in certificate_of(self.model).bases}
         if keep:
             same_base(out, recipe, stands_on)
@@ -328,7 +332,7 @@ def check_run(recipe: Recipe, out: Path) -> None:
 
 
 def check_budget(recipe: Recipe, updates: int) -> None:
-    """Raise where AdaLoRA has too few updates to cut its rank in; of an adapter in a directory, its trainer does."""
+    """Raise where AdaLoRA has too few updates to cut its rank in."""
     if recipe.adapter.path:
         return
     composition = compose(recipe.adapter.method)
