@@ -104,7 +104,7 @@ def test_t4_the_orthogonality_term_is_in_our_loss_and_not_in_trls(micro_batch, t
     for kind in (trl.GRPOTrainer, GRPOTrainer):
         for weight in (0.5, 1.0):
             model = attach(make_model(), "adalora", r=4, orth_reg_weight=weight)
-            terms[weight] = float(orthogonality(model))
+            terms[weight] = orthogonality(model).item()
             losses[kind, weight] = logged(train(kind, model, beta=0.0, lr=0.0, micro_batch=micro_batch), "loss")
     assert terms[0.5] > 0.1
     assert losses[trl.GRPOTrainer, 1.0] == losses[trl.GRPOTrainer, 0.5], "upstream mended it"
