@@ -1,7 +1,8 @@
-"""A plain TRL script becomes ours by one import and one call: the constructor takes what TRL's does, or says why not."""
+"""A plain TRL script becomes ours by one import and one call: what TRL's constructor takes is taken, or refused."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import stiefel
 from stiefel import GRPOTrainer, UserError, attach
 from stiefel.nano.tokenizer import build_tokenizer
 from stiefel.recipe import make_recipe
+from stiefel.training import sync
 from stiefel.training.checkpoints import checkpoints
 from stiefel.training.settings import grpo_config
 
@@ -50,6 +52,7 @@ def test_places_of_the_arguments_are_trls(make_model: Any, tmp_path: Path) -> No
 @pytest.mark.filterwarnings("ignore:`gradient_checkpointing` is deprecated:FutureWarning")  # TRL's own default
 def test_without_settings_trls_are_taken(make_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sync, "GRPOConfig", partial(GRPOConfig, use_cpu=True))  # whose bfloat16 wants a GPU otherwise
     model = make_model()
     model.config._name_or_path = "someone/small"
     trainer = GRPOTrainer(
