@@ -240,14 +240,15 @@ def test_an_adapter_of_another_base_or_with_too_few_updates_is_refused_before_an
     tmp_path: Path,
 ) -> None:
     save(attach(load_model("nano"), "adalora", r=4), tmp_path / "adalora")
+    adapter = {"path": str(tmp_path / "adalora")}
+    short = make_recipe({"optim": {"rollouts": 1, "updates_per_rollout": 1}, "adapter": adapter})
     with pytest.raises(UserError, match="no step to cut its rank in: 1 optimizer steps"):
-        optim = {"rollouts": 1, "updates_per_rollout": 1}
-        train(make_recipe({"optim": optim, "adapter": {"path": str(tmp_path / "adalora")}}), tmp_path / "run")
+        train(short, tmp_path / "run")
     other = shutil.copytree(NANO_PATH, tmp_path / "other")
     weights = load_file(other / "model.safetensors")
     name = next(name for name in weights if "q_proj" in name)
     save_file({**weights, name: weights[name] * 2}, other / "model.safetensors", {"format": "pt"})
+    elsewhere = make_recipe({"model": {"path": str(other)}, "adapter": adapter})
     with pytest.raises(UserError, match=r"made for another base[\s\S]*q_proj"):
-        tables = {"model": {"path": str(other)}, "adapter": {"path": str(tmp_path / "adalora")}}
-        train(make_recipe(tables), tmp_path / "run")
+        train(elsewhere, tmp_path / "run")
     assert not (tmp_path / "run").exists()
