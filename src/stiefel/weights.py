@@ -128,14 +128,14 @@ def load_tokenizer(model: str, revision: str = "") -> Any:
             f"{path} holds no tokenizer", "prompts cannot be turned into tokens", "save the model's tokenizer there too"
         )
     tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
-    if tokenizer.eos_token is None:
-        raise UserError(
-            f"the tokenizer of {model} has no end-of-sequence token",
-            "no completion could end, and what is padded with has to be a token that ends one where there is no other",
-            "set eos_token in its tokenizer_config.json",
-        )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token is None:
+        raise UserError(
+            f"the tokenizer of {model} has neither a pad nor an end-of-sequence token",
+            "prompts of different lengths could not be put into one batch",
+            "set pad_token in its tokenizer_config.json",
+        )
     return tokenizer
 
 

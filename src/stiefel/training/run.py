@@ -350,8 +350,14 @@ def load_pair(recipe: Recipe) -> tuple[Any, Any]:
     """The base model and its tokenizer, on the recipe's number of threads."""
     if recipe.run.threads:
         torch.set_num_threads(recipe.run.threads)
-    model = load_model(recipe.model.path, recipe.model.dtype, recipe.model.revision)
-    return model, load_tokenizer(recipe.model.path, recipe.model.revision)
+    tokenizer = load_tokenizer(recipe.model.path, recipe.model.revision)
+    if tokenizer.eos_token is None:
+        raise UserError(
+            f"the tokenizer of {recipe.model.path} has no end-of-sequence token",
+            "a completion could not end, and none could be learned to",
+            "set eos_token in its tokenizer_config.json",
+        )
+    return load_model(recipe.model.path, recipe.model.dtype, recipe.model.revision), tokenizer
 
 
 def measure_base(recipe: Recipe) -> BaseSamples:
