@@ -23,17 +23,22 @@ INSPECTION, FIGURES = "inspection.json", "figures"
 GRID, RUNS, BASES = "grid.toml", "runs", "base"
 CERTIFICATE = "stiefel.json"  # in an adapter directory
 STATE = "stiefel_state.json"  # in a checkpoint, beside the Trainer's own trainer_state.json
-CONTENTS = (  # a directory of ours holds one of these lists, its first name at least, and nothing else
-    (
-        *(MANIFEST, RECIPE, METRICS, SAMPLES, EVAL, ADAPTER, BEST, CHECKPOINTS, EVENTS),
-        *(GEOMETRY, EVALUATED, INSPECTION, FIGURES, "report.html", "tensorboard", "wandb"),
+# by kind: a directory of ours holds one of its lists, the list's first name at least, and nothing else
+CONTENTS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "run": (
+        (
+            *(MANIFEST, RECIPE, METRICS, SAMPLES, EVAL, ADAPTER, BEST, CHECKPOINTS, EVENTS),
+            *(GEOMETRY, EVALUATED, INSPECTION, FIGURES, "report.html", "tensorboard", "wandb"),
+        ),
     ),
-    (MANIFEST, SAMPLES, EVAL),  # an evaluation
-    (GRID, RUNS, BASES, "table.json", "table.md", "report.html", FIGURES),
-    (CERTIFICATE, "adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "README.md"),
-    (CERTIFICATE, "weights.safetensors"),
-    ("adapter_config.json", "adapter_model.safetensors", "base"),
-)
+    "evaluation": ((MANIFEST, SAMPLES, EVAL),),
+    "comparison": ((GRID, RUNS, BASES, "table.json", "table.md", "report.html", FIGURES),),
+    "adapter": (
+        (CERTIFICATE, "adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "README.md"),
+        (CERTIFICATE, "weights.safetensors"),
+        ("adapter_config.json", "adapter_model.safetensors", "base"),
+    ),
+}
 
 PACKAGES = ("stiefel", "torch", "transformers", "peft", "trl", "safetensors")
 
@@ -93,14 +98,20 @@ def refuse_existing(out: Path, instead: str) -> None:
         raise UserError(f"{out} already exists", "its contents would be lost", instead)
 
 
-def check_room(out: Path, *, force: bool) -> None:
-    """Refuse an `out` that holds something, or with `force` anything but what an earlier command of ours left there.
+def check_room(out: Path, *, force: bool, kind: str) -> None:
+    """Refuse an `out` that holds something, or with `force` anything but a directory of this kind that is ours.
 
     Nothing is removed yet: that is done when the new output is about to be written.
     """
     if not force:
         refuse_existing(out, "give another --out, or --force to replace it")
-    elif out.exists() and not is_ours(out):
+    elif out.exists() and kind not in (kinds := kinds_of(out)):
+        if kinds:
+            raise UserError(
+                f"{out} is of another kind: {' or '.join(kinds)}, not {kind}",
+                "--force replaces what the same command wrote, and nothing that took another one's work",
+                "give another --out, or remove it yourself",
+            )
         raise UserError(
             f"{out} was not written by Stiefel alone",
             "--force replaces our own runs and adapters, and never a directory that may be a model of yours",
@@ -111,12 +122,30 @@ def check_room(out: Path, *, force: bool) -> None:
 
 def is_ours(out: Path) -> bool:
     """True for an empty directory, and for one in which nothing but our own files is, unfinished ones included."""
+    return bool(kinds_of(out))
+
+
+def kinds_of(out: Path) -> list[str]:
+    """What a directory of ours may be, unfinished ones included: every kind if it is empty, none if it is not ours."""
     if not out.is_dir():
-        return False
+        return []
     names = {path.name for path in out.iterdir()}
-    return not names or any(
-        known[0] in names and all(name in known or is_leftover(name, known) for name in names) for known in CONTENTS
-    )
+    found = [
+        kind
+        for kind, lists in CONTENTS.items()
+        if not names
+        or any(
+            known[0] in names and all(name in known or is_leftover(name, known) for name in names) for known in lists
+        )
+    ]
+    if MANIFEST in names and "evaluation" in found:  # a run's first files have the same names
+        found = ["evaluation" if is_evaluation(read_json(out / MANIFEST)) else "run"]
+    return found
+
+
+def is_evaluation(manifest: Any) -> bool:
+    """Whether a manifest is an evaluation's."""
+    return isinstance(manifest, dict) and {"status", "task", "questions", "sampling"} <= manifest.keys()
 
 
 def is_leftover(name: str, known: Sequence[str]) -> bool:

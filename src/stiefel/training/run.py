@@ -109,7 +109,7 @@ def train(
         if finished(out):
             progress(f"{out} is finished")
             return
-    check_room(out, force=force or again)
+    check_room(out, force=force or again, kind="run")
     check_names(recipe, shared=shared, written=written)
     check_run(recipe, out)
     replicas().wait_for_everyone()  # all have looked before one writes
