@@ -53,6 +53,8 @@ UNITS = re.compile(
     rf"\\?\$?\s*([-+]?[\d,]*\.?\d+)\s+({WORD}(?:(?:[ .]+|\s*/\s*| an? ){WORD}|\s*/\s*[A-Za-z](?:\^?\{{?[23]\}}?)?)*)"
 )
 NOT_UNITS = {"and", "or", "mod", "pi", "sqrt", "times", "over", "percent", "percentage", "pct", "to", "hundred"}
+NOT_UNITS |= {"half", "halves", "thirds", "fifths", "sixths", "eighths", "tenths", "hundredths", "thousandths"}
+NOT_UNITS |= {"factorial", "doubled", "tripled", "halved"}
 NOT_UNITS |= {"thousand", "million", "billion", "trillion", "dozen", "squared", "cubed", "plus", "minus", "infinity"}
 WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"))
 
