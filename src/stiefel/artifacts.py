@@ -53,9 +53,25 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+@contextmanager
+def room_for(path: Path) -> Iterator[None]:
+    """A block that writes `path`: where there is no room, the error names the file that the user knows."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG):
+            raise
+        raise UserError(
+            f"{path} could not be written", error.strerror or str(error), "make room there, or give another --out"
+        ) from error
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file or none: a temporary neighbour, flushed to disk, then renamed."""
-    with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+    with (
+        room_for(path),
+        tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file,
+    ):
         building = Path(file.name)
         try:
             file.write(content)
@@ -177,20 +193,14 @@ def discard(directory: Path) -> None:
 def whole_directory(out: Path) -> Iterator[Path]:
     """A directory to fill that takes the place of `out` only when the block ends well."""
     writable(out).parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    try:
-        yield building
-        building.chmod(0o755)
-        if out.is_dir():
-            shutil.rmtree(out)
-        building.replace(out)
-    except OSError as error:
-        shutil.rmtree(building, ignore_errors=True)
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG):
+    with room_for(out):
+        building = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+        try:
+            yield building
+            building.chmod(0o755)
+            if out.is_dir():
+                shutil.rmtree(out)
+            building.replace(out)
+        except BaseException:
+            shutil.rmtree(building, ignore_errors=True)
             raise
-        raise UserError(
-            f"{out} could not be written", error.strerror or str(error), "make room there, or give another --out"
-        ) from error
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise

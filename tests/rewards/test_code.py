@@ -84,7 +84,10 @@ def test_humaneval(completion, score):
         (f"{DOUBLE}```\nThis works.", 1.0),
         (f"```python\n{DOUBLE.rstrip()}```", 1.0),
         (f"```python\n{DOUBLE}```\nIt prints\n```\ndouble = 4\n```", 1.0),
-        ("```python\nfrom typing import Callable\ndouble: Callable = lambda x: 2 * x\n```\n```python\ndouble(3)\n```", 1.0),
+        (
+            "```python\nfrom typing import Callable\ndouble: Callable = lambda x: 2 * x\n```\n```python\ndouble(3)\n```",
+            1.0,
+        ),
         (f"Sure! Here is the function:\n\n{DOUBLE}\nThis function doubles its argument.", 1.0),
         (f"<answer>\n{DOUBLE}</answer>", 1.0),
         ("def double(x):\n    return 4", 0.0),

@@ -140,7 +140,10 @@ def without_lists(text: str, choices: Sequence[str]) -> str:
     """
     known = all(choices)
     needed, more = string.ascii_uppercase[: len(choices) if known else 3], string.ascii_uppercase[3 : len(choices)]
-    for item in (r"^[ \t*_`>-]{0,8}\(?LETTER[*_`]{0,2}(?:[).:]|[ ]+[-–—][ ])[^\n]*\s*", r"\(LETTER\)(?:(?!\([A-Z]\)).)*"):
+    for item in (
+        r"^[ \t*_`>-]{0,8}\(?LETTER[*_`]{0,2}(?:[).:]|[ ]+[-–—][ ])[^\n]*\s*",
+        r"\(LETTER\)(?:(?!\([A-Z]\)).)*",
+    ):
         pattern = "".join(item.replace("LETTER", each) for each in needed)
         if not known:
             pattern += "".join(f"(?:{item.replace('LETTER', each)}" for each in more) + ")?" * len(more)

@@ -125,13 +125,13 @@ def verified(gold: tuple[Any, ...], answer: tuple[Any, ...]) -> bool:
 
 def both_small_and_apart(gold: tuple[Any, ...], answer: tuple[Any, ...]) -> bool:
     """Whether two numbers are only equal because math-verify rounds to six decimals, and both are of that size."""
-    from sympy import Expr
+    from sympy import Expr, Float
 
     first, second = (
         next((value for value in side if isinstance(value, Expr) and value.is_number), None) for side in (gold, answer)
     )
-    if first is None or second is None:
-        return False
+    if first is None or second is None or not (first.has(Float) or second.has(Float)):
+        return False  # it only rounds where there is a decimal
     try:
         a, b = complex(first), complex(second)
     except NO_ANSWER:

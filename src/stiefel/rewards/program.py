@@ -6,7 +6,9 @@ import re
 from collections.abc import Collection
 
 # possessive: a line of a million backticks is read once
-FENCE = re.compile(r"^[ \t]*+(`{3,}+|~{3,}+)[ \t]*+([\w+-]*+)[^\n]*+\n(.*?)(?:^[ \t]*+\1|\1[ \t]*+$|\Z)", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(
+    r"^[ \t]*+(`{3,}+|~{3,}+)[ \t]*+([\w+-]*+)[^\n]*+\n(.*?)(?:^[ \t]*+\1|\1[ \t]*+$|\Z)", re.MULTILINE | re.DOTALL
+)
 CLOSING = re.compile(r"^`{3,}+[ \t]*+$", re.MULTILINE)
 PYTHON = {"", "python", "py", "python3"}
 MARKED = re.compile(r"\[(?:BEGIN|PYTHON)\]\s*+(.*?)(?:\[(?:DONE|/PYTHON)\]|\Z)", re.DOTALL)
@@ -30,9 +32,7 @@ def find_program(text: str, entries: Collection[str] = ()) -> str:
     closing = CLOSING.search(text)
     if closing and continues_code(text[: closing.start()]):
         return text[: closing.start()]
-    fenced = [
-        (language, dedented(block)) for _, language, block in FENCE.findall(text) if language.lower() in PYTHON
-    ]
+    fenced = [(language, dedented(block)) for _, language, block in FENCE.findall(text) if language.lower() in PYTHON]
     blocks = [block for _, block in fenced]
     if blocks:
         defining = [number for number, block in enumerate(blocks) if defined(block) & set(entries)]

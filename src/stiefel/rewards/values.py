@@ -15,7 +15,9 @@ NAME = re.compile(r"([A-Za-z](?:_\{?\w\}?)?)\s*=\s*([^=]+)")
 FRACTION = re.compile(
     r"([-+]?)\s*\\[dt]?frac\s*\{\s*(-?\d{1,99})\s*\}\s*\{\s*(-?\d{1,99})\s*\}|([-+]?)(\d{1,99})\s*/\s*(\d{1,99})"
 )
-POWER = re.compile(r"([-+]?)(?:(\d{1,99}(?:\.\d{1,99})?)\s*(?:\\times|\\cdot|\*)\s*)?10\s*\^\s*(?:\{\s*([-+]?\d{1,3})\s*\}|(\d))")
+POWER = re.compile(
+    r"([-+]?)(?:(\d{1,99}(?:\.\d{1,99})?)\s*(?:\\times|\\cdot|\*)\s*)?10\s*\^\s*(?:\{\s*([-+]?\d{1,3})\s*\}|(\d))"
+)
 SEPARATOR = re.compile(r"\s*(?:,\s*)?(?:\\text\s*\{\s*(?:and|or)\s*\}|\b(?:and|or)\b)\s*|\s*[,;]\s*")
 ENCLOSED = re.compile(r"(?:\\left)?\s*(\\\{|[(\[])(.*?)(?:\\right)?\s*(\\\}|[)\]])", re.DOTALL)
 NEAR = Fraction(1, 1_000)  # relative; closer than this, rounding may make two values equal

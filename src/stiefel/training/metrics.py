@@ -11,6 +11,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from ..artifacts import room_for
 from ..memory import peak_memory_bytes
 from .optimizers import other_rates
 from .trainer import GRPOTrainer
@@ -98,5 +99,5 @@ class RolloutMetrics(TrainerCallback):  # type: ignore[misc]
 
 def append(path: Path, row: Row) -> None:
     """Add one row to a JSON-lines file."""
-    with path.open("a") as file:
+    with room_for(path), path.open("a") as file:
         file.write(json.dumps(row, allow_nan=False) + "\n")
