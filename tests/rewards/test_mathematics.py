@@ -133,6 +133,12 @@ EQUAL = [
     ("2.5e-7", r"\frac{1}{4000000}"),
     (r"\frac{\pi}{10^{9}}", r"\pi \times 10^{-9}"),
     ("5", "2 + 3 = 5"),
+    (r"(-\infty, 2]", r"\{x : x \le 2\}"),
+    (r"(-\infty, 2]", r"\left\{x \in \mathbb{R} \mid x \leq 2\right\}"),
+    ("5", r"5 \text{ m/s}^2"),
+    ("5", r"x = 5 \text{ cm}^{2}"),
+    ("6", r"2 \text{ eggs} + 4 \text{ eggs} = 6 \text{ eggs}"),
+    (r"\frac{5}{2}", r"\frac{5}{2} \text{ m}"),
 ]
 UNEQUAL = [
     ("69, 84", "69"),
@@ -259,6 +265,10 @@ UNEQUAL = [
     (r"\frac{\sqrt{2}}{10^{8}}", "0.0"),
     (r"\frac{\pi}{10^{9}}", r"\frac{\pi}{2 \cdot 10^{9}}"),
     (r"\frac{\sqrt{2}}{10^{8}}", r"10^{-8}"),
+    (r"(-\infty, 2]", r"\{x : x < 2\}"),
+    ("5", r"5 \text{ (or 6)}"),
+    ("5", r"5 \text{ hours } 30 \text{ minutes}"),
+    ("5", r"5\text{ cm} \times 6\text{ cm}"),
     ("5", "3 = 5"),
     ("5", "x = 3 = 5"),
     ("5", "5 halves"),

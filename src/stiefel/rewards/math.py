@@ -33,6 +33,11 @@ ONE_OF_TWO = re.compile(
     r"[\d.,/]+[^\w\n]{0,3}\s+or\s+[^\w\n]{0,3}$|\bbetween\s+\S{1,20}\s+and\s+[^\w\n]{0,3}$", re.IGNORECASE
 )
 HEDGED = re.compile(r"\\text\{[^{}]*\b(?:or|not)\b\s+[^{}]*[a-z]{3}", re.IGNORECASE)
+# two numbers where one is wanted: "5 (or 6)", "5 hours 30 minutes", "5 cm × 6 cm", of which math-verify reads the first
+SECOND = re.compile(
+    r"\\text\{[^{}]*\bor\b[^{}]*\d|\d\D*\\(?:text|mathrm)\{[^{}]*[a-z][^{}]*\}(?:\^\{?-?\d\}?)?[^\d^]*\d",
+    re.IGNORECASE,
+)
 BY_CASES = re.compile(r"\\text\{[^{}]*\b(?:otherwise|else)\b", re.IGNORECASE)
 
 
@@ -157,6 +162,8 @@ def compared(found: str, gold: Gold) -> Grade:
     if text == gold.text or same_words(gold.text, text):
         return Grade(1.0, shown, "the same text")
     if HEDGED.search(text) or (BY_CASES.search(text) and not BY_CASES.search(gold.text)):
+        return Grade(0.0, shown, "no single answer")
+    if gold.number is not None and "=" not in text and SECOND.search(text):
         return Grade(0.0, shown, "no single answer")
     if len({number for part in text.split("=") if (number := plain_number(part)) is not None}) > 1:
         return Grade(0.0, shown, "it says that two different numbers are equal")
