@@ -109,6 +109,7 @@ def test_mbpp(completion, score):
          "root = Node(1)\nroot.left = Node(2)\nassert depth(root) == 2\nassert root.left.v == 2"),
         ("def sort(x): x.sort()", "a = [3, 1]\nassert sort(a) is None\nassert a == [1, 3]"),
         ("def fail(x): raise ValueError('no')", "try:\n    fail(1)\nexcept ValueError as e:\n    assert str(e) == 'no'\nelse:\n    assert False"),
+        ("def f(x): return x + 1", "try:\n    f('a')\nexcept TypeError as e:\n    assert 'str' in str(e)\nelse:\n    assert False"),
         ("class Own(KeyError): pass\ndef fail(): raise Own('k')", "try:\n    fail()\nexcept KeyError:\n    pass"),
         ("def evens():\n    n = 0\n    while n < 6:\n        yield n\n        n += 2", "assert list(evens()) == [0, 2, 4]"),
         ("import collections\ndef count(x): return collections.Counter(x)", "assert count('aab') == {'a': 2, 'b': 1}"),
@@ -124,7 +125,7 @@ def test_mbpp(completion, score):
         ("import math\ndef f(x): return math.sqrt(x)", "assert math.isclose(f(2), 2 ** 0.5)"),
         ("from decimal import Decimal\ndef f(x): return Decimal(x) / 4", "from decimal import Decimal\nassert f(Decimal(1)) == Decimal('0.25')"),
         ("from fractions import Fraction\ndef f(x): return [Fraction(x, 3)]", "from fractions import Fraction\nassert f(2) == [Fraction(2, 3)]"),
-        ("import datetime as d\ndef f(x): return x + d.timedelta(days=1)", "from datetime import *\nassert f(date(2020, 2, 28)) == date(2020, 2, 29)\n"
+        ("import datetime as d\ndef f(x): return x + d.timedelta(days=1)", "from datetime import date, datetime, timedelta, timezone\nassert f(date(2020, 2, 28)) == date(2020, 2, 29)\n"
          "assert f(datetime(2020, 2, 28, 1, tzinfo=timezone.utc)) == datetime(2020, 2, 29, 1, tzinfo=timezone.utc)\nassert f(timedelta(1)) == timedelta(2)"),
         ("from collections import deque\ndef f(x): return deque(x, 2)", "from collections import deque\nassert f([1, 2, 3]) == deque([2, 3])"),
         ("class Stack:\n    def __init__(self): self.held = []\n    def push(self, x): self.held.append(x)\n    def __len__(self): return len(self.held)\n"

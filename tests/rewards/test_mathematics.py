@@ -137,7 +137,6 @@ EQUAL = [
     (r"(-\infty, 2]", r"\left\{x \in \mathbb{R} \mid x \leq 2\right\}"),
     ("5", r"5 \text{ m/s}^2"),
     ("5", r"x = 5 \text{ cm}^{2}"),
-    ("6", r"2 \text{ eggs} + 4 \text{ eggs} = 6 \text{ eggs}"),
     (r"\frac{5}{2}", r"\frac{5}{2} \text{ m}"),
 ]
 UNEQUAL = [

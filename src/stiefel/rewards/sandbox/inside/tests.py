@@ -58,9 +58,10 @@ class Connection:
             if issubclass(kind, (StopIteration, StopAsyncIteration)):
                 kind = ProgramError  # `for got in map(solve, cases)` would end as if every case had been seen
             try:
-                raise kind(text if kind.__name__ == name else f"{name}: {text}")
+                raised = kind(text if kind.__name__ == name else f"{name}: {text}")
             except TypeError:  # UnicodeDecodeError and its like want five arguments
-                raise ProgramError(f"{name}: {text}") from None
+                raised = ProgramError(f"{name}: {text}")
+            raise raised
         return reply
 
     def resolve(self, handle: int) -> Remote:
