@@ -58,7 +58,7 @@ class Connection:
             if issubclass(kind, (StopIteration, StopAsyncIteration)):
                 kind = ProgramError  # `for got in map(solve, cases)` would end as if every case had been seen
             try:
-                raised = kind(text if kind.__name__ == name else f"{name}: {text}")
+                raised: Exception = kind(text if kind.__name__ == name else f"{name}: {text}")
             except TypeError:  # UnicodeDecodeError and its like want five arguments
                 raised = ProgramError(f"{name}: {text}")
             raise raised
