@@ -146,14 +146,7 @@ def kinds_of(out: Path) -> list[str]:
     if not out.is_dir():
         return []
     names = {path.name for path in out.iterdir()}
-    found = [
-        kind
-        for kind, lists in CONTENTS.items()
-        if not names
-        or any(
-            known[0] in names and all(name in known or is_leftover(name, known) for name in names) for known in lists
-        )
-    ]
+    found = [kind for kind, lists in CONTENTS.items() if not names or any(holds(known, names) for known in lists)]
     if MANIFEST in names and "evaluation" in found:  # a run's first files have the same names
         found = ["evaluation" if is_evaluation(read_json(out / MANIFEST)) else "run"]
     return found
@@ -162,6 +155,12 @@ def kinds_of(out: Path) -> list[str]:
 def is_evaluation(manifest: Any) -> bool:
     """Whether a manifest is an evaluation's."""
     return isinstance(manifest, dict) and {"status", "task", "questions", "sampling"} <= manifest.keys()
+
+
+def holds(known: Sequence[str], names: set[str]) -> bool:
+    """Whether these are the first of a list's names and others of it, or what a kill left before the first was there."""
+    begun = known[0] in names or not names & set(known)
+    return begun and all(name in known or is_leftover(name, known) for name in names)
 
 
 def is_leftover(name: str, known: Sequence[str]) -> bool:

@@ -83,6 +83,13 @@ def test_force_replaces_a_directory_of_the_same_kind_alone(wanted: str, found: s
         check_room(tmp_path, force=True, kind=wanted)
 
 
+def test_what_a_kill_left_before_the_first_file_gives_way(tmp_path: Path) -> None:
+    (tmp_path / ".manifest.json.x7").write_text("{")
+    check_room(tmp_path, force=True, kind="evaluation")
+    with pytest.raises(UserError):
+        check_room(tmp_path, force=True, kind="comparison")
+
+
 def test_resume_does_not_mix_two_experiments(tmp_path: Path) -> None:
     base = tmp_path / "base.toml"
     (tmp_path / "grid.toml").write_text('recipe = "base.toml"\n[axes]\n"run.seed" = [0]\n')
