@@ -158,7 +158,7 @@ def is_evaluation(manifest: Any) -> bool:
 
 
 def holds(known: Sequence[str], names: set[str]) -> bool:
-    """Whether these are the first of a list's names and others of it, or what a kill left before the first was there."""
+    """Whether these are a list's first name and others of it, or what a kill left before the first was there."""
     begun = known[0] in names or not names & set(known)
     return begun and all(name in known or is_leftover(name, known) for name in names)
 
