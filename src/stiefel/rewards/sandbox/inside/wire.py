@@ -119,8 +119,9 @@ def decode(data: Any, resolve: Callable[[int], Any]) -> Any:
         raise Closed("not a value") from error
 
 
-def standard(module: str, name: str, parts: Any, resolve: Callable[[int], Any]) -> Any:
+def standard(content: Any, resolve: Callable[[int], Any]) -> Any:
     """A value of the standard library, whose module is only imported now."""
+    module, name, parts = content
     make = STANDARD[module, name][1]
     return make(getattr(importlib.import_module(module), name), *decode(parts, resolve))
 
@@ -135,5 +136,5 @@ READERS: dict[str, Callable[[Any, Callable[[int], Any]], Any]] = {
     "bytes": lambda content, _: bytes.fromhex(content),
     "complex": lambda content, _: complex(*content),
     "range": lambda content, _: range(*content),
-    "standard": lambda content, resolve: standard(*content, resolve),
+    "standard": standard,
 }
