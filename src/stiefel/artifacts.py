@@ -23,17 +23,22 @@ INSPECTION, FIGURES = "inspection.json", "figures"
 GRID, RUNS, BASES = "grid.toml", "runs", "base"
 CERTIFICATE = "stiefel.json"  # in an adapter directory
 STATE = "stiefel_state.json"  # in a checkpoint, beside the Trainer's own trainer_state.json
-CONTENTS = (  # a directory of ours holds one of these lists, its first name at least, and nothing else
-    (
-        *(MANIFEST, RECIPE, METRICS, SAMPLES, EVAL, ADAPTER, BEST, CHECKPOINTS, EVENTS),
-        *(GEOMETRY, EVALUATED, INSPECTION, FIGURES, "report.html", "tensorboard", "wandb"),
+# by kind: a directory of ours holds one of its lists, the list's first name at least, and nothing else
+CONTENTS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "run": (
+        (
+            *(MANIFEST, RECIPE, METRICS, SAMPLES, EVAL, ADAPTER, BEST, CHECKPOINTS, EVENTS),
+            *(GEOMETRY, EVALUATED, INSPECTION, FIGURES, "report.html", "tensorboard", "wandb"),
+        ),
     ),
-    (MANIFEST, SAMPLES, EVAL),  # an evaluation
-    (GRID, RUNS, BASES, "table.json", "table.md", "report.html", FIGURES),
-    (CERTIFICATE, "adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "README.md"),
-    (CERTIFICATE, "weights.safetensors"),
-    ("adapter_config.json", "adapter_model.safetensors", "base"),
-)
+    "evaluation": ((MANIFEST, SAMPLES, EVAL),),
+    "comparison": ((GRID, RUNS, BASES, "table.json", "table.md", "report.html", FIGURES),),
+    "adapter": (
+        (CERTIFICATE, "adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "README.md"),
+        (CERTIFICATE, "weights.safetensors"),
+        ("adapter_config.json", "adapter_model.safetensors", "base"),
+    ),
+}
 
 PACKAGES = ("stiefel", "torch", "transformers", "peft", "trl", "safetensors")
 
@@ -48,9 +53,25 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+@contextmanager
+def room_for(path: Path) -> Iterator[None]:
+    """A block that writes `path`: where there is no room, the error names the file that the user knows."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG):
+            raise
+        raise UserError(
+            f"{path} could not be written", error.strerror or str(error), "make room there, or give another --out"
+        ) from error
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file or none: a temporary neighbour, flushed to disk, then renamed."""
-    with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+    with (
+        room_for(path),
+        tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file,
+    ):
         building = Path(file.name)
         try:
             file.write(content)
@@ -93,14 +114,20 @@ def refuse_existing(out: Path, instead: str) -> None:
         raise UserError(f"{out} already exists", "its contents would be lost", instead)
 
 
-def check_room(out: Path, *, force: bool) -> None:
-    """Refuse an `out` that holds something, or with `force` anything but what an earlier command of ours left there.
+def check_room(out: Path, *, force: bool, kind: str) -> None:
+    """Refuse an `out` that holds something, or with `force` anything but a directory of this kind that is ours.
 
     Nothing is removed yet: that is done when the new output is about to be written.
     """
     if not force:
         refuse_existing(out, "give another --out, or --force to replace it")
-    elif out.exists() and not is_ours(out):
+    elif out.exists() and kind not in (kinds := kinds_of(out)):
+        if kinds:
+            raise UserError(
+                f"{out} is of another kind: {' or '.join(kinds)}, not {kind}",
+                "--force replaces what the same command wrote, and nothing that took another one's work",
+                "give another --out, or remove it yourself",
+            )
         raise UserError(
             f"{out} was not written by Stiefel alone",
             "--force replaces our own runs and adapters, and never a directory that may be a model of yours",
@@ -111,12 +138,29 @@ def check_room(out: Path, *, force: bool) -> None:
 
 def is_ours(out: Path) -> bool:
     """True for an empty directory, and for one in which nothing but our own files is, unfinished ones included."""
+    return bool(kinds_of(out))
+
+
+def kinds_of(out: Path) -> list[str]:
+    """What a directory of ours may be, unfinished ones included: every kind if it is empty, none if it is not ours."""
     if not out.is_dir():
-        return False
+        return []
     names = {path.name for path in out.iterdir()}
-    return not names or any(
-        known[0] in names and all(name in known or is_leftover(name, known) for name in names) for known in CONTENTS
-    )
+    found = [kind for kind, lists in CONTENTS.items() if not names or any(holds(known, names) for known in lists)]
+    if MANIFEST in names and "evaluation" in found:  # a run's first files have the same names
+        found = ["evaluation" if is_evaluation(read_json(out / MANIFEST)) else "run"]
+    return found
+
+
+def is_evaluation(manifest: Any) -> bool:
+    """Whether a manifest is an evaluation's."""
+    return isinstance(manifest, dict) and {"status", "task", "questions", "sampling"} <= manifest.keys()
+
+
+def holds(known: Sequence[str], names: set[str]) -> bool:
+    """Whether these are a list's first name and others of it, or what a kill left before the first was there."""
+    begun = known[0] in names or not names & set(known)
+    return begun and all(name in known or is_leftover(name, known) for name in names)
 
 
 def is_leftover(name: str, known: Sequence[str]) -> bool:
@@ -148,20 +192,14 @@ def discard(directory: Path) -> None:
 def whole_directory(out: Path) -> Iterator[Path]:
     """A directory to fill that takes the place of `out` only when the block ends well."""
     writable(out).parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    try:
-        yield building
-        building.chmod(0o755)
-        if out.is_dir():
-            shutil.rmtree(out)
-        building.replace(out)
-    except OSError as error:
-        shutil.rmtree(building, ignore_errors=True)
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG):
+    with room_for(out):
+        building = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+        try:
+            yield building
+            building.chmod(0o755)
+            if out.is_dir():
+                shutil.rmtree(out)
+            building.replace(out)
+        except BaseException:
+            shutil.rmtree(building, ignore_errors=True)
             raise
-        raise UserError(
-            f"{out} could not be written", error.strerror or str(error), "make room there, or give another --out"
-        ) from error
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise

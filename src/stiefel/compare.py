@@ -51,7 +51,7 @@ def compare(
     if resume and out.exists():
         require_same_grid(grid, out)
     else:
-        check_room(out, force=force)
+        check_room(out, force=force, kind="comparison")
         if out.is_dir():
             shutil.rmtree(out)
     for place in (out / RUNS, out / BASES):

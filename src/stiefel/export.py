@@ -60,7 +60,7 @@ def export(
             "its certificate, and the anchors of an anchored one, would be lost",
             "give another --out",
         )
-    check_room(out, force=force)
+    check_room(out, force=force, kind="adapter")
     tokenizer_files(model, revision)
     local = str(model_files(model, revision))  # where the tokenizer's files are now too
     with whole_directory(out) as building:

@@ -62,7 +62,7 @@ def prepare(
     selection = select_targets(skeleton, target_modules)
     for target in selection.targets:
         require_rank(target.name, target.shape, r)
-    check_room(out, force=force)
+    check_room(out, force=force, kind="adapter")
     if selection.left_out:
         (notice or warnings.warn)(selection.left_out)
     checkpoint = Checkpoint(model_files(model, revision), skeleton)  # which may take a download

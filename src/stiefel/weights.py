@@ -130,6 +130,12 @@ def load_tokenizer(model: str, revision: str = "") -> Any:
     tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token is None:
+        raise UserError(
+            f"the tokenizer of {model} has neither a pad nor an end-of-sequence token",
+            "prompts of different lengths could not be put into one batch",
+            "set pad_token in its tokenizer_config.json",
+        )
     return tokenizer
 
 

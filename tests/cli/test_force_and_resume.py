@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stiefel.artifacts import read_json, read_jsonl
+from stiefel.artifacts import check_room, read_json, read_jsonl
 from stiefel.cli import guarded
 from stiefel.compare import compare
 from stiefel.errors import UserError
@@ -69,6 +69,33 @@ def test_a_result_outlives_a_successor_that_cannot_be_made(change: str, grid: Pa
     with pytest.raises(UserError):
         compare(load_grid(grid), tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+FIRST_FILES = {  # of a directory of each kind
+    "run": {"manifest.json": '{"status": "running", "seed": 0}', "recipe.toml": ""},
+    "evaluation": {"manifest.json": '{"status": "finished", "task": "t", "questions": {}, "sampling": {}}'},
+    "comparison": {"grid.toml": ""},
+    "adapter": {"stiefel.json": "{}", "adapter_config.json": "{}"},
+}
+
+
+@pytest.mark.parametrize("found", FIRST_FILES)
+@pytest.mark.parametrize("wanted", FIRST_FILES)
+def test_force_replaces_a_directory_of_the_same_kind_alone(wanted: str, found: str, tmp_path: Path) -> None:
+    for name, text in FIRST_FILES[found].items():
+        (tmp_path / name).write_text(text)
+    if found == wanted:
+        check_room(tmp_path, force=True, kind=wanted)
+        return
+    with pytest.raises(UserError, match=f"is of another kind: {found}, not {wanted}"):
+        check_room(tmp_path, force=True, kind=wanted)
+
+
+def test_what_a_kill_left_before_the_first_file_gives_way(tmp_path: Path) -> None:
+    (tmp_path / ".manifest.json.x7").write_text("{")
+    check_room(tmp_path, force=True, kind="evaluation")
+    with pytest.raises(UserError):
+        check_room(tmp_path, force=True, kind="comparison")
 
 
 def test_resume_does_not_mix_two_experiments(tmp_path: Path) -> None:

@@ -315,3 +315,5 @@ def test_what_is_there_is_kept_or_replaced_as_asked(
     trained.mkdir()
     (trained / "manifest.json").write_text('{"status": "finished", "seed": 0}')
     assert "is no evaluation" in refused(capsys, "nano", *SHORT, "--out", trained, "--resume")
+    assert "is of another kind: run, not evaluation" in refused(capsys, "nano", *SHORT, "--out", trained, "--force")
+    assert read_json(trained / "manifest.json") == {"status": "finished", "seed": 0}

@@ -134,10 +134,6 @@ def test_what_a_run_left_instead_of_an_adapter(base, tmp_path) -> None:
     (tmp_path / "comparison" / "runs").mkdir(parents=True)
     with pytest.raises(UserError, match=r"is a comparison[\s\S]*one of its runs"):
         inspect(tmp_path / "comparison", base)
-    (tmp_path / "checkpoint-8").mkdir()
-    (tmp_path / "checkpoint-8" / "stiefel_state.json").write_text("{}")
-    with pytest.raises(UserError, match=r"checkpoint to resume a run from[\s\S]*geometry\.jsonl"):
-        inspect(tmp_path / "checkpoint-8", base)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "manifest.json").write_text('{"status": "diverged", "reason": "no probabilities in rollout 4"}')
     with pytest.raises(UserError, match=r"no probabilities in rollout 4[\s\S]*smaller optim\.lr"):

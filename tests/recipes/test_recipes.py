@@ -60,6 +60,7 @@ def test_a_papers_profile_says_that_it_was_not_run_and_what_to_expect(path: Path
     assert recipe.expected.source
     assert recipe.expected.scores
     assert recipe.eval.tasks
+    assert recipe.eval.sampling == "task", "one greedy sample of AIME is no published figure"
     for task in (recipe.task.name, *recipe.eval.tasks):
         assert find_task(task).name == task
     assert not recipe.task.data, "a built-in task serves"

@@ -39,6 +39,12 @@ EQUALITY = {
     + "    __class__ = int\n    def __int__(self): return 7\n    def __index__(self): return 7\ndef solve(x): return Always()",
     "a metaclass equal to all": "class M(type):\n    def __eq__(cls, other): return True\n    def __hash__(cls): return 0\n"
     "class C(metaclass=M): pass\ndef solve(x): return C",
+    "an object that holds and says all": ALWAYS_EQUAL.format(base="")
+    + "    def __contains__(self, item): return True\n    def __len__(self): return 7\n    def __str__(self): return '7'\n"
+    "    def __getitem__(self, at): return 7\n    def __next__(self): return 7\ndef solve(x): return Always()",
+    "a decimal equal to all": "from decimal import Decimal\n"
+    + ALWAYS_EQUAL.format(base="(Decimal)")
+    + "Always.__module__, Always.__qualname__ = 'decimal', 'Decimal'\ndef solve(x): return Always(0)",
     "not a number": "def solve(x): return float('nan')",
     "the function itself": "def solve(x): return solve",
 }
@@ -55,6 +61,9 @@ PATCHING = {
     "the verdict on every descriptor": "import json, os, struct\nv = json.dumps({'passed': True, 'reason': ''}).encode()\n"
     "for fd in range(64):\n    try: os.write(fd, struct.pack('>I', len(v)) + v)\n    except OSError: pass\n"
     "def solve(x): return 0",
+    "a type of the standard library that is no value": "import sys\nfor name, m in list(sys.modules.items()):\n"
+    "    if name.endswith('program') and hasattr(m, 'encode'):\n"
+    "        m.encode = lambda *_: {'standard': ['builtins', 'exec', ['import os; os._exit(0)']]}\ndef solve(x): return 0",
     "handles that are none": "import sys\nfor name, m in list(sys.modules.items()):\n"
     "    if name.endswith('program') and hasattr(m, 'encode'): m.encode = lambda *_: {'handle': 10**30}\ndef solve(x): return 0",
     "replies of no known form": "import sys\nfor name, m in list(sys.modules.items()):\n"
@@ -109,6 +118,10 @@ RESOURCES = {
     "        m.described = lambda _: {'raised': ['ValueError', 'ValueError', 'x' * 8_000_000]}\ndef solve(x): raise ValueError",
     "millions of empty lists": "import sys\nfor name, m in list(sys.modules.items()):\n"
     "    if name.endswith('program') and hasattr(m, 'encode'): m.encode = lambda *_: [[]] * 1_900_000\ndef solve(x): return 0",
+    "a fraction of giants": "import sys\nfor name, m in list(sys.modules.items()):\n"
+    "    if name.endswith('program') and hasattr(m, 'encode'):\n"
+    "        m.encode = lambda *_: {'standard': ['fractions', 'Fraction', [{'int': hex(3**4_000_000)}, {'int': hex(5**4_000_000)}]]}\n"
+    "def solve(x): return 0",
     "a set of colliding numbers": "import sys\nfor name, m in list(sys.modules.items()):\n"
     "    if name.endswith('program') and hasattr(m, 'encode'):\n"
     "        m.encode = lambda *_: {'set': [{'int': hex((2**61 - 1) * n)} for n in range(200_000)]}\ndef solve(x): return 0",

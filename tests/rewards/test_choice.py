@@ -58,6 +58,17 @@ CHOICES = ["aspirin", "ibuprofen", "warfarin", "heparin"]
         "(b)",
         "(A) is wrong, (C) is incorrect; the answer is not (D). (B)",
         "(A) thins blood, (D) too.\nB. ibuprofen",
+        "B is the answer.",
+        "Hence B is my final answer",
+        "The answer is most likely B.",
+        "The answer is **ibuprofen**.",
+        "\\boxed{\\text{ibuprofen}}",
+        "\\boxed{\\text{Option B}}",
+        "\\boxed{\\mathbf{B}}",
+        "\\boxed{\\textbf{(B)}\\ 45}",
+        "A) aspirin\nB) ibuprofen\nC) warfarin\nD) heparin\n\nB) ibuprofen",
+        "Of (A), (B), (C) and (D), I take (B)",
+        "The answer is B, I think",
     ],
 )
 def test_it_is_b(completion):
@@ -93,6 +104,11 @@ def test_it_is_b(completion):
         "Bad question",
         "all of them",
         "ibuprofen or aspirin",
+        "It is (A) or (B).",
+        "(B) or (C)",
+        "We can rule out (A) and (B).",
+        "DNB is the right molecule",
+        "Vitamin B is the best treatment.",
         "\\boxed{}",
     ],
 )
@@ -103,6 +119,45 @@ def test_it_is_not_b(completion):
 @pytest.mark.parametrize("answer", ["B", "b", "(B)", 1, "1", "ibuprofen"])
 def test_the_layouts_of_a_gold(answer):
     assert grade_choice("Answer: B", answer, choices=CHOICES).score == 1.0
+
+
+LISTS = [
+    "A) aspirin\nB) ibuprofen\nC) warfarin\nD) heparin",
+    "Options:\n- **A.** aspirin\n- **B.** ibuprofen\n- **C.** warfarin\n- **D.** heparin\n",
+    "(A) aspirin (B) ibuprofen (C) warfarin (D) heparin",
+    "(A) aspirin\n(B) ibuprofen\n(C) warfarin\n(D) heparin",
+    "A: aspirin\n\nB: ibuprofen\n\nC: warfarin\n\nD: heparin\n\nLet me think.",
+]
+
+
+@pytest.mark.parametrize("text", LISTS)
+@pytest.mark.parametrize("choices", [CHOICES, None])
+def test_a_list_of_all_choices_chooses_none(text, choices):
+    for gold in "ABCD":
+        assert grade_choice(text, gold, choices=choices).score == 0.0
+        assert grade_choice(f"{text}\nAnswer: {gold}", gold, choices=choices).score == 1.0
+
+
+@pytest.mark.parametrize("choices", [["L", "R", "1/C", "C"], ["C", "D", "A", "B"], ["b", "c", "d", "a"]])
+def test_a_letter_stands_before_a_choice_that_reads_so(choices):
+    for number, gold in enumerate("ABCD"):
+        for answer in (gold, f"({gold})", number):
+            scores = [grade_choice(f"Answer: {letter}", answer, choices=choices).score for letter in "ABCD"]
+            assert scores == [float(place == number) for place in range(4)]
+
+
+def test_a_small_letter_and_digits_are_first_a_choices_text():
+    assert grade_choice("Answer: D", "a", choices=["b", "c", "d", "a"]).score == 1.0
+    assert grade_choice("Answer: A", "a", choices=CHOICES).score == 1.0
+    assert grade_choice("Answer: A", "2", choices=["2", "3", "0", "1"]).score == 1.0
+    assert grade_choice("Answer: C", 2, choices=["2", "3", "0", "1"]).score == 1.0
+
+
+def test_a_choice_that_begins_like_a_letter_is_read_whole():
+    choices = ["rest", "heat", "A combination of both", "B and C"]
+    assert grade_choice("The best answer is A combination of both.", "C", choices=choices).score == 1.0
+    assert grade_choice("The answer is B and C", "D", choices=choices).score == 1.0
+    assert grade_choice("The answer is A combination of both. No: the answer is B", "B", choices=choices).score == 1.0
 
 
 def test_without_choices_the_letters_go_to_j():

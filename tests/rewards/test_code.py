@@ -82,6 +82,12 @@ def test_humaneval(completion, score):
         (f"```python\n{DOUBLE}```\nIt prints\n```\n4\n```", 1.0),
         ("```python\ndouble = lambda x: 2 * x\n```\nand\n```python\ndouble(3)\n```", 1.0),
         (f"{DOUBLE}```\nThis works.", 1.0),
+        (f"```python\n{DOUBLE.rstrip()}```", 1.0),
+        (f"```python\n{DOUBLE}```\nIt prints\n```\ndouble = 4\n```", 1.0),
+        (
+            "```python\nfrom typing import Callable\ndouble: Callable = lambda x: 2 * x\n```\n```python\ndouble(3)\n```",
+            1.0,
+        ),
         (f"Sure! Here is the function:\n\n{DOUBLE}\nThis function doubles its argument.", 1.0),
         (f"<answer>\n{DOUBLE}</answer>", 1.0),
         ("def double(x):\n    return 4", 0.0),
@@ -103,6 +109,7 @@ def test_mbpp(completion, score):
          "root = Node(1)\nroot.left = Node(2)\nassert depth(root) == 2\nassert root.left.v == 2"),
         ("def sort(x): x.sort()", "a = [3, 1]\nassert sort(a) is None\nassert a == [1, 3]"),
         ("def fail(x): raise ValueError('no')", "try:\n    fail(1)\nexcept ValueError as e:\n    assert str(e) == 'no'\nelse:\n    assert False"),
+        ("def f(x): return x + 1", "try:\n    f('a')\nexcept TypeError as e:\n    assert 'str' in str(e)\nelse:\n    assert False"),
         ("class Own(KeyError): pass\ndef fail(): raise Own('k')", "try:\n    fail()\nexcept KeyError:\n    pass"),
         ("def evens():\n    n = 0\n    while n < 6:\n        yield n\n        n += 2", "assert list(evens()) == [0, 2, 4]"),
         ("import collections\ndef count(x): return collections.Counter(x)", "assert count('aab') == {'a': 2, 'b': 1}"),
@@ -116,6 +123,18 @@ def test_mbpp(completion, score):
         ("def keys(d): return d.keys()", "assert keys({1: 2}) == {1}"),
         ("LIMIT = 5\ndef f(): return LIMIT", "assert f() == LIMIT == 5"),
         ("import math\ndef f(x): return math.sqrt(x)", "assert math.isclose(f(2), 2 ** 0.5)"),
+        ("from decimal import Decimal\ndef f(x): return Decimal(x) / 4", "from decimal import Decimal\nassert f(Decimal(1)) == Decimal('0.25')"),
+        ("from fractions import Fraction\ndef f(x): return [Fraction(x, 3)]", "from fractions import Fraction\nassert f(2) == [Fraction(2, 3)]"),
+        ("import datetime as d\ndef f(x): return x + d.timedelta(days=1)", "from datetime import date, datetime, timedelta, timezone\nassert f(date(2020, 2, 28)) == date(2020, 2, 29)\n"
+         "assert f(datetime(2020, 2, 28, 1, tzinfo=timezone.utc)) == datetime(2020, 2, 29, 1, tzinfo=timezone.utc)\nassert f(timedelta(1)) == timedelta(2)"),
+        ("from collections import deque\ndef f(x): return deque(x, 2)", "from collections import deque\nassert f([1, 2, 3]) == deque([2, 3])"),
+        ("class Stack:\n    def __init__(self): self.held = []\n    def push(self, x): self.held.append(x)\n    def __len__(self): return len(self.held)\n"
+         "    def __getitem__(self, at): return self.held[at]\n    def __str__(self): return f'Stack{self.held}'",
+         "s = Stack()\nassert not s\ns.push(7)\nassert s and len(s) == 1 and s[0] == 7 and 7 in s and 8 not in s and str(s) == f'{s}' == 'Stack[7]'"),
+        ("def count():\n    yield 1\n    yield 2", "g = count()\nassert (next(g), next(g), next(g, None)) == (1, 2, None)"),
+        ("import itertools\ndef count(): return itertools.count()", "g = count()\nassert [next(g) for _ in range(3)] == [0, 1, 2]"),
+        ("class Grid:\n    def __init__(self): self.cells = {}\n    def __setitem__(self, at, v): self.cells[at] = v\n    def __delitem__(self, at): del self.cells[at]",
+         "g = Grid()\ng[0, 1] = 5\nassert g.cells == {(0, 1): 5}\ndel g[0, 1]\nassert g.cells == {}"),
         ("def f(n): return [open(f'/tmp/{i}', 'w').write('x') for i in range(n)]", "assert f(3) == [1, 1, 1]"),
     ],
 )  # fmt: skip
@@ -135,6 +154,13 @@ def test_what_tests_may_ask_of_a_program(program, tests):
         "assert f(1) == 2",
         None,
         {"test_list": ["x" * 10**6]},
+        {"tests": "# none yet"},
+        {"tests": "assert True"},
+        {"tests": "def test_f():\n    assert f(1) == 2"},
+        {"tests": "import numpy as np\nassert np.allclose(f(1), 2)"},
+        {"tests": "from solution import f\nassert f(1) == 2"},
+        {"entry_point": "f", "prompt": "", "test": "def check(candidate):\n    pass"},
+        {"entry_point": "f", "prompt": "", "test": "assert f(1) == 2"},
     ],
 )
 def test_tests_that_cannot_be_run_give_no_score(row):
@@ -146,6 +172,12 @@ def test_tests_that_cannot_be_run_give_no_score(row):
 def test_a_test_that_catches_everything_does_not_hide_a_program_that_left():
     tests = "try:\n    f()\nexcept BaseException:\n    pass"
     assert run_job(Job("import os\ndef f(): os._exit(0)", tests), find_sandbox()).passed is False
+
+
+def test_what_an_object_says_of_itself_is_the_programs_word_and_breaks_nothing():
+    program = "class P:\n    def __str__(self): raise KeyError\n    __len__ = __bool__ = __str__\ndef f(): return P()"
+    for tests in ("assert f() == 1, f()", "assert len(f()) == 0", "raise ValueError(f())", "assert f()"):
+        assert run_job(Job(program, tests), find_sandbox()).passed is False
 
 
 def test_a_batch_keeps_its_order():

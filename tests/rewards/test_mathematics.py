@@ -126,6 +126,18 @@ EQUAL = [
     ("1,000, 2,000", "1000, 2000"),
     ("5", "a + b = 5"),
     ("(1,2)", r"x \in (1,2)"),
+    ("1:2:3", "2:4:6"),
+    (r"1.6\times 10^{-19}", r"16 \cdot 10^{-20}"),
+    (r"1.6\times 10^{-19}", "1.6e-19"),
+    (r"\frac{1}{3000000}", "3.33333333e-7"),
+    ("2.5e-7", r"\frac{1}{4000000}"),
+    (r"\frac{\pi}{10^{9}}", r"\pi \times 10^{-9}"),
+    ("5", "2 + 3 = 5"),
+    (r"(-\infty, 2]", r"\{x : x \le 2\}"),
+    (r"(-\infty, 2]", r"\left\{x \in \mathbb{R} \mid x \leq 2\right\}"),
+    ("5", r"5 \text{ m/s}^2"),
+    ("5", r"x = 5 \text{ cm}^{2}"),
+    (r"\frac{5}{2}", r"\frac{5}{2} \text{ m}"),
 ]
 UNEQUAL = [
     ("69, 84", "69"),
@@ -239,6 +251,29 @@ UNEQUAL = [
     ("even", "odd"),
     ("6:00 PM", "6:00 AM"),
     ("1000, 2000", "1,000 and 3,000"),
+    ("1:2:3", "1:3:2"),
+    ("1:2:3", "1:2:4"),
+    ("1:2:3", r"\frac{1}{6}"),
+    (r"1.6\times 10^{-19}", r"3.2\times 10^{-19}"),
+    (r"1.6\times 10^{-19}", r"1.7\times 10^{-19}"),
+    (r"1.6\times 10^{-19}", "0"),
+    ("0.0000005", r"5 \times 10^{-8}"),
+    ("10^{-8}", "0.0"),
+    (r"\frac{1}{3000000}", "0.0000001"),
+    (r"\frac{\pi}{10^{9}}", r"2.0 \times 10^{-9}"),
+    (r"\frac{\sqrt{2}}{10^{8}}", "0.0"),
+    (r"\frac{\pi}{10^{9}}", r"\frac{\pi}{2 \cdot 10^{9}}"),
+    (r"\frac{\sqrt{2}}{10^{8}}", r"10^{-8}"),
+    (r"(-\infty, 2]", r"\{x : x < 2\}"),
+    ("5", r"5 \text{ (or 6)}"),
+    ("5", r"5 \text{ hours } 30 \text{ minutes}"),
+    ("5", r"5\text{ cm} \times 6\text{ cm}"),
+    ("5", "3 = 5"),
+    ("5", "x = 3 = 5"),
+    ("5", "5 halves"),
+    ("5", "5 tenths"),
+    ("5", "5 factorial"),
+    ("5", r"5\text{ if } x>0, 6 \text{ otherwise}"),
 ]
 
 
@@ -364,6 +399,10 @@ def test_where_the_answer_is_read(completion):
         "I cannot say whether it is 7.",
         "#### 6 or 7",
         "Answer: 6 or 7",
+        "It is 6 or 7",
+        "either 6 or 7.",
+        "It is 5, 6, or 7",
+        "7 or 6",
     ],
 )
 def test_where_it_is_not(completion):
@@ -408,6 +447,7 @@ def test_a_gold_that_cannot_be_read_gives_no_score(grader, gold):
         ("It is not 6.", 0.0),
         ("The answer is 5 or 6.", 0.0),
         ("The answer is between 5 and 6.", 0.0),
+        ("So it is −6", 0.0),
     ],
 )
 def test_gsm8k_reads_the_last_number(completion, score):

@@ -173,6 +173,22 @@ def test_a_tokenizer_without_a_pad_token_gives_the_same_run(tmp_path: Path) -> N
     assert first[0]["truncated_fraction"] < 1  # some completions did stop
 
 
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [(["eos_token"], "no end-of-sequence token"), (["eos_token", "pad_token"], "neither a pad nor an end-of-sequence")],
+)
+def test_a_tokenizer_without_an_end_of_sequence_is_refused(missing: list[str], message: str, tmp_path: Path) -> None:
+    endless = tmp_path / "endless"
+    shutil.copytree(NANO_PATH, endless)
+    config = json.loads((endless / "tokenizer_config.json").read_text())
+    for key in missing:
+        del config[key]
+    (endless / "tokenizer_config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=message):
+        train(make_recipe({**SHORT, "model": {"path": str(endless)}}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 # Prompts that are too long
 
 LONG, FITS = "12+34-5+6-7?", "1+2?"

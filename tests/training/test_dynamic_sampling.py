@@ -105,6 +105,25 @@ def test_t3_no_group_without_a_difference_is_trained_on(tmp_path: Path) -> None:
     assert 0.5 < logs(ours)[0]["reward"] < 1.0
 
 
+class Tokens(stiefel.GRPOTrainer):
+    """Counts what is generated, as it is generated."""
+
+    generated = 0
+
+    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+        result = super()._generate_single_turn(*args, **kwargs)
+        self.generated += sum(map(len, result[0]))
+        return result
+
+
+@pytest.mark.parametrize("batches", [0, 10])
+def test_the_tokens_of_dropped_groups_are_counted(batches: int, tmp_path: Path) -> None:
+    """Of which `tokens_per_second` is made: the machine made them, whatever became of them."""
+    ours = trainer_of(Tokens, every_other_group, tmp_path, max_gen_batches=batches)
+    ours.train()
+    assert ours.sampled_tokens == ours.generated > 0
+
+
 @pytest.mark.parametrize("batches", [0, 10])
 def test_t3_dropped_groups_cost_no_forward_pass_of_any_kind(batches: int, tmp_path: Path) -> None:
     """Sequences through the model outside of generation are as many where groups are dropped as where none is."""

@@ -54,6 +54,8 @@ def script(kind: type, out: Path, resume: Path | None = None, reward: Any = dist
     recipe = make_recipe(SCRIPT)
     config = grpo_config(recipe, out)
     config.shuffle_dataset, config.save_strategy, config.save_steps = True, "steps", 1
+    if kind is trl.GRPOTrainer:
+        config.save_total_limit = None  # a test goes back to any
     trainer = kind(
         stiefel.attach(load_model("nano"), "lora", r=4, alpha=8),
         reward,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,16 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from stiefel import attach, save
 from stiefel.artifacts import read_json, read_jsonl
 from stiefel.errors import UserError
+from stiefel.nano import NANO_PATH
 from stiefel.progress import run_progress
 from stiefel.recipe import load_recipe, make_recipe
 from stiefel.training.directory import finished, status
 from stiefel.training.reaction import Diverged
 from stiefel.training.run import train
 from stiefel.training.settings import grpo_config
+from stiefel.weights import load_model
 
 SHORT = {
     "optim": {"rollouts": 3, "lr": 1e-3},
@@ -230,3 +234,21 @@ def test_a_recipe_that_starts_from_a_directory_takes_its_settings_from_there(tmp
     assert load_recipe(tmp_path / "recipe.toml") == recipe  # the resolved form reads back
     with pytest.raises(UserError, match=r"adapter\.rank is set beside"):
         make_recipe({"adapter": {"path": "adapters/mine", "rank": 77}})
+
+
+def test_an_adapter_of_another_base_or_with_too_few_updates_is_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    save(attach(load_model("nano"), "adalora", r=4), tmp_path / "adalora")
+    adapter = {"path": str(tmp_path / "adalora")}
+    short = make_recipe({"optim": {"rollouts": 1, "updates_per_rollout": 1}, "adapter": adapter})
+    with pytest.raises(UserError, match="no step to cut its rank in: 1 optimizer steps"):
+        train(short, tmp_path / "run")
+    other = shutil.copytree(NANO_PATH, tmp_path / "other")
+    weights = load_file(other / "model.safetensors")
+    name = next(name for name in weights if "q_proj" in name)
+    save_file({**weights, name: weights[name] * 2}, other / "model.safetensors", {"format": "pt"})
+    elsewhere = make_recipe({"model": {"path": str(other)}, "adapter": adapter})
+    with pytest.raises(UserError, match=r"made for another base[\s\S]*q_proj"):
+        train(elsewhere, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -21,10 +21,12 @@ from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from stiefel import GRPOTrainer, UserError, attach
+from stiefel.methods import compose
 from stiefel.recipe import make_recipe
 from stiefel.training.settings import grpo_config
 from stiefel.training.sync import merge_out_of_place, policy_weights
 
+from ..contract.conftest import NAMES, STARTED, attach_any
 from .engine import Bridge, Engine, bits, moved
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -97,6 +99,17 @@ def test_every_start_is_emitted_as_the_exact_merge_rounded_once(dtype, method, m
 @pytest.mark.parametrize("name", NATIVE)
 def test_every_kind_of_peft_adapter_is_emitted_as_the_exact_merge_rounded_once(name, dtype, make_model):
     check_emission(moved(get_peft_model(make_model(dtype), NATIVE[name])), make_model(dtype))
+
+
+@pytest.mark.parametrize("dtype", HALF_ULP, ids=str)
+@pytest.mark.parametrize("changed", [name for name in NAMES if name not in STARTED])
+def test_every_other_method_and_composition_of_ours_is_emitted_so_too(dtype, changed, make_model):
+    model = moved(attach_any(make_model(dtype), changed))
+    if compose(changed).is_peft:
+        check_emission(model, make_model(dtype))
+    else:
+        emitted = dict(policy_weights(model))
+        assert all(torch.equal(emitted[name], parameter) for name, parameter in model.named_parameters())
 
 
 @pytest.mark.parametrize("start", ["rlpo", "pissa"])

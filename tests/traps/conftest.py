@@ -44,11 +44,13 @@ def distinct_tokens(completions: list[str], **columns: Any) -> list[float]:
 def train(tmp_path: Path) -> Callable[..., Any]:
     """train(trainer class, model, beta, lr): two rollouts of two updates on generated completions."""
 
-    def run(trainer: type, model: Any, *, beta: float, lr: float, fit: bool = True, **kwargs: Any) -> Any:
+    def run(
+        trainer: type, model: Any, *, beta: float, lr: float, fit: bool = True, micro_batch: int = 0, **kwargs: Any
+    ) -> Any:
         recipe = make_recipe(
             {
                 "algorithm": {"beta": beta},
-                "optim": {"lr": lr, "rollouts": 2, "updates_per_rollout": 2},
+                "optim": {"lr": lr, "rollouts": 2, "updates_per_rollout": 2, "micro_batch": micro_batch},
                 "rollout": {"prompts": 2, "completions": 4, "max_completion_tokens": 8},
             }
         )

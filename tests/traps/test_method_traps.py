@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+import trl
 from peft import AdaLoraConfig, IA3Config, LNTuningConfig, LoraConfig, MissConfig, VeraConfig, get_peft_model
 
-from stiefel import attach
+from stiefel import GRPOTrainer, attach
 from stiefel.adapter import lora_layers, trainable_parameters
+from stiefel.training.adalora import orthogonality, ranks
 from stiefel.training.optimizers import make_optimizer
+
+from .conftest import logged
 
 NARROW = {  # PEFT's own choice of targets on Qwen3, and our settings for all of them
     "miss": (lambda: MissConfig(r=4, task_type="CAUSAL_LM"), {"r": 4}),
@@ -80,3 +84,32 @@ def test_norms_train_in_bfloat16(make_model):
     assert {p.dtype for p in theirs.parameters() if p.requires_grad} == {torch.bfloat16}, "upstream mended it"
     ours = attach(make_model(torch.bfloat16), "ln_tuning")
     assert {p.dtype for p in ours.parameters() if p.requires_grad} == {torch.float32}
+
+
+MATRICES = 14
+
+
+def test_t4_trl_never_cuts_a_rank_and_ours_falls_to_the_budget(train, make_model):
+    config = AdaLoraConfig(init_r=6, target_r=4, total_step=4, target_modules="all-linear", task_type="CAUSAL_LM")
+    theirs = train(trl.GRPOTrainer, get_peft_model(make_model(), config), beta=0.0, lr=0.01).model
+    assert sum(ranks(theirs).values()) == 6 * MATRICES, "upstream mended it"
+    ours = train(GRPOTrainer, attach(make_model(), "adalora", r=4), beta=0.0, lr=0.01).model
+    assert sum(ranks(ours).values()) == 4 * MATRICES
+
+
+@pytest.mark.parametrize("micro_batch", [0, 2], ids=["whole", "in pieces"])
+def test_t4_the_orthogonality_term_is_in_our_loss_and_not_in_trls(micro_batch, train, make_model):
+    """Once an update, however it is cut into pieces; at a rate of zero it is the start's at every update."""
+    losses, terms = {}, {}
+    for kind in (trl.GRPOTrainer, GRPOTrainer):
+        for weight in (0.5, 1.0):
+            model = attach(make_model(), "adalora", r=4, orth_reg_weight=weight)
+            terms[weight] = orthogonality(model).item()
+            losses[kind, weight] = logged(train(kind, model, beta=0.0, lr=0.0, micro_batch=micro_batch), "loss")
+    assert terms[0.5] > 0.1
+    assert losses[trl.GRPOTrainer, 1.0] == losses[trl.GRPOTrainer, 0.5], "upstream mended it"
+    for plain, half, whole in zip(
+        losses[trl.GRPOTrainer, 0.5], losses[GRPOTrainer, 0.5], losses[GRPOTrainer, 1.0], strict=True
+    ):
+        for term, found in ((terms[0.5], half), (terms[1.0], whole)):
+            assert found - plain == pytest.approx(term, abs=1e-6 * (1 + term))  # sums in float32

@@ -9,13 +9,17 @@ import pytest
 import torch
 import trl
 from huggingface_hub.utils import _telemetry
+from peft import PeftModel
 from trl.rewards import accuracy_reward, accuracy_rewards
 
 from stiefel import GRPOTrainer, UserError, attach
+from stiefel.adapter import base_policy
+from stiefel.methods import STARTS
 from stiefel.recipe import make_recipe
 from stiefel.rewards import GRADERS
 from stiefel.training.settings import grpo_config
 
+from ..contract.conftest import NAMES, attach_any
 from .conftest import logged, lora_config, peft_start, relative_change
 
 UPDATES = 4
@@ -28,9 +32,13 @@ def test_t1_the_reference_of_a_start_that_moves_the_base_is_wrong(init, train, m
     assert min(logged(theirs, "kl")) > 1e-4, "upstream mended it"
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_t1_every_divergence_of_ours_is_exactly_zero_at_rate_zero(method, dtype, train, make_model):
-    ours = train(GRPOTrainer, attach(make_model(dtype), method.name, r=4, alpha=8), beta=0.1, lr=0.0, kl_every=1)
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [*((method.name, torch.float32) for method in STARTS), *((name, torch.bfloat16) for name in NAMES)],
+    ids=str,
+)
+def test_t1_every_divergence_of_ours_is_exactly_zero_at_rate_zero(name, dtype, train, make_model):
+    ours = train(GRPOTrainer, attach_any(make_model(dtype), name), beta=0.1, lr=0.0, kl_every=1)
     assert logged(ours, "kl") == [0.0] * UPDATES
     for key, count in {"kl_base": 2, "kl_base_k1": 2, "kl_rollout": 2}.items():
         assert logged(ours, key) == [0.0] * count, key
@@ -43,7 +51,7 @@ def test_t1_the_reference_stays_the_base_while_the_policy_moves(method, train, m
     ours = train(GRPOTrainer, attach(model, method.name, r=4, alpha=8), beta=0.1, lr=0.01, kl_every=1)
     assert logged(ours, "kl")[0] == 0.0
     assert logged(ours, "kl")[-1] > 0.0
-    with ours.model.disable_adapter():
+    with base_policy(ours.model):
         assert torch.equal(logits(ours.model), base)
 
 
@@ -54,12 +62,13 @@ def test_t2_the_constructor_changes_the_policy(train, make_model, logits):
     assert relative_change(logits(changed.model), before) > 0.01, "upstream mended it"
 
 
-def test_t2_our_constructor_does_not_change_a_bit(method, train, make_model, logits):
-    ours = attach(make_model(), method.name, r=4, alpha=8)
+@pytest.mark.parametrize("name", NAMES)
+def test_t2_our_constructor_does_not_change_a_bit(name, train, make_model, logits):
+    ours = attach_any(make_model(), name)
     before = logits(ours)
     made = train(GRPOTrainer, ours, beta=0.1, lr=0.0, fit=False)
     assert torch.equal(logits(made.model), before)
-    assert list(made.model.peft_config) == ["default"]
+    assert not isinstance(made.model, PeftModel) or list(made.model.peft_config) == ["default"]
     assert made.beta == made.args.beta == 0.1
 
 

@@ -78,7 +78,7 @@ def init(
         raise UserError(
             f"{method} has no residual layout", "it starts at B₀A₀ = 0 on the base as it is", "leave out --layout"
         )
-    check_room(out, force=force)
+    check_room(out, force=force, kind="adapter")
     with tempfile.TemporaryDirectory() as scratch, layer_progress("solving") as progress:
         made = out if layout == "anchored" else Path(scratch) / "adapter"
         certificate = prepare(

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import EVAL, MANIFEST, SAMPLES, check_room, discard, read_json, versions, write_json
+from ..artifacts import (
+    EVAL,
+    MANIFEST,
+    SAMPLES,
+    check_room,
+    discard,
+    is_evaluation,
+    read_json,
+    versions,
+    write_json,
+)
 from ..errors import UserError
 from ..rewards import GraderFailure
 from .hf import HFEngine
@@ -56,7 +66,7 @@ def evaluate_into(
         if read_json(out / MANIFEST)["status"] == "finished":
             say(f"{out} is finished")
             return read_evaluation(out)
-    check_room(out, force=force or again)
+    check_room(out, force=force or again, kind="evaluation")
     if prepared.wanted.engine == "vllm":
         require_vllm()
     done = whole_batches(out / SAMPLES, prepared.batches) if again else []
@@ -138,7 +148,7 @@ def read_evaluation(path: Path) -> Evaluation:
 def settings_of(path: Path) -> dict[str, Any]:
     """The settings in an evaluation's manifest; raises UserError for the manifest of something else."""
     found = read_json(path / MANIFEST)
-    if not isinstance(found, dict) or not {"status", "task", "questions", "sampling"} <= found.keys():
+    if not is_evaluation(found):
         raise UserError(f"{path} is no evaluation", f"its {MANIFEST} is another command's", "give another directory")
     return {key: value for key, value in found.items() if key not in ("status", "versions")}
 

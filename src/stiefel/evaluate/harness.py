@@ -63,7 +63,7 @@ def run_lm_eval(
             found: dict[str, Any] = read_json(wanted.out / EVAL)
             return found
         say(f"{wanted.out}: lm-eval begins again")
-    check_room(wanted.out, force=force or again)
+    check_room(wanted.out, force=force or again, kind="evaluation")
     results = answered(wanted)
     begin(wanted.out, settings)
     write_text(wanted.out / SAMPLES, "".join(json.dumps(row, default=str) + "\n" for row in sample_rows(results)))

@@ -13,7 +13,7 @@ import xxhash
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
 
-from ..artifacts import ADAPTER, CERTIFICATE, RECIPE, read_json
+from ..artifacts import ADAPTER, CERTIFICATE, RECIPE, STATE, read_json
 from ..errors import UserError
 from ..export import BASE
 from ..files import CONFIG_FILE, FACTORS_FILE
@@ -34,7 +34,7 @@ class Subject:
 
 
 def find_adapter(path: Path) -> Path:
-    """The adapter directory that the user means: that directory, or the `adapter/` of a run.
+    """The adapter directory that the user means: that directory, or the `adapter/` of a run or of a checkpoint of one.
 
     Raises UserError for a directory that holds none, and for weights that are pickled.
     """
@@ -43,6 +43,8 @@ def find_adapter(path: Path) -> Path:
             raise UserError(
                 f"{path} is a run without an adapter", "it has not come to its end", "train it to the end: --resume"
             )
+        return path / ADAPTER
+    if (path / STATE).is_file():
         return path / ADAPTER
     if not (path / CERTIFICATE).is_file() and not (path / CONFIG_FILE).is_file():
         raise UserError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from ..artifacts import ADAPTER, CERTIFICATE, GEOMETRY, MANIFEST, RUNS, STATE, read_json
+from ..artifacts import ADAPTER, CERTIFICATE, GEOMETRY, MANIFEST, RUNS, read_json
 from ..cache import SpectrumCache
 from ..checkpoint import Checkpoint
 from ..errors import UserError
@@ -142,7 +142,7 @@ def inspect_one(
 
 
 def open_subject(path: Path) -> Subject:
-    """What a directory is; a run directory stands for the adapter that it ended with."""
+    """What a directory is; a run stands for the adapter that it ended with, a checkpoint of one for its own."""
     if (path / CONFIG_FILE).is_file():
         kind = read_config(path, AnyAdapter).peft_type
         return SUBJECTS[kind](path) if kind in SUBJECTS else LoraSubject(path)
@@ -159,12 +159,6 @@ def open_subject(path: Path) -> Subject:
             f"{path} is a comparison",
             "one run is inspected at a time",
             f"give one of its runs, {path / RUNS}/…",
-        )
-    if (path / STATE).is_file():
-        raise UserError(
-            f"{path} is a checkpoint to resume a run from",
-            "it holds the parameters that train, and not what they started from",
-            f"inspect the run's {ADAPTER}; its {GEOMETRY} (run.geometry_every) has the way there",
         )
     raise UserError(
         f"{path} is nothing to inspect",

@@ -50,16 +50,22 @@ def read_job(completion: str, row: Any) -> Job:
         entry = str(row["entry_point"])
         prompt = row["prompt"] if isinstance(row.get("prompt"), str) else ""  # chat messages hold no code to rely on
         tests = joined(row["test"] if "test" in row else row.get("tests"))
+        if entry != "check" and "check" in under_test(read_tests(f"{tests}\ncheck")):
+            raise UnreadableGold("the tests define no check(candidate), which a row with an entry_point needs")
         trusted = prompt if parses(prompt) else ""
         return Job(whole_program(text, prompt, entry), f"{tests}\ncheck({entry})", trusted, entry)
     tests = joined(row["test_list"] if "test_list" in row else row.get("tests"))
     setup = joined(row.get("test_imports") or [], "") + str(row.get("test_setup_code") or "").replace("\r", "")
     whole = f"{setup}\n{tests}" if setup.strip() else tests
+    return Job(find_program(text, under_test(read_tests(whole))), whole)
+
+
+def read_tests(source: str) -> ast.Module:
+    """Tests as a tree; raises UnreadableGold where they are not Python."""
     try:
-        names = under_test(parsed(whole, "the tests"))
+        return parsed(source, "the tests")
     except Unusable as error:
         raise UnreadableGold(str(error)) from error
-    return Job(find_program(text, names), whole)
 
 
 def joined(tests: Any, missing: str | None = None) -> str:

@@ -6,6 +6,8 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from .values import SMALL, SMALL_NEAR
+
 ASSIGNED = re.compile(r"\s*([A-Za-z](?:_\{?\w+\}?)?)\s*=\s*([^=,;]+?)\s*")
 SEPARATED = re.compile(r",|;|\\(?:text|quad|mathrm)\s*\{?\s*(?:and|or)?\s*\}?|\band\b|\bor\b")
 EITHER = re.compile(r"\\text\{\s*or\s*\}|\bor\b|\\lor(?![a-z])|\\vee(?![a-z])")
@@ -103,7 +105,7 @@ def verified(gold: tuple[Any, ...], answer: tuple[Any, ...]) -> bool:
 
     options = {"allow_set_relation_comp": True, "timeout_seconds": None}
     if verify(list(gold), list(answer), **options):
-        return True
+        return not both_small_and_apart(gold, answer)
     unit = {
         symbol
         for value in gold + answer
@@ -119,3 +121,20 @@ def verified(gold: tuple[Any, ...], answer: tuple[Any, ...]) -> bool:
     except NO_ANSWER:
         return False
     return bool(verify(*values, **options))
+
+
+def both_small_and_apart(gold: tuple[Any, ...], answer: tuple[Any, ...]) -> bool:
+    """Whether two numbers are only equal because math-verify rounds to six decimals, and both are of that size."""
+    from sympy import Expr, Float
+
+    first, second = (
+        next((value for value in side if isinstance(value, Expr) and value.is_number), None) for side in (gold, answer)
+    )
+    if first is None or second is None or not (first.has(Float) or second.has(Float)):
+        return False  # it only rounds where there is a decimal
+    try:
+        a, b = complex(first), complex(second)
+    except NO_ANSWER:
+        return False
+    size = max(abs(a), abs(b))
+    return 0 < size < SMALL and abs(a - b) > SMALL_NEAR * size

@@ -42,6 +42,9 @@ MIXED = re.compile(rf"([-+]?)(\d{{1,99}})(?:(?:\\[,;: ]|\s)*{FRACTION}|\s+(\d{{1
 SCIENTIFIC = re.compile(r"([-+]?\d+(?:\.\d+)?)[eE]([-+]?\d{1,6})")
 REPEATING = re.compile(r"([-+]?)(\d{0,100})\.(\d{0,100})\\overline\{?(\d{1,100})\}?")
 BASED = re.compile(r"([0-9A-Z]+)_\{?(\d+)\}?")  # digits in a base, which math-verify drops
+BUILDER = re.compile(
+    r"\\\{\s*[a-z]\s*(?:\\in\s*\\mathbb\s*\{?R\}?\s*)?(?::|\||\\mid|\\colon)\s*([^{}|:]*(?:[<>]|\\[lg]eq?(?![a-z]))[^{}|:]*)\\\}"
+)
 TEMPERATURE = re.compile(r"(\^\{?\\circ\s*\}?)\s*(?:\\(?:text|mathrm)\{\s*)?[CF]\}?$")
 SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 SCALED = re.compile(rf"([-+]?\d[\d,]*(?:\.\d+)?)\s*(?:\\text\{{)?\s*({'|'.join(SCALES)})s?\b(.*)", re.IGNORECASE)
@@ -53,6 +56,8 @@ UNITS = re.compile(
     rf"\\?\$?\s*([-+]?[\d,]*\.?\d+)\s+({WORD}(?:(?:[ .]+|\s*/\s*| an? ){WORD}|\s*/\s*[A-Za-z](?:\^?\{{?[23]\}}?)?)*)"
 )
 NOT_UNITS = {"and", "or", "mod", "pi", "sqrt", "times", "over", "percent", "percentage", "pct", "to", "hundred"}
+NOT_UNITS |= {"half", "halves", "thirds", "fifths", "sixths", "eighths", "tenths", "hundredths", "thousandths"}
+NOT_UNITS |= {"factorial", "doubled", "tripled", "halved"}
 NOT_UNITS |= {"thousand", "million", "billion", "trillion", "dozen", "squared", "cubed", "plus", "minus", "infinity"}
 WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"))
 
@@ -69,6 +74,8 @@ def normalised(text: str) -> str:
     text = unwrapped(FOR_ALL.sub("", SAID.sub("", text)))
     text = re.sub(r"^[^=]{0,20}?\\approx(?![a-z])\s*", "", text).rstrip("¢").strip()
     text = TEMPERATURE.sub(r"\1", text)
+    if match := BUILDER.fullmatch(text.replace("\\left", "").replace("\\right", "")):
+        text = match[1].strip()  # the set of the x that fulfil it
     return grouped(number_or_units(text))
 
 

@@ -33,6 +33,12 @@ ONE_OF_TWO = re.compile(
     r"[\d.,/]+[^\w\n]{0,3}\s+or\s+[^\w\n]{0,3}$|\bbetween\s+\S{1,20}\s+and\s+[^\w\n]{0,3}$", re.IGNORECASE
 )
 HEDGED = re.compile(r"\\text\{[^{}]*\b(?:or|not)\b\s+[^{}]*[a-z]{3}", re.IGNORECASE)
+# two numbers where one is wanted: "5 (or 6)", "5 hours 30 minutes", "5 cm × 6 cm", of which math-verify reads the first
+SECOND = re.compile(
+    r"\\text\{[^{}]*\bor\b[^{}]*\d|\d\D*\\(?:text|mathrm)\{[^{}]*[a-z][^{}]*\}(?:\^\{?-?\d\}?)?[^\d^]*\d",
+    re.IGNORECASE,
+)
+BY_CASES = re.compile(r"\\text\{[^{}]*\b(?:otherwise|else)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -101,10 +107,15 @@ def read_number(text: str) -> str | None:
         found = read(text)
         if found is not None:
             return found
-    tail = DENIED.sub("not", text[-TAIL:])
+    return last_number(text) or ""
+
+
+def last_number(text: str) -> str | None:
+    """A completion's last number, with the one before it in "7 or 8"."""
+    tail = DENIED.sub("not", text[-TAIL:].replace("−", "-"))
     numbers = list(LAST_NUMBER.finditer(tail))
     if not numbers:
-        return ""
+        return None
     also = ONE_OF_TWO.search(tail, max(0, numbers[-1].start() - 60), numbers[-1].start())
     return f"{also[0]} {numbers[-1][0]}" if also else numbers[-1][0]
 
@@ -150,8 +161,12 @@ def compared(found: str, gold: Gold) -> Grade:
     shown = text[:200]
     if text == gold.text or same_words(gold.text, text):
         return Grade(1.0, shown, "the same text")
-    if HEDGED.search(text):
+    if HEDGED.search(text) or (BY_CASES.search(text) and not BY_CASES.search(gold.text)):
         return Grade(0.0, shown, "no single answer")
+    if gold.number is not None and "=" not in text and SECOND.search(text):
+        return Grade(0.0, shown, "no single answer")
+    if len({number for part in text.split("=") if (number := plain_number(part)) is not None}) > 1:
+        return Grade(0.0, shown, "it says that two different numbers are equal")
     if BASED.fullmatch(gold.text):
         same = text == gold.text.partition("_")[0]  # the base may go without saying
         return Grade(float(same), shown, "the same digits" if same else "other digits, or another base")
@@ -178,5 +193,8 @@ def last_expression(text: str, gold: Gold) -> Grade:
     parsed = parse_text(tail, parsing_timeout=None)
     if not parsed:
         return Grade(0.0, None, "no answer")
+    number = last_number(text)
+    if gold.number is not None and number is not None and re.search(r"\b(?:or|between)\b", number):
+        return Grade(0.0, number[:200], "no single answer")
     same = verified(parse(gold.text), tuple(parsed))
     return Grade(float(same), str(parsed[-1])[:200], "equal by math-verify" if same else "not equal by math-verify")

@@ -6,7 +6,9 @@ import re
 from collections.abc import Collection
 
 # possessive: a line of a million backticks is read once
-FENCE = re.compile(r"^[ \t]*+(`{3,}+|~{3,}+)[ \t]*+([\w+-]*+)[^\n]*+\n(.*?)(?:^[ \t]*+\1|\Z)", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(
+    r"^[ \t]*+(`{3,}+|~{3,}+)[ \t]*+([\w+-]*+)[^\n]*+\n(.*?)(?:^[ \t]*+\1|\1[ \t]*+$|\Z)", re.MULTILINE | re.DOTALL
+)
 CLOSING = re.compile(r"^`{3,}+[ \t]*+$", re.MULTILINE)
 PYTHON = {"", "python", "py", "python3"}
 MARKED = re.compile(r"\[(?:BEGIN|PYTHON)\]\s*+(.*?)(?:\[(?:DONE|/PYTHON)\]|\Z)", re.DOTALL)
@@ -17,7 +19,7 @@ INDENTED = re.compile(r"\s*\n?[ \t]+\S")
 # where a base model that continues a function starts something else (Chen et al. 2021, arXiv:2107.03374, §3.1 and the
 # stop sequences of its evaluation): the next text at the margin
 NEXT_TOP_LEVEL = re.compile(r"\n(?=[^\s#)\]}])")
-DEFINED = re.compile(r"^(?:(?:async[ ]+)?(?:def|class)[ ]++(\w++)|(\w++)[ ]*+=)", re.MULTILINE)
+DEFINED = re.compile(r"^(?:(?:async[ ]+)?(?:def|class)[ ]++(\w++)|(\w++)[ ]*+(?::[^=\n]*+)?=)", re.MULTILINE)
 FUTURE = re.compile(r"^from __future__ import [^\n]*+\n?", re.MULTILINE)
 
 
@@ -30,10 +32,12 @@ def find_program(text: str, entries: Collection[str] = ()) -> str:
     closing = CLOSING.search(text)
     if closing and continues_code(text[: closing.start()]):
         return text[: closing.start()]
-    blocks = [dedented(block) for _, language, block in FENCE.findall(text) if language.lower() in PYTHON]
+    fenced = [(language, dedented(block)) for _, language, block in FENCE.findall(text) if language.lower() in PYTHON]
+    blocks = [block for _, block in fenced]
     if blocks:
         defining = [number for number, block in enumerate(blocks) if defined(block) & set(entries)]
-        chosen = defining[-1] if defining else len(blocks) - 1
+        marked_so = [number for number in defining if fenced[number][0]]  # a bare one may be what the program prints
+        chosen = (marked_so or defining or [len(blocks) - 1])[-1]
         return with_what_it_uses(blocks[chosen], blocks[:chosen])
     marked: list[str] = MARKED.findall(text)
     return marked[-1] if marked else without_sentences(text)

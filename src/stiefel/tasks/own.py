@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+from collections.abc import Mapping
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -11,9 +12,8 @@ from typing import Any
 
 from ..errors import UserError, nearest
 from ..rewards import Grader
+from ..rewards.choice import choice_texts
 from ..sections import TaskSettings
-from .benchmark import BadRow
-from .choice import unambiguous
 from .columns import MISSING, at
 from .hub import read_hub
 from .opened import Opened, hub_origin, looks_like_a_path, open_file
@@ -81,10 +81,7 @@ def make_row(record: Record, place: str, settings: TaskSettings) -> Row:
     """One record with its prompt and answer checked."""
     value = column(record, settings.answer_column, "answer_column", place)
     if settings.reward == "choice":
-        try:
-            value = letter_of_index(value, record.get("choices"))
-        except BadRow as reason:
-            raise UserError(f"{place} is no question", str(reason), "mend that row, or leave it out") from reason
+        value = letter_of_index(value, record.get("choices"))
     answer = answer_of(value, place, settings.answer_column)
     prompt = prompt_of(column(record, settings.prompt_column, "prompt_column", place), place)
     if settings.chat and isinstance(prompt, str):
@@ -106,12 +103,11 @@ def column(record: Record, name: str, setting: str, place: str) -> Any:
 
 
 def letter_of_index(value: Any, choices: Any) -> Any:
-    """An index from 0 as a gold that is a text: "2" might be taken for the choice that reads 2."""
-    if not isinstance(value, int) or isinstance(value, bool) or not isinstance(choices, list | tuple):
+    """An index from 0 as its letter: as the text "2" it might be taken for the choice that reads 2."""
+    if not isinstance(value, int) or isinstance(value, bool) or not isinstance(choices, list | tuple | Mapping):
         return value
-    if not 0 <= value < len(choices) <= len(string.ascii_uppercase):
-        return value
-    return unambiguous(string.ascii_uppercase[value], [str(choice) for choice in choices])
+    letters = string.ascii_uppercase[: len(choice_texts(choices))]
+    return letters[value] if 0 <= value < len(letters) else value
 
 
 def answer_of(value: Any, place: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Checkpoints from which a run goes on to the same bits: written whole, after any update, the last two kept."""
+"""Checkpoints from which a run goes on to the same bits: written whole, after any update."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import Trainer
 
-from ..artifacts import STATE, read_json, whole_directory, write_json
+from ..artifacts import ADAPTER, STATE, read_json, whole_directory, write_json
 from ..errors import UserError
+from ..saved import save
 
 TRAINER_STATE = "trainer_state.json"
 WEIGHTS, BUFFER = "trained.safetensors", "buffer.safetensors"
 OPTIMIZER, RANDOM = "optimizer.pt", "random.pt"
 PREFIX = "checkpoint-"
-KEPT = 2
 REPLICATED = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 
 
@@ -31,7 +31,8 @@ class ExactCheckpoints(Trainer):  # type: ignore[misc]
 
     A checkpoint holds the trained parameters, the optimizer, the schedule, every process's random states, what else a
     trainer keeps (`method_state`, `loop_state`, `buffered`), and how long each journal was, so that whoever resumes can
-    cut it back (`journal_sizes`, `cut_back`). Sharded models (FSDP, DeepSpeed) are saved in the Trainer's own way,
+    cut it back (`journal_sizes`, `cut_back`). Its `adapter/` is the policy at that update, as `save` writes it.
+    `args.save_total_limit` says how many are kept. Sharded models (FSDP, DeepSpeed) are saved in the Trainer's own way,
     without that promise.
     """
 
@@ -84,6 +85,7 @@ class ExactCheckpoints(Trainer):  # type: ignore[misc]
         buffers = gather_object([self.buffered()])
         if self.accelerator.is_main_process:
             with whole_directory(place) as building:
+                save(self.accelerator.unwrap_model(self.model), building / ADAPTER)
                 save_file({**self._trained(), **prefixed("method", self.method_state())}, building / WEIGHTS)
                 save_file(prefixed_each(buffers), building / BUFFER)
                 states = {"optimizer": self.optimizer.state_dict(), "schedule": self.lr_scheduler.state_dict()}
@@ -93,7 +95,8 @@ class ExactCheckpoints(Trainer):  # type: ignore[misc]
                 sizes = {path.name: path.stat().st_size if path.is_file() else 0 for path in self._journals}
                 state = {"processes": len(randoms), "journals": sizes, **self.loop_state()}
                 write_json(building / STATE, state)
-            for old in checkpoints(place.parent)[:-KEPT]:
+            kept = self.args.save_total_limit
+            for old in checkpoints(place.parent)[:-kept] if kept else []:
                 (old / STATE).unlink()  # first: without it the rest is no checkpoint, if a kill leaves it behind
                 shutil.rmtree(old)
         self.accelerator.wait_for_everyone()

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from accelerate.utils import gather_object
+from datasets import IterableDataset
 from torch import Tensor
 
 from ..errors import UserError
@@ -24,6 +25,11 @@ class Group:
     rows: list[dict[str, Any]]
     generated: list[tuple[Any, ...]]  # (prompt_ids, completion_ids, completion, logprobs) of each
     rewards: Tensor
+
+    @property
+    def tokens(self) -> int:
+        """Of its completions, ends of sequences included."""
+        return sum(len(completion_ids) for _, completion_ids, *_ in self.generated)
 
     @property
     def mixed(self) -> bool:
@@ -76,17 +82,28 @@ class SamplingTrainer(DivergenceTrainer):
                 "a group would have to be sampled again together with what they did",
                 "leave out max_gen_batches",
             )
-        self.prompt_cursor = PromptCursor(len(self.train_dataset), self.args.seed)
+        if max_gen_batches and isinstance(self.train_dataset, IterableDataset):
+            raise UserError(
+                "dynamic sampling from a stream of prompts",
+                "replacements are drawn by their place in the data, and a stream has none",
+                "load the data whole (streaming=False), or leave out max_gen_batches",
+            )
+        self.prompt_cursor = PromptCursor(len(self.train_dataset) if max_gen_batches else 0, self.args.seed)
         self.sampled_completions = 0  # since the trainer was made, of all processes
+        self.sampled_tokens = 0  # of these completions
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if not self.model.training:
             return super()._generate_and_score_completions(inputs)
         if not self._max_gen_batches:
-            self.sampled_completions += len(inputs) * self.accelerator.num_processes
-            return super()._generate_and_score_completions(inputs)
+            plain: dict[str, Any] = super()._generate_and_score_completions(inputs)
+            count = len(inputs) * self.accelerator.num_processes
+            self.sampled_completions += count
+            self.sampled_tokens += round(self._metrics["train"]["completions/mean_length"][-1] * count)
+            return plain
         groups, sampled = self._sample_groups(inputs)
         self.sampled_completions += sum(len(group.rows) for group in sampled)
+        self.sampled_tokens += sum(group.tokens for group in sampled)
         local = self._local(groups)
         self._replayed = groups
         try:

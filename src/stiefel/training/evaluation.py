@@ -11,7 +11,7 @@ from typing import Any
 
 from accelerate import PartialState
 
-from ..artifacts import read_jsonl
+from ..artifacts import read_jsonl, room_for
 from ..errors import UserError
 from ..evaluate import Sample, evaluate
 from ..evaluate.summary import readable, unreadable, warning
@@ -85,7 +85,7 @@ def sample_lines(when: str, samples: BaseSamples) -> str:
 
 def append_samples(path: Path, when: str, samples: BaseSamples) -> None:
     """Add one evaluation in one write."""
-    with path.open("a") as file:
+    with room_for(path), path.open("a") as file:
         file.write(sample_lines(when, samples))
 
 

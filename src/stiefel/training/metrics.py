@@ -11,6 +11,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from ..artifacts import room_for
 from ..memory import peak_memory_bytes
 from .optimizers import other_rates
 from .trainer import GRPOTrainer
@@ -47,7 +48,7 @@ class RolloutMetrics(TrainerCallback):  # type: ignore[misc]
         self._path, self._on_row = path, on_row
         self._trainer: GRPOTrainer | None = None
         self._logs: list[dict[str, float]] = []
-        self._began, self._sampled = time.perf_counter(), 0
+        self._began, self._tokens = time.perf_counter(), 0
 
     def watch(self, trainer: GRPOTrainer) -> None:
         """The trainer whose rollouts are written."""
@@ -56,7 +57,7 @@ class RolloutMetrics(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Start the clock after TRL's set-up."""
         assert self._trainer is not None
-        self._began, self._sampled = time.perf_counter(), self._trainer.sampled_completions
+        self._began, self._tokens = time.perf_counter(), self._trainer.sampled_tokens
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **kwargs: Any) -> None:
         """Keep an update's log; write the row at the last one of the rollout."""
@@ -70,7 +71,7 @@ class RolloutMetrics(TrainerCallback):  # type: ignore[misc]
         row = self._row(trainer, int(state.global_step) // trainer.updates_per_rollout)
         if trainer.accelerator.is_main_process:
             append(self._path, row)
-        self._logs, self._sampled = [], trainer.sampled_completions
+        self._logs, self._tokens = [], trainer.sampled_tokens
         self._on_row(row)
         self._began = time.perf_counter()  # what the row's reader does, such as evaluating, is not training
 
@@ -87,8 +88,7 @@ class RolloutMetrics(TrainerCallback):  # type: ignore[misc]
         if kl_step is not None:
             row["kl_step"] = kl_step
         seconds = time.perf_counter() - self._began
-        sampled = trainer.sampled_completions - self._sampled
-        row["tokens_per_second"] = row["completion_length"] * sampled / seconds
+        row["tokens_per_second"] = (trainer.sampled_tokens - self._tokens) / seconds
         row["peak_memory_bytes"] = peak_memory_bytes()
         row["seconds"] = seconds
         strange = [key for key, value in row.items() if not math.isfinite(value)]
@@ -98,5 +98,5 @@ class RolloutMetrics(TrainerCallback):  # type: ignore[misc]
 
 def append(path: Path, row: Row) -> None:
     """Add one row to a JSON-lines file."""
-    with path.open("a") as file:
+    with room_for(path), path.open("a") as file:
         file.write(json.dumps(row, allow_nan=False) + "\n")

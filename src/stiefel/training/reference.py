@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import trl
-from datasets import Dataset
 from torch import nn
 from trl import GRPOConfig
 
@@ -42,9 +41,11 @@ class ReferenceTrainer(trl.GRPOTrainer):  # type: ignore[misc]
     def __init__(
         self,
         model: Any,
-        reward_funcs: RewardFunction | list[RewardFunction],
+        reward_funcs: RewardFunction | list[RewardFunction] | None,
         args: GRPOConfig,
-        train_dataset: Dataset | None = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        processing_class: Any = None,
         *,
         needs_base: bool = False,
         **kwargs: Any,
@@ -61,12 +62,18 @@ class ReferenceTrainer(trl.GRPOTrainer):  # type: ignore[misc]
                 "TRL would cast the model to args.bf16's type for it, the adapter's float32 factors included",
                 "leave it out: transformers' ordinary generation, or use_vllm=True",
             )
+        if args.sync_ref_model:
+            raise UserError(
+                "sync_ref_model = True",
+                "the reference is the base, exactly and always: it is the model with its change taken away",
+                "leave it out",
+            )
         if args.beta or needs_base:
             certificate_of(model)  # that taking the change away gives the base is true of ours, not of all
         self.base_policy = BasePolicy(model) if args.beta or needs_base else None
         shown = copy.copy(args)
         shown.beta = 0.0
-        super().__init__(model, reward_funcs, shown, train_dataset, **kwargs)
+        super().__init__(model, reward_funcs, shown, train_dataset, eval_dataset, processing_class, **kwargs)
         self.args.beta = self.beta = args.beta
         if self.beta:
             self.ref_model = self.base_policy  # which `_get_per_token_logps_and_entropies` knows

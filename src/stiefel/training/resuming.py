@@ -41,7 +41,7 @@ class ResumableTrainer(ExactCheckpoints, SamplingTrainer):
         entropy = [self.entropy_coef, self._last_world_entropy] if self.use_adaptive_entropy else []
         return {
             "micro_step": self._step,
-            "sampled_completions": self.sampled_completions,
+            "sampled": [self.sampled_completions, self.sampled_tokens],
             "prompts_taken": self.prompt_cursor.taken,
             "metrics": {name: list(values) for name, values in self._metrics["train"].items()},
             "entropy": entropy,  # TRL's controller of the bonus
@@ -50,7 +50,7 @@ class ResumableTrainer(ExactCheckpoints, SamplingTrainer):
     def load_loop_state(self, state: dict[str, Any]) -> None:
         """The reverse of `loop_state`."""
         self._step = state["micro_step"]
-        self.sampled_completions = state["sampled_completions"]
+        self.sampled_completions, self.sampled_tokens = state["sampled"]
         self.prompt_cursor.taken = state["prompts_taken"]
         self._metrics["train"].update(state["metrics"])
         if state["entropy"]:

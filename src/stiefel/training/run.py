@@ -38,7 +38,7 @@ from ..saved import load, save
 from ..sections import AdapterSettings
 from ..tasks import Task, find_task, training_task
 from ..weights import load_model, load_tokenizer
-from .adalora import schedule
+from .adalora import is_adalora, schedule
 from .arguments import trainer_arguments
 from .checkpoints import checkpoints
 from .directory import (
@@ -109,7 +109,7 @@ def train(
         if finished(out):
             progress(f"{out} is finished")
             return
-    check_room(out, force=force or again)
+    check_room(out, force=force or again, kind="run")
     check_names(recipe, shared=shared, written=written)
     check_run(recipe, out)
     replicas().wait_for_everyone()  # all have looked before one writes
@@ -150,8 +150,10 @@ class Attempt:
         read = sft_rows if supervised else training_rows
         dataset = read(recipe, task, self.tokenizer, progress)
         data = digest(dataset)
+        updates = recipe.optim.rollouts * recipe.optim.updates_per_rollout
         if supervised:
-            check_budget(recipe, recipe.algorithm.epochs * math.ceil(len(dataset) / recipe.algorithm.batch))
+            updates = recipe.algorithm.epochs * math.ceil(len(dataset) / recipe.algorithm.batch)
+            check_budget(recipe, updates)
         if keep:
             same_data(out, recipe, data)
         if self.main and keep:
@@ -164,6 +166,8 @@ class Attempt:
             drawn = base if base is not None else measured(recipe, self.model, self.tokenizer, BEFORE, progress)
             self.phases[BEFORE] = drawn
         self.model = adapted(recipe, self.model)
+        if is_adalora(self.model):  # of an adapter in a directory it is not known before
+            schedule(certificate_of(self.model).options, updates)
         stands_on = {base.name: base.fingerprint for base in certificate_of(self.model).bases}
         if keep:
             same_base(out, recipe, stands_on)
@@ -328,7 +332,7 @@ def check_run(recipe: Recipe, out: Path) -> None:
 
 
 def check_budget(recipe: Recipe, updates: int) -> None:
-    """Raise where AdaLoRA has too few updates to cut its rank in; of an adapter in a directory, its trainer does."""
+    """Raise where AdaLoRA has too few updates to cut its rank in."""
     if recipe.adapter.path:
         return
     composition = compose(recipe.adapter.method)
@@ -346,8 +350,14 @@ def load_pair(recipe: Recipe) -> tuple[Any, Any]:
     """The base model and its tokenizer, on the recipe's number of threads."""
     if recipe.run.threads:
         torch.set_num_threads(recipe.run.threads)
-    model = load_model(recipe.model.path, recipe.model.dtype, recipe.model.revision)
-    return model, load_tokenizer(recipe.model.path, recipe.model.revision)
+    tokenizer = load_tokenizer(recipe.model.path, recipe.model.revision)
+    if tokenizer.eos_token is None:
+        raise UserError(
+            f"the tokenizer of {recipe.model.path} has no end-of-sequence token",
+            "a completion could not end, and none could be learned to",
+            "set eos_token in its tokenizer_config.json",
+        )
+    return load_model(recipe.model.path, recipe.model.dtype, recipe.model.revision), tokenizer
 
 
 def measure_base(recipe: Recipe) -> BaseSamples:

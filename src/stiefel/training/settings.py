@@ -99,6 +99,7 @@ def shared(recipe: Recipe, out: Path) -> dict[str, Any]:
         "output_dir": str(out),
         "project": "stiefel",
         "seed": recipe.run.seed,
+        "save_total_limit": 2,
         "learning_rate": recipe.optim.lr,
         "weight_decay": recipe.optim.weight_decay,
         "max_grad_norm": recipe.optim.max_grad_norm,

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from trl import GRPOConfig
 from trl.generation.vllm_generation import VLLMGeneration
+from trl.trainer.utils import get_config_model_id
 
 from ..errors import UserError
 from .processes import for_processes
@@ -133,7 +134,17 @@ def require_vllm() -> None:
 class SyncedTrainer(ResumableTrainer):
     """Runs alike in one process and in several, and gives vLLM the merged policy without touching the base."""
 
-    def __init__(self, model: Any, reward_funcs: Any, args: GRPOConfig, *more: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, model: Any, reward_funcs: Any = None, args: GRPOConfig | None = None, *more: Any, **kwargs: Any
+    ) -> None:
+        if isinstance(model, str):
+            raise UserError(
+                f"GRPOTrainer was given a name, {model!r}",
+                "TRL would load the model itself, without an adapter that Stiefel made",
+                "load it first, and attach: model = stiefel.attach(model, method, ...)",
+            )
+        if args is None:
+            args = GRPOConfig(f"{get_config_model_id(model.config).split('/')[-1]}-GRPO")  # as TRL names it
         if args.use_vllm:
             require_vllm()
         super().__init__(model, reward_funcs, for_processes(args), *more, **kwargs)

@@ -42,6 +42,8 @@ class GRPOTrainer(BudgetTrainer):
         self._weight_decay_on = weight_decay_on
         self._rate_factor = rate_factor
         super().__init__(*args, **kwargs)
+        if self.optimizer is not None and not is_plain(self._methods_optimizer(self.model)):
+            raise needs_its_own("an optimizer of yours", certificate_of(self.model).method, "optimizers")
 
     def create_optimizer(self, model: Any = None) -> Optimizer:
         """The optimizer of the model's method; the one that `args.optim` names, where the method has none of its own.
@@ -50,34 +52,38 @@ class GRPOTrainer(BudgetTrainer):
         """
         if self.optimizer is None:
             bare = self.accelerator.unwrap_model(self.model if model is None else model)
-            made = make_optimizer(
-                bare,
-                lr=self.args.learning_rate,
-                weight_decay=self.args.weight_decay,
-                betas=(self.args.adam_beta1, self.args.adam_beta2),
-                eps=self.args.adam_epsilon,
-                weight_decay_on=self._weight_decay_on,
-            )
-            adamw = OptimizerNames(self.args.optim) in ADAMW
+            made, adamw = self._methods_optimizer(bare), OptimizerNames(self.args.optim) in ADAMW
             if not is_plain(made):
-                self._require_own(certificate_of(bare).method, adamw=adamw)
+                method = certificate_of(bare).method
+                if not adamw:
+                    raise needs_its_own(f"optim = {str(self.args.optim)!r}", method, "args.optim")
+                require_whole(method, self.accelerator.distributed_type)
             if adamw:
                 self.optimizer = made
         optimizer: Optimizer = super().create_optimizer(model)
         return optimizer
 
-    def _require_own(self, method: str, *, adamw: bool) -> None:
-        """Raise where the method's own optimizer cannot be used."""
-        if not adamw:
-            raise UserError(
-                f"optim = {str(self.args.optim)!r} for {method}",
-                "its decay, projection or float32 copies are part of the AdamW that it is trained with",
-                "leave args.optim out, or choose a method that any optimizer trains, with weight_decay_on = 'delta'",
-            )
-        require_whole(method, self.accelerator.distributed_type)
+    def _methods_optimizer(self, model: Any) -> Optimizer:
+        return make_optimizer(
+            model,
+            lr=self.args.learning_rate,
+            weight_decay=self.args.weight_decay,
+            betas=(self.args.adam_beta1, self.args.adam_beta2),
+            eps=self.args.adam_epsilon,
+            weight_decay_on=self._weight_decay_on,
+        )
 
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> Any:
         """The recipe's schedule, which counts rollouts; TRL's own where none was given."""
         if self.lr_scheduler is None and self._rate_factor is not None:
             self.lr_scheduler = LambdaLR(self.create_optimizer() if optimizer is None else optimizer, self._rate_factor)
         return super().create_scheduler(num_training_steps, optimizer)
+
+
+def needs_its_own(what: str, method: str, key: str) -> UserError:
+    """The error of an optimizer that would lose what the method's own does."""
+    return UserError(
+        f"{what} for {method}",
+        "its decay, projection or float32 copies are part of the AdamW that it is trained with",
+        f"leave {key} out, or choose a method that any optimizer trains, with weight_decay_on = 'delta'",
+    )

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import sys
 import types
+from collections.abc import Callable
 from typing import Any
 
 from .wire import Closed, decode, encode, receive, send
 
 MODULE = 0  # the handle of the program itself
 LONGEST_ITERATION = 1_000_000
+
+
+def step(iterator: Any) -> tuple[bool, Any]:
+    """(Whether there was another item, the item)."""
+    try:
+        return True, next(iterator)
+    except StopIteration:
+        return False, None
+
+
+OPERATIONS: dict[str, Callable[..., Any]] = {  # what the tests may do with an object beside calling it
+    **{"len": len, "bool": bool, "str": str, "repr": repr, "next": step, "contains": operator.contains},
+    **{"getitem": operator.getitem, "setitem": operator.setitem, "delitem": operator.delitem},
+}
 
 
 class Server:
@@ -34,7 +50,7 @@ class Server:
         exec(compile(program, "<program>", "exec", dont_inherit=True), self.module.__dict__)
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Carry out one request: an attribute read or written, a call, an iteration."""
+        """Carry out one request: an attribute read or written, a call, an iteration, an operation."""
         target = self.objects[request["of"]]
         match request["do"]:
             case "get":
@@ -44,6 +60,9 @@ class Server:
                 return {"value": None}
             case "iterate":
                 return {"value": encode(list(itertools.islice(target, LONGEST_ITERATION)), self.keep)}
+            case "operate":
+                arguments = decode(request["arguments"], self.objects.__getitem__)
+                return {"value": encode(OPERATIONS[request["name"]](target, *arguments), self.keep)}
             case "call":
                 arguments = decode(request["arguments"], self.objects.__getitem__)
                 keywords = decode(request["keywords"], self.objects.__getitem__)

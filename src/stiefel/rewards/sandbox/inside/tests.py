@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-import importlib
+import importlib.util
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -29,10 +29,12 @@ class Connection:
     def __init__(self, requests: int, replies: int) -> None:
         self.requests, self.replies = requests, replies
         self.remotes: dict[int, Remote] = {}
+        self.asked = 0  # requests
         self.lost = ""  # why nothing more can pass, kept for tests that catch everything
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """A request's reply; what the program raised is raised here, as an ordinary exception."""
+        self.asked += 1
         try:
             send(self.requests, request)
         except Closed as error:
@@ -56,9 +58,10 @@ class Connection:
             if issubclass(kind, (StopIteration, StopAsyncIteration)):
                 kind = ProgramError  # `for got in map(solve, cases)` would end as if every case had been seen
             try:
-                raise kind(text if kind.__name__ == name else f"{name}: {text}")
+                raised: Exception = kind(text if kind.__name__ == name else f"{name}: {text}")
             except TypeError:  # UnicodeDecodeError and its like want five arguments
-                raise ProgramError(f"{name}: {text}") from None
+                raised = ProgramError(f"{name}: {text}")
+            raise raised
         return reply
 
     def resolve(self, handle: int) -> Remote:
@@ -73,7 +76,7 @@ class Connection:
 
 
 class Remote:
-    """A stand-in for an object of the program: equal to itself only, read, written, called and iterated by request."""
+    """A stand-in for an object of the program: equal to itself only, whatever else is done with it done by request."""
 
     def __init__(self, connection: Connection, handle: int) -> None:
         object.__setattr__(self, "_connection", connection)
@@ -98,6 +101,40 @@ class Remote:
             for ours, theirs in zip(arguments, decode(reply["arguments"], connection.resolve), strict=False):
                 overwrite(ours, theirs)
         return decode(reply["value"], connection.resolve)
+
+    def __len__(self) -> int:
+        return self._operate("len")  # type: ignore[no-any-return]
+
+    def __bool__(self) -> bool:
+        return self._operate("bool")  # type: ignore[no-any-return]
+
+    def __str__(self) -> str:
+        return self._operate("str")  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return self._operate("repr")  # type: ignore[no-any-return]
+
+    def __contains__(self, item: Any) -> bool:
+        return bool(self._operate("contains", item))
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._operate("getitem", key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._operate("setitem", key, value)
+
+    def __delitem__(self, key: Any) -> None:
+        self._operate("delitem", key)
+
+    def __next__(self) -> Any:
+        more, item = self._operate("next")
+        if not more:
+            raise StopIteration
+        return item
+
+    def _operate(self, name: str, *arguments: Any) -> Any:
+        sent = encode(list(arguments), self._connection.handle)
+        return self._value({"do": "operate", "name": name, "arguments": sent})
 
     def _value(self, request: dict[str, Any]) -> Any:
         connection = self._connection
@@ -158,6 +195,20 @@ def bind(connection: Connection, names: set[str], tests: ast.Module) -> dict[str
     return found
 
 
+def require_imports(tests: ast.Module) -> None:
+    """Raise `Unusable` where the tests import, outside of `try`, what is not there for any program to pass them."""
+    tried = {id(each) for node in ast.walk(tests) if isinstance(node, ast.Try) for each in ast.walk(node)}
+    for node in ast.walk(tests):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module]
+        for name in names:
+            if id(node) not in tried and importlib.util.find_spec(name.partition(".")[0]) is None:
+                raise Unusable(f"the tests import {name}, and the sandbox has the standard library alone")
+
+
 def run(job: dict[str, Any], connection: Connection) -> str:
     """Run the tests to their end, an empty string, or to the first failure, its description.
 
@@ -167,6 +218,7 @@ def run(job: dict[str, Any], connection: Connection) -> str:
     """
     try:
         trusted, tests = parsed(job["trusted"], "the definitions before the tests"), parsed(job["tests"], "the tests")
+        require_imports(tests)
         namespace: dict[str, Any] = {"__name__": "tests"}
         try:
             exec(compile(trusted, "<trusted>", "exec"), namespace)
@@ -177,13 +229,25 @@ def run(job: dict[str, Any], connection: Connection) -> str:
         except Exception as error:  # noqa: BLE001  a program may raise anything
             return f"the program raises {type(error).__name__} as it loads: {error}"
         names = {job["entry"]} if job["entry"] else under_test(tests) - namespace.keys()
-        namespace.update(bind(connection, names, tests))
+        objects = bind(connection, names, tests)
+        namespace.update(objects)
+        asked = connection.asked
         exec(compile(tests, "<tests>", "exec"), namespace)
     except AssertionError as error:
-        return f"failed{place(error, job['tests'])}" + (f": {error}" if str(error) else "")
+        return f"failed{place(error, job['tests'])}" + (f": {text}" if (text := said(error)) else "")
     except Exception as error:  # noqa: BLE001
-        return f"{type(error).__name__}{place(error, job['tests'])}: {error}"
+        return f"{type(error).__name__}{place(error, job['tests'])}: {said(error)}"
+    if connection.asked == asked and all(type(value) is Remote for value in objects.values()):
+        raise Unusable("the tests ask nothing of the program: a function that holds them has to be called")
     return ""
+
+
+def said(error: BaseException) -> str:
+    """An exception's text, which may quote an object of the program's."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  the program raised it
+        return ""
 
 
 def place(error: BaseException, tests: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import importlib
 import json
 import os
 import struct
@@ -11,6 +12,22 @@ from typing import Any
 
 SETS: Any = (set, type({}.keys()), type({}.items()))
 BUILT_IN: dict[Any, str] = {value: name for name, value in vars(builtins).items() if isinstance(value, type)}
+# values of the standard library that are plain by content: type → (its parts, the value of them)
+STANDARD: dict[tuple[str, str], tuple[Callable[[Any], Any], Callable[..., Any]]] = {
+    ("decimal", "Decimal"): (lambda value: [str(value)], lambda kind, text: kind(str(text))),
+    ("fractions", "Fraction"): (
+        lambda value: [value.numerator, value.denominator],
+        lambda kind, top, bottom: kind(int(top), int(bottom)),
+    ),
+    ("datetime", "date"): (lambda value: [value.isoformat()], lambda kind, text: kind.fromisoformat(text)),
+    ("datetime", "datetime"): (lambda value: [value.isoformat()], lambda kind, text: kind.fromisoformat(text)),
+    ("datetime", "time"): (lambda value: [value.isoformat()], lambda kind, text: kind.fromisoformat(text)),
+    ("datetime", "timedelta"): (
+        lambda value: [value.days, value.seconds, value.microseconds],
+        lambda kind, *parts: kind(*map(int, parts)),
+    ),
+    ("collections", "deque"): (lambda value: [list(value), value.maxlen], lambda kind, *parts: kind(*parts)),
+}
 FRAME_BYTES = 8 * 2**20  # longest message; a program that returns more than this has failed
 
 
@@ -78,6 +95,9 @@ def encode(value: Any, handle: Callable[[Any], int]) -> Any:
         return {"complex": [value.real, value.imag]}
     if isinstance(value, range):
         return {"range": [value.start, value.stop, value.step]}
+    name = type(value).__module__, type(value).__qualname__
+    if name in STANDARD:
+        return {"standard": [*name, encode(STANDARD[name][0](value), handle)]}
     return {"handle": handle(value)}
 
 
@@ -95,8 +115,15 @@ def decode(data: Any, resolve: Callable[[int], Any]) -> Any:
         if kind == "handle":
             return resolve(int(content))
         return READERS[kind](content, resolve)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise Closed("not a value") from error
+
+
+def standard(content: Any, resolve: Callable[[int], Any]) -> Any:
+    """A value of the standard library, whose module is only imported now."""
+    module, name, parts = content
+    make = STANDARD[module, name][1]
+    return make(getattr(importlib.import_module(module), name), *decode(parts, resolve))
 
 
 READERS: dict[str, Callable[[Any, Callable[[int], Any]], Any]] = {
@@ -109,4 +136,5 @@ READERS: dict[str, Callable[[Any, Callable[[int], Any]], Any]] = {
     "bytes": lambda content, _: bytes.fromhex(content),
     "complex": lambda content, _: complex(*content),
     "range": lambda content, _: range(*content),
+    "standard": standard,
 }
