@@ -138,6 +138,9 @@ EQUAL = [
     ("5", r"5 \text{ m/s}^2"),
     ("5", r"x = 5 \text{ cm}^{2}"),
     (r"\frac{5}{2}", r"\frac{5}{2} \text{ m}"),
+    ("R - r", "-r + R"),
+    (r"\pi(R^2 - r^2)", r"\pi (R-r)(R+r)"),
+    ("3R^2", "3r^2"),
 ]
 UNEQUAL = [
     ("69, 84", "69"),
@@ -268,6 +271,11 @@ UNEQUAL = [
     ("5", r"5 \text{ (or 6)}"),
     ("5", r"5 \text{ hours } 30 \text{ minutes}"),
     ("5", r"5\text{ cm} \times 6\text{ cm}"),
+    ("R - r", "r - R"),
+    ("R - r", "0"),
+    ("0", "R - r"),
+    (r"\frac{R}{r}", "1"),
+    ("Rr", "r^2"),
     ("5", "3 = 5"),
     ("5", "x = 3 = 5"),
     ("5", "5 halves"),
@@ -407,6 +415,12 @@ def test_where_the_answer_is_read(completion):
 )
 def test_where_it_is_not(completion):
     assert grade_math(completion, "7").score == 0.0
+
+
+def test_capitals_and_small_letters_are_told_apart_in_sentences_too():
+    assert grade_math("So the area is $R - r$.", "R - r").score == 1.0
+    assert grade_math("So the area is $r - R$.", "R - r").score == 0.0
+    assert grade_math("So the area is 0.", "R - r").score == 0.0
 
 
 @pytest.mark.parametrize("completion", ["\\boxed{1} and \\boxed{2}", "$\\boxed{2}$, $\\boxed{1}$", "\\boxed{1, 2}"])

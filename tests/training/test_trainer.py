@@ -16,6 +16,7 @@ from trl import GRPOConfig
 
 import stiefel
 from stiefel import GRPOTrainer, UserError, attach
+from stiefel.evaluate.subject import find_adapter
 from stiefel.nano.tokenizer import build_tokenizer
 from stiefel.recipe import make_recipe
 from stiefel.training import sync
@@ -127,6 +128,7 @@ def test_a_checkpoint_holds_the_adapter_of_its_update(name: str, make_model: Any
     trainer = GRPOTrainer(model, distinct_tokens, config(tmp_path), ROWS, processing_class=build_tokenizer())
     trainer.train()
     places = checkpoints(tmp_path)
+    assert find_adapter(places[0]) == places[0] / "adapter"  # so `stiefel eval` takes the checkpoint itself
     assert torch.equal(logits(stiefel.load(make_model(), places[-1] / "adapter")), logits(model))
     earlier = logits(stiefel.load(make_model(), places[0] / "adapter"))
     assert not torch.equal(earlier, logits(model))

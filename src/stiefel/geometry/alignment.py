@@ -83,12 +83,13 @@ def principal_angles(X: Tensor, Y: Tensor) -> Tensor:
     assert Y.shape[1] <= X.shape[1], "an angle for each direction of the smaller space"
     overlap = X.T @ Y
     cosines = torch.linalg.svdvals(overlap).clamp(max=1.0)
+    angles: Tensor = cosines.acos()
     small = cosines.square() > 0.5
     if not small.any():
-        return cosines.acos()
+        return angles
     rest = Y - X @ overlap  # its singular values are the sines
     sines = torch.linalg.svdvals(rest).flip(0).clamp(max=1.0)
-    return torch.where(small, sines.asin(), cosines.acos())
+    return torch.where(small, sines.asin(), angles)
 
 
 def angles_between(X: Tensor, Y: Tensor) -> Tensor:

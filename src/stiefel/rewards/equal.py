@@ -15,6 +15,10 @@ INEQUALITY = re.compile(r"[<>]|\\(?:[lg]eq?|[lg]eqslant)(?![a-z])")
 NO_LIST = re.compile(r"[=<>(\[]|\\(?:in|[lg]eq?)(?![a-z])")
 PLAIN_WORDS = re.compile(r"\\(?:text|mathrm|textbf|mathbf|textit)\{([^{}]*)\}")
 
+# a letter that stands for something, or what holds letters that do not: words, names of sets, commands
+LETTER = re.compile(r"\\(?:text|mathrm|mathbb|operatorname|begin|end)\s*\{[^{}]*\}|\\[A-Za-z]+|([A-Za-z])")
+UNUSUAL = "qwvuzsthjkglmopbacfnrxy"  # letters that a capital may be renamed to; e, i and d mean something of their own
+
 # what SymPy raises of an expression that it cannot solve or that means nothing: the answer's fault, not the grader's
 NO_ANSWER = (NotImplementedError, TypeError, ValueError, AttributeError, ArithmeticError)
 
@@ -41,6 +45,8 @@ def equal(gold: str, answer: str) -> bool:
     An ordered tuple equals a list in its order only, and no set in braces; assignments equal a tuple of their values in
     their order; "x<1 or x>2" is the union; a letter i may be the imaginary unit.
     """
+    names = capitals(gold, answer)
+    gold, answer = renamed(gold, names), renamed(answer, names)
     kinds = bracket(gold), bracket(answer)
     if kinds in (("(", "{"), ("{", "(")):
         return False
@@ -50,6 +56,22 @@ def equal(gold: str, answer: str) -> bool:
         gold = f"({', '.join(values)})"
     first, second = (union(text) or parse(text) for text in (gold, answer))
     return verified(first, second)
+
+
+def capitals(*texts: str) -> dict[str, str]:
+    """Other letters for the capitals that stand beside their small letters in one of the texts.
+
+    math-verify makes all letters small, by which R − r would be 0.
+    """
+    used = [{match[1] for match in LETTER.finditer(text) if match[1]} for text in texts]
+    both = sorted({letter for letters in used for letter in letters if letter.isupper() and letter.lower() in letters})
+    free = [letter for letter in UNUSUAL if not any(letter in map(str.lower, letters) for letters in used)]
+    return dict(zip(both, free, strict=False))
+
+
+def renamed(text: str, names: dict[str, str]) -> str:
+    """The text with these letters in place of those."""
+    return LETTER.sub(lambda match: names.get(match[0], match[0]), text) if names else text
 
 
 def bracket(text: str) -> str:

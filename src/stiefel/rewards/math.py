@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from .equal import equal, parse, same_words, verified
+from .equal import capitals, equal, parse, renamed, same_words, verified
 from .extract import after_thinking, all_boxed_at_the_end, answer_line
 from .grade import Grade, UnreadableGold
 from .latex import BASED, CURRENCY, LONGEST_ANSWER, SIGNS, normalised, plain_number
@@ -38,6 +38,7 @@ SECOND = re.compile(
     r"\\text\{[^{}]*\bor\b[^{}]*\d|\d\D*\\(?:text|mathrm)\{[^{}]*[a-z][^{}]*\}(?:\^\{?-?\d\}?)?[^\d^]*\d",
     re.IGNORECASE,
 )
+ALONE = re.compile(r"(?<![A-Za-z\\])[A-Z](?![A-Za-z])")  # a capital that is no part of a word
 BY_CASES = re.compile(r"\\text\{[^{}]*\b(?:otherwise|else)\b", re.IGNORECASE)
 
 
@@ -190,11 +191,13 @@ def last_expression(text: str, gold: Gold) -> Grade:
     from math_verify import parse as parse_text
 
     tail = re.sub(r"\\\$(?=\d)|[`<>](?=/?\w)", " ", DENIED.sub("not", text[-TAIL:].translate(SIGNS)))
+    names = capitals(gold.text)
+    tail = ALONE.sub(lambda match: names.get(match[0], match[0]), tail)
     parsed = parse_text(tail, parsing_timeout=None)
     if not parsed:
         return Grade(0.0, None, "no answer")
     number = last_number(text)
     if gold.number is not None and number is not None and re.search(r"\b(?:or|between)\b", number):
         return Grade(0.0, number[:200], "no single answer")
-    same = verified(parse(gold.text), tuple(parsed))
+    same = verified(parse(renamed(gold.text, names)), tuple(parsed))
     return Grade(float(same), str(parsed[-1])[:200], "equal by math-verify" if same else "not equal by math-verify")
