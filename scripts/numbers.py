@@ -107,7 +107,8 @@ def step_table() -> str:
         ),
         (
             "peak memory of an anchored run over LoRA's, MB",
-            f"{memory['excess_bytes'] / 2**20:+.1f}; of frozen factors {memory['frozen_factor_bytes'] / 2**20:.1f}",
+            f"{memory['excess_bytes'] / 2**20:+.1f} over `rlpo`, {memory['excess_over_unsolved_bytes'] / 2**20:+.1f} over "
+            f"`lora`, which solves nothing; frozen factors {memory['frozen_factor_bytes'] / 2**20:.1f}",
             "≤ the frozen factors",
         ),
         (
