@@ -1,7 +1,7 @@
 """What ours adds to a step of training: interleaved pairs of rollouts, and the ratio of their times with its interval.
 
-`python -m benchmarks.train [--pairs 150] [--parts …]`. Two trainers take turns (see `pairs`). A rollout is a whole one: completions
-are sampled, each to the same length, so that both do the same work, then scored, and trained on.
+`python -m benchmarks.train [--pairs 150] [--parts …]`. Two trainers take turns (see `pairs`). A rollout is
+a whole one: completions are sampled, each to the same length, so that both do the same work, then scored, trained on.
 """
 
 from __future__ import annotations

@@ -98,6 +98,9 @@ def step_table() -> str:
     """What a step of training costs beside bare TRL's, and what twenty kills of a run leave of it."""
     found, kills = results("train"), results("kills")
     memory = found["memory"]
+    over, more, frozen = (
+        memory[f"{name}_bytes"] / 2**20 for name in ("excess", "excess_over_unsolved", "frozen_factor")
+    )
     same = [name for name in ("weights", "metrics", "samples") if kills[f"{name}_equal"]]
     rows = [
         ("ours with all live metrics, plain LoRA, over TRL's", interval(found["trl_lora_to_ours"]), "≤ 1.05"),
@@ -107,8 +110,7 @@ def step_table() -> str:
         ),
         (
             "peak memory of an anchored run over LoRA's, MB",
-            f"{memory['excess_bytes'] / 2**20:+.1f} over `rlpo`, {memory['excess_over_unsolved_bytes'] / 2**20:+.1f} over "
-            f"`lora`, which solves nothing; frozen factors {memory['frozen_factor_bytes'] / 2**20:.1f}",
+            f"{over:+.1f} over `rlpo`, {more:+.1f} over `lora`, which solves nothing; frozen factors {frozen:.1f}",
             "≤ the frozen factors",
         ),
         (
