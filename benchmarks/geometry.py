@@ -1,6 +1,6 @@
 """What looking costs: the live callback on nano, and `inspect` beside `init` on Qwen2.5-1.5B's shapes.
 
-`python -m benchmarks.geometry [--layers 28] [--pairs 200]`: 3 GB of disk, half an hour on two idle cores.
+`python -m benchmarks.geometry [--layers 28] [--pairs 18] [--parts live,inspect]`: 3 GB of disk, half an hour idle.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 import stiefel
 from benchmarks.init import command, torch_megabytes
-from benchmarks.machine import keep
-from benchmarks.pairs import Turn, interleaved
+from benchmarks.machine import keep, kept
+from benchmarks.pairs import ratio
 from benchmarks.synthetic import shapes, write_checkpoint
 from stiefel.artifacts import read_jsonl
 from stiefel.geometry.live import GeometryCallback
@@ -35,7 +35,8 @@ from stiefel.training.rewards import GradedReward
 from stiefel.training.settings import grpo_config, rate_factor
 from stiefel.weights import load_model, load_tokenizer
 
-EVERY, RANK, TOKENS, JOURNAL = 10, 16, 24, "geometry.jsonl"
+EVERY, RANK, TOKENS, UPDATES, JOURNAL = 10, 16, 24, 1, "geometry.jsonl"
+PARTS = ("live", "inspect")
 PROGRAM = (
     "import sys, time; began = time.perf_counter()\n"
     "from stiefel.geometry import inspect\n"
@@ -45,11 +46,11 @@ PROGRAM = (
 )
 
 
-def nano_trainer(out: Path, rollouts: int, *callbacks: TrainerCallback, watched: bool) -> Any:
-    """An RLPO run on nano whose completions all have the same length; `watched` writes geometry.jsonl."""
+def trainer_of(kind: str, rollouts: int, out: Path, *also: TrainerCallback) -> Any:
+    """An RLPO run on nano whose completions all have the same length; "watched" writes geometry.jsonl."""
     recipe = make_recipe(
         {
-            "optim": {"rollouts": rollouts, "updates_per_rollout": 1},
+            "optim": {"rollouts": rollouts, "updates_per_rollout": UPDATES},
             "rollout": {"max_completion_tokens": TOKENS},
             "run": {"threads": 1, "save_every": 0},
         }
@@ -65,7 +66,7 @@ def nano_trainer(out: Path, rollouts: int, *callbacks: TrainerCallback, watched:
         config,
         Dataset.from_list([{"prompt": row.prompt, "answer": row.answer} for row in rows]),
         processing_class=load_tokenizer("nano"),
-        callbacks=[*([GeometryCallback(out / JOURNAL, model, EVERY)] if watched else []), *callbacks],
+        callbacks=[*([GeometryCallback(out / JOURNAL, model, EVERY)] if kind == "watched" else []), *also],
         rate_factor=rate_factor(recipe.optim),
     )
     for callback in (PrinterCallback, ProgressCallback):
@@ -73,40 +74,24 @@ def nano_trainer(out: Path, rollouts: int, *callbacks: TrainerCallback, watched:
     return trainer
 
 
-def live(pairs: int) -> dict[str, Any]:
-    """Rollouts of two runs in turns, one of them watched: by how much its time is longer, with a 95% interval.
-
-    And what one measurement takes by its own clock, as a share of the ten rollouts that it comes with.
+def live(pairs: int, processes: int) -> dict[str, Any]:
+    """By how much a watched run's rollouts are longer, with a 95% interval; and what a measurement takes by its own
+    clock, as a share of the ten rollouts that it comes with.
     """
+    times = ratio("benchmarks.geometry", "unwatched", "watched", pairs, processes)
     torch.set_num_threads(1)
-    measurements: list[float] = []
-
-    def watched(turn: Turn, out: Path) -> Any:
-        trainer = nano_trainer(out, pairs, turn, watched=True)
-        trainer.add_callback(Seconds(out / JOURNAL, measurements))
-        return trainer
-
-    times = interleaved((lambda turn, out: nano_trainer(out, pairs, turn, watched=False), watched), pairs, 1)
-    measurement = statistics.median(measurements)
+    with tempfile.TemporaryDirectory() as place:
+        trainer_of("watched", 3 * EVERY, Path(place)).train()
+        measurement = statistics.median(row["seconds"] for row in read_jsonl(Path(place) / JOURNAL))
     return {
         "pairs": times["pairs"],
+        "processes": processes,
         "step_seconds": times["seconds"],
         "measurement_seconds": measurement,
         "share_at_every_10th_step": measurement / (EVERY * times["seconds"]),
         "share_of_pairs": times["total"] - 1,
         "share_of_pairs_95": [bound - 1 for bound in times["total_interval"]],
     }
-
-
-class Seconds(TrainerCallback):  # type: ignore[misc]
-    """Reads the journal before it is deleted."""
-
-    def __init__(self, journal: Path, into: list[float]) -> None:
-        self.journal, self.into = journal, into
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """What each measurement took."""
-        self.into += [row["seconds"] for row in read_jsonl(self.journal)]
 
 
 def trained_adapter(checkpoint: Path, out: Path) -> Path:
@@ -174,15 +159,22 @@ def after_the_fact(work: Path, layers: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure both and keep them."""
+    """Measure what is asked for and keep it; a part that is not measured again stays as it was kept."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--layers", type=int, default=28)
-    parser.add_argument("--pairs", type=int, default=200)
+    parser.add_argument("--pairs", type=int, default=18, help="in each process")
+    parser.add_argument("--processes", type=int, default=10)
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
     parser.add_argument("--work", type=Path, default=None, help="where the synthetic checkpoint goes")
     arguments = parser.parse_args()
     quiet()
-    with tempfile.TemporaryDirectory(dir=arguments.work) as place:
-        results = {"live": live(arguments.pairs), "inspect": after_the_fact(Path(place), arguments.layers)}
+    chosen = arguments.parts.split(",")
+    results = {} if set(chosen) == set(PARTS) else kept("geometry")
+    if "live" in chosen:
+        results["live"] = live(arguments.pairs, arguments.processes)
+    if "inspect" in chosen:
+        with tempfile.TemporaryDirectory(dir=arguments.work) as place:
+            results["inspect"] = after_the_fact(Path(place), arguments.layers)
     print(keep("geometry", results))
 
 

@@ -2,20 +2,30 @@
 
 They live in one process, each in a thread of its own, and take turns rollout by rollout, so that whatever else the
 machine does hits both alike. What is compared is the thread's processor time, which other processes lengthen less than
-the time on the wall, kept beside it.
+the time on the wall. Where in memory a process puts the two makes one of them faster by some percent for as long as it
+lives: so there are several processes, which is built first alternates, and the interval is over processes.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from scipy import stats
 from transformers import TrainerCallback
+
+from stiefel.quiet import quiet
 
 WARM_UP = 2  # rollouts that are not counted
 
@@ -25,66 +35,72 @@ class Turn(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, mine: threading.Semaphore, other: threading.Semaphore, rollouts: int, updates: int) -> None:
         self._mine, self._other, self._left, self._updates = mine, other, rollouts, updates
-        self.cpu: list[float] = []
-        self.wall: list[float] = []
-        self._began = (0.0, 0.0)
+        self.seconds: list[float] = []
+        self._began = 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Wait for the first turn."""
         self._mine.acquire()
-        self._began = (time.thread_time(), time.perf_counter())
+        self._began = time.thread_time()
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """After a rollout's last update; the end of training logs once more."""
         if state.global_step % self._updates or not self._left:
             return
-        self.cpu.append(time.thread_time() - self._began[0])
-        self.wall.append(time.perf_counter() - self._began[1])
+        self.seconds.append(time.thread_time() - self._began)
         self._left -= 1
-        if self._left == 0:
-            control.should_training_stop = True
         self._other.release()
         if self._left:
             self._mine.acquire()
-        self._began = (time.thread_time(), time.perf_counter())
+        self._began = time.thread_time()
 
 
-def interleaved(makers: tuple[Callable[[Turn, Path], Any], ...], pairs: int, updates: int) -> dict[str, Any]:
-    """The ratio second/first of rollout times; a maker returns a trainer that has the given callback among its own."""
+def race(module: str, kinds: list[str], pairs: int) -> list[list[float]]:
+    """Seconds of the rollouts of two kinds of `module.trainer_of`, in this process, the first one going first."""
+    benchmark = import_module(module)
     semaphores = [threading.Semaphore(1), threading.Semaphore(0)]
-    turns = [Turn(semaphores[number], semaphores[1 - number], pairs, updates) for number in (0, 1)]
+    turns = [Turn(semaphores[number], semaphores[1 - number], pairs, benchmark.UPDATES) for number in (0, 1)]
     with tempfile.TemporaryDirectory() as place:
         trainers = []
-        for number, (make, turn) in enumerate(zip(makers, turns, strict=True)):
+        for number, (kind, turn) in enumerate(zip(kinds, turns, strict=True)):
             out = Path(place) / str(number)
             out.mkdir()
-            trainers.append(make(turn, out))
+            trainers.append(benchmark.trainer_of(kind, pairs, out, turn))
         threads = [threading.Thread(target=trainer.train) for trainer in trainers]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    one, other = turns
-    return {
-        **ratio_of(np.array(one.cpu[WARM_UP:]), np.array(other.cpu[WARM_UP:])),
-        "wall": ratio_of(np.array(one.wall[WARM_UP:]), np.array(other.wall[WARM_UP:])),
-    }
+    return [turn.seconds[WARM_UP:] for turn in turns]
 
 
-def ratio_of(one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
-    """The median of the pairs' ratios, and the ratio of the totals, which is what a run pays: `kl_every` makes every
-    tenth rollout dearer. Each with its 95% interval by a bootstrap over pairs.
+def ratio(module: str, first: str, second: str, pairs: int, processes: int) -> dict[str, Any]:
+    """The time of `second` over that of `first`: the geometric mean over processes of the ratio of their totals, which
+    is what a run pays, with its 95% t-interval. As many processes at once as there are cores, one thread each.
     """
-    ratios = other / one
-    rng = np.random.default_rng(0)
-    draws = np.median(rng.choice(ratios, (2000, len(ratios))), axis=1)
-    totals = rng.integers(0, len(ratios), (2000, len(ratios)))
-    means = other[totals].sum(1) / one[totals].sum(1)
+    orders = [[first, second][:: 1 if number % 2 else -1] for number in range(processes)]
+
+    def measured(kinds: list[str]) -> dict[str, list[float]]:
+        command = [sys.executable, "-m", "benchmarks.pairs", module, *kinds, str(pairs + WARM_UP)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return dict(zip(kinds, json.loads(done.stdout.splitlines()[-1]), strict=True))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(measured, orders))
+    ratios = np.array([sum(times[second]) / sum(times[first]) for times in found])
+    logs = np.log(ratios)
+    middle, half = logs.mean(), logs.std(ddof=1) / len(logs) ** 0.5 * stats.t.ppf(0.975, len(logs) - 1)
     return {
-        "pairs": len(ratios),
-        "seconds": float(np.median(one)),
-        "median": float(np.median(ratios)),
-        "median_interval": [float(q) for q in np.quantile(draws, (0.025, 0.975))],
-        "total": float(other.sum() / one.sum()),
-        "total_interval": [float(q) for q in np.quantile(means, (0.025, 0.975))],
+        "pairs": sum(len(times[first]) for times in found),
+        "processes": processes,
+        "seconds": float(np.median(np.concatenate([times[first] for times in found]))),
+        "total": float(np.exp(middle)),
+        "total_interval": [float(np.exp(middle - half)), float(np.exp(middle + half))],
+        "ratios": ratios.tolist(),
     }
+
+
+if __name__ == "__main__":
+    quiet()
+    torch.set_num_threads(1)
+    print(json.dumps(race(sys.argv[1], sys.argv[2:4], int(sys.argv[4]))))

@@ -1,6 +1,6 @@
 """What ours adds to a step of training: interleaved pairs of rollouts, and the ratio of their times with its interval.
 
-`python -m benchmarks.train [--pairs 150] [--parts …]`. Two trainers take turns (see `pairs`). A rollout is
+`python -m benchmarks.train [--pairs 25] [--parts …]`. Two trainers take turns (see `pairs`). A rollout is
 a whole one: completions are sampled, each to the same length, so that both do the same work, then scored, trained on.
 """
 
@@ -25,7 +25,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 import stiefel
 from benchmarks.machine import keep, kept
-from benchmarks.pairs import Turn, interleaved
+from benchmarks.pairs import ratio
 from stiefel.quiet import quiet
 from stiefel.recipe import make_recipe
 from stiefel.tasks import find_task
@@ -77,15 +77,6 @@ def trainer_of(kind: str, rollouts: int, out: Path, *also: TrainerCallback) -> A
     return trainer
 
 
-def ratio(first: str, second: str, pairs: int) -> dict[str, Any]:
-    """Of two kinds' rollout times, second/first."""
-
-    def maker(kind: str) -> Callable[[Turn, Path], Any]:
-        return lambda turn, out: trainer_of(kind, pairs, out, turn)
-
-    return interleaved((maker(first), maker(second)), pairs, UPDATES)
-
-
 MEMORY = """
 import sys
 from pathlib import Path
@@ -135,16 +126,16 @@ def memory(repeats: int = 5) -> dict[str, Any]:
 def main() -> None:
     """Run what is asked for and keep it; parts that are not measured again stay as they were kept."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=150)
+    parser.add_argument("--pairs", type=int, default=25, help="in each process")
+    parser.add_argument("--processes", type=int, default=10)
     parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
     arguments = parser.parse_args()
     quiet()
-    torch.set_num_threads(1)
-    pairs, chosen = arguments.pairs, arguments.parts.split(",")
+    size, chosen = (arguments.pairs, arguments.processes), arguments.parts.split(",")
     measures: dict[str, Callable[[], dict[str, Any]]] = {
-        "trl_lora_to_ours": lambda: ratio("trl", "lora", pairs),
-        "lora_to_pissa": lambda: ratio("lora", "pissa", pairs),
-        "lora_to_geora": lambda: ratio("lora", "geora", pairs),
+        "trl_lora_to_ours": lambda: ratio("benchmarks.train", "trl", "lora", *size),
+        "lora_to_pissa": lambda: ratio("benchmarks.train", "lora", "pissa", *size),
+        "lora_to_geora": lambda: ratio("benchmarks.train", "lora", "geora", *size),
         "memory": memory,
     }
     earlier = {} if set(chosen) == set(PARTS) else kept("train")
