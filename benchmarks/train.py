@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import trl
 from datasets import Dataset
@@ -24,6 +23,7 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 import stiefel
+from benchmarks.allocations import tensor_peak
 from benchmarks.machine import keep, kept
 from benchmarks.pairs import ratio
 from stiefel.quiet import quiet
@@ -36,6 +36,7 @@ from stiefel.weights import load_model, load_tokenizer
 
 RANK, ALPHA, TOKENS, UPDATES = 8, 16, 24, 2
 PARTS = ("trl_lora_to_ours", "lora_to_pissa", "lora_to_geora", "memory")
+KINDS = ("lora", "rlpo", "pissa")
 RECIPE: dict[str, Any] = {
     "optim": {"updates_per_rollout": UPDATES, "lr": 1e-5},
     "rollout": {"prompts": 8, "completions": 8, "max_completion_tokens": TOKENS},
@@ -98,13 +99,18 @@ def peak_of(kind: str, out: Path) -> int:
 STEADY = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
 
-def memory(repeats: int = 5) -> dict[str, Any]:
+def memory(repeats: int = 3) -> dict[str, Any]:
     """Peak memory of an anchored run against plain LoRA's, and the size of the frozen factors.
 
-    A LoRA that starts from W's singular vectors ("rlpo") is a plain one too, in a process that has solved for them and
-    keeps what LAPACK loaded; what the anchor adds is what is above that one.
+    Of the tensors, counted at each allocation of two rollouts; and resident. Of that a LoRA that starts from W's
+    singular vectors ("rlpo") takes more too, in a process that has solved for them and keeps what LAPACK loaded.
     """
-    peaks: dict[str, list[int]] = {"lora": [], "rlpo": [], "pissa": []}
+    counted = {}
+    for kind in ("lora", *KINDS):  # a process's first run allocates what later ones find
+        with tempfile.TemporaryDirectory() as out:
+            trainer = trainer_of(kind, 2, Path(out))
+            counted[kind] = tensor_peak(trainer.model, trainer.train)
+    peaks: dict[str, list[int]] = {kind: [] for kind in KINDS}
     for _ in range(repeats):
         for kind, found in peaks.items():
             with tempfile.TemporaryDirectory() as out:
@@ -112,14 +118,10 @@ def memory(repeats: int = 5) -> dict[str, Any]:
                 done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **STEADY})
                 found.append(int(done.stdout.split()[-1]))
     model = stiefel.attach(load_model("nano"), "pissa", r=RANK, alpha=ALPHA)
-    frozen = sum(buffer.nbytes for name, buffer in model.named_buffers() if name.endswith("anchor"))
     return {
-        "lora_bytes": sorted(peaks["lora"]),
-        "solved_lora_bytes": sorted(peaks["rlpo"]),
-        "anchored_bytes": sorted(peaks["pissa"]),
-        "frozen_factor_bytes": frozen,
-        "excess_bytes": int(np.median(peaks["pissa"]) - np.median(peaks["rlpo"])),
-        "excess_over_unsolved_bytes": int(np.median(peaks["pissa"]) - np.median(peaks["lora"])),
+        "tensor_bytes": counted,
+        "resident_bytes": {kind: sorted(found) for kind, found in peaks.items()},
+        "frozen_factor_bytes": sum(buffer.nbytes for name, buffer in model.named_buffers() if name.endswith("anchor")),
     }
 
 
