@@ -133,6 +133,7 @@ def test_a_grid_of_wrong_types_gets_a_message(text: str, grid: Path) -> None:
     assert guarded(lambda: load_grid(grid)) == 2
 
 
+@pytest.mark.timeout(900)  # three processes that import torch, and share the cores with other tests
 def test_an_interrupted_comparison_stops_its_workers_and_resumes(grid: Path, tmp_path: Path) -> None:
     grid.write_text(SHORT + '[recipe.optim]\nrollouts = 15\n[axes]\n"run.seed" = [0, 1, 2]\n')
     out = tmp_path / "out"
