@@ -180,6 +180,12 @@ def test_what_an_object_says_of_itself_is_the_programs_word_and_breaks_nothing()
         assert run_job(Job(program, tests), find_sandbox()).passed is False
 
 
+def test_an_object_that_says_it_holds_everything_holds_what_it_lists():
+    program = "class All:\n    def __contains__(self, item): return True\n    def __iter__(self): return iter([1])\ndef f(): return All()"
+    assert run_job(Job(program, "assert 1 in f()"), find_sandbox()).passed
+    assert run_job(Job(program, "assert 7 in f()"), find_sandbox()).passed is False
+
+
 def test_a_batch_keeps_its_order():
     programs = [f"def double(x): return {n} * x" for n in (1, 2, 3, 2)]
     assert [grade.score for grade in grade_all(CODE, programs, [""] * 4, [MBPP] * 4)] == [0.0, 1.0, 0.0, 1.0]

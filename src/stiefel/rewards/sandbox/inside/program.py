@@ -24,7 +24,7 @@ def step(iterator: Any) -> tuple[bool, Any]:
 
 
 OPERATIONS: dict[str, Callable[..., Any]] = {  # what the tests may do with an object beside calling it
-    **{"len": len, "bool": bool, "str": str, "repr": repr, "next": step, "contains": operator.contains},
+    **{"len": len, "bool": bool, "str": str, "repr": repr, "next": step},
     **{"getitem": operator.getitem, "setitem": operator.setitem, "delitem": operator.delitem},
 }
 

@@ -76,7 +76,10 @@ class Connection:
 
 
 class Remote:
-    """A stand-in for an object of the program: equal to itself only, whatever else is done with it done by request."""
+    """A stand-in for an object of the program: equal to itself only, whatever else is done with it done by request.
+
+    Whether it holds something is no question to it, which a program could always answer with yes: `in` iterates.
+    """
 
     def __init__(self, connection: Connection, handle: int) -> None:
         object.__setattr__(self, "_connection", connection)
@@ -113,9 +116,6 @@ class Remote:
 
     def __repr__(self) -> str:
         return self._operate("repr")  # type: ignore[no-any-return]
-
-    def __contains__(self, item: Any) -> bool:
-        return bool(self._operate("contains", item))
 
     def __getitem__(self, key: Any) -> Any:
         return self._operate("getitem", key)

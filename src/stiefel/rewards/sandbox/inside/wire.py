@@ -123,7 +123,7 @@ def standard(content: Any, resolve: Callable[[int], Any]) -> Any:
     """A value of the standard library, whose module is only imported now."""
     module, name, parts = content
     make = STANDARD[module, name][1]
-    return make(getattr(importlib.import_module(module), name), *decode(parts, resolve))
+    return make(vars(importlib.import_module(module))[name], *decode(parts, resolve))
 
 
 READERS: dict[str, Callable[[Any, Callable[[int], Any]], Any]] = {
