@@ -6,24 +6,28 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
+from scipy import stats
 from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 import stiefel
 from benchmarks.init import command, torch_megabytes
 from benchmarks.machine import keep, kept
-from benchmarks.pairs import ratio
 from benchmarks.synthetic import shapes, write_checkpoint
 from stiefel.artifacts import read_jsonl
 from stiefel.geometry.live import GeometryCallback
@@ -35,8 +39,15 @@ from stiefel.training.rewards import GradedReward
 from stiefel.training.settings import grpo_config, rate_factor
 from stiefel.weights import load_model, load_tokenizer
 
-EVERY, RANK, TOKENS, UPDATES, JOURNAL = 10, 16, 24, 1, "geometry.jsonl"
+EVERY, RANK, TOKENS = 10, 16, 24
 PARTS = ("live", "inspect")
+WATCHED = (
+    "import json, sys, torch\n"
+    "from benchmarks.geometry import watched_run\n"
+    "from stiefel.quiet import quiet\n"
+    "quiet(); torch.set_num_threads(1)\n"
+    "print(json.dumps(watched_run(int(sys.argv[1]))))"
+)
 PROGRAM = (
     "import sys, time; began = time.perf_counter()\n"
     "from stiefel.geometry import inspect\n"
@@ -46,52 +57,87 @@ PROGRAM = (
 )
 
 
-def trainer_of(kind: str, rollouts: int, out: Path, *also: TrainerCallback) -> Any:
-    """An RLPO run on nano whose completions all have the same length; "watched" writes geometry.jsonl."""
+class Clock(TrainerCallback):  # type: ignore[misc]
+    """Seconds of processor time of each rollout of one update."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self._began = 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The first begins."""
+        self._began = time.thread_time()
+
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """After a rollout's update, what was measured of it included; the end of training logs once more."""
+        if len(self.seconds) < state.global_step:
+            now = time.thread_time()
+            self.seconds.append(now - self._began)
+            self._began = now
+
+
+def watched_run(pairs: int) -> dict[str, list[float]]:
+    """The seconds of each rollout of an RLPO run on nano that is looked at every twentieth, and of each look.
+
+    All completions have the same length. Two times ten rollouts are not counted.
+    """
+    rollouts = 2 * EVERY * (pairs + 1)
     recipe = make_recipe(
         {
-            "optim": {"rollouts": rollouts, "updates_per_rollout": UPDATES},
+            "optim": {"rollouts": rollouts, "updates_per_rollout": 1},
             "rollout": {"max_completion_tokens": TOKENS},
             "run": {"threads": 1, "save_every": 0},
         }
     )
-    config = grpo_config(recipe, out / "checkpoints")
-    config.generation_kwargs = {"min_new_tokens": TOKENS}
     model = stiefel.attach(load_model("nano"), "rlpo", r=8, alpha=16)
-    task = find_task(recipe.task.name)
-    rows = task.rows("train", (rollouts + 1) * recipe.rollout.prompts, 0)
-    trainer = stiefel.GRPOTrainer(
-        model,
-        GradedReward(task.grader),
-        config,
-        Dataset.from_list([{"prompt": row.prompt, "answer": row.answer} for row in rows]),
-        processing_class=load_tokenizer("nano"),
-        callbacks=[*([GeometryCallback(out / JOURNAL, model, EVERY)] if kind == "watched" else []), *also],
-        rate_factor=rate_factor(recipe.optim),
-    )
-    for callback in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(callback)
-    return trainer
+    task, clock = find_task(recipe.task.name), Clock()
+    rows = task.rows("train", rollouts * recipe.rollout.prompts, 0)
+    with tempfile.TemporaryDirectory() as out:
+        config = grpo_config(recipe, Path(out))
+        config.generation_kwargs = {"min_new_tokens": TOKENS}
+        journal = Path(out) / "geometry.jsonl"
+        trainer = stiefel.GRPOTrainer(
+            model,
+            GradedReward(task.grader),
+            config,
+            Dataset.from_list([{"prompt": row.prompt, "answer": row.answer} for row in rows]),
+            processing_class=load_tokenizer("nano"),
+            callbacks=[GeometryCallback(journal, model, 2 * EVERY), clock],
+            rate_factor=rate_factor(recipe.optim),
+        )
+        for callback in (PrinterCallback, ProgressCallback):
+            trainer.remove_callback(callback)
+        trainer.train()
+        looks = [row["seconds"] for row in read_jsonl(journal)]
+    return {"rollouts": clock.seconds[2 * EVERY :], "looks": looks[2:]}  # those at 1 and 20 are not counted
 
 
-def live(pairs: int, processes: int) -> dict[str, Any]:
-    """By how much a watched run's rollouts are longer, with a 95% interval; and what a measurement takes by its own
-    clock, as a share of the ten rollouts that it comes with.
+def live(pairs: int) -> dict[str, Any]:
+    """Ten rollouts with a look at the last one beside the ten before, without: by how much they are longer, with a 95%
+    t-interval over such pairs. Both are of one run: of two runs in turns, one is some percent faster for no reason but
+    where its memory lies. And what a look takes by its own clock, as a share of ten rollouts.
     """
-    times = ratio("benchmarks.geometry", "unwatched", "watched", pairs, processes)
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as place:
-        trainer_of("watched", 3 * EVERY, Path(place)).train()
-        measurement = statistics.median(row["seconds"] for row in read_jsonl(Path(place) / JOURNAL))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        runs = list(pool.map(lambda _: in_a_process(pairs), range(os.cpu_count() or 1)))
+    blocks = np.concatenate([np.array(run["rollouts"]).reshape(-1, 2, EVERY).sum(2) for run in runs])
+    shares = blocks[:, 1] / blocks[:, 0] - 1
+    half = shares.std(ddof=1) / len(shares) ** 0.5 * stats.t.ppf(0.975, len(shares) - 1)
+    step = float(np.median(blocks)) / EVERY
+    look = statistics.median(seconds for run in runs for seconds in run["looks"])
     return {
-        "pairs": times["pairs"],
-        "processes": processes,
-        "step_seconds": times["seconds"],
-        "measurement_seconds": measurement,
-        "share_at_every_10th_step": measurement / (EVERY * times["seconds"]),
-        "share_of_pairs": times["total"] - 1,
-        "share_of_pairs_95": [bound - 1 for bound in times["total_interval"]],
+        "pairs": len(shares),
+        "step_seconds": step,
+        "measurement_seconds": look,
+        "share_at_every_10th_step": look / (EVERY * step),
+        "share_of_pairs": float(shares.mean()),
+        "share_of_pairs_95": [float(shares.mean() - half), float(shares.mean() + half)],
     }
+
+
+def in_a_process(pairs: int) -> dict[str, list[float]]:
+    """`watched_run` in a process of its own, on one thread."""
+    done = subprocess.run([sys.executable, "-c", WATCHED, str(pairs)], capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def trained_adapter(checkpoint: Path, out: Path) -> Path:
@@ -162,8 +208,7 @@ def main() -> None:
     """Measure what is asked for and keep it; a part that is not measured again stays as it was kept."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--layers", type=int, default=28)
-    parser.add_argument("--pairs", type=int, default=18, help="in each process")
-    parser.add_argument("--processes", type=int, default=10)
+    parser.add_argument("--pairs", type=int, default=18, help="of ten rollouts, on each core")
     parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
     parser.add_argument("--work", type=Path, default=None, help="where the synthetic checkpoint goes")
     arguments = parser.parse_args()
@@ -171,7 +216,7 @@ def main() -> None:
     chosen = arguments.parts.split(",")
     results = {} if set(chosen) == set(PARTS) else kept("geometry")
     if "live" in chosen:
-        results["live"] = live(arguments.pairs, arguments.processes)
+        results["live"] = live(arguments.pairs)
     if "inspect" in chosen:
         with tempfile.TemporaryDirectory(dir=arguments.work) as place:
             results["inspect"] = after_the_fact(Path(place), arguments.layers)

@@ -16,7 +16,7 @@ def cost_table() -> str:
     net, memory = looked["net_seconds"], looked["above_torch_mb"]
     rows = [
         (
-            "live: rollouts with the callback over those without, minus 1 (95% interval)",
+            "live: ten rollouts with a measurement over ten without, minus 1 (95% interval)",
             interval(watched),
             f"≤ {100 * ALLOWED:g}%",
         ),
@@ -46,8 +46,8 @@ def cost_table() -> str:
     lines = ["| | measured | needed |", "|---|---:|---:|", *(f"| {' | '.join(row)} |" for row in rows)]
     machine = found["machine"]
     where = (
-        f"Live: nano, `rlpo`, rank 8, {watched['pairs']} pairs of rollouts in turns, in {watched['processes']} "
-        "processes, measured at the first, the last and every tenth. "
+        f"Live: nano, `rlpo`, rank 8, {watched['pairs']} pairs of ten rollouts of one run, the second ten with a "
+        "measurement. "
         f"`inspect` and `init`: Qwen2.5-1.5B's shapes, {looked['layers']} layers of synthetic weights, rank "
         f"{looked['rank']}; times are net of those on a model of one tiny layer. {machine['device']}, "
         f"{machine['cores']} cores: `python -m benchmarks.geometry`."
