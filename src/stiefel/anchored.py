@@ -9,7 +9,7 @@ to its checkpoints they look like linear layers of rank 2r.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -198,23 +198,24 @@ class AnchoredB(AnchoredFactor):
         return self.anchor
 
 
+def anchored_factors(model: nn.Module) -> list[AnchoredFactor]:
+    """All anchored factors of a model; none where the method is not anchored."""
+    return [module for module in model.modules() if isinstance(module, AnchoredFactor)]
+
+
 @contextmanager
-def held_factors(model: nn.Module) -> Iterator[None]:
+def held_factors(factors: Iterable[AnchoredFactor]) -> Iterator[None]:
     """A block in which an anchored adapter samples as fast as a LoRA of rank 2r: each factor is concatenated only once.
 
     [A₀ + ΔA; ΔA] (2r, in) and [ΔB, B₀] (out, 2r) are made at the start, where no gradient is recorded, and used for
     every token until the end. The change must stay as it is in between. Sharded factors (FSDP2) are left alone.
     Memory: once more the adapter's parameters and anchors, given back at the end.
     """
-    factors = [
-        module
-        for module in model.modules()
-        if isinstance(module, AnchoredFactor) and module.held is None and not isinstance(module.delta, DTensor)
-    ]
+    free = [factor for factor in factors if factor.held is None and not isinstance(factor.delta, DTensor)]
     try:
-        for module in factors:
-            module.held = module.concatenated().detach()
+        for factor in free:
+            factor.held = factor.concatenated().detach()
         yield
     finally:
-        for module in factors:
-            module.held = None
+        for factor in free:
+            factor.held = None

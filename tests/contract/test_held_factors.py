@@ -10,7 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import stiefel
-from stiefel.anchored import AnchoredFactor, held_factors
+from stiefel.anchored import anchored_factors, held_factors
 from stiefel.weights import load_model
 
 IDS = torch.arange(4, 24).repeat(2, 1)
@@ -51,7 +51,7 @@ def written(model: Any) -> Any:
 def test_tokens_and_logits_keep_their_bits(model: Any) -> None:
     with torch.no_grad():
         plain, logits = written(model), model(IDS).logits
-        with held_factors(model):
+        with held_factors(anchored_factors(model)):
             assert torch.equal(written(model), plain)
             assert torch.equal(model(IDS).logits, logits)
 
@@ -59,20 +59,20 @@ def test_tokens_and_logits_keep_their_bits(model: Any) -> None:
 def test_no_token_costs_more_operations_than_a_loras(model: Any) -> None:
     counts = []
     for each in (model, stiefel.attach(load_model("nano"), "lora", r=4, alpha=8)):
-        with torch.no_grad(), held_factors(each), Operations() as operations:
+        with torch.no_grad(), held_factors(anchored_factors(each)), Operations() as operations:
             written(each)
         counts.append(operations.counts)
     assert counts[0] == counts[1]
 
 
 def test_nothing_is_held_after_the_block_nor_after_an_error(model: Any) -> None:
-    with torch.no_grad(), held_factors(model):
-        with held_factors(model):
+    with torch.no_grad(), held_factors(anchored_factors(model)):
+        with held_factors(anchored_factors(model)):
             pass
-        assert all(m.held is not None for m in model.modules() if isinstance(m, AnchoredFactor))  # the outer one holds
-    with pytest.raises(ZeroDivisionError), held_factors(model):
+        assert all(factor.held is not None for factor in anchored_factors(model))  # the outer one holds
+    with pytest.raises(ZeroDivisionError), held_factors(anchored_factors(model)):
         1 / 0  # noqa: B018
-    assert all(m.held is None for m in model.modules() if isinstance(m, AnchoredFactor))
+    assert all(factor.held is None for factor in anchored_factors(model))
     with torch.no_grad():
         before = model(IDS).logits
         move(model, 2)
@@ -84,7 +84,7 @@ def test_gradients_do_not_know_of_it(model: Any) -> None:
     for held in (False, True):
         model.zero_grad()
         if held:
-            with held_factors(model):
+            with held_factors(anchored_factors(model)):
                 model(input_ids=IDS, labels=IDS).loss.backward()
         else:
             model(input_ids=IDS, labels=IDS).loss.backward()

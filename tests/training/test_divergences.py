@@ -11,6 +11,7 @@ from datasets import Dataset
 
 import stiefel
 from stiefel.recipe import make_recipe
+from stiefel.training.divergences import drops_out
 from stiefel.training.kl import kl_of_new_from_rollout
 from stiefel.training.settings import grpo_config
 from stiefel.weights import load_model, load_tokenizer
@@ -62,6 +63,42 @@ def test_the_engines_mismatch_is_the_mean_distance_of_the_two_log_probabilities(
     logps = logits.log_softmax(-1)[range(len(prompt) - 1, len(prompt) + len(ids) - 1), ids]
     expected = float((logps - ENGINE).abs().mean())
     assert trainer.state.log_history[0]["engine_mismatch"] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("where", ["a module of the adapter", "attention, by the config alone"])
+def test_dropout_is_no_distance_from_the_base(where: str, tmp_path: Path) -> None:
+    """TRL's own log-probabilities of a rollout, which would save a pass, have the dropout of training in them."""
+    torch.set_num_threads(1)
+    model = load_model("nano")
+    if where.startswith("attention"):
+        for layer in model.model.layers:
+            layer.self_attn.attention_dropout = model.config.attention_dropout = 0.5
+    recipe = make_recipe(
+        {
+            "optim": {"rollouts": 1, "updates_per_rollout": 2},
+            "rollout": {"prompts": 1, "completions": 4, "max_completion_tokens": 8},
+            "run": {"threads": 1, "save_every": 0},
+        }
+    )
+    trainer = stiefel.GRPOTrainer(
+        stiefel.attach(model, "rlpo", r=4, alpha=8, dropout=0.5 if where.startswith("a module") else 0.0),
+        distinct_tokens,
+        grpo_config(recipe, tmp_path),
+        Dataset.from_list([{"prompt": "12+34-5?"}] * 4),
+        processing_class=load_tokenizer("nano"),
+        kl_every=1,
+    )
+    trainer.train()
+    assert trainer.state.log_history[0]["kl_base"] == 0.0
+    assert trainer.model.training
+
+
+def test_a_model_that_draws_nothing_while_it_trains_is_told_from_one_that_does(make_model: Any) -> None:
+    assert not drops_out(make_model())
+    assert drops_out(make_model(attention_dropout=0.1))
+    assert drops_out(make_model(router_jitter_noise=0.1))
+    assert not drops_out(stiefel.attach(make_model(), "lora", r=4))
+    assert drops_out(stiefel.attach(make_model(), "lora", r=4, dropout=0.1))
 
 
 class Pieces(stiefel.GRPOTrainer):

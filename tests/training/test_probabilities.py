@@ -71,7 +71,9 @@ def test_a_script_is_told_in_a_message(make_model: Any, tmp_path: Path) -> None:
         Dataset.from_list([{"prompt": "1+2?"}] * 4),
         processing_class=build_tokenizer(),
     )
-    next(p for p in model.parameters() if p.requires_grad).data.fill_(torch.nan)
+    for parameter in model.parameters():  # all: on some processors attention makes zeros of queries that are NaN
+        if parameter.requires_grad:
+            parameter.data.fill_(torch.nan)
     with pytest.raises(NoProbabilities, match="gives no probabilities"):
         trainer.train()
 

@@ -11,7 +11,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList, StopStringCriteria
 
-from ..anchored import held_factors
+from ..anchored import anchored_factors, held_factors
 from ..errors import UserError
 from ..tasks import Sampling
 from .ending import cut_at, end_ids
@@ -52,7 +52,7 @@ class HFEngine:
             torch.random.fork_rng(devices),
             torch.inference_mode(),
             own_settings(self.model, self.settings),
-            held_factors(self.model),
+            held_factors(anchored_factors(self.model)),
         ):
             torch.manual_seed(batch_seed(seeds))
             try:

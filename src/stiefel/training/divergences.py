@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
+from functools import cached_property
 from typing import Any
 
 import torch
+from peft import PeftModel
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from .kl import kl_from_base, kl_from_base_k1, kl_of_new_from_rollout
 from .probabilities import FiniteTrainer
 
 ROLLOUT_LOGPS = "rollout_per_token_logps"
+RANDOM = re.compile("drop|jitter")  # in a config's keys: attention_dropout, attn_pdrop, router_jitter_noise
 
 
 class DivergenceTrainer(FiniteTrainer):
@@ -63,7 +68,7 @@ class DivergenceTrainer(FiniteTrainer):
             difference = ((self._score(self.model, output) if own is None else own) - engine).abs().nan_to_num()
             self._log_mean("engine_mismatch", difference, scored)
         if self.kl_is_due():
-            own = output.get("old_per_token_logps") if without_dropout(self.model) else None
+            own = None if self._drops_out else output.get("old_per_token_logps")
             policy = self._score(self.model, output) if own is None else own
             base = self._score(self.base_policy, output)
             self._log_mean("kl_base", kl_from_base(policy, base), mask)
@@ -116,13 +121,19 @@ class DivergenceTrainer(FiniteTrainer):
         ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
         mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
         training = self.model.training
-        self.model.eval()
+        if self._drops_out:  # setting the mode of every module takes as long as a layer's forward pass
+            self.model.eval()
         logps, _, _ = self._get_per_token_logps_and_entropies(
             policy, ids, mask, batch["completion_ids"].shape[1], batch_size=self.args.per_device_train_batch_size
         )
-        self.model.train(training)
+        if self._drops_out:
+            self.model.train(training)
         assert isinstance(logps, Tensor)
         return logps
+
+    @cached_property
+    def _drops_out(self) -> bool:
+        return drops_out(self._bare_model)
 
 
 def sums(values: Tensor, mask: Tensor) -> Tensor:
@@ -130,6 +141,13 @@ def sums(values: Tensor, mask: Tensor) -> Tensor:
     return torch.stack([(values.double() * mask).sum(), mask.sum().double()])
 
 
-def without_dropout(model: nn.Module) -> bool:
-    """True where the model gives the same numbers while it trains."""
-    return not any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
+def drops_out(model: nn.Module) -> bool:
+    """True where the model draws at random while it trains: in a module, or where its config asks a layer to.
+
+    Attention's dropout and a router's noise are often a layer's own doing, known by the config's key alone.
+    """
+    if any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules()):
+        return True
+    assert isinstance(model, PreTrainedModel | PeftModel)
+    asked = model.config.get_text_config().to_dict()
+    return any(RANDOM.search(key) and isinstance(value, float) and value > 0 for key, value in asked.items())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
-from ..anchored import held_factors
+from ..anchored import AnchoredFactor, anchored_factors, held_factors
 from ..errors import UserError
 from .reference import ReferenceTrainer
 
@@ -56,9 +57,16 @@ def finite_logits(model: Any) -> Iterator[None]:
 class FiniteTrainer(ReferenceTrainer):
     """Notices in every process at once that the policy, in one of them, gives no probabilities any more."""
 
+    @cached_property  # found once: each of the two walks over all modules
+    def _bare_model(self) -> Any:
+        return self.accelerator.unwrap_model(self.model)
+
+    @cached_property
+    def _anchored_factors(self) -> list[AnchoredFactor]:
+        return anchored_factors(self._bare_model)
+
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
         if self.use_vllm:
             return super()._generate_single_turn(*args, **kwargs)
-        model = self.accelerator.unwrap_model(self.model)
-        with finite_logits(model), held_factors(model):
+        with finite_logits(self._bare_model), held_factors(self._anchored_factors):
             return super()._generate_single_turn(*args, **kwargs)
