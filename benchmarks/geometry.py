@@ -1,6 +1,6 @@
 """What looking costs: the live callback on nano, and `inspect` beside `init` on Qwen2.5-1.5B's shapes.
 
-`python -m benchmarks.geometry [--layers 28] [--pairs 18] [--parts live,inspect]`: 3 GB of disk, half an hour idle.
+`python -m benchmarks.geometry [--layers 28] [--looks 150] [--parts live,inspect]`: 3 GB of disk, half an hour idle.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from stiefel.training.rewards import GradedReward
 from stiefel.training.settings import grpo_config, rate_factor
 from stiefel.weights import load_model, load_tokenizer
 
-EVERY, RANK, TOKENS = 10, 16, 24
+EVERY, THIRD, RANK, TOKENS = 10, 3, 16, 24
 PARTS = ("live", "inspect")
 WATCHED = (
     "import json, sys, torch\n"
@@ -76,12 +76,12 @@ class Clock(TrainerCallback):  # type: ignore[misc]
             self._began = now
 
 
-def watched_run(pairs: int) -> dict[str, list[float]]:
-    """The seconds of each rollout of an RLPO run on nano that is looked at every twentieth, and of each look.
+def watched_run(looks: int) -> dict[str, list[float]]:
+    """The seconds of each rollout of an RLPO run on nano that is looked at every third, and of each look.
 
-    All completions have the same length. Two times ten rollouts are not counted.
+    All completions have the same length. The first five rollouts and the last ones are not counted.
     """
-    rollouts = 2 * EVERY * (pairs + 1)
+    rollouts = THIRD * (looks + 2)
     recipe = make_recipe(
         {
             "optim": {"rollouts": rollouts, "updates_per_rollout": 1},
@@ -102,41 +102,43 @@ def watched_run(pairs: int) -> dict[str, list[float]]:
             config,
             Dataset.from_list([{"prompt": row.prompt, "answer": row.answer} for row in rows]),
             processing_class=load_tokenizer("nano"),
-            callbacks=[GeometryCallback(journal, model, 2 * EVERY), clock],
+            callbacks=[GeometryCallback(journal, model, THIRD), clock],
             rate_factor=rate_factor(recipe.optim),
         )
         for callback in (PrinterCallback, ProgressCallback):
             trainer.remove_callback(callback)
         trainer.train()
-        looks = [row["seconds"] for row in read_jsonl(journal)]
-    return {"rollouts": clock.seconds[2 * EVERY :], "looks": looks[2:]}  # those at 1 and 20 are not counted
+        taken = [row["seconds"] for row in read_jsonl(journal)]
+    first = 2 * THIRD - 1  # the rollout of the third look: there is one at the first rollout too
+    return {"rollouts": clock.seconds[first : first + THIRD * looks], "looks": taken[2 : 2 + looks]}
 
 
-def live(pairs: int) -> dict[str, Any]:
-    """Ten rollouts with a look at the last one beside the ten before, without: by how much they are longer, with a 95%
-    t-interval over such pairs. Both are of one run: of two runs in turns, one is some percent faster for no reason but
-    where its memory lies. And what a look takes by its own clock, as a share of ten rollouts.
+def live(looks: int) -> dict[str, Any]:
+    """What a look adds to its own rollout and to the next one, over the rollout between that one and the next look, as
+    a share of ten rollouts; with a 95% t-interval over looks. And what a look takes by its own clock.
+
+    All are of one run: of two runs in turns, one is some percent faster for no reason but where its memory lies.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        runs = list(pool.map(lambda _: in_a_process(pairs), range(os.cpu_count() or 1)))
-    blocks = np.concatenate([np.array(run["rollouts"]).reshape(-1, 2, EVERY).sum(2) for run in runs])
-    shares = blocks[:, 1] / blocks[:, 0] - 1
+        runs = list(pool.map(lambda _: in_a_process(looks), range(os.cpu_count() or 1)))
+    watched, after, without = np.concatenate([np.array(run["rollouts"]).reshape(-1, THIRD) for run in runs]).T
+    step = float(without.mean())
+    shares = (watched + after - 2 * without) / (EVERY * step)
     half = shares.std(ddof=1) / len(shares) ** 0.5 * stats.t.ppf(0.975, len(shares) - 1)
-    step = float(np.median(blocks)) / EVERY
     look = statistics.median(seconds for run in runs for seconds in run["looks"])
     return {
-        "pairs": len(shares),
+        "looks": len(shares),
         "step_seconds": step,
         "measurement_seconds": look,
-        "share_at_every_10th_step": look / (EVERY * step),
-        "share_of_pairs": float(shares.mean()),
-        "share_of_pairs_95": [float(shares.mean() - half), float(shares.mean() + half)],
+        "share_by_its_own_clock": look / (EVERY * step),
+        "share_at_every_10th_step": float(shares.mean()),
+        "share_95": [float(shares.mean() - half), float(shares.mean() + half)],
     }
 
 
-def in_a_process(pairs: int) -> dict[str, list[float]]:
+def in_a_process(looks: int) -> dict[str, list[float]]:
     """`watched_run` in a process of its own, on one thread."""
-    done = subprocess.run([sys.executable, "-c", WATCHED, str(pairs)], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", WATCHED, str(looks)], capture_output=True, text=True, check=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -208,7 +210,7 @@ def main() -> None:
     """Measure what is asked for and keep it; a part that is not measured again stays as it was kept."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--layers", type=int, default=28)
-    parser.add_argument("--pairs", type=int, default=18, help="of ten rollouts, on each core")
+    parser.add_argument("--looks", type=int, default=150, help="on each core")
     parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
     parser.add_argument("--work", type=Path, default=None, help="where the synthetic checkpoint goes")
     arguments = parser.parse_args()
@@ -216,7 +218,7 @@ def main() -> None:
     chosen = arguments.parts.split(",")
     results = {} if set(chosen) == set(PARTS) else kept("geometry")
     if "live" in chosen:
-        results["live"] = live(arguments.pairs)
+        results["live"] = live(arguments.looks)
     if "inspect" in chosen:
         with tempfile.TemporaryDirectory(dir=arguments.work) as place:
             results["inspect"] = after_the_fact(Path(place), arguments.layers)
