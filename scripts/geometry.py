@@ -46,8 +46,8 @@ def cost_table() -> str:
     lines = ["| | measured | needed |", "|---|---:|---:|", *(f"| {' | '.join(row)} |" for row in rows)]
     machine = found["machine"]
     where = (
-        f"Live: nano, `rlpo`, rank 8, rollouts of one update, {watched['looks']} measurements, one at every third; what "
-        "is added is that to the rollout with the measurement and to the next one, over the one that follows. "
+        f"Live: nano, `rlpo`, rank 8, rollouts of one update, {watched['looks']} measurements, one at every third; "
+        "added is what the rollout with it and the next one take over the one that follows. "
         f"`inspect` and `init`: Qwen2.5-1.5B's shapes, {looked['layers']} layers of synthetic weights, rank "
         f"{looked['rank']}; times are net of those on a model of one tiny layer. {machine['device']}, "
         f"{machine['cores']} cores: `python -m benchmarks.geometry`."
