@@ -65,7 +65,7 @@ def test_the_engines_mismatch_is_the_mean_distance_of_the_two_log_probabilities(
     assert trainer.state.log_history[0]["engine_mismatch"] == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("where", ["a module of the adapter", "attention, by the config alone"])
+@pytest.mark.parametrize("where", ["a module of the adapter", "attention, by the config alone", "the embedding"])
 def test_dropout_is_no_distance_from_the_base(where: str, tmp_path: Path) -> None:
     """TRL's own log-probabilities of a rollout, which would save a pass, have the dropout of training in them."""
     torch.set_num_threads(1)
@@ -80,10 +80,12 @@ def test_dropout_is_no_distance_from_the_base(where: str, tmp_path: Path) -> Non
             "run": {"threads": 1, "save_every": 0},
         }
     )
+    config = grpo_config(recipe, tmp_path)
+    config.neftune_noise_alpha = 5.0 if where == "the embedding" else None
     trainer = stiefel.GRPOTrainer(
         stiefel.attach(model, "rlpo", r=4, alpha=8, dropout=0.5 if where.startswith("a module") else 0.0),
         distinct_tokens,
-        grpo_config(recipe, tmp_path),
+        config,
         Dataset.from_list([{"prompt": "12+34-5?"}] * 4),
         processing_class=load_tokenizer("nano"),
         kl_every=1,
@@ -99,6 +101,17 @@ def test_a_model_that_draws_nothing_while_it_trains_is_told_from_one_that_does(m
     assert drops_out(make_model(router_jitter_noise=0.1))
     assert not drops_out(stiefel.attach(make_model(), "lora", r=4))
     assert drops_out(stiefel.attach(make_model(), "lora", r=4, dropout=0.1))
+
+
+def test_a_layers_own_dropout_is_found_where_the_config_holds_another_or_a_whole_number(make_model: Any) -> None:
+    """As DBRX's `ffn_config.moe_jitter_eps`; MPT's `attn_config.attn_pdrop` is a whole number."""
+    for settings in ({"moe_jitter_eps": 0.01}, {"attn_pdrop": 1}):
+        model = make_model()
+        model.config.inner_config = settings
+        assert drops_out(model)
+    model = make_model()
+    model.config.inner_config = {"attn_pdrop": 0, "moe_jitter_eps": None, 3: "a key that is no text"}
+    assert not drops_out(model)
 
 
 class Pieces(stiefel.GRPOTrainer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -133,7 +134,7 @@ class DivergenceTrainer(FiniteTrainer):
 
     @cached_property
     def _drops_out(self) -> bool:
-        return drops_out(self._bare_model)
+        return bool(self.args.neftune_noise_alpha) or drops_out(self._bare_model)
 
 
 def sums(values: Tensor, mask: Tensor) -> Tensor:
@@ -149,5 +150,15 @@ def drops_out(model: nn.Module) -> bool:
     if any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules()):
         return True
     assert isinstance(model, PreTrainedModel | PeftModel)
-    asked = model.config.get_text_config().to_dict()
-    return any(RANDOM.search(key) and isinstance(value, float) and value > 0 for key, value in asked.items())
+    return asks_for_noise(model.config.to_dict())
+
+
+def asks_for_noise(settings: Mapping[Any, Any]) -> bool:
+    """True where a config, or one that it holds (`attn_config`, `ffn_config`), has a key of dropout or noise above 0."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            if asks_for_noise(value):
+                return True
+        elif RANDOM.search(str(key)) and isinstance(value, int | float) and value > 0:
+            return True
+    return False
