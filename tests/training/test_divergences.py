@@ -95,6 +95,42 @@ def test_dropout_is_no_distance_from_the_base(where: str, tmp_path: Path) -> Non
     assert trainer.model.training
 
 
+class Referred(stiefel.GRPOTrainer):
+    """Keeps the rollout that the loss is computed on."""
+
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        self.output = super()._generate_and_score_completions(inputs)
+        return self.output
+
+
+def test_the_reference_in_the_loss_has_no_dropout(tmp_path: Path) -> None:
+    """TRL evaluates a reference model, but scores an adapter's base in the mode that the adapter trains in."""
+    torch.set_num_threads(1)
+    model = load_model("nano")
+    for layer in model.model.layers:
+        layer.self_attn.attention_dropout = model.config.attention_dropout = 0.5
+    recipe = make_recipe(
+        {
+            "algorithm": {"name": "grpo"},
+            "optim": {"rollouts": 1, "updates_per_rollout": 1},
+            "rollout": {"prompts": 1, "completions": 4, "max_completion_tokens": 8},
+            "run": {"threads": 1, "save_every": 0},
+        }
+    )
+    trainer = Referred(
+        stiefel.attach(model, "rlpo", r=4, alpha=8),
+        distinct_tokens,
+        grpo_config(recipe, tmp_path),
+        Dataset.from_list([{"prompt": "12+34-5?"}] * 4),
+        processing_class=load_tokenizer("nano"),
+    )
+    trainer.train()
+    reference = trainer.output["ref_per_token_logps"]
+    expected = trainer._score(trainer.base_policy, trainer.output)
+    assert torch.equal(reference, expected)
+    assert trainer.model.training
+
+
 def test_a_model_that_draws_nothing_while_it_trains_is_told_from_one_that_does(make_model: Any) -> None:
     assert not drops_out(make_model())
     assert drops_out(make_model(attention_dropout=0.1))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +16,7 @@ from transformers import PreTrainedModel
 
 from .kl import kl_from_base, kl_from_base_k1, kl_of_new_from_rollout
 from .probabilities import FiniteTrainer
+from .reference import BasePolicy
 
 ROLLOUT_LOGPS = "rollout_per_token_logps"
 RANDOM = re.compile("drop|jitter")  # in a config's keys: attention_dropout, attn_pdrop, router_jitter_noise
@@ -52,8 +54,9 @@ class DivergenceTrainer(FiniteTrainer):
         last = math.ceil(self.state.max_steps / self.updates_per_rollout)
         return self.rollout in (1, last) or self.rollout % self._kl_every == 0
 
-    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
-        result = super()._get_per_token_logps_and_entropies(*args, **kwargs)
+    def _get_per_token_logps_and_entropies(self, model: Any, *args: Any, **kwargs: Any) -> Any:
+        with self._without_dropout() if isinstance(model, BasePolicy) else nullcontext():
+            result = super()._get_per_token_logps_and_entropies(model, *args, **kwargs)
         self._logps = result[0].detach()
         return result
 
@@ -121,16 +124,25 @@ class DivergenceTrainer(FiniteTrainer):
         """Log-probabilities of a batch's completions under a policy as it is now, without dropout."""
         ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
         mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
-        training = self.model.training
-        if self._drops_out:  # setting the mode of every module takes as long as a layer's forward pass
-            self.model.eval()
-        logps, _, _ = self._get_per_token_logps_and_entropies(
-            policy, ids, mask, batch["completion_ids"].shape[1], batch_size=self.args.per_device_train_batch_size
-        )
-        if self._drops_out:
-            self.model.train(training)
+        with self._without_dropout():
+            logps, _, _ = self._get_per_token_logps_and_entropies(
+                policy, ids, mask, batch["completion_ids"].shape[1], batch_size=self.args.per_device_train_batch_size
+            )
         assert isinstance(logps, Tensor)
         return logps
+
+    @contextmanager
+    def _without_dropout(self) -> Iterator[None]:
+        """The model as it is evaluated; left alone where that is how it trains."""
+        if not self._drops_out:  # setting the mode of every module takes as long as a layer's forward pass
+            yield
+            return
+        training = self.model.training
+        self.model.eval()
+        try:
+            yield
+        finally:
+            self.model.train(training)
 
     @cached_property
     def _drops_out(self) -> bool:
@@ -154,7 +166,7 @@ def drops_out(model: nn.Module) -> bool:
 
 
 def asks_for_noise(settings: Mapping[Any, Any]) -> bool:
-    """True where a config, or one that it holds (`attn_config`, `ffn_config`), has a key of dropout or noise above 0."""
+    """True where a config, or one that it holds (`attn_config`), has a key of dropout or noise above 0."""
     for key, value in settings.items():
         if isinstance(value, Mapping):
             if asks_for_noise(value):
