@@ -1,6 +1,6 @@
 """What ours adds to a step of training: interleaved pairs of rollouts, and the ratio of their times with its interval.
 
-`python -m benchmarks.train [--pairs 25] [--parts …]`. Two trainers take turns (see `pairs`). A rollout is
+`python -m benchmarks.train [--pairs 30] [--parts …]`. Two trainers take turns (see `pairs`). A rollout is
 a whole one: completions are sampled, each to the same length, so that both do the same work, then scored, trained on.
 """
 
@@ -34,13 +34,13 @@ from stiefel.training.rewards import GradedReward
 from stiefel.training.settings import grpo_config, rate_factor
 from stiefel.weights import load_model, load_tokenizer
 
-RANK, ALPHA, TOKENS, UPDATES = 8, 16, 24, 2
+RANK, ALPHA, TOKENS, UPDATES, KL_EVERY = 8, 16, 24, 2, 10
 PARTS = ("trl_lora_to_ours", "lora_to_pissa", "lora_to_geora", "memory")
 KINDS = ("lora", "rlpo", "pissa")
 RECIPE: dict[str, Any] = {
     "optim": {"updates_per_rollout": UPDATES, "lr": 1e-5},
     "rollout": {"prompts": 8, "completions": 8, "max_completion_tokens": TOKENS},
-    "run": {"threads": 1, "save_every": 0, "kl_every": 10},
+    "run": {"threads": 1, "save_every": 0, "kl_every": KL_EVERY},
 }
 
 
@@ -128,10 +128,12 @@ def memory(repeats: int = 3) -> dict[str, Any]:
 def main() -> None:
     """Run what is asked for and keep it; parts that are not measured again stay as they were kept."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=25, help="in each process")
+    parser.add_argument("--pairs", type=int, default=3 * KL_EVERY, help=f"in each process, a multiple of {KL_EVERY}")
     parser.add_argument("--processes", type=int, default=10)
     parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
     arguments = parser.parse_args()
+    if arguments.pairs % KL_EVERY:  # others hold a smaller share of measured rollouts than a long run does
+        parser.error(f"--pairs {arguments.pairs} is no multiple of {KL_EVERY}, the rollouts between two measurements")
     quiet()
     size, chosen = (arguments.pairs, arguments.processes), arguments.parts.split(",")
     measures: dict[str, Callable[[], dict[str, Any]]] = {
