@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -174,6 +175,34 @@ def test_a_journal_that_lost_rows_is_named(whole_run: Any, tmp_path: Path) -> No
     (out / "metrics.jsonl").write_text("")
     with pytest.raises(UserError, match="shorter than when the checkpoint was written"):
         train(make_recipe(RUN), out, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("optimizer.pt", 0),
+        ("optimizer.pt", 60),
+        ("random.pt", 60),
+        ("trained.safetensors", 60),
+        ("buffer.safetensors", 0),
+    ],
+)
+def test_a_checkpoint_that_broke_is_named_and_the_run_goes_on_without_it(
+    name: str, size: int, whole_run: Any, tmp_path: Path
+) -> None:
+    out = shutil.copytree(whole_run[0], tmp_path / "run")
+    manifest = out / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("finished", "running"))
+    before, last = checkpoints(out / "checkpoints")
+    shutil.rmtree(last)  # from which no update is left
+    os.truncate(before / name, size)
+    with pytest.raises(UserError, match=f"{before.name}/{name} cannot be read") as error:
+        train(make_recipe(RUN), out, resume=True)
+    assert f"remove {before}" in error.value.instead
+    if name == "random.pt":
+        shutil.rmtree(before)
+        train(make_recipe(RUN), out, resume=True)
+        same_run(out, whole_run[0])
 
 
 def interrupted(recipe: Recipe, out: Path, step: int) -> None:

@@ -6,10 +6,12 @@ import random
 import shutil
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import numpy as np
 import torch
 from accelerate.utils import DistributedType, gather_object
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
@@ -124,20 +126,20 @@ class ExactCheckpoints(Trainer):  # type: ignore[misc]
                 "each has random states of its own",
                 f"resume with {state['processes']} processes",
             )
-        saved = load_file(place / WEIGHTS)
+        saved, buffer = load_tensors(place / WEIGHTS), load_tensors(place / BUFFER)
         parameters = dict(self.accelerator.unwrap_model(self.model).named_parameters())
         with torch.no_grad():
             for name, value in unprefixed("trained", saved).items():
                 parameters[name].copy_(value)
         self.load_method_state(unprefixed("method", saved))
         self.load_loop_state(state)
-        self.load_buffered(unprefixed(str(self.accelerator.process_index), load_file(place / BUFFER)))
+        self.load_buffered(unprefixed(str(self.accelerator.process_index), buffer))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is None or not (Path(checkpoint) / STATE).is_file():
             super()._load_optimizer_and_scheduler(checkpoint)
             return
-        states = torch.load(Path(checkpoint) / OPTIMIZER, map_location="cpu", weights_only=True)
+        states = load_states(Path(checkpoint) / OPTIMIZER)
         self.optimizer.load_state_dict(states["optimizer"])
         schedule = self.lr_scheduler
         schedule.load_state_dict(states["schedule"])
@@ -151,8 +153,32 @@ class ExactCheckpoints(Trainer):  # type: ignore[misc]
         if checkpoint is None or not (Path(checkpoint) / STATE).is_file():
             super()._load_rng_state(checkpoint)
             return
-        states = torch.load(Path(checkpoint) / RANDOM, map_location="cpu", weights_only=True)
+        states = load_states(Path(checkpoint) / RANDOM)
         set_random_states(states[self.accelerator.process_index])
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """A checkpoint's tensors; raises UserError for a file that broke after it had been written."""
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise broken(path, str(error)) from error
+
+
+def load_states(path: Path) -> Any:
+    """A checkpoint's states; raises UserError for a file that was cut off after it had been written."""
+    if not is_zipfile(path):  # as torch.save writes
+        raise broken(path, "it is not whole")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def broken(path: Path, why: str) -> UserError:
+    """The error of a checkpoint from which nothing goes on."""
+    return UserError(
+        f"{path} cannot be read",
+        why,
+        f"restore it, or remove {path.parent}: the run goes on from the checkpoint before, or begins again",
+    )
 
 
 def checkpoints(directory: Path) -> list[Path]:
