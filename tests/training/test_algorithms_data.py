@@ -22,7 +22,7 @@ from stiefel.tasks import training_task
 from stiefel.training.directory import status
 from stiefel.training.reporting import report_into, require_reporters
 from stiefel.training.rewards import GradedReward, opening_of
-from stiefel.training.rows import last_tokens, prompt_length, training_rows
+from stiefel.training.rows import last_tokens, prompt_length, sft_rows, training_rows
 from stiefel.training.run import train
 from stiefel.training.settings import grpo_config
 from stiefel.weights import load_tokenizer
@@ -243,6 +243,25 @@ def test_a_chat_is_not_cut(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a prompt of .* tokens") as error:
         training_rows(recipe, training_task(recipe.task), tokenizer)
     assert "a chat cannot lose its first tokens" in error.value.why
+
+
+def test_a_completion_beyond_the_models_context_is_refused_with_what_fits(tmp_path: Path) -> None:
+    """The embedded model's context is 256 tokens; one with learned positions would fail in the middle of the run."""
+    wide = {"max_prompt_tokens": 64}
+    with pytest.raises(UserError, match=r"13 tokens and a completion of 244 do not fit nano") as error:
+        rows_of(tmp_path, [FITS, LONG], max_completion_tokens=244, **wide)
+    assert "rollout.max_completion_tokens to 243 or less" in error.value.instead
+    assert rows_of(tmp_path, [FITS, LONG], max_completion_tokens=243, **wide)
+
+
+def test_a_row_beyond_the_models_context_is_refused_in_supervised_training(tmp_path: Path) -> None:
+    rows = [{"prompt": FITS, "answer": "3"}, {"prompt": LONG, "answer": "1" * 250}]
+    task = {"data": write_rows(tmp_path / "rows.jsonl", rows)}
+    recipe = make_recipe({"task": task, "algorithm": {"name": "sft"}, "rollout": {"max_completion_tokens": 251}})
+    with pytest.raises(UserError, match=r"13 tokens and a completion of 251 do not fit nano"):
+        sft_rows(recipe, training_task(recipe.task, graded=False), load_tokenizer("nano"))
+    write_rows(tmp_path / "rows.jsonl", rows[:1])
+    assert len(sft_rows(recipe, training_task(recipe.task, graded=False), load_tokenizer("nano"))) == 1
 
 
 # Reporters

@@ -11,10 +11,12 @@ from typing import Any
 from datasets import Dataset
 
 from ..errors import UserError
+from ..evaluate.prepared import context
 from ..recipe import Recipe
 from ..tasks import Messages, Row, Task
 from ..tasks.opened import stated
 from ..tasks.render import prompt_tokens, shown
+from ..weights import resolve_model
 
 Progress = Callable[[str], None]
 
@@ -35,6 +37,7 @@ def training_rows(recipe: Recipe, task: Task, tokenizer: Any, progress: Progress
         asked *= 2  # rows that were left out are replaced by the next ones
     if asked > wanted:
         progress(f"prompts of more than {recipe.rollout.max_prompt_tokens} tokens are left out")
+    check_context(recipe, kept[:wanted], tokenizer)
     return Dataset.from_list([record(row) for row in kept[:wanted]])
 
 
@@ -52,7 +55,9 @@ def sft_rows(recipe: Recipe, task: Task, tokenizer: Any, progress: Progress = la
     rows = fitting(recipe, every, task, tokenizer)
     if len(rows) < size:
         progress(f"{size - len(rows)} prompts of more than {recipe.rollout.max_prompt_tokens} tokens are left out")
-    return Dataset.from_list([sft_record(recipe, row, task, tokenizer) for row in rows])
+    records = [sft_record(recipe, row, task, tokenizer) for row in rows]
+    check_context(recipe, rows, tokenizer)
+    return Dataset.from_list(records)
 
 
 def digest(rows: Dataset) -> str:
@@ -82,7 +87,7 @@ def sft_record(recipe: Recipe, row: Row, task: Task, tokenizer: Any) -> dict[str
         raise UserError(
             f"{task.name} has a row without a target", f"{start(row)} has no answer to learn", "leave it out"
         )
-    length = len(tokenizer(row.target, add_special_tokens=False)["input_ids"]) + 1  # the end of the sequence
+    length = target_length(row, tokenizer)
     if length > limit:
         raise UserError(
             f"a target of {task.name} has {length} tokens: {row.target[:60]!r}",
@@ -114,6 +119,33 @@ def fitting(recipe: Recipe, rows: list[Row], task: Task, tokenizer: Any) -> list
             "set rollout.max_prompt_tokens higher",
         )
     return kept
+
+
+def check_context(recipe: Recipe, rows: list[Row], tokenizer: Any) -> None:
+    """Raise, naming the longest row, where it and its completion can be longer than what the model was made for."""
+    limit = context(resolve_model(recipe.model.path, recipe.model.revision))
+    allowed = recipe.rollout.max_completion_tokens
+    if not limit or recipe.rollout.max_prompt_tokens + allowed <= limit:
+        return
+    supervised = recipe.algorithm.name == "sft"
+    prompts = [prompt_length(row.prompt, tokenizer) for row in rows]
+    completions = [target_length(row, tokenizer) if supervised else allowed for row in rows]
+    longest = max(range(len(rows)), key=lambda number: prompts[number] + completions[number])
+    room = limit - prompts[longest]
+    if completions[longest] > room:
+        raise UserError(
+            f"a prompt of {prompts[longest]} tokens and a completion of {completions[longest]} do not fit "
+            + recipe.model.path,
+            f"its context is {limit} tokens, beyond which it writes noise: {start(rows[longest])}",
+            "give a model with a longer context, or shorter rows"
+            if supervised or room < 1
+            else f"set rollout.max_completion_tokens to {room} or less",
+        )
+
+
+def target_length(row: Row, tokenizer: Any) -> int:
+    """Tokens of a row's target, the end of the sequence included."""
+    return len(tokenizer(row.target, add_special_tokens=False)["input_ids"]) + 1
 
 
 def prompt_length(prompt: str | Messages, tokenizer: Any) -> int:
