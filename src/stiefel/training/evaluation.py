@@ -14,10 +14,13 @@ from accelerate import PartialState
 from ..artifacts import read_jsonl, room_for
 from ..errors import UserError
 from ..evaluate import Sample, evaluate
+from ..evaluate.prepared import context
 from ..evaluate.summary import readable, unreadable, warning
 from ..recipe import Recipe
 from ..scores import average_at, paired_difference, question_means
 from ..tasks import Sampling, Task, find_task
+from ..tasks.render import prompt_tokens
+from ..weights import resolve_model
 
 EVAL_SEED = 20_000  # apart from the training seeds, the same for every run
 BEFORE, AFTER = "before", "after"
@@ -35,9 +38,11 @@ def measure(recipe: Recipe, model: Any, tokenizer: Any, when: str, progress: Pro
     """Graded samples of every evaluation task's fixed test questions; the model is left as it was, and where it was.
 
     A question whose gold answer cannot be read is left out of the scores, with a warning. Raises UserError for a task
-    of which none can be read.
+    of which none can be read, or whose answers can be longer than what the model was made for.
     """
     found = {}
+    for task in tasks_of(recipe):
+        check_context(recipe, task, tokenizer)
     training, home = model.training, model.device
     model.eval()
     model.to(PartialState().device)  # before training it may still be beside its GPU
@@ -57,6 +62,23 @@ def measure(recipe: Recipe, model: Any, tokenizer: Any, when: str, progress: Pro
     model.to(home)
     model.train(training)
     return found
+
+
+def check_context(recipe: Recipe, task: Task, tokenizer: Any) -> None:
+    """Raise where a question and its answer can be longer than what the model was made for."""
+    limit, sampling = context(resolve_model(recipe.model.path, recipe.model.revision)), sampling_of(recipe, task)
+    if not limit:
+        return
+    rows = task.rows("test", recipe.eval.limit, 0)
+    longest = max((len(prompt_tokens(row.prompt, tokenizer, chat=task.chat)) for row in rows), default=0)
+    if longest + sampling.max_tokens > limit:
+        key = "leave out eval.sampling" if recipe.eval.sampling == "task" else "lower rollout.max_completion_tokens"
+        raise UserError(
+            f"a prompt of {longest} tokens of {task.name} and an answer of {sampling.max_tokens} do not fit "
+            + recipe.model.path,
+            f"its context is {limit} tokens, beyond which it writes noise",
+            f"{key}, or leave {task.name} out of eval.tasks",
+        )
 
 
 def sampling_of(recipe: Recipe, task: Task) -> Sampling:

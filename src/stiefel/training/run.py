@@ -107,7 +107,7 @@ def train(
     if again:
         same_recipe(recipe, out)
         if finished(out):
-            progress(f"{out} is finished")
+            progress(f"{out} is finished" if status(out) == "finished" else f"{out} has ended: it diverged")
             return
     check_room(out, force=force or again, kind="run")
     check_names(recipe, shared=shared, written=written)
