@@ -96,7 +96,7 @@ class LoraSubject(Subject):
         else:
             self.title = "DoRA" if self.settings.use_dora else "LoRA"
             self.rank = self.settings.r // 2 if self.converted else self.settings.r
-        self.base = self.settings.base_model_name_or_path or ""
+            self.base = self.settings.base_model_name_or_path or ""
 
     def targets(self, skeleton: PreTrainedModel) -> list[Target]:
         """Those whose factors the file holds."""
