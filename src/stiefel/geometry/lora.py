@@ -28,6 +28,7 @@ from .subject import Subject, Trained, as_made_for, does_not_fit
 PREFIX = "base_model.model."
 FACTORS = (".lora_A.weight", ".lora_B.weight")
 MAGNITUDE = ".lora_magnitude_vector"  # DoRA's
+NORM_ROUNDING = 1e-6  # relative, of a row's norm that is summed in float32
 ZERO_AT_START = (True, "gaussian", "eva", "orthogonal", "mica")  # B₀A₀ = 0, the base is left alone
 CHANGES_NO_BASE = (*ZERO_AT_START, False)
 # why an adapter of these kinds has no change per matrix in its files, and which figures exist for it
@@ -294,5 +295,9 @@ def dora_change(W: Tensor, product: Change, magnitude: Tensor) -> DenseChange:
     for chosen, piece in product.pieces():
         before = W[chosen].to(torch.float64)
         V = before + piece
-        change[chosen] = (magnitude[chosen] / torch.linalg.vector_norm(V, dim=1, keepdim=True) * V - before).to(kept)
+        scale = magnitude[chosen] / torch.linalg.vector_norm(V, dim=1, keepdim=True)
+        if not product.norm:
+            scale[(scale - 1).abs() < NORM_ROUNDING] = 1.0
+        change[chosen] = (scale * V - before).to(kept)
     return DenseChange(change)
+    Where BA = 0, an m that is ‖V‖_row up to a float32 norm's rounding is that one: nothing was trained.
