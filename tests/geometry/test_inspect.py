@@ -249,6 +249,14 @@ def test_an_untrained_adapter_changed_nothing(base, make_model, tmp_path) -> Non
         json.dumps(found.to_json(), allow_nan=False)
 
 
+def test_an_untrained_dora_changed_nothing_but_by_the_rounding_of_its_norms(base, make_model, tmp_path) -> None:
+    config = LoraConfig(r=RANK, use_dora=True, target_modules=["q_proj", "down_proj"])
+    get_peft_model(make_model(), config).save_pretrained(tmp_path / "peft")
+    stiefel.save(stiefel.attach(make_model(), "dora", r=RANK, alpha=ALPHA), tmp_path / "ours")
+    for adapter in ("peft", "ours"):
+        assert inspect(tmp_path / adapter, str(base)).summary["changed"] == 0
+
+
 def test_the_json_has_what_is_promised(base, trained) -> None:
     found = inspect(trained("rlpo")[0], str(base)).to_json()
     assert {"summary", "layers"} <= found.keys()

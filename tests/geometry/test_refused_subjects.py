@@ -96,6 +96,37 @@ def test_a_checkpoint_of_another_model(make_model, base, tmp_path) -> None:
         inspect(tmp_path / "shallow", base)
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("kasa_config", {"beta": 1e-4}), ("use_bdlora", {"nblocks": 2}), ("layer_replication", [[0, 1], [0, 1]])],
+)
+def test_a_lora_whose_change_is_not_the_product_is_not_measured_as_one(setting, value, saved, base) -> None:
+    adapter = saved(LoraConfig(**LORA))
+    change_config(adapter, **{setting: value})
+    with pytest.raises(UserError, match=rf"is a LoRA with {setting}[\s\S]*not s·BA"):
+        inspect(adapter, base)
+
+
+@pytest.mark.parametrize("factor", ["lora_A", "lora_B"])
+def test_a_factor_without_the_other(factor, saved, base) -> None:
+    adapter = saved(LoraConfig(**LORA))
+    tensors = load_file(adapter / "adapter_model.safetensors")
+    del tensors[f"base_model.model.model.layers.0.mlp.up_proj.{factor}.weight"]
+    save_file(tensors, adapter / "adapter_model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match=rf"holds no \S*up_proj\.{factor}\.weight"):
+        inspect(adapter, base)
+
+
+def test_another_base_of_the_same_shapes_is_told_by_its_name(saved, base) -> None:
+    adapter = saved(LoraConfig(**LORA))
+    change_config(adapter, base_model_name_or_path="someone/else")
+    found = inspect(adapter, base)
+    assert "names someone/else as its base" in found.reading[-1]
+    assert found.summary["named_base"] == "someone/else"
+    change_config(adapter, base_model_name_or_path="someone/base")
+    assert not any("as its base" in line for line in inspect(adapter, base).reading)
+
+
 def test_factors_that_are_not_numbers(saved, base) -> None:
     adapter = saved(LoraConfig(**LORA))
     path = adapter / "adapter_model.safetensors"

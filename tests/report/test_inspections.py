@@ -53,6 +53,17 @@ def trained(make: Maker, save_trained: Callable[..., None], base: Path) -> Calla
     return build
 
 
+def test_directions_of_full_weights_are_counted_at_the_recipe_s_rank(
+    make: Maker, make_model: Callable, take_steps: Callable, base: Path
+) -> None:
+    run = make.run("full", changes=[f'model.path="{base}"', "adapter.rank=4"], path=make.root / "runs" / "full")
+    adapted = stiefel.attach(make_model(), "full")
+    take_steps(adapted, 3)
+    stiefel.save(adapted, run / "adapter")
+    (matrices,) = read_evidence(read_runs(run), lambda line: None).matrices.values()
+    assert {matrix.directions for matrix in matrices} == {4}
+
+
 def test_an_inspection_is_kept_until_the_weights_are_others(
     trained: Callable[..., Path], save_trained: Callable[..., None], base: Path
 ) -> None:

@@ -9,6 +9,8 @@ import random
 from pathlib import Path
 from typing import Any
 
+from stiefel.report.inspections import FORMAT
+
 KINDS = {"self_attn.q_proj": (32, 32), "self_attn.o_proj": (32, 32), "mlp.gate_proj": (48, 32), "mlp.up_proj": (48, 32)}
 DEPTHS, RANK = 4, 8
 
@@ -41,7 +43,7 @@ def add_inspection(run: Path, *, seed: int = 0, anchored: bool = False, changed:
         for kind, shape in KINDS.items()
     ]
     digest = hashlib.sha256((run / "adapter" / "adapter_model.safetensors").read_bytes()).hexdigest()
-    belongs_to = {"format": 1, "files": {"adapter_model.safetensors": digest}, "base": {}}
+    belongs_to = {"format": FORMAT, "files": {"adapter_model.safetensors": digest}, "base": {}}
     (run / "inspection.json").write_text(json.dumps({"belongs_to": belongs_to, "summary": {}, "layers": layers}))
     return layers
 

@@ -29,7 +29,7 @@ class FullSubject(Subject):
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.title, self.base = "full weights", ""
+        self.title = "full weights"
         skeleton = build_skeleton(directory)
         self.checkpoint = Checkpoint(directory, skeleton)
         self.selection = select_targets(skeleton, "all-linear")

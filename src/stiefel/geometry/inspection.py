@@ -46,6 +46,7 @@ class Inspection:
     layers: tuple[LayerGeometry, ...]
     vectors: tuple[Vector, ...]  # the other parameters, of a full checkpoint
     left_out: tuple[str, ...]  # tensors of an adapter that are no factors of a matrix
+    named_base: str = ""  # another model, which the adapter says that it belongs to
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -55,6 +56,7 @@ class Inspection:
         return {
             "subject": self.subject,
             "base": self.base,
+            "named_base": self.named_base,
             "method": self.method,
             "rank": self.rank,
             "matrices": len(self.layers),
@@ -70,7 +72,13 @@ class Inspection:
     @property
     def reading(self) -> list[str]:
         """What the figures say, in sentences."""
-        return reading(self.layers, self.left_out, self.vectors)
+        lines = reading(self.layers, self.left_out, self.vectors)
+        if self.named_base:
+            lines.append(
+                f"The adapter names {self.named_base} as its base, and is measured against {self.base}: shapes "
+                "alone were compared."
+            )
+        return lines
 
     def to_json(self) -> dict[str, Any]:
         """The content of `--json`."""
@@ -124,6 +132,7 @@ def inspect(
         layers=tuple(layers),
         vectors=tuple(trained.vectors(checkpoint)),
         left_out=trained.left_out,
+        named_base="" if Path(trained.base).name in (directory.name, Path(base).name, "") else trained.base,
     )
 
 

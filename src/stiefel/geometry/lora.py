@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from peft.utils.other import get_pattern_key
@@ -28,6 +28,7 @@ from .subject import Subject, Trained, as_made_for, does_not_fit
 PREFIX = "base_model.model."
 FACTORS = (".lora_A.weight", ".lora_B.weight")
 MAGNITUDE = ".lora_magnitude_vector"  # DoRA's
+NORM_ROUNDING = 1e-6  # relative, of a row's norm that is summed in float32
 ZERO_AT_START = (True, "gaussian", "eva", "orthogonal", "mica")  # B₀A₀ = 0, the base is left alone
 CHANGES_NO_BASE = (*ZERO_AT_START, False)
 # why an adapter of these kinds has no change per matrix in its files, and which figures exist for it
@@ -38,6 +39,19 @@ NO_MATRIX = {
     **dict.fromkeys(
         ("PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "ADAPTION_PROMPT", "CPT"),
         "it puts learned vectors before the input and changes no weight: none of the figures exists for it",
+    ),
+}
+MERGED = (
+    "merge it into its base, save that with save_pretrained, and inspect the merged checkpoint: it is measured as full "
+    "weights are, changed vectors included"
+)
+# settings of a LoRA under which W⁺ is not W + sBA
+OTHER_CHANGES = {
+    "kasa_config": ("it cuts W's trailing directions off and puts a diagonal between the factors", MERGED),
+    "use_bdlora": ("one of its factors is block-diagonal, and the file holds the blocks alone", MERGED),
+    "layer_replication": (
+        "its layers are copies of the base's, in another order",
+        "save the base with its layers replicated and the merged model, and inspect these two checkpoints",
     ),
 }
 PROMPTS = tuple(kind for kind in NO_MATRIX if kind not in ("IA3", "LN_TUNING"))
@@ -64,6 +78,9 @@ class LoraConfigFile(AnyAdapter):
     init_lora_weights: bool | str = True
     alpha_pattern: dict[str, float] = {}
     rank_pattern: dict[str, int] = {}
+    kasa_config: Any = None
+    use_bdlora: Any = None
+    layer_replication: Any = None
     base_model_name_or_path: str | None = None
 
 
@@ -81,7 +98,7 @@ class LoraSubject(Subject):
         self.entries = read_header(factor_file(directory))
         self.anchored = self.certificate is not None and self.certificate.anchored
         self.anchors = read_header(directory / ANCHORS_FILE) if self.anchored else {}
-        self.names = matrices(self.entries)
+        self.names = matrices(self.entries, directory)
         if not self.names:
             raise UserError(
                 f"{directory} holds no LoRA factors of linear layers",
@@ -96,7 +113,7 @@ class LoraSubject(Subject):
         else:
             self.title = "DoRA" if self.settings.use_dora else "LoRA"
             self.rank = self.settings.r // 2 if self.converted else self.settings.r
-        self.base = self.settings.base_model_name_or_path or ""
+            self.base = self.settings.base_model_name_or_path or ""
 
     def targets(self, skeleton: PreTrainedModel) -> list[Target]:
         """Those whose factors the file holds."""
@@ -222,11 +239,13 @@ def require_known_start(directory: Path, settings: LoraConfigFile) -> None:
         raise UserError(
             f"{directory} is an adapter of type {kind}",
             NO_MATRIX.get(kind, "its files hold no factors of a change s·BA of each matrix"),
-            "inspect an adapter that changes weights"
-            if kind in PROMPTS
-            else "merge it into its base, save that with save_pretrained, and inspect the merged checkpoint: it is "
-            "measured as full weights are, changed vectors included",
+            "inspect an adapter that changes weights" if kind in PROMPTS else MERGED,
         )
+    for setting, (why, instead) in OTHER_CHANGES.items():
+        if vars(settings)[setting]:
+            raise UserError(
+                f"{directory} is a LoRA with {setting}", f"its change is not s·BA of each matrix: {why}", instead
+            )
     if settings.init_lora_weights not in CHANGES_NO_BASE:
         raise UserError(
             f"{directory} started with init_lora_weights = {settings.init_lora_weights!r}",
@@ -255,10 +274,17 @@ def require_made_for(certificate: Certificate | None, target: Target, layer: Lay
         raise does_not_fit(str(directory), f"{target.name} is not the matrix that it was made for")
 
 
-def matrices(entries: dict[str, Entry]) -> set[str]:
-    """The modules of which a file holds both factors."""
-    found = [{name.removesuffix(end) for name in entries if name.endswith(end)} for end in FACTORS]
-    return {name.removeprefix(PREFIX) for name in found[0] & found[1] if name.startswith(PREFIX)}
+def matrices(entries: dict[str, Entry], directory: Path) -> set[str]:
+    """The modules of which a file holds both factors; raises UserError where it holds one of them alone."""
+    A, B = ({name.removesuffix(end) for name in entries if name.endswith(end)} for end in FACTORS)
+    missing = sorted([name + FACTORS[1] for name in A - B] + [name + FACTORS[0] for name in B - A])
+    if missing:
+        raise UserError(
+            f"{directory} holds no {missing[0]}",
+            "the other factor of this matrix is there, and the change is the product of both",
+            "save the adapter again, or restore the file from a copy",
+        )
+    return {name.removeprefix(PREFIX) for name in A if name.startswith(PREFIX)}
 
 
 def linear_target(name: str, module: nn.Module) -> Target:
@@ -286,6 +312,7 @@ def finite(factor: Tensor, directory: Path) -> Tensor:
 def dora_change(W: Tensor, product: Change, magnitude: Tensor) -> DenseChange:
     """diag(m/‖V‖_row)·V − W with V = W + sBA; dense, from rows in float64, kept in float32 beyond min(m, n) = 512.
 
+    Where BA = 0, an m that is ‖V‖_row up to a float32 norm's rounding is that one: nothing was trained.
     Source: DoRA, arXiv:2402.09353, Eq. 5.
     """
     kept = torch.float64 if min(W.shape) <= SMALL else torch.float32
@@ -294,5 +321,8 @@ def dora_change(W: Tensor, product: Change, magnitude: Tensor) -> DenseChange:
     for chosen, piece in product.pieces():
         before = W[chosen].to(torch.float64)
         V = before + piece
-        change[chosen] = (magnitude[chosen] / torch.linalg.vector_norm(V, dim=1, keepdim=True) * V - before).to(kept)
+        scale = magnitude[chosen] / torch.linalg.vector_norm(V, dim=1, keepdim=True)
+        if not product.norm:
+            scale[(scale - 1).abs() < NORM_ROUNDING] = 1.0
+        change[chosen] = (scale * V - before).to(kept)
     return DenseChange(change)

@@ -88,7 +88,8 @@ class NativeSubject(Subject):
         self.title, self.rank = self.kind, self.own_rank
         if self.certificate is not None:
             self.title = self.certificate.method
-        self.base = self.settings.base_model_name_or_path or ""
+        else:
+            self.base = self.settings.base_model_name_or_path or ""
 
     @property
     def own_rank(self) -> int:

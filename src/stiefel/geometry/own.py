@@ -35,7 +35,7 @@ class OwnWeightsSubject(Subject):
                 "the certificate is of an adapter of PEFT's",
                 "restore adapter_config.json from a copy, or make the adapter again",
             )
-        self.title, self.rank, self.base = self.certificate.method, self.certificate.rank, ""
+        self.title, self.rank = self.certificate.method, self.certificate.rank
         self.fingerprints = {weight.name: weight.fingerprint for weight in self.certificate.bases}
         with safe_open(directory / WEIGHTS_FILE, "pt") as file:
             self.names = set(file.keys())

@@ -46,7 +46,7 @@ class Subject(ABC):
 
     title: str  # its method, or what it is
     rank: int | None  # the method's, None for full weights
-    base: str  # the model that it says it belongs to; empty where it does not say
+    base: str = ""  # the model that it says it belongs to; empty where it does not say, or a certificate is asked
     left_out: tuple[str, ...] = ()  # what it changes beside matrices
 
     @abstractmethod

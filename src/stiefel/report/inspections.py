@@ -16,7 +16,7 @@ from ..errors import UserError
 from ..files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, WEIGHTS_FILE, digest
 from .runs import Run, checked
 
-FORMAT = 1  # counted up where `stiefel.geometry` measures something else under the same name
+FORMAT = 2  # counted up where `stiefel.geometry` measures something else under the same name
 WEIGHTS = (CERTIFICATE, CONFIG_FILE, FACTORS_FILE, ANCHORS_FILE, WEIGHTS_FILE)  # what a measurement depends on
 GROUPS = ("tail", "spectrum")  # what figures are drawn from beside the cheap ones
 
@@ -94,6 +94,7 @@ def kept_inspection(run: Run) -> tuple[Matrix, ...] | None:
 def inspect_run(run: Run, say: Progress, *, large: bool) -> tuple[Matrix, ...] | str:
     """Measure a finished run against its recipe's model and keep it, or say why there is nothing to show.
 
+    Directions of full weights, which have no rank, are counted at the recipe's, as those of the adapters beside them.
     A model that has a matrix with min(m, n) > 512 costs more than a report should unasked: it is measured where `large`
     says so.
     """
@@ -107,13 +108,15 @@ def inspect_run(run: Run, say: Progress, *, large: bool) -> tuple[Matrix, ...] |
     try:
         subject = open_subject(run.path / ADAPTER)
         skeleton = build_skeleton(model_files(model.path, model.revision))
-        small = all_small(target.shape for target in subject.targets(skeleton))
+        shapes = [target.shape for target in subject.targets(skeleton)]
+        small = all_small(shapes)
         if not small and not large:
             return "its matrices are large, and a report alone does not measure them: add --figures"
         say(f"{run.name}: measuring what training did to its weights")
         found = inspect(
             run.path / ADAPTER,
             model.path,
+            rank=min(run.recipe.adapter.rank, *map(min, shapes)) if subject.rank is None else None,
             also=GROUPS,
             revision=model.revision,
             progress=lambda name, number, total: None if small else say(f"{run.name}: [{number}/{total}] {name}"),

@@ -39,8 +39,8 @@ def spectra(evidence: Evidence) -> Drawing | Missing:
     panels = [panel for lr in rates for panel in block(evidence, [run for run in runs if run.lr == lr], found, rates)]
     caption = captions.joined(
         "What training did to the spectrum, mean of all matrices. Above: NSS = ‖σ(W⁺) − σ(W)‖₂/‖σ(W)‖₂, and "
-        "S_Head = (‖U_kᵀΔW‖² + ‖ΔWV_k‖²)/(2‖ΔW‖²) of the true change ΔW, k the method's rank (16 of full weights); a "
-        "short upright stroke is a change without preference. Below: the singular values before and after "
+        "S_Head = (‖U_kᵀΔW‖² + ‖ΔWV_k‖²)/(2‖ΔW‖²) of the true change ΔW, k the method's rank (the recipe's for full "
+        "weights); a short upright stroke is a change without preference. Below: the singular values before and after "
         "training over the largest before, on a logarithmic axis, and their shift (σ_i(W⁺) − σ_i(W))/σ_1(W).",
         captions.rates(runs),
         captions.seeds(evidence, runs),
