@@ -225,7 +225,10 @@ def test_a_run_that_diverges_is_noted_and_named(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match="no probabilities"):
         train(make_recipe({**SHORT, "optim": {"rollouts": 6, "lr": 1e30}, "eval": {}}), out)
     assert status(out) == "diverged"
-    train(make_recipe({**SHORT, "optim": {"rollouts": 6, "lr": 1e30}, "eval": {}}), out, resume=True)  # left as it is
+    said: list[str] = []
+    recipe = make_recipe({**SHORT, "optim": {"rollouts": 6, "lr": 1e30}, "eval": {}})
+    train(recipe, out, resume=True, progress=said.append)  # left as it is
+    assert said == [f"{out} has ended: it diverged"]
 
 
 def test_a_recipe_that_starts_from_a_directory_takes_its_settings_from_there(tmp_path: Path) -> None:
