@@ -68,11 +68,15 @@ def race(module: str, kinds: list[str], pairs: int) -> list[list[float]]:
             out = Path(place) / str(number)
             out.mkdir()
             trainers.append(benchmark.trainer_of(kind, pairs, out, turn))
-        threads = [threading.Thread(target=trainer.train) for trainer in trainers]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+
+        def train(number: int) -> None:
+            try:
+                trainers[number].train()
+            finally:
+                semaphores[1 - number].release(pairs)  # one that failed does not keep the other waiting
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(train, (0, 1)))  # raises what a trainer raised
     return [turn.seconds[WARM_UP:-LAST] for turn in turns]
 
 
