@@ -87,9 +87,10 @@ def test_watching_changes_no_bit_of_the_training(tmp_path) -> None:
     assert all(torch.equal(watched[name], alone[name]) for name in alone)
 
 
-def test_gradients_by_kind_are_those_of_the_parameters(tmp_path) -> None:
+@pytest.mark.parametrize("method", ["rlpo", "rlpo+dora", "adalora"])
+def test_gradients_by_kind_are_those_of_the_parameters(method, tmp_path) -> None:
     """One backward pass by hand, without the Trainer."""
-    model = stiefel.attach(load_model("nano"), "rlpo", r=8, alpha=16)
+    model = stiefel.attach(load_model("nano"), method, r=8, alpha=16)
     callback = GeometryCallback(tmp_path / "geometry.jsonl", model, 1)
     ids = torch.arange(3, 27).view(2, 12)
     model(input_ids=ids, labels=ids).loss.backward()

@@ -14,7 +14,7 @@ import pytest
 from stiefel.report import write_report
 from stiefel.report.evidence import Evidence, read_evidence
 from stiefel.report.figures import FIGURES, Drawing, Missing, write_figures
-from stiefel.report.figures.drawing import COLUMN, PAGE
+from stiefel.report.figures.drawing import COLUMN, LETTER, PAGE
 from stiefel.report.runs import read_runs
 
 from .conftest import OTHER, TASK, Maker
@@ -308,6 +308,15 @@ def test_letters_have_eight_points_on_paper_and_a_method_its_colour_everywhere(e
                 for label, colour in zip(value["scale"]["domain"], value["scale"]["range"], strict=True):
                     colours.setdefault(label.partition(" (")[0], set()).add(colour)
     assert all(len(found) == 1 for found in colours.values()), colours
+
+
+def test_a_name_beside_its_dot_is_not_cut(make: Maker) -> None:
+    for method in ("wavelet", "rlpo"):
+        make.run(method)
+    spec = draw("figure-08-frames", make.root).on_paper().to_dict()
+    limits = [value for key, value in walk(spec) if key == "labelLimit" and value]
+    assert limits
+    assert min(limits) >= LETTER * len("wavelet")
 
 
 def walk(value: Any) -> list[tuple[str, Any]]:

@@ -85,9 +85,10 @@ def lora_matrices(model: PeftModel, cache: SpectrumCache | None) -> Iterator[Wat
         W = oriented(base.weight.detach(), conv1d=isinstance(base, Conv1D))
         A, B = module.lora_A[ADAPTER], module.lora_B[ADAPTER]
         r = A.anchor.shape[0] if isinstance(A, AnchoredFactor) else A.weight.shape[0]
-        yield watch(
-            name, W, r, cache, partial(lora_change, module, W), partial(trained_factor, A), partial(trained_of, A, B)
-        )
+        magnitude = module.lora_magnitude_vector
+        trained = [A, B, magnitude[ADAPTER]] if ADAPTER in magnitude else [A, B]
+        change = partial(lora_change, module, W)
+        yield watch(name, W, r, cache, change, partial(trained_factor, A), partial(trained_of, *trained))
 
 
 def lora_change(module: LoraLayer, W: Tensor) -> Change:

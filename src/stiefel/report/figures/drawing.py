@@ -59,7 +59,7 @@ class Drawing:
         """All panels as one picture, a column or a page wide, with one legend."""
         named = any(panel.named for panel in self.panels)
         outer = (self.width - GAP * (self.columns - 1)) / self.columns
-        left = min(max([AXIS, *(len(one.label) * LETTER for one in self.shown if named)]), outer / 2)
+        left = min(max([AXIS, *(len(one.label) * LETTER + TICK for one in self.shown if named)]), outer / 2)
         inner = outer - left - EDGE
         charts = []
         for panel in self.panels:
