@@ -13,7 +13,7 @@ def cost_table() -> str:
     """The live callback's share of a step with its interval, and `inspect` beside `init`; each with its limit."""
     found = results("geometry")
     watched, looked = found["live"], found["inspect"]
-    net, memory = looked["net_seconds"], looked["above_torch_mb"]
+    net, whole, memory = looked["net_seconds"], looked["whole_seconds"], looked["above_torch_mb"]
     rows = [
         (
             "live: what a measurement adds to ten steps (95% interval)",
@@ -47,9 +47,10 @@ def cost_table() -> str:
     machine = found["machine"]
     where = (
         f"Live: nano, `rlpo`, rank 8, rollouts of one update, {watched['looks']} measurements, one at every third; "
-        "added is what the rollout with it and the next one take over the one that follows. "
+        "added is what the rollout with it and the next one take over twice the one that follows. "
         f"`inspect` and `init`: Qwen2.5-1.5B's shapes, {looked['layers']} layers of synthetic weights, rank "
-        f"{looked['rank']}; times are net of those on a model of one tiny layer. {machine['device']}, "
+        f"{looked['rank']}; times are net of those on a model of one tiny layer (whole "
+        f"processes of `inspect`: cold {seconds(whole['inspect cold'])}, warm {seconds(whole['inspect warm'])}). {machine['device']}, "
         f"{machine['cores']} cores: `python -m benchmarks.geometry`."
     )
     return "\n".join([*lines, "", where, ""])
