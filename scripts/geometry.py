@@ -50,8 +50,8 @@ def cost_table() -> str:
         "added is what the rollout with it and the next one take over twice the one that follows. "
         f"`inspect` and `init`: Qwen2.5-1.5B's shapes, {looked['layers']} layers of synthetic weights, rank "
         f"{looked['rank']}; times are net of those on a model of one tiny layer (whole "
-        f"processes of `inspect`: cold {seconds(whole['inspect cold'])}, warm {seconds(whole['inspect warm'])}). {machine['device']}, "
-        f"{machine['cores']} cores: `python -m benchmarks.geometry`."
+        f"processes of `inspect`: cold {seconds(whole['inspect cold'])}, warm {seconds(whole['inspect warm'])}). "
+        f"{machine['device']}, {machine['cores']} cores: `python -m benchmarks.geometry`."
     )
     return "\n".join([*lines, "", where, ""])
 
