@@ -83,8 +83,9 @@ def test_measuring_leaves_the_model_as_it_was() -> None:
 def test_answers_beyond_the_models_context_are_refused() -> None:
     """The embedded model's context is 256 tokens, which its own tasks' answers fit."""
     recipe = make_recipe({"eval": EVAL, "rollout": {"max_completion_tokens": 256}})
-    with pytest.raises(UserError, match="nano-sort and an answer of 256 do not fit nano") as error:
+    with pytest.raises(UserError, match="a completion of 256 do not fit nano") as error:
         measure(recipe, load_model("nano"), load_tokenizer("nano"), BEFORE, lambda line: None)
+    assert "nano-sort" in error.value.why
     assert "lower rollout.max_completion_tokens" in error.value.instead
     own = make_recipe({"eval": {**EVAL, "sampling": "task"}, "rollout": {"max_completion_tokens": 256}})
     assert measure(own, load_model("nano"), load_tokenizer("nano"), BEFORE, lambda line: None)["nano-sort"]

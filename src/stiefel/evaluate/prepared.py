@@ -97,11 +97,19 @@ def check_context(wanted: Wanted, questions: Sequence[Question], sampling: Sampl
     longest = max(len(question.tokens) for question in questions)
     if limit and longest + sampling.max_tokens > limit:
         room = limit - longest
-        raise UserError(
-            f"a prompt of {longest} tokens and a completion of {sampling.max_tokens} do not fit {wanted.subject.model}",
-            f"its context is {limit} tokens, beyond which it writes noise",
-            f"give --max-tokens {room}" if room > 0 else "give a model with a longer context, or shorter questions",
+        instead = (
+            f"give --max-tokens {room}" if room > 0 else "give a model with a longer context, or shorter questions"
         )
+        raise beyond_context(wanted.subject.model, limit, longest, sampling.max_tokens, instead)
+
+
+def beyond_context(model: str, limit: int, prompt: int, completion: int, instead: str, of: str = "") -> UserError:
+    """The error of a prompt and a completion, in tokens, that are longer than a model was made for."""
+    return UserError(
+        f"a prompt of {prompt} tokens and a completion of {completion} do not fit {model}",
+        f"its context is {limit} tokens, beyond which it writes noise" + (of and f": {of}"),
+        instead,
+    )
 
 
 def context(directory: Path) -> int:

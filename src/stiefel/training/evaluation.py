@@ -14,7 +14,7 @@ from accelerate import PartialState
 from ..artifacts import read_jsonl, room_for
 from ..errors import UserError
 from ..evaluate import Sample, evaluate
-from ..evaluate.prepared import context
+from ..evaluate.prepared import beyond_context, context
 from ..evaluate.summary import readable, unreadable, warning
 from ..recipe import Recipe
 from ..scores import average_at, paired_difference, question_means
@@ -73,11 +73,9 @@ def check_context(recipe: Recipe, task: Task, tokenizer: Any) -> None:
     longest = max((len(prompt_tokens(row.prompt, tokenizer, chat=task.chat)) for row in rows), default=0)
     if longest + sampling.max_tokens > limit:
         key = "leave out eval.sampling" if recipe.eval.sampling == "task" else "lower rollout.max_completion_tokens"
-        raise UserError(
-            f"a prompt of {longest} tokens of {task.name} and an answer of {sampling.max_tokens} do not fit "
-            + recipe.model.path,
-            f"its context is {limit} tokens, beyond which it writes noise",
-            f"{key}, or leave {task.name} out of eval.tasks",
+        instead = f"{key}, or leave {task.name} out of eval.tasks"
+        raise beyond_context(
+            recipe.model.path, limit, longest, sampling.max_tokens, instead, f"a question of {task.name}"
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from datasets import Dataset
 
 from ..errors import UserError
-from ..evaluate.prepared import context
+from ..evaluate.prepared import beyond_context, context
 from ..recipe import Recipe
 from ..tasks import Messages, Row, Task
 from ..tasks.opened import stated
@@ -133,13 +133,16 @@ def check_context(recipe: Recipe, rows: list[Row], tokenizer: Any) -> None:
     longest = max(range(len(rows)), key=lambda number: prompts[number] + completions[number])
     room = limit - prompts[longest]
     if completions[longest] > room:
-        raise UserError(
-            f"a prompt of {prompts[longest]} tokens and a completion of {completions[longest]} do not fit "
-            + recipe.model.path,
-            f"its context is {limit} tokens, beyond which it writes noise: {start(rows[longest])}",
+        shorter = supervised or room < 1
+        raise beyond_context(
+            recipe.model.path,
+            limit,
+            prompts[longest],
+            completions[longest],
             "give a model with a longer context, or shorter rows"
-            if supervised or room < 1
+            if shorter
             else f"set rollout.max_completion_tokens to {room} or less",
+            start(rows[longest]),
         )
 
 
