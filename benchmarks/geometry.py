@@ -29,15 +29,15 @@ import stiefel
 from benchmarks.init import command, torch_megabytes
 from benchmarks.machine import keep, kept
 from benchmarks.synthetic import shapes, write_checkpoint
+from stiefel.adapter.streamed import prepare
 from stiefel.artifacts import read_jsonl
 from stiefel.geometry.live import GeometryCallback
+from stiefel.model.weights import load_model, load_tokenizer
 from stiefel.quiet import quiet
-from stiefel.recipe import make_recipe
-from stiefel.streamed import prepare
+from stiefel.recipe.recipe import make_recipe
 from stiefel.tasks import find_task
 from stiefel.training.rewards import GradedReward
 from stiefel.training.settings import grpo_config, rate_factor
-from stiefel.weights import load_model, load_tokenizer
 
 EVERY, THIRD, RANK, TOKENS = 10, 3, 16, 24
 PARTS = ("live", "inspect")

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from benchmarks.machine import keep
 from stiefel.artifacts import read_jsonl
 from stiefel.quiet import quiet
-from stiefel.recipe import make_recipe
-from stiefel.training.run import train
-from tests.training.kills import killed_run
+from stiefel.recipe.recipe import make_recipe
+from stiefel.run.run import train
+from tests.run.kills import killed_run
 
 RECIPE = {
     "optim": {"rollouts": 60, "lr": 1e-3, "schedule": "cosine"},

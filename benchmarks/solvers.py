@@ -10,7 +10,7 @@ from torch import Tensor
 from benchmarks.machine import device, keep, seconds
 from benchmarks.synthetic import heavy_tailed, shapes
 from stiefel.methods import Layer, find_method
-from stiefel.solver import bottom_triplets, top_triplets
+from stiefel.spectrum.solver import bottom_triplets, top_triplets
 
 RANK = 16
 

@@ -26,13 +26,13 @@ import stiefel
 from benchmarks.allocations import tensor_peak
 from benchmarks.machine import keep, kept
 from benchmarks.pairs import ratio
+from stiefel.model.weights import load_model, load_tokenizer
 from stiefel.quiet import quiet
-from stiefel.recipe import make_recipe
+from stiefel.recipe.recipe import make_recipe
 from stiefel.tasks import find_task
 from stiefel.training.metrics import RolloutMetrics
 from stiefel.training.rewards import GradedReward
 from stiefel.training.settings import grpo_config, rate_factor
-from stiefel.weights import load_model, load_tokenizer
 
 RANK, ALPHA, TOKENS, UPDATES, KL_EVERY = 8, 16, 24, 2, 10
 PARTS = ("trl_lora_to_ours", "lora_to_pissa", "lora_to_geora", "memory")

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 import stiefel
-from stiefel.anchored import AnchoredFactor
+from stiefel.adapter.anchored import AnchoredFactor
+from stiefel.adapter.wrap import ADAPTER, lora_layers
+from stiefel.model.weights import load_model, load_tokenizer
 from stiefel.tasks import find_task
-from stiefel.weights import load_model, load_tokenizer
-from stiefel.wrap import ADAPTER, lora_layers
 
 ROLLOUTS = Path(__file__).parents[1] / "tests" / "training" / "golden.json"  # the same bits on every machine
 GROUP = 4

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from scripts.readme import replace_block
-from stiefel.preflight import Preflight, preflight
-from stiefel.preflight.table import kind_rows, method_rows, title
-from stiefel.recipe import load_recipe
+from stiefel.foresight import Preflight, preflight
+from stiefel.foresight.table import kind_rows, method_rows, title
+from stiefel.recipe.recipe import load_recipe
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "preflight.md"

@@ -12,14 +12,8 @@ from torch import Tensor
 
 from scripts.nano_gradient import first_steps, full_gradients, weights
 from scripts.toy import Problem, cumulants, fisher, full_descent, kl, linear_layer, lora_descent, normal, softmax_policy
-from stiefel.geometry import (
-    first_order_step,
-    frame_defect,
-    gap_bound,
-    kl_radius,
-    svd_coefficients,
-)
-from stiefel.linalg import Triplets, exact_svd
+from stiefel.geometry import first_order_step, frame_defect, gap_bound, kl_radius, svd_coefficients
+from stiefel.spectrum.linalg import Triplets, exact_svd
 
 PAGE = Path(__file__).parents[1] / "docs" / "theory.md"
 RANK, SCALING, ROUNDING = 4, 2.0, 1e-12

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from stiefel.adapter import lora_layers
+from stiefel.adapter.attached import lora_layers
 from stiefel.methods import STARTS, Layer, Method
 
 VOCABULARY = 29  # nano's tokenizer fits, so that the same model can be trained by TRL

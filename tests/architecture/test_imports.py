@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import statistics
 from functools import cache
 from pathlib import Path
 
@@ -11,36 +13,33 @@ import pytest
 import stiefel
 
 ROOT = Path(stiefel.__file__).parent
-# low to high; modules of one line may not import each other, but a package's own modules may
-LAYERS = (
-    {"errors"},
-    {"artifacts", "quiet", "progress", "memory", "files", "matrix_names"},
-    {"nano", "sections"},
-    {"recipe"},
-    {"tensorfile", "skeleton", "linalg", "grid"},
-    {"weights", "checkpoint"},
-    {"solver", "cache"},
-    {"spectrum"},
-    {"methods"},
-    {"anchored", "frozen", "own_weights", "certificate"},
-    {"start", "standing"},
-    {"wrap"},
-    {"adapter"},
-    {"saved", "streamed"},
-    {"verify"},
-    {"export", "geometry"},
-    {"rewards"},
-    {"tasks"},
-    {"scores"},
-    {"evaluate"},
-    {"training"},
-    {"compare", "preflight"},
-    {"report"},
-    {"cli"},
-    {"__main__"},
-)
-HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
-MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+GROUND = {"errors", "artifacts", "quiet", "progress", "memory", "scores"}
+# The story from its first stage to its last: a room → the rooms that it may import, all of them before it.
+ROOMS = {
+    "nano": (),
+    "recipe": (),
+    "model": ("nano",),
+    "spectrum": (),
+    "methods": ("model", "spectrum"),
+    "adapter": ("model", "spectrum", "methods"),
+    "rewards": (),
+    "tasks": ("nano", "recipe", "rewards"),
+    "geometry": ("model", "spectrum", "methods", "adapter"),
+    "evaluation": ("model", "adapter", "rewards", "tasks"),
+    "training": ("recipe", "model", "methods", "adapter", "rewards", "tasks"),
+    "run": ("recipe", "model", "methods", "adapter", "tasks", "geometry", "evaluation", "training"),
+    "report": ("recipe", "model", "adapter", "geometry"),
+    "foresight": ("recipe", "model", "spectrum", "methods", "adapter", "tasks", "geometry", "training", "run"),
+    "comparison": ("recipe", "model", "run"),
+    "cli": (
+        *("nano", "recipe", "methods", "spectrum", "adapter", "tasks"),
+        *("geometry", "evaluation", "run", "report", "foresight", "comparison"),
+    ),
+}
+FRONT = {"__main__": ("cli",), "__init__": ("adapter", "geometry", "methods", "training")}
+MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
+DOORS = sorted(path.relative_to(ROOT) for path in ROOT.rglob("__init__.pyi"))
+SIZES = {path: len((ROOT / path).read_text().splitlines()) for path in MODULES}
 
 
 @cache
@@ -48,13 +47,13 @@ def tree(path: Path) -> ast.Module:
     return ast.parse((ROOT / path).read_text())
 
 
-def layer_of(path: Path) -> str:
-    """The first word under `stiefel`: a module's name or its package's."""
-    return path.parts[0].removesuffix(".py")
+def room_of(path: Path) -> str:
+    """The first word under `stiefel`: a room's name or that of a file on the ground."""
+    return path.parts[0].removesuffix(path.suffix)
 
 
 def imported(path: Path) -> set[str]:
-    """The layers that a module imports, at its top, in functions and under TYPE_CHECKING."""
+    """The modules of ours that a file imports, after `stiefel.`: at its top, in functions and under TYPE_CHECKING."""
     package = ("stiefel", *path.parent.parts)
     found = set()
     for node in ast.walk(tree(path)):
@@ -67,26 +66,64 @@ def imported(path: Path) -> set[str]:
             names = [f"{module}.{alias.name}" for alias in node.names] if module == "stiefel" else [module]
         else:
             continue
-        found |= {name.split(".")[1] for name in names if name.startswith("stiefel.")}
+        found |= {name.removeprefix("stiefel.") for name in names if name.startswith("stiefel.")}
     return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=str)
-def test_imports_go_one_way(path):
-    here = layer_of(path)
-    assert here in HEIGHT, f"{here} has no place in the story: add it to LAYERS"
-    upward = [name for name in imported(path) - {here} if HEIGHT.get(name, len(LAYERS)) >= HEIGHT[here]]
-    assert upward == [], f"{path} imports what comes after it, or beside it"
+def test_the_table_is_in_the_order_of_the_story():
+    names = list(ROOMS)
+    for room, others in ROOMS.items():
+        assert [other for other in others if names.index(other) >= names.index(room)] == [], room
+    assert {path.name for path in ROOT.iterdir() if path.is_dir() and path.name != "__pycache__"} == set(names)
+
+
+@pytest.mark.parametrize("path", [*MODULES, *DOORS], ids=str)
+def test_a_room_imports_only_rooms_before_it_and_only_through_their_doors(path):
+    here = room_of(path)
+    allowed = {**ROOMS, **FRONT, **dict.fromkeys(GROUND, ())}[here]
+    for name in imported(path):
+        room, _, file = name.partition(".")
+        if room == here:
+            continue
+        assert room in allowed or (room in GROUND and (here != "errors")), f"{here} imports {name}"
+        assert not file, f"{path} reaches past the door of {room} for {file}"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_nothing_is_allowed_that_nobody_needs(room):
+    needed = {name for path in MODULES if room_of(path) == room for name in imported(path)}
+    assert [other for other in ROOMS[room] if other not in needed] == []
 
 
 def test_the_parser_sees_every_kind_of_import():
-    assert {"recipe", "adapter", "methods"} <= imported(Path("training/run.py"))
-    assert "errors" in imported(Path("weights.py"))
+    assert {"recipe", "adapter", "methods"} <= imported(Path("run/loading.py"))
+    assert "errors" in imported(Path("artifacts.py"))
+    assert "evaluation" in imported(Path("cli/evaluation.py"))  # in a function
+
+
+def test_the_ground_holds_few_files():
+    assert len(list(ROOT.glob("*.py"))) <= 13
+    assert {room_of(path) for path in MODULES if len(path.parts) == 1} == GROUND | set(FRONT)
+
+
+def test_files_are_short():
+    assert max(SIZES.values()) <= 400
+    assert statistics.median(SIZES.values()) <= 100
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_says_what_goes_in_what_comes_out_and_what_to_open_first(room):
+    text = ast.get_docstring(tree(Path(room, "__init__.py"))) or ""
+    first, _, second = text.partition("\n\n")
+    assert re.search(r"\bin\b", first + second), "what goes in"
+    assert re.search(r"\bout\b", first + second), "what comes out"
+    named = re.findall(r"[\w/]+\.py\b", second)
+    assert named or room == "cli", "which file to open first"
+    assert [name for name in named if not (ROOT / room / name).is_file()] == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
-def test_no_file_is_too_long_or_says_nothing_by_its_name(path):
-    assert len((ROOT / path).read_text().splitlines()) <= 400
+def test_no_file_says_nothing_by_its_name(path):
     assert not {"utils", "util", "common", "helpers", "helper", "misc"} & set(path.with_suffix("").parts)
 
 

@@ -18,9 +18,9 @@ from peft import PeftModel
 from stiefel.artifacts import read_json
 from stiefel.cli import main
 from stiefel.methods import METHODS
+from stiefel.model.weights import load_model
 from stiefel.nano import NANO_PATH
-from stiefel.recipe import make_recipe
-from stiefel.weights import load_model
+from stiefel.recipe.recipe import make_recipe
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -14,10 +14,10 @@ import pytest
 
 from stiefel.artifacts import check_room, read_json, read_jsonl
 from stiefel.cli import guarded
-from stiefel.compare import compare
+from stiefel.comparison.comparison import compare
 from stiefel.errors import UserError
-from stiefel.grid import load_grid
-from stiefel.training.run import finished
+from stiefel.recipe.grid import load_grid
+from stiefel.run.run import finished
 
 SHORT = "[recipe.rollout]\nprompts = 2\ncompletions = 4\n[recipe.run]\nthreads = 1\n"
 GRID = SHORT + '[recipe.optim]\nrollouts = 2\n[axes]\n"run.seed" = [0, 1]\n'

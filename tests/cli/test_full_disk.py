@@ -11,8 +11,8 @@ import pytest
 
 from stiefel.artifacts import whole_directory, write_text
 from stiefel.errors import UserError
-from stiefel.evaluate.journal import append
-from stiefel.evaluate.sample import Sample
+from stiefel.evaluation.journal import append
+from stiefel.evaluation.sample import Sample
 from stiefel.training import metrics
 
 SAMPLE = Sample("t", 0, 0, "p", "a", "c" * 20_000, 1, False, 1.0, None, "")

@@ -9,7 +9,7 @@ import pytest
 from torch import nn
 
 from stiefel import UserError, attach
-from stiefel.adapter import certificate_of, lora_layers
+from stiefel.adapter.attached import certificate_of, lora_layers
 from stiefel.methods import METHODS, STARTS, compose, unused_settings
 from stiefel.methods.table import as_records
 

@@ -8,7 +8,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from stiefel import attach
-from stiefel.adapter import certificate_of, lora_layers
+from stiefel.adapter.attached import certificate_of, lora_layers
 
 pytestmark = pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to False but the target module is `Conv1D`")
 

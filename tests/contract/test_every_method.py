@@ -9,9 +9,9 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from stiefel import load, save
-from stiefel.adapter import base_policy, certificate_of, trainable_parameters
+from stiefel.adapter.attached import base_policy, certificate_of, trainable_parameters
+from stiefel.adapter.trained_weights import own_weights
 from stiefel.methods import compose, trainable_count
-from stiefel.own_weights import own_weights
 from stiefel.training.adalora import is_adalora, load_training_state, training_state
 
 from .conftest import NAMES, RANK, STARTED, attach_any

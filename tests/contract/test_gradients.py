@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stiefel import attach
-from stiefel.adapter import lora_layers
+from stiefel.adapter.attached import lora_layers
 from stiefel.methods import STARTS
 
 RATE = 0.1

@@ -10,8 +10,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import stiefel
-from stiefel.anchored import anchored_factors, held_factors
-from stiefel.weights import load_model
+from stiefel.adapter.anchored import anchored_factors, held_factors
+from stiefel.model.weights import load_model
 
 IDS = torch.arange(4, 24).repeat(2, 1)
 

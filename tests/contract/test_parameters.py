@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stiefel import attach, save
-from stiefel.adapter import lora_layers
+from stiefel.adapter.attached import lora_layers
 
 TARGETS = {"all-linear": 14, "q_proj": 2}  # linear layers of the tiny model under each
 NAME = {False: r"lora_[AB]\.default\.weight", True: r"lora_[AB]\.default\.delta"}

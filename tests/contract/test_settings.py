@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stiefel import UserError, attach
-from stiefel.adapter import certificate_of, lora_layers
+from stiefel.adapter.attached import certificate_of, lora_layers
 from stiefel.methods import STARTS, Choice, Fraction
 from stiefel.methods.table import as_records
 

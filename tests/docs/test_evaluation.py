@@ -10,7 +10,7 @@ import click
 import pytest
 
 from stiefel.cli import cli
-from stiefel.evaluate.plan import SEQUENCES, TOKENS
+from stiefel.evaluation.plan import SEQUENCES, TOKENS
 from stiefel.scores import RESAMPLES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text()

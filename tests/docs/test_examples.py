@@ -15,7 +15,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 import stiefel
-from stiefel.weights import load_model
+from stiefel.model.weights import load_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:'pin_memory' argument")  # the Trainer's default, without a GPU
 

@@ -10,8 +10,8 @@ import pytest
 
 from scripts.readme import GEOMETRY, README, REWARDS, ROOT, geometry_page, readme, rewards_page
 from stiefel.cli import cli
-from stiefel.grid import load_grid
-from stiefel.recipe import load_recipe, read_toml
+from stiefel.recipe.grid import load_grid
+from stiefel.recipe.recipe import load_recipe, read_toml
 
 PAGES = (README, *sorted((ROOT / "docs").glob("*.md")))
 COMMANDS = [

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from stiefel.geometry import Change, DenseChange, LowRankChange
 from stiefel.geometry.lora import dora_change
-from stiefel.linalg import Triplets, exact_svd
+from stiefel.spectrum.linalg import Triplets, exact_svd
 
 SHAPES = {"tall": (48, 20), "wide": (20, 48), "square": (32, 32)}
 FORMS = ("plain", "anchored", "dora", "dense")

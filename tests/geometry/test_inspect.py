@@ -16,10 +16,10 @@ from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, LlamaFor
 import stiefel
 from benchmarks.synthetic import heavy_tailed
 from stiefel import UserError
+from stiefel.adapter.wrap import lora_layers
 from stiefel.geometry import Inspection, inspect
 from stiefel.geometry.inspection import FIGURES
 from stiefel.geometry.layer import ALSO
-from stiefel.wrap import lora_layers
 
 from . import reference
 from .merged import close_to

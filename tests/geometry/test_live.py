@@ -21,11 +21,11 @@ from stiefel import UserError
 from stiefel.artifacts import read_jsonl
 from stiefel.geometry import inspect
 from stiefel.geometry.live import GeometryCallback
-from stiefel.recipe import make_recipe
+from stiefel.model.weights import load_model, load_tokenizer
+from stiefel.recipe.recipe import make_recipe
 from stiefel.tasks import find_task
 from stiefel.training.rewards import GradedReward
 from stiefel.training.settings import grpo_config, rate_factor
-from stiefel.weights import load_model, load_tokenizer
 
 RECIPE = {
     "optim": {"rollouts": 4, "updates_per_rollout": 2, "lr": 1e-3},

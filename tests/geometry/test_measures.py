@@ -25,7 +25,7 @@ from stiefel.geometry import (
     subspace_shares,
     subspace_similarity,
 )
-from stiefel.linalg import exact_svd
+from stiefel.spectrum.linalg import exact_svd
 
 from . import reference
 from .conftest import RANK, SHAPES, make_case

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
+import stiefel.spectrum.triplets as spectrum
 from benchmarks.synthetic import shapes, write_checkpoint
-from stiefel import spectrum
+from stiefel.adapter.streamed import prepare
 from stiefel.geometry import inspect
-from stiefel.streamed import prepare
 
 MB = 2**20
 WIDTH = 0.5  # of Qwen2.5-1.5B

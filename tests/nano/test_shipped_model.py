@@ -8,13 +8,13 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from stiefel.evaluate import evaluate
+from stiefel.evaluation import evaluate
+from stiefel.model.weights import load_model, load_tokenizer
 from stiefel.nano import NANO_PATH
 from stiefel.nano.build import train
 from stiefel.nano.problems import PROBLEMS, problems, split_of
 from stiefel.scores import accuracy
 from stiefel.tasks import MADE_HERE, Sampling, find_task
-from stiefel.weights import load_model, load_tokenizer
 
 
 @pytest.mark.parametrize(

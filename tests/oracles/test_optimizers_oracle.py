@@ -10,8 +10,8 @@ import torch
 from peft.optimizers import create_lorafa_optimizer, create_loraplus_optimizer
 
 from stiefel import UserError, attach
-from stiefel.adapter import lora_layers
-from stiefel.own_weights import own_weights
+from stiefel.adapter.attached import lora_layers
+from stiefel.adapter.trained_weights import own_weights
 from stiefel.training.optimizers import make_optimizer, rates
 from stiefel.training.steps import projection
 

@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from stiefel import attach
-from stiefel.adapter import lora_layers
+from stiefel.adapter.attached import lora_layers
 
 EPS = torch.finfo(torch.float32).eps
 RANK = 4

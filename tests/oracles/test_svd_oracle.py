@@ -7,7 +7,7 @@ import pytest
 import scipy.linalg
 import torch
 
-from stiefel.linalg import Triplets, canonical_signs, exact_svd, numerical_rank, orthonormality_error
+from stiefel.spectrum.linalg import Triplets, canonical_signs, exact_svd, numerical_rank, orthonormality_error
 
 EPS = np.finfo(np.float64).eps
 SHAPES = [(24, 24), (40, 16), (16, 40), (1, 12), (12, 1), (1, 1)]

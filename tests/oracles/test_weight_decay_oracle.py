@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stiefel import attach
-from stiefel.adapter import lora_layers
+from stiefel.adapter.attached import lora_layers
 from stiefel.training.optimizers import make_optimizer
 
 SETTINGS = {"lr": 0.01, "weight_decay": 0.1, "betas": (0.9, 0.999), "eps": 1e-8}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stiefel.recipe import make_recipe
+from stiefel.recipe.recipe import make_recipe
 
 TASK, OTHER = "nano-arithmetic", "nano-sort"
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from stiefel.errors import UserError
-from stiefel.recipe import make_recipe
-from stiefel.sections import TaskSettings
+from stiefel.recipe.recipe import make_recipe
+from stiefel.recipe.sections import TaskSettings
 from stiefel.tasks import find_task, training_task
 from stiefel.tasks.own import column, make_row
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from stiefel.errors import UserError
-from stiefel.recipe import make_recipe
+from stiefel.model.weights import load_tokenizer
+from stiefel.recipe.recipe import make_recipe
 from stiefel.tasks import find_task, rendered, training_task
 from stiefel.tasks.render import prompt_tokens, shown, stops
 from stiefel.training.rows import sft_rows, training_rows
-from stiefel.weights import load_tokenizer
 
 TEMPLATE = "{{ bos_token }}{% for message in messages %}{{ message['content'] }}{% endfor %}" + (
     "{% if add_generation_prompt %}>{% endif %}"

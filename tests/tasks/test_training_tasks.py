@@ -13,10 +13,10 @@ from transformers import PreTrainedTokenizerFast
 
 from stiefel.artifacts import read_jsonl
 from stiefel.errors import UserError
-from stiefel.recipe import make_recipe
+from stiefel.recipe.recipe import make_recipe
 from stiefel.rewards import GRADERS
+from stiefel.run.run import train
 from stiefel.tasks import training_task
-from stiefel.training.run import train
 
 ROWS = [{"question": f"What is {n}+1?", "answer": f"<<{n}+1={n + 1}>>\n#### {n + 1}"} for n in range(10)]
 

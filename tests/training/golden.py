@@ -13,12 +13,12 @@ from datasets import Dataset
 
 import stiefel
 from stiefel.methods import METHODS, used_settings
+from stiefel.model.weights import load_model, load_tokenizer
 from stiefel.quiet import quiet
-from stiefel.recipe import Recipe, make_recipe
+from stiefel.recipe.recipe import Recipe, make_recipe
 from stiefel.tasks import find_task
 from stiefel.training.rewards import GradedReward
 from stiefel.training.settings import grpo_config, rate_factor
-from stiefel.weights import load_model, load_tokenizer
 
 GOLDEN = Path(__file__).with_name("golden.json")
 SETTINGS = {"rank", "alpha", "dropout", "targets"}

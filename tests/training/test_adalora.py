@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stiefel import UserError, attach
-from stiefel.adapter import lora_layers
+from stiefel.adapter.attached import lora_layers
 from stiefel.training.adalora import (
     allocate,
     is_adalora,

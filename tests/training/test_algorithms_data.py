@@ -15,17 +15,17 @@ from transformers import PreTrainedTokenizerFast
 
 from stiefel.artifacts import read_jsonl
 from stiefel.errors import UserError
+from stiefel.model.weights import load_tokenizer
 from stiefel.nano import NANO_PATH
-from stiefel.recipe import make_recipe
+from stiefel.recipe.recipe import make_recipe
 from stiefel.rewards import GRADERS, Grade
+from stiefel.run.directory import status
+from stiefel.run.reporting import report_into, require_reporters
+from stiefel.run.run import train
 from stiefel.tasks import training_task
-from stiefel.training.directory import status
-from stiefel.training.reporting import report_into, require_reporters
 from stiefel.training.rewards import GradedReward, opening_of
 from stiefel.training.rows import last_tokens, prompt_length, sft_rows, training_rows
-from stiefel.training.run import train
 from stiefel.training.settings import grpo_config
-from stiefel.weights import load_tokenizer
 
 SHORT: dict[str, Any] = {
     "optim": {"rollouts": 2, "lr": 1e-3},

@@ -13,7 +13,7 @@ from datasets import Dataset
 
 from stiefel import GRPOTrainer, attach
 from stiefel.nano.tokenizer import build_tokenizer
-from stiefel.recipe import make_recipe
+from stiefel.recipe.recipe import make_recipe
 from stiefel.training.settings import grpo_config
 
 from ..oracles.losses import Batch, Settings, advantages, loss

@@ -8,11 +8,11 @@ import pytest
 from trl.rewards import get_soft_overlong_punishment
 
 from stiefel.artifacts import read_jsonl
-from stiefel.recipe import make_recipe
+from stiefel.recipe.recipe import make_recipe
 from stiefel.rewards import exact
+from stiefel.run.run import train
 from stiefel.training.overlong import WEIGHTS, OverlongShaping
 from stiefel.training.rewards import GradedReward, shaping
-from stiefel.training.run import train
 from stiefel.training.settings import grpo_config
 
 LIMIT, BUFFER = 40, 16

@@ -9,8 +9,8 @@ import pytest
 
 from stiefel.artifacts import read_jsonl
 from stiefel.errors import UserError
-from stiefel.recipe import load_recipe, make_recipe
-from stiefel.training.run import train
+from stiefel.recipe.recipe import load_recipe, make_recipe
+from stiefel.run.run import train
 from stiefel.training.settings import grpo_config, rate_factor, rate_factor_of_updates, sft_config
 
 # what DAPO's, GRPO's and Dr. GRPO's papers ask for

@@ -14,14 +14,14 @@ from safetensors.torch import load_file
 from stiefel import attach
 from stiefel.artifacts import read_json, read_jsonl
 from stiefel.errors import UserError
-from stiefel.recipe import make_recipe
+from stiefel.model.weights import load_model, load_tokenizer
+from stiefel.recipe.recipe import make_recipe
+from stiefel.run.directory import finished, status
+from stiefel.run.reaction import Diverged
+from stiefel.run.run import train
 from stiefel.tasks import MADE_HERE, training_task
-from stiefel.training.directory import finished, status
-from stiefel.training.reaction import Diverged
 from stiefel.training.rows import sft_rows
-from stiefel.training.run import train
 from stiefel.training.sft import SFTTrainer
-from stiefel.weights import load_model, load_tokenizer
 
 SHORT: dict[str, Any] = {
     "algorithm": {"name": "sft", "epochs": 2, "batch": 8},

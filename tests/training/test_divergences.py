@@ -10,11 +10,11 @@ import torch
 from datasets import Dataset
 
 import stiefel
-from stiefel.recipe import make_recipe
+from stiefel.model.weights import load_model, load_tokenizer
+from stiefel.recipe.recipe import make_recipe
 from stiefel.training.divergences import drops_out
 from stiefel.training.kl import kl_of_new_from_rollout
 from stiefel.training.settings import grpo_config
-from stiefel.weights import load_model, load_tokenizer
 
 COMPLETION = ">41"
 ENGINE = -0.5  # what the engine says of every token

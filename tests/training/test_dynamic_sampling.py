@@ -12,10 +12,10 @@ import trl
 from datasets import Dataset
 
 import stiefel
-from stiefel.recipe import make_recipe
+from stiefel.model.weights import load_model, load_tokenizer
+from stiefel.recipe.recipe import make_recipe
 from stiefel.training.dynamic_sampling import Group, PromptCursor
 from stiefel.training.settings import grpo_config
-from stiefel.weights import load_model, load_tokenizer
 
 PROMPTS = [f"{a}+{b}?" for a in range(10, 20) for b in range(3)]
 RECIPE = {

@@ -12,10 +12,10 @@ from datasets import Dataset
 
 import stiefel
 from stiefel.methods import METHODS, used_settings
-from stiefel.recipe import make_recipe
-from stiefel.training.checkpoints import checkpoints
+from stiefel.model.weights import load_model, load_tokenizer
+from stiefel.recipe.recipe import make_recipe
+from stiefel.training.checkpoints import checkpoints_in
 from stiefel.training.settings import grpo_config
-from stiefel.weights import load_model, load_tokenizer
 
 COMPOSED = ("rlpo+dora", "random_orthonormal+lora_fa", "rlmo+rslora+lora_plus", "pissa+dora", "olora+rslora")
 EVERY = [*(method.name for method in METHODS), *COMPOSED]
@@ -38,7 +38,7 @@ class KeepAll(stiefel.GRPOTrainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
-        newest = checkpoints(Path(self.args.output_dir))[-1]
+        newest = checkpoints_in(Path(self.args.output_dir))[-1]
         newest.rename(newest.with_name(newest.name.replace("checkpoint", "kept")))
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 import stiefel
-from stiefel.weights import load_model
+from stiefel.model.weights import load_model
 
 IDS = torch.arange(4, 24).repeat(4, 2)
 

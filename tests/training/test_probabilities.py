@@ -12,11 +12,11 @@ from datasets import Dataset
 import stiefel
 from stiefel.artifacts import read_json
 from stiefel.nano.tokenizer import build_tokenizer
-from stiefel.recipe import make_recipe
-from stiefel.training.directory import status
+from stiefel.recipe.recipe import make_recipe
+from stiefel.run.directory import status
+from stiefel.run.reaction import Diverged
+from stiefel.run.run import train
 from stiefel.training.probabilities import NoProbabilities, finite_logits
-from stiefel.training.reaction import Diverged
-from stiefel.training.run import train
 from stiefel.training.settings import grpo_config
 
 IDS = torch.arange(3, 13).view(2, 5)

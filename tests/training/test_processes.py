@@ -15,13 +15,13 @@ from safetensors.torch import load_file
 import stiefel
 from stiefel.artifacts import read_json, read_jsonl
 from stiefel.errors import UserError
+from stiefel.model.weights import load_model
 from stiefel.nano.tokenizer import build_tokenizer
-from stiefel.recipe import load_recipe, make_recipe
-from stiefel.training.directory import finished
+from stiefel.recipe.recipe import load_recipe, make_recipe
+from stiefel.run.directory import finished
+from stiefel.run.run import train
 from stiefel.training.processes import for_processes, launched
-from stiefel.training.run import train
 from stiefel.training.settings import grpo_config
-from stiefel.weights import load_model
 
 from .two_processes import RATE, RUN, given_updates
 

@@ -22,7 +22,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from stiefel import GRPOTrainer, UserError, attach
 from stiefel.methods import compose
-from stiefel.recipe import make_recipe
+from stiefel.recipe.recipe import make_recipe
 from stiefel.training.settings import grpo_config
 from stiefel.training.sync import merge_out_of_place, policy_weights
 

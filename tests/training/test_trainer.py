@@ -16,11 +16,11 @@ from trl import GRPOConfig
 
 import stiefel
 from stiefel import GRPOTrainer, UserError, attach
-from stiefel.evaluate.subject import find_adapter
+from stiefel.evaluation.subject import find_adapter
 from stiefel.nano.tokenizer import build_tokenizer
-from stiefel.recipe import make_recipe
+from stiefel.recipe.recipe import make_recipe
 from stiefel.training import sync
-from stiefel.training.checkpoints import checkpoints
+from stiefel.training.checkpoints import checkpoints_in
 from stiefel.training.settings import grpo_config
 
 ROWS = Dataset.from_list([{"prompt": prompt} for prompt in ("1+2?", "34-5?", "rabc?", "12+3?") * 4])
@@ -127,7 +127,7 @@ def test_a_checkpoint_holds_the_adapter_of_its_update(name: str, make_model: Any
     model = attach(make_model(), name, r=4, **({} if name == "sparse" else {"alpha": 8}))
     trainer = GRPOTrainer(model, distinct_tokens, config(tmp_path), ROWS, processing_class=build_tokenizer())
     trainer.train()
-    places = checkpoints(tmp_path)
+    places = checkpoints_in(tmp_path)
     assert find_adapter(places[0]) == places[0] / "adapter"  # so `stiefel eval` takes the checkpoint itself
     assert torch.equal(logits(stiefel.load(make_model(), places[-1] / "adapter")), logits(model))
     earlier = logits(stiefel.load(make_model(), places[0] / "adapter"))
@@ -144,7 +144,7 @@ def test_as_many_checkpoints_are_kept_as_the_settings_say(
 ) -> None:
     """TRL's default keeps all: a script's earlier ones do not vanish."""
     made(make_model, tmp_path, args={"save_total_limit": limit}).train()
-    assert [int(path.name.partition("-")[2]) for path in checkpoints(tmp_path)] == kept
+    assert [int(path.name.partition("-")[2]) for path in checkpoints_in(tmp_path)] == kept
     assert len(list(tmp_path.iterdir())) == len(kept)
 
 

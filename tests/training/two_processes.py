@@ -20,15 +20,15 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 import stiefel
+from stiefel.model.weights import load_model, load_tokenizer
 from stiefel.quiet import quiet
-from stiefel.recipe import make_recipe
+from stiefel.recipe.recipe import make_recipe
+from stiefel.run.run import train
 from stiefel.tasks import find_task
 from stiefel.training.probabilities import NoProbabilities, finite_logits
 from stiefel.training.rewards import GradedReward
-from stiefel.training.run import train
 from stiefel.training.settings import grpo_config
 from stiefel.training.sync import policy_weights
-from stiefel.weights import load_model, load_tokenizer
 
 from .golden import GOLDEN
 

@@ -13,7 +13,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor
 
 from stiefel.nano.tokenizer import build_tokenizer
-from stiefel.recipe import make_recipe
+from stiefel.recipe.recipe import make_recipe
 from stiefel.training.settings import grpo_config
 
 PROMPTS = ("1+2?", "34-5?", "rabc?", "12+3?") * 4

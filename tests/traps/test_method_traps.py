@@ -8,7 +8,7 @@ import trl
 from peft import AdaLoraConfig, IA3Config, LNTuningConfig, LoraConfig, MissConfig, VeraConfig, get_peft_model
 
 from stiefel import GRPOTrainer, attach
-from stiefel.adapter import lora_layers, trainable_parameters
+from stiefel.adapter.attached import lora_layers, trainable_parameters
 from stiefel.training.adalora import orthogonality, ranks
 from stiefel.training.optimizers import make_optimizer
 

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from stiefel import UserError, attach, load, save
-from stiefel.adapter import lora_layers
+from stiefel.adapter.attached import lora_layers
 
 from .conftest import lora_config, peft_start, relative_change
 

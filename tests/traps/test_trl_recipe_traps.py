@@ -8,7 +8,7 @@ import trl
 from trl.rewards import get_soft_overlong_punishment
 
 from stiefel import GRPOTrainer, attach
-from stiefel.recipe import make_recipe
+from stiefel.recipe.recipe import make_recipe
 from stiefel.training.overlong import WEIGHTS, OverlongShaping
 from stiefel.training.settings import rate_factor
 

@@ -13,9 +13,9 @@ from peft import PeftModel
 from trl.rewards import accuracy_reward, accuracy_rewards
 
 from stiefel import GRPOTrainer, UserError, attach
-from stiefel.adapter import base_policy
+from stiefel.adapter.attached import base_policy
 from stiefel.methods import STARTS
-from stiefel.recipe import make_recipe
+from stiefel.recipe.recipe import make_recipe
 from stiefel.rewards import GRADERS
 from stiefel.training.settings import grpo_config
 

@@ -1,4 +1,7 @@
-"""The command line: verbs only. Nothing heavy is imported before a verb needs it."""
+"""The command line: words in, a verb's result and an exit status out. Nothing heavy is imported before a verb needs it.
+
+Verbs only: each file holds those of one kind, and calls the room that does the work.
+"""
 
 from __future__ import annotations
 

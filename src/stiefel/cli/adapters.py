@@ -17,7 +17,7 @@ from .options import force_option, json_option, out_option, say
 @json_option
 def methods(as_json: bool) -> None:
     """List every adapter method."""
-    from ..methods.table import as_records, print_table
+    from ..methods import as_records, print_table
 
     if as_json:
         click.echo(json.dumps(as_records(), indent=1))
@@ -68,11 +68,11 @@ def init(
     as_json: bool,
 ) -> None:
     """Make an adapter for MODEL (a hub id, a directory, or nano) and certify it."""
+    from ..adapter import export as write
+    from ..adapter import prepare
     from ..artifacts import check_room
-    from ..export import export as write
     from ..methods import compose
     from ..progress import layer_progress
-    from ..streamed import prepare
 
     if layout == "residual" and not compose(method).anchored:
         raise UserError(
@@ -124,9 +124,9 @@ def verify(context: click.Context, directory: Path, base: str, revision: str, as
     """Recompute an adapter's certificate against its base: exit 0 if it holds, 1 if it does not."""
     from dataclasses import asdict
 
+    from ..adapter import verify as run
     from ..progress import layer_progress
     from ..quiet import quiet
-    from ..verify import verify as run
 
     quiet()
     with layer_progress("checking") as progress:
@@ -162,7 +162,7 @@ def verify(context: click.Context, directory: Path, base: str, revision: str, as
 @force_option
 def export(directory: Path, base: str, form: str, dtype: str, revision: str, out: Path, force: bool) -> None:
     """Write an adapter in the form that another engine wants."""
-    from ..export import export as run
+    from ..adapter import export as run
     from ..quiet import quiet
 
     quiet()
@@ -189,7 +189,7 @@ def served(out: Path, form: str, rank: int, base: str = "") -> str:
 @click.option("--clear", is_flag=True, help="Remove every entry.")
 def cache(clear: bool) -> None:
     """Show what the spectrum cache holds, or empty it."""
-    from ..cache import SpectrumCache
+    from ..spectrum import SpectrumCache
 
     found = SpectrumCache()
     if clear:

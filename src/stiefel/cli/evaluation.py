@@ -66,8 +66,7 @@ def evaluate(context: click.Context, /, **given: Any) -> None:
 
 def wanted_of(given: dict[str, Any]) -> Any:
     """What the options ask for."""
-    from ..evaluate.settings import Drawn, Wanted
-    from ..evaluate.subject import Subject, find_adapter
+    from ..evaluation import Drawn, Subject, Wanted, find_adapter
 
     adapter = find_adapter(given["adapter"].resolve()) if given["adapter"] is not None else None
     return Wanted(
@@ -86,7 +85,7 @@ def wanted_of(given: dict[str, Any]) -> Any:
 
 def show(given: dict[str, Any]) -> None:
     """Print prompts, special tokens and all."""
-    from ..evaluate.show import first_prompts
+    from ..evaluation import first_prompts
 
     prompts = first_prompts(wanted_of(given), given["show"])
     if given["as_json"]:
@@ -99,17 +98,24 @@ def show(given: dict[str, Any]) -> None:
 
 def measure(given: dict[str, Any]) -> int:
     """Evaluate, print, compare; the exit status."""
-    from ..evaluate.against import compare, require_same_questions
-    from ..evaluate.directory import evaluate_into, read_evaluation
-    from ..evaluate.prepared import prepare
-    from ..evaluate.settings import check_ks
-    from ..evaluate.summary import unreadable, warning
-    from ..evaluate.table import difference_rows, print_rows, rows
+    from ..evaluation import (
+        check_ks,
+        compare_evaluations,
+        difference_rows,
+        evaluate_into,
+        prepare_evaluation,
+        print_rows,
+        read_evaluation,
+        require_same_questions,
+        score_rows,
+        unreadable,
+        unreadable_warning,
+    )
     from ..progress import sample_progress
-    from ..tasks.opened import stated
+    from ..tasks import stated
 
     wanted, ks = wanted_of(given), chosen_ks(given["ks"])
-    prepared = prepare(wanted)
+    prepared = prepare_evaluation(wanted)
     check_ks(ks, prepared.sampling.samples)
     before = read_evaluation(given["against"]) if given["against"] is not None else None
     if before is not None:
@@ -117,15 +123,15 @@ def measure(given: dict[str, Any]) -> int:
     say(f"{wanted.task}: {stated(prepared.settings['origin'])}, {prepared.settings['questions']['count']:,} asked")
     with sample_progress(wanted.task) as progress:
         found = evaluate_into(prepared, resume=given["resume"], force=given["force"], progress=progress, say=say)
-    comparison = compare(before, found) if before is not None else None
+    comparison = compare_evaluations(before, found) if before is not None else None
     lost = unreadable(found.samples)
     if lost:
-        say(warning(wanted.task, lost, found.summary["questions"]))
+        say(unreadable_warning(wanted.task, lost, found.summary["questions"]))
     if given["as_json"]:
         click.echo(json.dumps({**found.summary, **({"comparison": comparison} if comparison else {})}, indent=1))
     else:
         print_rows(
-            f"{wanted.out}: {wanted.task}, {title(given)}", ("", "value", "95% interval"), rows(found.summary, ks)
+            f"{wanted.out}: {wanted.task}, {title(given)}", ("", "value", "95% interval"), score_rows(found.summary, ks)
         )
         if comparison is not None:
             heading = ("", "difference [95%]", "from → to")
@@ -158,8 +164,7 @@ def refuse_own_settings(given: dict[str, Any]) -> None:
 
 def measure_by_lm_eval(given: dict[str, Any]) -> None:
     """Run lm-eval's task and print its figures."""
-    from ..evaluate.harness import run_lm_eval
-    from ..evaluate.table import lm_eval_rows, print_rows
+    from ..evaluation import lm_eval_rows, print_rows, run_lm_eval
 
     wanted = wanted_of(given)
     summary = run_lm_eval(wanted, resume=given["resume"], force=given["force"], say=say)

@@ -13,7 +13,7 @@ from ..errors import UserError
 from .options import force_option, json_option, say
 
 if TYPE_CHECKING:
-    from ..preflight import Preflight
+    from ..foresight import Preflight
 
 
 @click.command()
@@ -35,7 +35,7 @@ def inspect(
     """See where in the spectrum of the base the change of a run, an adapter or a full checkpoint lies."""
     from ..artifacts import CERTIFICATE, MANIFEST
     from ..geometry import inspect as look
-    from ..geometry.table import print_inspection
+    from ..geometry import print_inspection
 
     found = look(
         subject,
@@ -88,8 +88,8 @@ def preflight(
             refuse_existing(out, "give another --out" + ("" if out.is_dir() else ", or --force to replace it"))
         writable(out.parent)
     quiet()
-    from ..preflight import preflight as look
-    from ..preflight.table import print_preflight
+    from ..foresight import preflight as look
+    from ..foresight import print_preflight
 
     found = look(settings, chosen_methods(methods), kl_budget=kl_budget, progress=say)
     record = found.to_json()

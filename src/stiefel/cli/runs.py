@@ -34,7 +34,7 @@ def train(
         raise UserError("no --out was given", "a run needs a directory", "add --out runs/NAME, or --dry-run")
     from ..progress import run_progress
     from ..quiet import quiet
-    from ..training.run import train as run
+    from ..run import train as run
 
     refuse_both(resume, force)
     quiet()
@@ -65,7 +65,7 @@ def train(
 @force_option
 def compare(grid: Path, jobs: int, out: Path, resume: bool, force: bool) -> None:
     """Train every point of a GRID and put them into one table."""
-    from ..grid import load_grid
+    from ..recipe import load_grid
 
     compare_and_report(load_grid(grid), out, jobs, resume=resume, force=force)
 
@@ -76,16 +76,16 @@ def compare(grid: Path, jobs: int, out: Path, resume: bool, force: bool) -> None
 @force_option
 def demo(out: Path, resume: bool, force: bool) -> None:
     """Compare four methods at two learning rates on the embedded model, in minutes on a CPU."""
-    from ..grid import load_grid
     from ..nano import DEMO_GRID
     from ..progress import cores
+    from ..recipe import load_grid
 
     compare_and_report(load_grid(DEMO_GRID), out, min(4, cores()), resume=resume, force=force)
 
 
 def compare_and_report(grid: Any, out: Path, jobs: int, *, resume: bool, force: bool) -> None:
     """What `compare` and `demo` share: run the grid, print the table, name the page."""
-    from ..compare import compare as run_grid
+    from ..comparison import compare as run_grid
     from ..progress import grid_progress
     from ..report import print_table, write_report
 

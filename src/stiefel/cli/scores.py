@@ -29,8 +29,7 @@ def grade(context: click.Context, task: str, path: Path, data: str, strict: bool
 
     A line is {"completion": "...", "answer": "..."}; for code, the task's own columns stand beside the completion.
     """
-    from ..tasks.given import find_given, given_lines, golds_of
-    from ..tasks.grading import results
+    from ..tasks import find_given, given_lines, golds_of, results
 
     chosen = find_given(task)
     golds = golds_of(chosen, data)

@@ -1,9 +1,12 @@
-"""What training did to the weights: pure measurements, the first step's theory, and `inspect` of a directory."""
+"""A trained change and its base in, where in the spectrum of W the change lies out; and the first step's theory.
+
+Open inspection.py first: it measures a directory; layer.py measures one matrix, live.py a run while it trains.
+"""
 
 from __future__ import annotations
 
-from ..certificate import product_norm
-from ..linalg import orthonormality_error
+from ..adapter import product_norm
+from ..spectrum import orthonormality_error
 from .alignment import (
     aligned_coefficients,
     aligned_distribution,
@@ -14,6 +17,7 @@ from .alignment import (
     subspace_shares,
     subspace_similarity,
 )
+from .basis import all_small
 from .change import Change, DenseChange, LowRankChange
 from .first_step import (
     first_order_step,
@@ -25,20 +29,24 @@ from .first_step import (
     step_ratio,
     svd_coefficients,
 )
-from .inspection import Inspection, inspect
+from .inspection import Inspection, inspect, open_subject
 from .layer import LayerGeometry
+from .live import GeometryCallback
 from .masks import geora_masks, geora_premise
 from .precision import in_bf16
 from .spectra import effective_rank, normalized_spectral_shift, singular_values, spectral_shift_bound, stable_rank
+from .table import print_inspection
 
 __all__ = [
     "Change",
     "DenseChange",
+    "GeometryCallback",
     "Inspection",
     "LayerGeometry",
     "LowRankChange",
     "aligned_coefficients",
     "aligned_distribution",
+    "all_small",
     "angles_between",
     "chance",
     "cumulative_energy",
@@ -54,8 +62,10 @@ __all__ = [
     "inspect",
     "kl_radius",
     "normalized_spectral_shift",
+    "open_subject",
     "orthonormality_error",
     "principal_angles",
+    "print_inspection",
     "product_norm",
     "singular_values",
     "spectral_shift_bound",

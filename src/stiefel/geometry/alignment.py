@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..linalg import Triplets
+from ..spectrum import Triplets
 from .change import Change, energy
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property
 
-from ..linalg import Triplets, frobenius_norm
 from ..methods import Layer
-from ..spectrum import Spectrum, TooFewDirections
+from ..spectrum import Spectrum, TooFewDirections, Triplets, frobenius_norm
 from .spectra import SMALL
 
 

@@ -10,9 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ..linalg import PIECE, Triplets, exact_svd, frobenius_norm, numerical_rank
-from ..solver import top_triplets
-from ..spectrum import RESOLVED
+from ..spectrum import PIECE, RESOLVED, Triplets, exact_svd, frobenius_norm, numerical_rank, top_triplets
 from .spectra import SMALL, singular_values
 
 CANCELLED = 1e-8  # of (Σ_i‖L_:i‖‖R_i:‖)², below which the sum over Gram matrices has lost half of its digits

@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ..checkpoint import Checkpoint
 from ..errors import UserError
-from ..linalg import PIECE
 from ..methods import Layer
-from ..skeleton import Target, build_skeleton, select_targets
-from ..tensorfile import read_tensor
+from ..model import Checkpoint, Target, build_skeleton, read_tensor, select_targets
+from ..spectrum import PIECE
 from .change import DenseChange, energy
 from .subject import Subject, Trained, Vector, does_not_fit
 

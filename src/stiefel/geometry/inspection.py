@@ -8,15 +8,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from ..adapter import CONFIG_FILE
 from ..artifacts import ADAPTER, CERTIFICATE, GEOMETRY, MANIFEST, RUNS, read_json
-from ..cache import SpectrumCache
-from ..checkpoint import Checkpoint
 from ..errors import UserError
-from ..files import CONFIG_FILE
 from ..methods import Layer, find_method, require_rank
+from ..model import Checkpoint, Target, build_skeleton, model_files
 from ..quiet import quiet
-from ..skeleton import Target, build_skeleton
-from ..weights import model_files
+from ..spectrum import SpectrumCache
 from .basis import all_small
 from .full import FullSubject
 from .layer import ALSO, LayerGeometry, check_also, measure

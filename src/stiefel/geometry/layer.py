@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError, nearest
-from ..linalg import Triplets, orthonormality_error
-from ..matrix_names import kind_and_depth
 from ..methods import Layer
+from ..model import kind_and_depth
+from ..spectrum import Triplets, orthonormality_error
 from .alignment import (
     aligned_coefficients,
     aligned_distribution,

@@ -13,8 +13,8 @@ from torch import nn
 from transformers import TrainerCallback
 
 from ..artifacts import room_for
-from ..cache import SpectrumCache
 from ..errors import UserError
+from ..spectrum import SpectrumCache
 from .watched import Row, gradient_norm, trained_of, watched_matrices
 
 

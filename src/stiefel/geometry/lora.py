@@ -12,15 +12,12 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from ..adapter import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, Certificate, factor_names, product_norm, read_certificate
 from ..artifacts import CERTIFICATE, read_json
-from ..certificate import Certificate, product_norm
 from ..errors import UserError
-from ..files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, factor_names
-from ..linalg import orthonormality_error
 from ..methods import Layer
-from ..saved import read_certificate
-from ..skeleton import Target, target_of
-from ..tensorfile import Entry, read_header, read_tensor
+from ..model import Entry, Target, read_header, read_tensor, target_of
+from ..spectrum import orthonormality_error
 from .change import Change, DenseChange, LowRankChange
 from .spectra import SMALL
 from .subject import Subject, Trained, as_made_for, does_not_fit

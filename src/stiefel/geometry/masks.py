@@ -8,8 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..methods import Layer
-from ..methods.geora import euclidean_mask, overlap, spectral_mask
+from ..methods import Layer, euclidean_mask, overlap, spectral_mask
 from .change import Change
 
 

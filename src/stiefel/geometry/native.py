@@ -9,13 +9,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from ..adapter import FACTORS_FILE, read_certificate
 from ..artifacts import CERTIFICATE
 from ..errors import UserError
-from ..files import FACTORS_FILE
 from ..methods import Layer
-from ..saved import read_certificate
-from ..skeleton import Target
-from ..tensorfile import read_header, read_tensor
+from ..model import Target, read_header, read_tensor
 from .change import LowRankChange
 from .lora import PREFIX, AnyAdapter, factor_file, finite, named_targets, read_config, require_made_for
 from .subject import Subject, Trained, does_not_fit

@@ -10,14 +10,11 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from ..adapter import WEIGHTS_FILE, read_certificate
 from ..artifacts import CERTIFICATE
-from ..checkpoint import Checkpoint
 from ..errors import UserError
-from ..files import WEIGHTS_FILE
 from ..methods import Layer
-from ..saved import read_certificate
-from ..skeleton import Target, select_targets
-from ..weights import fingerprint
+from ..model import Checkpoint, Target, fingerprint, select_targets
 from .change import DenseChange
 from .full import RANK, compare, require_finite
 from .subject import Subject, Trained, Vector, as_made_for, does_not_fit

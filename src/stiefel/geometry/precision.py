@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..linalg import PIECE
+from ..spectrum import PIECE
 from .change import Change
 
 EXPONENT = 0x7F800000  # its bits in a float32

@@ -10,11 +10,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ..checkpoint import Checkpoint
 from ..errors import UserError
 from ..methods import Layer
-from ..skeleton import Target
-from ..weights import fingerprint
+from ..model import Checkpoint, Target, fingerprint
 from .change import Change
 
 

@@ -18,14 +18,10 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from transformers.pytorch_utils import Conv1D
 
-from ..anchored import AnchoredFactor
-from ..cache import SpectrumCache
-from ..linalg import Triplets, orthonormality_error
-from ..matrix_names import kind_and_depth
+from ..adapter import ADAPTER, AnchoredFactor, OwnWeight, lora_layers, own_weights, tuner_layers
 from ..methods import Layer
-from ..own_weights import OwnWeight, own_weights
-from ..skeleton import Target, select_targets
-from ..wrap import ADAPTER, lora_layers, tuner_layers
+from ..model import Target, kind_and_depth, select_targets
+from ..spectrum import SpectrumCache, Triplets, orthonormality_error
 from .alignment import subspace_shares, subspace_similarity
 from .basis import Basis, all_small
 from .change import Change, DenseChange, LowRankChange

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from ..linalg import Triplets
-from ..spectrum import Spectrum
+from ..spectrum import Spectrum, Triplets
 from .layer import Factors, Layer
 from .method import Claims, method
 from .option import Fraction

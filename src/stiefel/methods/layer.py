@@ -10,11 +10,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ..cache import SpectrumCache
 from ..errors import UserError
-from ..solver import Converge
-from ..spectrum import Solver, Spectrum
-from ..weights import fingerprint
+from ..model import fingerprint
+from ..spectrum import Converge, Solver, Spectrum, SpectrumCache
 from .option import Value
 
 

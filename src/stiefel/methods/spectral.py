@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..linalg import Triplets
+from ..spectrum import Triplets
 from .layer import Factors, Layer
 from .method import Claims, method
 from .option import Choice

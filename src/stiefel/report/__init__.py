@@ -1,4 +1,7 @@
-"""Run directories → one self-contained page, a table, and a figure."""
+"""Run directories in, one self-contained page, a table and the papers' figures out.
+
+Open page.py first; runs.py reads the directories, figures/registry.py lists the figures.
+"""
 
 from .page import write_report
 from .reward_figure import write_figure

@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from ..artifacts import ADAPTER, CERTIFICATE, INSPECTION, MANIFEST, read_json, write_json
+from ..adapter import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, WEIGHTS_FILE
+from ..artifacts import ADAPTER, CERTIFICATE, INSPECTION, MANIFEST, digest, read_json, write_json
 from ..errors import UserError
-from ..files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, WEIGHTS_FILE, digest
 from .runs import Run, checked
 
 FORMAT = 2  # counted up where `stiefel.geometry` measures something else under the same name
@@ -98,11 +98,8 @@ def inspect_run(run: Run, say: Progress, *, large: bool) -> tuple[Matrix, ...] |
     A model that has a matrix with min(m, n) > 512 costs more than a report should unasked: it is measured where `large`
     says so.
     """
-    from ..geometry import inspect
-    from ..geometry.basis import all_small
-    from ..geometry.inspection import open_subject
-    from ..skeleton import build_skeleton
-    from ..weights import model_files
+    from ..geometry import all_small, inspect, open_subject
+    from ..model import build_skeleton, model_files
 
     model = run.recipe.model
     try:

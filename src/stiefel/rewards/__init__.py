@@ -1,13 +1,17 @@
-"""Text → Grade."""
+"""A completion and a gold answer in, a grade out: 1, 0, or no score and why.
+
+Open grade.py first: it says what a grade is; math.py, choice.py and code.py grade, batch.py many in killed processes.
+"""
 
 from __future__ import annotations
 
 from .batch import CODE, GSM8K, MATH, BatchGrader, grade_all
-from .choice import grade_choice
+from .choice import choice_texts, gold_letter, grade_choice
 from .dapo import grade_dapo, grade_dapo_boxed, signed
 from .exact import exact, exact_after_mark
+from .extract import after_thinking
 from .function import reward_function
-from .grade import Grade, Grader, GraderFailure
+from .grade import Grade, Grader, GraderFailure, UnreadableGold
 
 GRADERS: dict[str, Grader] = {
     "math": MATH,
@@ -25,8 +29,12 @@ __all__ = [
     "Grade",
     "Grader",
     "GraderFailure",
+    "UnreadableGold",
+    "after_thinking",
+    "choice_texts",
     "exact",
     "exact_after_mark",
+    "gold_letter",
     "grade_all",
     "reward_function",
     "signed",

@@ -1,128 +1,18 @@
-"""Every task, in one tuple; and the one that a recipe trains on."""
+"""A task's name or a file of rows in, prompts out, each with what its grader needs; completions in a file → grades.
+
+Open registry.py first: it lists every task and finds the one that a recipe names; task.py says what a task is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-
-from ..errors import UserError, nearest
-from ..rewards import GRADERS, Grader, exact, reward_function
-from ..sections import TaskSettings
 from .benchmark import Benchmark
-from .choice import medqa, mmlu, own_choice
-from .classification import cola, mrpc
-from .code import humaneval, humaneval_chat, mbpp, own_code
-from .competitions import (
-    aime22,
-    aime22_boxed,
-    aime23,
-    aime23_boxed,
-    aime24,
-    aime24_boxed,
-    aime25,
-    aime25_boxed,
-    amc23,
-    hmmt25,
-    olymmath,
-)
-from .instructions import ifeval
-from .math import gsm8k, math500, math500_boxed, minerva, own_math, svamp
-from .nano import nano_arithmetic, nano_reverse, nano_sort
-from .own import own_task
-from .passes import limited
-from .reader import as_task
-from .render import rendered
-from .task import Messages, Row, Sampling, Split, Task
-from .training_sets import dapo_math_17k, dapo_math_17k_boxed, deepmath_103k
-
-TASKS: tuple[Task | Benchmark, ...] = (
-    *(nano_arithmetic, nano_reverse, nano_sort),
-    *(gsm8k, svamp, math500, math500_boxed, minerva),
-    *(aime22, aime22_boxed, aime23, aime23_boxed, aime24, aime24_boxed, aime25, aime25_boxed),
-    *(amc23, hmmt25, olymmath),
-    *(dapo_math_17k, dapo_math_17k_boxed, deepmath_103k),
-    *(mbpp, humaneval, humaneval_chat),
-    *(medqa, mmlu, cola, mrpc, ifeval),
-    *(own_math, own_code, own_choice),
-)
-BENCHMARKS = tuple(task for task in TASKS if isinstance(task, Benchmark))
-MADE_HERE = tuple(task for task in TASKS if isinstance(task, Task))
-
-
-def find_task(name: str, data: str = "", revision: str = "", split: str = "") -> Task:
-    """The task of that name; an unknown one raises with the nearest names.
-
-    data: a local file of its columns, or another hub id, in place of its own hub id; revision: branch, tag or commit of
-    a hub id; split: in place of the task's own. Rows are read when they are first asked for.
-    """
-    for task in TASKS:
-        if task.name != name:
-            continue
-        if isinstance(task, Benchmark):
-            return as_task(task, data, revision, split)
-        if data or revision or split:
-            raise UserError(
-                f"{name} takes no data", "its questions are made here", "leave out data, revision and split"
-            )
-        return task
-    raise UserError(f"unknown task {name!r}", "there is no such task", nearest(name, [task.name for task in TASKS]))
-
-
-def training_task(settings: TaskSettings, *, graded: bool = True) -> Task:
-    """What a recipe's [task] trains on: a named task or data of one's own, graded by its own grader or by a reward.
-
-    Supervised training grades nothing, so that data of one's own need no reward there.
-    """
-    if settings.data and not has_columns_of_its_task(settings):
-        return own_task(settings, own_grader(settings) if graded else exact)
-    benchmark = next((benchmark for benchmark in BENCHMARKS if benchmark.name == settings.name), None)
-    task = find_task(settings.name, revision=settings.revision) if benchmark is None else trained(benchmark, settings)
-    if settings.reward:
-        task = replace(task, grader=own_grader(settings), rows=with_prompts(task))
-    if settings.train_rows and benchmark is None:
-        task = limited(task, min(settings.train_rows, task.size or settings.train_rows))
-    return task
-
-
-def trained(benchmark: Benchmark, settings: TaskSettings) -> Task:
-    """A benchmark's training rows, counted; those of a file are all checked now, those of a hub when they are drawn."""
-    split = "" if settings.split == TaskSettings().split else settings.split
-    task = as_task(benchmark, settings.data, settings.revision, split, settings.train_rows)
-    origin = task.origin("train")
-    size = min(origin["rows"], settings.train_rows or origin["rows"])
-    if origin["source"] == "file":
-        task.rows("train", size, 0)
-    return replace(task, size=size)
-
-
-def has_columns_of_its_task(settings: TaskSettings) -> bool:
-    """Whether `data` is that of the benchmark named: it is, unless the recipe names columns of its own."""
-    usual = TaskSettings()
-    columns = (settings.prompt_column, settings.answer_column) == (usual.prompt_column, usual.answer_column)
-    return columns and any(task.name == settings.name and task.hub is not None for task in BENCHMARKS)
-
-
-def with_prompts(task: Task) -> Callable[[Split, int, int], list[Row]]:
-    """The task's rows, of which a function is given the prompt too, as it is of a user's own data."""
-
-    def rows(split: Split, count: int, seed: int) -> list[Row]:
-        return [replace(row, columns={"prompt": row.prompt, **row.columns}) for row in task.rows(split, count, seed)]
-
-    return rows
-
-
-def own_grader(settings: TaskSettings) -> Grader:
-    """The grader that `task.reward` names: one of ours, or module:function."""
-    if settings.reward in GRADERS:
-        return GRADERS[settings.reward]
-    if settings.reward:
-        return reward_function(settings.reward)
-    raise UserError(
-        f"task.data = {settings.data!r} without task.reward",
-        "there is no rule by which completions are right or wrong",
-        f"set task.reward to one of {', '.join(GRADERS)}, or to a function of yours, module:function",
-    )
-
+from .given import find_given, given_lines, golds_of
+from .grading import results
+from .opened import stated
+from .registry import BENCHMARKS, TASKS, find_task, training_task
+from .render import prompt_tokens, rendered, shown, stops
+from .task import Messages, Row, Sampling, Task
+from .thinking import opened_thinking
 
 __all__ = [
     "BENCHMARKS",
@@ -132,7 +22,16 @@ __all__ = [
     "Row",
     "Sampling",
     "Task",
+    "find_given",
     "find_task",
+    "given_lines",
+    "golds_of",
+    "opened_thinking",
+    "prompt_tokens",
     "rendered",
+    "results",
+    "shown",
+    "stated",
+    "stops",
     "training_task",
 ]

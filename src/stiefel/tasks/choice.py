@@ -6,9 +6,7 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
-from ..rewards import GRADERS
-from ..rewards.choice import choice_texts, gold_letter
-from ..rewards.grade import UnreadableGold
+from ..rewards import GRADERS, UnreadableGold, choice_texts, gold_letter
 from .benchmark import BadRow, Benchmark, Fields, Hub, as_text, fill
 from .task import Row, Sampling
 

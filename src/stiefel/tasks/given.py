@@ -9,11 +9,11 @@ from typing import Any
 
 from ..errors import UserError, nearest
 from ..rewards import GRADERS, BatchGrader, Grader, reward_function
-from . import BENCHMARKS, MADE_HERE
 from .benchmark import BadRow, Benchmark, as_text
 from .columns import MISSING, value_of
 from .opened import open_table
 from .reader import made_row
+from .registry import BENCHMARKS, MADE_HERE
 from .table import Record, Table, parse, read_file
 
 ANSWER = ("answer",)

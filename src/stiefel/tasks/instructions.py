@@ -6,8 +6,7 @@ import json
 from typing import Any
 
 from ..errors import UserError
-from ..rewards import Grade
-from ..rewards.extract import after_thinking
+from ..rewards import Grade, after_thinking
 from .benchmark import Benchmark, Fields, Hub, as_text, fill
 from .task import Row, Sampling
 

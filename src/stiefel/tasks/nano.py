@@ -6,8 +6,7 @@ import random
 from collections.abc import Iterator
 from itertools import islice
 
-from ..nano.problems import Problem, problems
-from ..nano.traces import worked
+from ..nano import Problem, problems, worked
 from ..rewards import exact_after_mark
 from .task import Row, Split, Task
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from datasets import concatenate_datasets
 
+from ..artifacts import digest
 from ..errors import UserError
-from ..files import digest
 from .benchmark import Benchmark
 from .hub import read_hub
 from .table import SUFFIXES, Table, read_file

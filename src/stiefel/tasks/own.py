@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, nearest
-from ..rewards import Grader
-from ..rewards.choice import choice_texts
-from ..sections import TaskSettings
+from ..recipe import TaskSettings
+from ..rewards import Grader, choice_texts
 from .columns import MISSING, at
 from .hub import read_hub
 from .opened import Opened, hub_origin, looks_like_a_path, open_file

@@ -11,9 +11,8 @@ from peft import PeftModel
 from peft.tuners.adalora import AdaLoraModel, RankAllocator
 from torch import Tensor, nn
 
-from ..adapter import certificate_of
+from ..adapter import ADAPTER, certificate_of, lora_layers
 from ..errors import UserError
-from ..wrap import ADAPTER, lora_layers
 
 PATTERN_KEY = "stiefel_rank_pattern"  # where a model keeps which triplets are left
 PATTERN, IMPORTANCE, UNCERTAINTY = "rank_pattern.", "exp_avg_ipt.", "exp_avg_unc."

@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import Trainer
 
+from ..adapter import save
 from ..artifacts import ADAPTER, STATE, read_json, whole_directory, write_json
 from ..errors import UserError
-from ..saved import save
 
 TRAINER_STATE = "trainer_state.json"
 WEIGHTS, BUFFER = "trained.safetensors", "buffer.safetensors"
@@ -98,7 +98,7 @@ class ExactCheckpoints(Trainer):  # type: ignore[misc]
                 state = {"processes": len(randoms), "journals": sizes, **self.loop_state()}
                 write_json(building / STATE, state)
             kept = self.args.save_total_limit
-            for old in checkpoints(place.parent)[:-kept] if kept else []:
+            for old in checkpoints_in(place.parent)[:-kept] if kept else []:
                 (old / STATE).unlink()  # first: without it the rest is no checkpoint, if a kill leaves it behind
                 shutil.rmtree(old)
         self.accelerator.wait_for_everyone()
@@ -181,7 +181,7 @@ def broken(path: Path, why: str) -> UserError:
     )
 
 
-def checkpoints(directory: Path) -> list[Path]:
+def checkpoints_in(directory: Path) -> list[Path]:
     """The whole checkpoints in a directory, oldest first."""
     found = [path for path in directory.glob(f"{PREFIX}*") if (path / STATE).is_file()]
     return sorted(found, key=step_of)

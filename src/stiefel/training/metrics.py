@@ -70,7 +70,7 @@ class RolloutMetrics(TrainerCallback):  # type: ignore[misc]
             return
         row = self._row(trainer, int(state.global_step) // trainer.updates_per_rollout)
         if trainer.accelerator.is_main_process:
-            append(self._path, row)
+            append_row(self._path, row)
         self._logs, self._tokens = [], trainer.sampled_tokens
         self._on_row(row)
         self._began = time.perf_counter()  # what the row's reader does, such as evaluating, is not training
@@ -96,7 +96,7 @@ class RolloutMetrics(TrainerCallback):  # type: ignore[misc]
         return {**finite, "not_finite": strange} if strange else finite
 
 
-def append(path: Path, row: Row) -> None:
+def append_row(path: Path, row: Row) -> None:
     """Add one row to a JSON-lines file."""
     with room_for(path), path.open("a") as file:
         file.write(json.dumps(row, allow_nan=False) + "\n")

@@ -10,12 +10,9 @@ from peft import PeftModel
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..adapter import certificate_of
-from ..anchored import AnchoredFactor
+from ..adapter import ADAPTER, AnchoredFactor, certificate_of, lora_layers, own_weights, row_norms, tuner_layers
 from ..errors import UserError, nearest
 from ..methods import Composition
-from ..own_weights import own_weights
-from ..wrap import ADAPTER, lora_layers, row_norms, tuner_layers
 from .own_weights import MasterAdamW
 from .steps import CentredAdamW, ProjectedAdamW
 

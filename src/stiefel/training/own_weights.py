@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..own_weights import OwnWeight
+from ..adapter import OwnWeight
 from .steps import CentredAdamW
 
 

@@ -11,7 +11,7 @@ import torch
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
-from ..anchored import AnchoredFactor, anchored_factors, held_factors
+from ..adapter import AnchoredFactor, anchored_factors, held_factors
 from ..errors import UserError
 from .reference import ReferenceTrainer
 

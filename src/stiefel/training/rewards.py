@@ -9,8 +9,7 @@ from typing import Any
 
 from ..recipe import Recipe
 from ..rewards import Grader, grade_all
-from ..tasks import Messages
-from ..tasks.thinking import opened_thinking
+from ..tasks import Messages, opened_thinking
 from .overlong import OverlongShaping
 
 Completion = str | list[dict[str, Any]]  # text, or the assistant's message

@@ -11,12 +11,9 @@ from typing import Any
 from datasets import Dataset
 
 from ..errors import UserError
-from ..evaluate.prepared import beyond_context, context
+from ..model import beyond_context, context_length, resolve_model
 from ..recipe import Recipe
-from ..tasks import Messages, Row, Task
-from ..tasks.opened import stated
-from ..tasks.render import prompt_tokens, shown
-from ..weights import resolve_model
+from ..tasks import Messages, Row, Task, prompt_tokens, shown, stated
 
 Progress = Callable[[str], None]
 
@@ -123,7 +120,7 @@ def fitting(recipe: Recipe, rows: list[Row], task: Task, tokenizer: Any) -> list
 
 def check_context(recipe: Recipe, rows: list[Row], tokenizer: Any) -> None:
     """Raise, naming the longest row, where it and its completion can be longer than what the model was made for."""
-    limit = context(resolve_model(recipe.model.path, recipe.model.revision))
+    limit = context_length(resolve_model(recipe.model.path, recipe.model.revision))
     allowed = recipe.rollout.max_completion_tokens
     if not limit or recipe.rollout.max_prompt_tokens + allowed <= limit:
         return

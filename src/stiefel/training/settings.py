@@ -12,8 +12,7 @@ import torch
 from trl import GRPOConfig, SFTConfig
 
 from ..errors import UserError
-from ..recipe import Recipe
-from ..sections import OptimSettings
+from ..recipe import OptimSettings, Recipe
 from .overlong import WEIGHTS
 
 # name → (loss_type: over what the loss is averaged, scale_rewards: whether a group's rewards are divided by their σ)

@@ -22,7 +22,7 @@ from ..recipe import Recipe
 from .adalora import is_adalora, load_training_state, training_state
 from .budget import AdaLoraBudget
 from .checkpoints import ExactCheckpoints
-from .metrics import Row, append
+from .metrics import Row, append_row
 from .optimizers import is_plain, make_optimizer, other_rates
 from .processes import for_processes, require_whole
 from .settings import rate_factor_of_updates, sft_config
@@ -124,6 +124,6 @@ class UpdateMetrics(TrainerCallback):  # type: ignore[misc]
             "peak_memory_bytes": peak_memory_bytes(),
             "seconds": now - self._began,
         }
-        append(self._path, row)
+        append_row(self._path, row)
         self._began, self._tokens = now, logs["num_tokens"]
         self._on_row(row)

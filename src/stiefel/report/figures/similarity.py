@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Literal
 
-from ...matrix_names import kind_and_depth
+from ...model import kind_and_depth
 from ..evidence import Evidence, LiveMatrix
 from ..runs import Run
 from ..vertical import vertical

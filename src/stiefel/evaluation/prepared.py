@@ -1,0 +1,100 @@
+"""An evaluation with everything read but the weights: its questions, its plan, and what it is known by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..errors import UserError
+from ..model import beyond_context, context_length, load_tokenizer, resolve_model
+from ..tasks import Row, Sampling, Task, find_task, stops
+from .plan import Job, plan
+from .sample import Question, ask
+from .settings import Wanted, check_numbers, resolved, room_for
+from .subject import check_adapter, device_name, identity
+
+DEFAULT_LIMIT = 500  # questions of a task that makes as many as it is asked for
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is drawn, in which batches, and the settings by which a later command knows the evaluation again."""
+
+    wanted: Wanted
+    task: Task
+    tokenizer: Any
+    questions: list[Question]
+    sampling: Sampling
+    stop: tuple[str, ...]
+    batches: list[list[Job]]
+    settings: dict[str, Any]
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest prompt and its completion."""
+        return max(len(question.tokens) for question in self.questions) + self.sampling.max_tokens
+
+
+def prepare_evaluation(wanted: Wanted) -> Prepared:
+    """Read data, tokenizer and digests; raises UserError for whatever does not fit, before any weight is loaded."""
+    check_numbers(wanted)
+    task = find_task(wanted.task, wanted.data, wanted.data_revision, wanted.split)
+    sampling = resolved(task.sampling, wanted.drawn)
+    check_adapter(wanted.subject)
+    rows = rows_of(task, wanted.limit)
+    origin = task.origin("test")
+    tokenizer = load_tokenizer(wanted.subject.model, wanted.subject.revision)
+    questions = ask(task, rows, tokenizer)
+    check_context(wanted, questions, sampling)
+    room = room_for(wanted)
+    stop = stops(task, tokenizer)
+    settings = {
+        **identity(wanted.subject),
+        "dtype": wanted.subject.dtype,
+        "task": task.name,
+        "origin": origin,
+        "questions": {"count": len(rows), "digest": questions_digest(rows)},
+        "prompts": digest([question.tokens for question in questions]),
+        "sampling": asdict(sampling),
+        "stop": list(stop),
+        "engine": wanted.engine,
+        "device": device_name(),
+        "batch": asdict(room),
+    }
+    lengths = [len(question.tokens) for question in questions]
+    batches = plan(lengths, sampling.samples, sampling.max_tokens, room)
+    return Prepared(wanted, task, tokenizer, questions, sampling, stop, batches, settings)
+
+
+def rows_of(task: Task, limit: int | None) -> list[Row]:
+    """The first `limit` test rows, or all there are."""
+    rows = task.rows("test", limit or task.origin("test").get("rows", DEFAULT_LIMIT), 0)
+    if not rows:
+        raise UserError(f"{task.name} has no test questions", "there is nothing to measure", "give data with rows")
+    return rows
+
+
+def questions_digest(rows: Sequence[Row]) -> str:
+    """What tells these questions and their answers from any others, however a model is shown them."""
+    return digest([[row.prompt, row.answer, dict(row.columns)] for row in rows])
+
+
+def digest(value: Any) -> str:
+    """A digest of what JSON writes."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def check_context(wanted: Wanted, questions: Sequence[Question], sampling: Sampling) -> None:
+    """Raise where prompt and completion would be longer than what the model was made for."""
+    limit = context_length(resolve_model(wanted.subject.model, wanted.subject.revision))
+    longest = max(len(question.tokens) for question in questions)
+    if limit and longest + sampling.max_tokens > limit:
+        room = limit - longest
+        instead = (
+            f"give --max-tokens {room}" if room > 0 else "give a model with a longer context, or shorter questions"
+        )
+        raise beyond_context(wanted.subject.model, limit, longest, sampling.max_tokens, instead)

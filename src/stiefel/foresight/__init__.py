@@ -1,0 +1,23 @@
+"""A recipe and methods in; how large a first step would be, what KL it costs and which rate spends a budget out.
+
+Open measure.py first; probe.py takes the step, rate.py finds the rate.
+"""
+
+from __future__ import annotations
+
+from .figures import MatrixStep, MethodSteps, Preflight
+from .measure import KL_BUDGET, preflight
+from .rate import TOLERANCE, Spent, rate_for
+from .table import print_preflight
+
+__all__ = [
+    "KL_BUDGET",
+    "TOLERANCE",
+    "MatrixStep",
+    "MethodSteps",
+    "Preflight",
+    "Spent",
+    "preflight",
+    "print_preflight",
+    "rate_for",
+]

@@ -1,0 +1,122 @@
+"""What no adapter can stand on, each refused by name: quantised, shared, stacked or rewritten weights."""
+
+from __future__ import annotations
+
+from peft.tuners.lora import Linear as LoraLinear
+from peft.tuners.lora import LoraLayer, ParamWrapper
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.models.falcon.modeling_falcon import FalconLinear
+from transformers.pytorch_utils import Conv1D
+
+from ..errors import UserError
+
+
+def refuse_quantised(model: PreTrainedModel) -> None:
+    """Raise for a model whose weights are stored as integers or 4-bit floats."""
+    settings = vars(model.config).get("quantization_config")
+    if settings:
+        method = settings.get("quant_method") if isinstance(settings, dict) else settings.quant_method
+        raise UserError(
+            f"the model is quantised ({method})",
+            "its stored numbers are not the weight matrices (out, in) that the starts are computed from",
+            "load it without quantization_config; or make the adapter of the full-precision checkpoint with "
+            "`stiefel init`, and load that with PEFT on the quantised model",
+        )
+
+
+def refuse_unsupported(model: PreTrainedModel, name: str, shared: dict[int, list[str]]) -> None:
+    """Raise for a module whose adapter would be wrong in silence."""
+    module = model.get_submodule(name)
+    if not is_linear(module):
+        raise UserError(
+            f"{name} is a {type(module).__name__}",
+            "the methods are defined for layers that compute x·Wᵀ + b and no more",
+            f"leave it out of the targets; the linear layers of this model are {', '.join(linear_names(model))}",
+        )
+    assert isinstance(module, nn.Linear | Conv1D)
+    if module.weight is model.get_input_embeddings().weight:
+        raise UserError(
+            f"{name} shares its weight with the input embedding",
+            "an adapter on it would be merged into the embedding too, which changes the model's input",
+            'leave it out of the targets; "all-linear" does',
+        )
+    others = [other for other in shared[id(module.weight)] if other != f"{name}.weight"]
+    if others:
+        raise UserError(
+            f"{name} shares its weight with {others[0]}",
+            "an adapter stands on one of the two and would be merged into both",
+            "leave it out of the targets",
+        )
+
+
+def refuse_stacked(model: PreTrainedModel, parameters: list[str]) -> None:
+    """Raise where a request names parameters that hold the matrices of several experts."""
+    stacked = [name for name in parameters if model.get_parameter(name).dim() > 2]
+    if stacked:
+        raise UserError(
+            f"targets name {counted(stacked)}",
+            "they stack the matrices of a layer's experts, and an adapter stands on a linear layer (out, in)",
+            f"name linear layers: {', '.join(linear_names(model))}",
+        )
+
+
+def refuse_parameters(adapted: dict[str, LoraLayer], target_modules: str | list[str]) -> None:
+    """Raise where PEFT turns a request into bare parameters: experts, and the router beside them."""
+    wrapped = [(name, layer) for name, layer in adapted.items() if isinstance(layer, ParamWrapper)]
+    if wrapped:
+        names = [f"{name.replace('.base_layer', '')}.{layer.parameter_name}" for name, layer in wrapped]
+        raise UserError(
+            f"targets {target_modules!r}: PEFT takes them to include {counted(names)}",
+            "they are a layer's stacked experts and its router, and an adapter stands on a linear layer (out, in)",
+            f"name the linear layers that PEFT keeps as such: {', '.join(kept_names(adapted))}",
+        )
+
+
+def refuse_difference(asked: set[str], adapted: dict[str, LoraLayer], target_modules: str | list[str]) -> None:
+    """Raise unless PEFT selects what was asked for."""
+    why = "it rewrites the request for this architecture, whose experts were linear layers once"
+    lost, added = asked - adapted.keys(), adapted.keys() - asked
+    if lost:
+        raise UserError(
+            f"targets {target_modules!r}: PEFT leaves out {len(lost)} layers, the first is {min(lost)}",
+            why,
+            f"name the layers that it keeps: {', '.join(kept_names(adapted))}",
+        )
+    if added:
+        raise UserError(
+            f"targets {target_modules!r}: PEFT adds {len(added)} layers, the first is {min(added)}",
+            why,
+            "name the layers that should be adapted by their full names, in a list",
+        )
+
+
+def is_linear(module: nn.Module) -> bool:
+    """True where a module's function is x·Wᵀ + b and no more: routers that choose experts are subclasses of Linear."""
+    return type(module).forward in (nn.Linear.forward, Conv1D.forward, FalconLinear.forward)
+
+
+def linear_names(model: PreTrainedModel) -> list[str]:
+    """The last words of the names of all linear layers but the output head, sorted."""
+    head = model.get_output_embeddings()
+    layers = {name for name, module in model.named_modules() if is_linear(module) and module is not head}
+    return sorted({name.rsplit(".", 1)[-1] for name in layers})
+
+
+def shared_weights(model: PreTrainedModel) -> dict[int, list[str]]:
+    """Id of a parameter → every name that it has."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    return names
+
+
+def counted(parameters: list[str]) -> str:
+    """How many parameters, of which kinds, and the first."""
+    kinds = sorted({".".join(name.split(".")[-2:]) for name in parameters})
+    return f"{len(parameters)} bare parameters ({', '.join(kinds)}), the first is {parameters[0]}"
+
+
+def kept_names(adapted: dict[str, LoraLayer]) -> list[str]:
+    """The last words of the names of the linear layers that PEFT adapts, sorted."""
+    return sorted({name.rsplit(".", 1)[-1] for name, layer in adapted.items() if isinstance(layer, LoraLinear)})

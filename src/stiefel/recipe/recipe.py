@@ -1,0 +1,310 @@
+"""The settings of a run: a frozen, typed tree, read from TOML, in which an unknown key is an error."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import ValidationError
+
+from ..errors import UserError, nearest
+from .sections import (
+    AdapterSettings,
+    AlgorithmSettings,
+    EvalSettings,
+    ExpectedSettings,
+    GuardSettings,
+    ModelSettings,
+    OptimSettings,
+    RolloutSettings,
+    RunSettings,
+    Section,
+    TaskSettings,
+)
+
+
+class Recipe(Section):
+    """One run, whole."""
+
+    model: ModelSettings = ModelSettings()
+    adapter: AdapterSettings = AdapterSettings()
+    task: TaskSettings = TaskSettings()
+    algorithm: AlgorithmSettings = AlgorithmSettings()
+    rollout: RolloutSettings = RolloutSettings()
+    optim: OptimSettings = OptimSettings()
+    run: RunSettings = RunSettings()
+    eval: EvalSettings = EvalSettings()
+    guard: GuardSettings = GuardSettings()
+    expected: ExpectedSettings = ExpectedSettings()
+
+    def to_toml(self) -> str:
+        """Every key with its resolved value."""
+        return tomli_w.dumps(self.model_dump())
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise UserError(f"no file {path}", "there is nothing to read", "give an existing TOML file") from error
+    except IsADirectoryError as error:
+        raise UserError(f"{path} is a directory", "a TOML file is needed", "name the file in it") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not TOML", str(error), "mend that place") from error
+
+
+def load_recipe(path: Path, changes: Iterable[str] = (), profile: str = "") -> Recipe:
+    """The recipe in a file, overlaid with one of its profiles and then with `--set a.b=value` changes."""
+    return make_recipe(read_toml(path), changes, profile, str(path))
+
+
+# where an algorithm's defaults are not DAPO's; sources: GRPO arXiv:2402.03300, Dr. GRPO arXiv:2503.20783
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "dapo": {},
+    "grpo": {"beta": 0.04, "clip_high": 0.2, "dual_clip": 0.0},
+    "dr_grpo": {"clip_high": 0.2, "dual_clip": 0.0},
+    "sft": {"beta": 0.0, "dual_clip": 0.0},
+}
+SFT_KEYS = ("epochs", "batch")
+ROLLOUT_KEYS = {  # what only rollouts read
+    "rollout": {"prompts", "completions", "temperature", "top_p", "top_k", "engine"},
+    "optim": {"rollouts", "updates_per_rollout"},
+    "run": {"kl_every", "geometry_every"},
+    "eval": {"every"},
+    "guard": {"action", "kl_base", "grad_norm"},
+    "task": {"reward"},
+}
+DRAWN = {"samples", "temperature", "top_p"}  # of [eval], where it is not the task that says
+VLLM_KEYS = (
+    "vllm_mode",
+    "vllm_server",
+    "vllm_memory",
+    "vllm_tensor_parallel",
+    "importance_correction",
+    "importance_cap",
+)
+
+
+def make_recipe(tables: Mapping[str, Any], changes: Iterable[str] = (), profile: str = "", source: str = "") -> Recipe:
+    """The recipe of nested tables; raises UserError for the first key or value that does not fit."""
+    if not isinstance(tables, Mapping):
+        raise UserError(f"recipe = {tables!r} in {source}", "a recipe is a table of settings", "write [recipe.adapter]")
+    base = {key: value for key, value in tables.items() if key != "profile"}
+    profiles = tables.get("profile", {})
+    if not isinstance(profiles, Mapping) or not all(isinstance(table, Mapping) for table in profiles.values()):
+        raise UserError(
+            f"profile in {source} is no table of tables", "a profile overlays settings", "[profile.NAME.optim]"
+        )
+    if profile:
+        if profile not in profiles:
+            raise UserError(
+                f"{source} has no profile {profile!r}",
+                "it holds " + (", ".join(sorted(profiles)) or "none"),
+                nearest(profile, profiles) if profiles else "leave --profile out",
+            )
+        base = overlay(base, profiles[profile])
+    for change in changes:
+        base = overlay(base, parse_change(change))
+    refuse_unused(base)
+    try:
+        recipe = Recipe.model_validate(with_defaults(base))
+    except ValidationError as error:
+        raise explain(error, source) from error
+    check(recipe)
+    return recipe
+
+
+def refuse_unused(tables: Mapping[str, Any]) -> None:
+    """Raise for written keys that nothing would read; a resolved recipe names every key, so defaults pass."""
+    adapter = tables.get("adapter", {})
+    if isinstance(adapter, Mapping) and adapter.get("path"):
+        unused = written(adapter, AdapterSettings().model_dump(), {"path"})
+        if unused:
+            raise UserError(
+                f"adapter.{unused[0]} is set beside adapter.path",
+                "the adapter in that directory has a method, rank, alpha and targets of its own",
+                f"leave out adapter.path, or adapter.{', adapter.'.join(unused)}",
+            )
+    algorithm = tables.get("algorithm", {})
+    if isinstance(algorithm, Mapping) and algorithm.get("name", "dapo") in DEFAULTS:
+        name = algorithm.get("name", "dapo")
+        usual = {**AlgorithmSettings().model_dump(), **DEFAULTS[name]}
+        read = {"name", *SFT_KEYS} if name == "sft" else set(AlgorithmSettings.model_fields) - set(SFT_KEYS)
+        unused = written(algorithm, usual, read)
+        if unused:
+            raise UserError(
+                f"algorithm.{unused[0]} is set for {name}",
+                f"{name} has no use for it, and a setting that nothing reads would be lost in silence",
+                f"leave out algorithm.{', algorithm.'.join(unused)}, or choose another algorithm.name",
+            )
+        if name == "sft":
+            refuse_rollout_keys(tables)
+    rollout = tables.get("rollout", {})
+    if isinstance(rollout, Mapping) and rollout.get("engine", "hf") == "hf":
+        unused = written(rollout, RolloutSettings().model_dump(), set(RolloutSettings.model_fields) - set(VLLM_KEYS))
+        if unused:
+            raise UserError(
+                f"rollout.{unused[0]} is set for rollout.engine = 'hf'",
+                "only vllm reads it",
+                f"leave out rollout.{', rollout.'.join(unused)}, or set rollout.engine = 'vllm'",
+            )
+
+
+def refuse_rollout_keys(tables: Mapping[str, Any]) -> None:
+    """Raise for written keys of rollouts where there are none."""
+    usual = Recipe().model_dump()
+    for section, keys_of_rollouts in ROLLOUT_KEYS.items():
+        table = tables.get(section, {})
+        if isinstance(table, Mapping):
+            unused = written(table, usual[section], set(usual[section]) - keys_of_rollouts)
+            if unused:
+                raise UserError(
+                    f"{section}.{unused[0]} is set for sft",
+                    "supervised training generates nothing: its length is algorithm.epochs, its batch algorithm.batch",
+                    f"leave out {section}.{f', {section}.'.join(unused)}",
+                )
+
+
+def written(table: Mapping[str, Any], usual: Mapping[str, Any], read: set[str]) -> list[str]:
+    """The known keys of a table that are not read and do not have their usual value."""
+    return [key for key in table if key in usual and key not in read and table[key] != usual[key]]
+
+
+def with_defaults(tables: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The tables with the named algorithm's defaults below what was written."""
+    algorithm = tables.get("algorithm", {})
+    if not isinstance(algorithm, Mapping) or algorithm.get("name") not in DEFAULTS:
+        return tables
+    return {**tables, "algorithm": {**DEFAULTS[algorithm["name"]], **algorithm}}
+
+
+def overlay(base: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` laid over `base`, table by table."""
+    merged = dict(base)
+    for key, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = overlay(merged[key], value) if both else value
+    return merged
+
+
+def parse_change(change: str) -> dict[str, Any]:
+    """`optim.lr=1e-3` → {"optim": {"lr": 0.001}}; a value that is not TOML is taken as a string."""
+    key, equals, text = change.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"--set {change!r} is not a change", "it has no key and value", "write --set optim.lr=1e-3")
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        parsed = {"value": text}
+    if parsed.keys() != {"value"}:
+        raise UserError(f"--set {change!r} is more than one change", "one key is set at a time", "repeat --set")
+    value = parsed["value"]
+    for part in reversed(key.strip().split(".")):
+        value = {part: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def explain(error: ValidationError, source: str) -> UserError:
+    """The first thing that pydantic found wrong, as one message in the recipe's own words."""
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in first["loc"])
+    where = f" in {source}" if source else ""
+    if first["type"] == "extra_forbidden":
+        return UserError(
+            f"unknown key {path}{where}",
+            "a key that nothing reads would be a setting silently lost",
+            nearest(path, keys()),
+        )
+    return UserError(f"{path} = {first['input']!r}{where} does not fit", first["msg"], f"{path}: {meaning(path)}")
+
+
+def keys() -> dict[str, str]:
+    """Every key of a recipe, `section.key`, with its docstring and default."""
+    found = {}
+    for section, table in Recipe.model_fields.items():
+        assert isinstance(table.annotation, type)
+        assert issubclass(table.annotation, Section)
+        for key, entry in table.annotation.model_fields.items():
+            found[f"{section}.{key}"] = f"{entry.description} Default: {entry.default!r}."
+    return found
+
+
+def meaning(path: str) -> str:
+    """The docstring of the key that a location points at or into."""
+    known = keys()
+    section_and_key = ".".join(path.split(".")[:2])
+    return known.get(section_and_key, "a table of settings; the keys are " + ", ".join(sorted(known)))
+
+
+def check(recipe: Recipe) -> None:
+    """What no single key can tell."""
+    algorithm, rollout, optim = recipe.algorithm, recipe.rollout, recipe.optim
+    completions = rollout.prompts * rollout.completions
+    if algorithm.name != "sft" and completions % optim.updates_per_rollout:
+        divisors = [str(n) for n in range(1, completions + 1) if completions % n == 0]
+        raise UserError(
+            f"optim.updates_per_rollout = {optim.updates_per_rollout} does not divide the rollout",
+            f"rollout.prompts × rollout.completions = {completions} completions must split into equal mini-batches",
+            f"one of {', '.join(divisors)}",
+        )
+    batch = algorithm.batch if algorithm.name == "sft" else completions // optim.updates_per_rollout
+    if optim.micro_batch and batch % optim.micro_batch:
+        raise UserError(
+            f"optim.micro_batch = {optim.micro_batch} does not divide an optimizer step's {batch} sequences",
+            "the pieces of a step are equally large",
+            "one of " + ", ".join(str(n) for n in range(1, batch + 1) if batch % n == 0),
+        )
+    if 0 < algorithm.dual_clip <= 1:
+        raise UserError(
+            f"algorithm.dual_clip = {algorithm.dual_clip:g} is not above 1",
+            "it bounds a ratio that starts at 1",
+            "give a number above 1, or 0 for no bound",
+        )
+    if algorithm.overlong_buffer > rollout.max_completion_tokens:
+        raise UserError(
+            f"algorithm.overlong_buffer = {algorithm.overlong_buffer} is longer than a completion",
+            f"rollout.max_completion_tokens is {rollout.max_completion_tokens}",
+            f"give at most {rollout.max_completion_tokens}",
+        )
+    if recipe.eval.every and not recipe.eval.tasks:
+        raise UserError(
+            f"eval.every = {recipe.eval.every} without eval.tasks",
+            "there is nothing to measure",
+            "name the tasks, or leave out eval.every",
+        )
+    if recipe.eval.sampling == "task":
+        unread = written(recipe.eval.model_dump(), EvalSettings().model_dump(), set(EvalSettings.model_fields) - DRAWN)
+        if unread:
+            raise UserError(
+                f"eval.{unread[0]} is set beside eval.sampling = 'task'",
+                "each task is measured in its own way, and nothing would read it",
+                f"leave out eval.{', eval.'.join(unread)}, or set eval.sampling = 'recipe'",
+            )
+    if recipe.guard.action == "off" and (recipe.guard.kl_base or recipe.guard.grad_norm):
+        raise UserError(
+            "[guard] has bounds, and guard.action = 'off'",
+            "nothing would be done where they are passed",
+            "set guard.action = 'stop' or 'restore', or leave the bounds out",
+        )
+    usual = AlgorithmSettings()
+    for key, switch, on in (
+        ("max_gen_batches", "dynamic_sampling", algorithm.dynamic_sampling),
+        ("overlong_penalty", "overlong_buffer", algorithm.overlong_buffer > 0),
+    ):
+        if not on and vars(algorithm)[key] != vars(usual)[key]:
+            raise UserError(
+                f"algorithm.{key} = {vars(algorithm)[key]} without algorithm.{switch}",
+                "nothing would read it",
+                f"set algorithm.{switch} too, or leave algorithm.{key} out",
+            )
+    if recipe.guard.action == "restore" and not recipe.run.save_every:
+        raise UserError(
+            "guard.action = 'restore' with run.save_every = 0",
+            "there would be no checkpoint to go back to",
+            "set run.save_every, or guard.action = 'stop'",
+        )

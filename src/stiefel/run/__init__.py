@@ -1,0 +1,30 @@
+"""A recipe in, a run directory out: metrics, samples, scores, checkpoints and the trained adapter.
+
+Open run.py first; checks.py comes before anything is loaded, attempt.py trains, outcome.py is what is left.
+"""
+
+from __future__ import annotations
+
+from .checks import check_names, check_run
+from .directory import finished, same_recipe, status
+from .loading import adapted, load_pair
+from .measurements import BEFORE, BaseSamples, measure_base, read_samples, sample_lines
+from .reaction import Diverged
+from .run import train
+
+__all__ = [
+    "BEFORE",
+    "BaseSamples",
+    "Diverged",
+    "adapted",
+    "check_names",
+    "check_run",
+    "finished",
+    "load_pair",
+    "measure_base",
+    "read_samples",
+    "same_recipe",
+    "sample_lines",
+    "status",
+    "train",
+]

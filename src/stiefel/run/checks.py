@@ -1,0 +1,72 @@
+"""What is checked of a recipe before anything is loaded or written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from ..errors import UserError
+from ..methods import compose, unused_settings
+from ..recipe import AdapterSettings, Recipe
+from ..tasks import find_task
+from ..training import grpo_config, require_vllm, schedule, sft_config
+from .measurements import tasks_of
+from .reporting import require_reporters
+
+
+def check_names(recipe: Recipe, *, shared: bool = False, written: Collection[str] = ()) -> None:
+    """Raise for a task, method, option or setting that has no meaning, before anything is loaded.
+
+    Of `shared` settings only those of [adapter] that are named in `written` must have one.
+    """
+    if not recipe.task.data:
+        find_task(recipe.task.name)
+    tasks_of(recipe)
+    require_reporters(recipe.run.report_to)
+    if recipe.adapter.path:
+        return
+    compose(recipe.adapter.method).resolve_options(recipe.adapter.options)
+    usual = AdapterSettings()
+    lost = [key for key in not_applicable(recipe) if vars(recipe.adapter)[key] != vars(usual)[key]]
+    if shared:
+        lost = [key for key in lost if key in written]
+    if lost:
+        raise UserError(
+            f"adapter.{lost[0]} = {vars(recipe.adapter)[lost[0]]!r} is set for {recipe.adapter.method}",
+            f"{recipe.adapter.method} has no use for it, and a setting that nothing reads would be lost in silence",
+            f"leave out adapter.{', adapter.'.join(lost)}",
+        )
+
+
+def check_run(recipe: Recipe, out: Path) -> None:
+    """Raise for what a trainer would refuse, before an earlier run is replaced."""
+    supervised = recipe.algorithm.name == "sft"
+    config = sft_config(recipe, out) if supervised else grpo_config(recipe, out)
+    if recipe.rollout.engine == "vllm":
+        require_vllm()
+    if recipe.adapter.path:
+        return
+    if not supervised:  # its updates are known once its rows are read
+        check_budget(recipe, config.max_steps)
+    composition = compose(recipe.adapter.method)
+    if recipe.run.geometry_every and (composition.has("ia3") or composition.stands_on == "norms"):
+        raise UserError(
+            f"run.geometry_every is set for {recipe.adapter.method}",
+            "it changes no matrix by itself, so that there is nothing to measure of each",
+            "leave out run.geometry_every, or choose another method",
+        )
+
+
+def check_budget(recipe: Recipe, updates: int) -> None:
+    """Raise where AdaLoRA has too few updates to cut its rank in."""
+    if recipe.adapter.path:
+        return
+    composition = compose(recipe.adapter.method)
+    if composition.has("adalora"):
+        schedule(composition.resolve_options(recipe.adapter.options), updates)
+
+
+def not_applicable(recipe: Recipe) -> list[str]:
+    """The adapter's settings that its method has no use for."""
+    settings = recipe.adapter
+    return [] if settings.path else sorted(unused_settings(compose(settings.method), settings.options))

@@ -1,0 +1,127 @@
+"""A run directory: what state it is in, what the guard noted, and how it is cut back to a checkpoint."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..artifacts import (
+    CHECKPOINTS,
+    EVALUATED,
+    EVENTS,
+    GEOMETRY,
+    MANIFEST,
+    METRICS,
+    RECIPE,
+    SAMPLES,
+    read_json,
+    read_jsonl,
+    versions,
+    write_json,
+)
+from ..errors import UserError
+from ..recipe import Recipe, read_toml
+from ..training import Row, append_row, checkpoints_in, cut_back, journal_sizes
+
+
+def status(out: Path) -> str:
+    """What a directory's manifest says of its run: running, finished, diverged; empty where there is no manifest."""
+    if not (out / MANIFEST).is_file():
+        return ""
+    match read_json(out / MANIFEST):
+        case {"status": str(word)}:
+            return word
+    raise UserError(f"{out / MANIFEST} is no manifest", "it says no status", "remove the directory and train again")
+
+
+def finished(out: Path) -> bool:
+    """True for a run directory whose run came to its end."""
+    return status(out) in ("finished", "diverged")
+
+
+def manifest(recipe: Recipe, data: str, base: Mapping[str, str]) -> dict[str, Any]:
+    """What manifest.json says from the first moment on: `data` and `base` are digests of what the recipe only names."""
+    return {"status": "running", "seed": recipe.run.seed, "versions": versions(), "data": data, "base": base}
+
+
+def note(out: Path, word: str, **facts: Any) -> None:
+    """Say in the manifest how a run stands, and what is known of it beside what was noted when it began."""
+    write_json(out / MANIFEST, {**read_json(out / MANIFEST), "status": word, "versions": versions(), **facts})
+
+
+def read_events(out: Path) -> list[Row]:
+    """What the guard did so far."""
+    return read_jsonl(out / EVENTS) if (out / EVENTS).is_file() else []
+
+
+def last_checkpoint(out: Path) -> Path | None:
+    """The newest checkpoint of a run."""
+    return next(reversed(checkpoints_in(out / CHECKPOINTS)), None)
+
+
+def sweep(out: Path) -> None:
+    """Remove what a killed process was writing or removing when it ended."""
+    for place in (out, out / CHECKPOINTS, out / EVALUATED):
+        for path in place.glob(".*"):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def rewind(out: Path) -> None:
+    """Cut the journals back to the last checkpoint, or to the start, and note what the guard did since."""
+    last = last_checkpoint(out)
+    sizes = journal_sizes(last) if last else {METRICS: 0, SAMPLES: 0, GEOMETRY: 0}
+    for name, size in sizes.items():
+        cut_back(out / name, size)
+    noted = sum("event" in row for row in read_jsonl(out / METRICS))
+    for event in read_events(out)[noted:]:
+        append_row(out / METRICS, event)
+
+
+def same_recipe(recipe: Recipe, out: Path) -> None:
+    """Raise, naming what differs, if the run in `out` was started with other settings."""
+    if not (out / RECIPE).is_file():  # killed in its first moment: there is nothing to mix with
+        return
+    before, now = flat(read_toml(out / RECIPE)), flat(recipe.model_dump())
+    differences = [
+        f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
+    if differences:
+        raise UserError(
+            f"{out} was started with another recipe: {'; '.join(differences)}",
+            "going on with changed settings would mix two experiments in one run",
+            "give the same settings, or another --out",
+        )
+
+
+def same_data(out: Path, recipe: Recipe, data: str) -> None:
+    """Raise if the rows that a run was started on, by their digest, are others now."""
+    if read_json(out / MANIFEST).get("data") != data:
+        raise UserError(
+            f"{out} was started on other rows than {recipe.task.data or recipe.task.name} gives now",
+            "the recipe is the same, what it names is not: two experiments would be mixed in one run",
+            "restore the data as they were, or begin again with another --out or --force",
+        )
+
+
+def same_base(out: Path, recipe: Recipe, base: Mapping[str, str]) -> None:
+    """Raise, naming a weight, if the base model that a run was started on is another one now."""
+    before: Mapping[str, str] = read_json(out / MANIFEST).get("base", {})
+    changed = sorted(name for name in before.keys() | base.keys() if before.get(name) != base.get(name))
+    if changed:
+        raise UserError(
+            f"{out} was started on other weights than {recipe.model.path} holds now, {changed[0]} for one",
+            "a checkpoint holds what is trained, and goes on from the same base only",
+            "restore the model as it was, or begin again with another --out or --force",
+        )
+
+
+def flat(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """{"a": {"b": 1}} → {"a.b": 1}, two levels deep, as a recipe is."""
+    return {f"{section}.{key}": value for section, table in tables.items() for key, value in table.items()}

@@ -1,0 +1,43 @@
+"""A recipe → its base model, and the model with its adapter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..adapter import attach, load
+from ..errors import UserError
+from ..methods import used_settings
+from ..model import load_model, load_tokenizer
+from ..recipe import Recipe
+
+
+def load_pair(recipe: Recipe) -> tuple[Any, Any]:
+    """The base model and its tokenizer, on the recipe's number of threads."""
+    if recipe.run.threads:
+        torch.set_num_threads(recipe.run.threads)
+    tokenizer = load_tokenizer(recipe.model.path, recipe.model.revision)
+    if tokenizer.eos_token is None:
+        raise UserError(
+            f"the tokenizer of {recipe.model.path} has no end-of-sequence token",
+            "a completion could not end, and none could be learned to",
+            "set eos_token in its tokenizer_config.json",
+        )
+    return load_model(recipe.model.path, recipe.model.dtype, recipe.model.revision), tokenizer
+
+
+def adapted(recipe: Recipe, model: Any) -> Any:
+    """The model with the recipe's adapter: a saved one, or a new start."""
+    settings = recipe.adapter
+    options: dict[str, Any] = dict(settings.options)
+    if settings.path:
+        return load(model, settings.path)
+    given = settings.model_dump(include={"rank", "alpha", "dropout", "targets"})
+    return attach(
+        model,
+        settings.method,
+        seed=recipe.run.seed,
+        **used_settings(settings.method, **given, options=options),
+        **options,
+    )

@@ -1,0 +1,56 @@
+"""What a run leaves behind at its end: its scores, its adapter and its best one, and the manifest's last word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..adapter import save, trainable_parameters
+from ..artifacts import ADAPTER, BEST, EVAL, EVALUATED, discard, write_json
+from ..recipe import Recipe
+from .checks import not_applicable
+from .directory import note, read_events
+from .measurements import BEFORE, BaseSamples, compare_scores, mean_score
+
+
+def leave(recipe: Recipe, out: Path, model: Any, phases: dict[str, BaseSamples]) -> None:
+    """Write eval.json, the adapter, the best one, and last that the run is finished."""
+    write_json(out / EVAL, compare_scores(phases))
+    replace_adapter(model, out / ADAPTER)
+    note(
+        out,
+        "finished",
+        not_applicable=not_applicable(recipe),
+        **counts(model),
+        events=read_events(out),
+        **best(recipe, out, phases),
+    )
+
+
+def counts(model: Any) -> dict[str, int]:
+    """How many numbers train, and how many do not."""
+    trainable = trainable_parameters(model)
+    total = sum(p.numel() for p in model.parameters())
+    return {"parameters": total - trainable, "trainable_parameters": trainable}
+
+
+def best(recipe: Recipe, out: Path, phases: dict[str, BaseSamples]) -> dict[str, Any]:
+    """The best evaluation; its adapter was kept when it was the best so far, whatever a guard undid since."""
+    if not recipe.eval.every:
+        return {}
+    scores = {when: mean_score(samples) for when, samples in phases.items() if when != BEFORE}
+    best = max(scores, key=lambda when: scores[when])
+    if (out / EVALUATED / best).is_dir():  # a run killed right here had got further
+        if (out / BEST).is_dir():
+            discard(out / BEST)
+        (out / EVALUATED / best).rename(out / BEST)
+    if (out / EVALUATED).is_dir():
+        discard(out / EVALUATED)
+    return {"best": {"when": best, "score": scores[best]}}
+
+
+def replace_adapter(model: Any, out: Path) -> None:
+    """Save the adapter in place of an earlier one."""
+    if out.is_dir():
+        discard(out)
+    save(model, out)

@@ -1,0 +1,67 @@
+"""A recipe → a run directory, from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from datasets.utils.logging import disable_progress_bar
+
+from ..artifacts import CHECKPOINTS, check_room
+from ..recipe import Recipe
+from ..training import Row, checkpoints_in, replicas
+from .attempt import Attempt
+from .checks import check_names, check_run
+from .directory import finished, read_events, same_recipe, status
+from .guard import Tripped
+from .measurements import BaseSamples, Progress
+from .reaction import ended, react
+
+
+def train(
+    recipe: Recipe,
+    out: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    base: BaseSamples | None = None,
+    progress: Progress = lambda line: None,
+    on_row: Callable[[Row], None] = lambda row: None,
+    shared: bool = False,
+    written: Collection[str] = (),
+) -> None:
+    """Train as the recipe says and leave a run directory.
+
+    An existing directory is refused without `resume` or `force`. With `resume` a finished run is left alone and an
+    unfinished one goes on from its last checkpoint, or begins again where it has none: either ends in the bits of a run
+    that was never interrupted. With `force` the directory is replaced once everything is loaded. `base` holds samples
+    of the base model, by task, where the caller has them already; `shared` says that the settings are those of a whole
+    comparison, so that a method may have no use for some, but for those of [adapter] in `written`. Raises Diverged,
+    after noting it in the manifest, where the policy stops giving probabilities or the guard ends the run. Every
+    process of a launch calls it alike.
+    """
+    disable_progress_bar()
+    again = resume and bool(status(out))
+    if again:
+        same_recipe(recipe, out)
+        if finished(out):
+            progress(f"{out} is finished" if status(out) == "finished" else f"{out} has ended: it diverged")
+            return
+    check_room(out, force=force or again, kind="run")
+    check_names(recipe, shared=shared, written=written)
+    check_run(recipe, out)
+    replicas().wait_for_everyone()  # all have looked before one writes
+    events = read_events(out) if again else []
+    if events and events[-1]["action"] == "stop":  # killed before it could say so in the manifest
+        raise ended(out, events[-1]["reason"])
+    keep = again and bool(checkpoints_in(out / CHECKPOINTS) or events)
+    if again:
+        progress(f"{out}: going on from its last checkpoint" if keep else f"{out} has no checkpoint: beginning again")
+    while True:
+        try:
+            Attempt(recipe, out, keep, base, progress, on_row).run()
+        except Tripped as trip:
+            react(recipe, out, trip, progress)
+            keep = True
+        else:
+            return

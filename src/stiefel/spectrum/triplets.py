@@ -1,0 +1,166 @@
+"""The singular triplets that a method asks for: read from the cache, or solved at most once per matrix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from .cache import SpectrumCache
+from .linalg import Triplets, exact_svd, frobenius_norm, numerical_rank
+from .solver import Converge, Solution, bottom_triplets, top_triplets
+
+Side = Literal["top", "bottom"]
+Solver = Literal["auto", "exact", "fast"]
+SOLVERS: tuple[Solver, ...] = ("auto", "exact", "fast")
+CPU = torch.device("cpu")
+SMALL = {"energy": 128, "product": 512, "mask": 512}  # min(m, n) up to which LAPACK is as quick
+
+
+class TooFewDirections(UserError):
+    """A matrix with fewer positive singular values than were asked for."""
+
+
+@dataclass(frozen=True)
+class Solved:
+    """r triplets in float32, ‖W‖_F, who solved for them and how well."""
+
+    triplets: Triplets
+    norm: float
+    solver: str  # exact, fast, or fast (float64)
+    residual: float  # ‖Wᵀu − σv‖/σ₁ or ‖Wv − σu‖/σ₁ at worst; 0 where LAPACK solved
+
+    @property
+    def energy(self) -> float:
+        """Σσ²/‖W‖_F², the captured share."""
+        return float(self.triplets.S.to(torch.float64).square().sum()) / self.norm**2
+
+
+class Spectrum:
+    """W = UΣVᵀ of one weight matrix W (out, in); nothing is computed before `top` or `bottom` is called.
+
+    `matrix` gives W in float32 on `device` and `digest` its fingerprint, each only when it is needed. `auto` takes the
+    fast solver and falls back to the exact one where it did not converge; `fast` raises there instead.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[int, int],
+        matrix: Callable[[], Tensor],
+        digest: Callable[[], str],
+        solver: Solver = "auto",
+        converge: Converge = "energy",
+        cache: SpectrumCache | None = None,
+        device: torch.device = CPU,
+    ) -> None:
+        self.name, self.shape, self.device = name, shape, device
+        self.matrix, self.digest = matrix, digest
+        self.solver, self.converge = solver, converge
+        self.cache = cache if min(shape) > SMALL[converge] else None
+        self.solved: dict[Side, Solved] = {}
+
+    def top(self, r: int) -> Triplets:
+        """The r largest triplets, in float32."""
+        return self._side("top", r).triplets
+
+    def bottom(self, r: int) -> Triplets:
+        """The last r of the k positive triplets, in float32: never null directions."""
+        return self._side("bottom", r).triplets
+
+    @cached_property
+    def full(self) -> Triplets:
+        """The k positive triplets in float64, by LAPACK."""
+        triplets = exact_svd(self.matrix())
+        return triplets.slice(0, numerical_rank(triplets.S, torch.Size(self.shape)))
+
+    def _side(self, side: Side, r: int) -> Solved:
+        known = self.solved.get(side)
+        if known is None or len(known.triplets.S) != r:
+            self.solved[side] = known = self._cached(side, r) or self._solve(side, r)
+        return known
+
+    def _cached(self, side: Side, r: int) -> Solved | None:
+        if self.cache is None:
+            return None
+        entry = self.cache.get(self._key(side), r, side == "top")
+        if entry is None:
+            return None
+        triplets = Triplets(*(tensor.to(self.device) for tensor in entry.triplets))
+        return Solved(triplets, entry.norm, entry.solver, entry.residual)
+
+    def _key(self, side: Side) -> str:
+        return f"{self.digest()}-{side}-{self.solver}-{self.converge}-{self.device.type}"
+
+    def _solve(self, side: Side, r: int) -> Solved:
+        W = self.matrix()
+        norm = frobenius_norm(W)
+        found, solver = self._fast(side, r, W, norm) if norm else (None, "")
+        if found is not None:
+            triplets = found.triplets.to(torch.float32).slice(0, r)  # in rows, as from the cache: BLAS rounds by layout
+            solved = Solved(triplets, norm, solver, found.residual)
+        elif self.solver == "fast" and norm and not self._small(r):
+            raise UserError(
+                f"{self.name} {self.shape}: the fast solver did not converge at rank {r}",
+                "its spectrum is too flat, or too close to rank-deficient for float32",
+                "use the solver auto, which solves such matrices exactly",
+            )
+        else:
+            k = len(self.full.S)
+            self._require(r, k)
+            exact = self.full.slice(0, r) if side == "top" else self.full.slice(k - r, k)
+            solved = Solved(exact.to(torch.float32), norm, "exact", 0.0)
+        if self.cache is not None:
+            self.cache.put(self._key(side), solved.triplets, norm, solved.solver, solved.residual)
+        return solved
+
+    def _small(self, r: int) -> bool:
+        """True where LAPACK is as quick, which `fast` uses there too."""
+        return min(self.shape) <= max(SMALL[self.converge], 2 * r)
+
+    def _fast(self, side: Side, r: int, W: Tensor, norm: float) -> tuple[Solution | None, str]:
+        """The fast solver's triplets where it is asked for, applies and is sure of them."""
+        if self.solver == "exact" or "full" in vars(self) or self._small(r):
+            return None, ""
+        shift = 0 if 2.0**-20 <= norm <= 2.0**20 else -math.frexp(norm)[1]
+        if not shift:
+            return self._sure(side, r, W)
+        # its float32 squares would leave the range of numbers; in two steps, since 2^shift may not be one either
+        found, solver = self._sure(side, r, W * 2.0 ** (shift // 2) * 2.0 ** (shift - shift // 2))
+        if found is None:
+            return None, ""
+        U, S, Vh = found.triplets
+        return Solution(Triplets(U, S * 2.0**-shift, Vh), found.residual), solver
+
+    def _sure(self, side: Side, r: int, W: Tensor) -> tuple[Solution | None, str]:
+        """The fast solver's triplets of a W whose squares are numbers."""
+        if side == "top":
+            found = top_triplets(W, r, self.converge)
+            if found is not None and float(found.triplets.S[-1]) <= RESOLVED * float(found.triplets.S[0]):
+                return None, ""  # the r-th value is too close to zero to tell it from a null direction
+            return found, "fast"
+        found = bottom_triplets(W, r)
+        if found is not None:
+            return found, "fast"
+        return bottom_triplets(W, r, torch.float64), "fast (float64)"
+
+    def _require(self, r: int, k: int) -> None:
+        if r > k:
+            raise TooFewDirections(
+                f"{self.name} {self.shape} has only {k} positive singular values, fewer than rank {r}"
+                if k
+                else f"{self.name} {self.shape} is all zeros",
+                "directions beyond them are arbitrary null directions" if k else "it has no singular directions",
+                f"use a rank of at most {k}, or leave this layer out of the targets"
+                if k
+                else "leave this layer out of the targets",
+            )
+
+
+RESOLVED = 1e-5  # σ_r/σ₁ that float32 tells from zero
