@@ -5,4 +5,8 @@ from .adapter import save as save
 from .errors import UserError as UserError
 from .geometry import inspect as inspect
 from .methods import METHODS as METHODS
+from .methods import Claims as Claims
+from .methods import Factors as Factors
+from .methods import Layer as Layer
+from .methods import method as method
 from .training import GRPOTrainer as GRPOTrainer

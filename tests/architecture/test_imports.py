@@ -13,7 +13,7 @@ import pytest
 import stiefel
 
 ROOT = Path(stiefel.__file__).parent
-GROUND = {"errors", "artifacts", "quiet", "progress", "memory", "scores"}
+GROUND = {"errors", "own_code", "artifacts", "quiet", "progress", "memory", "scores"}
 # The story from its first stage to its last: a room → the rooms that it may import, all of them before it.
 ROOMS = {
     "nano": (),
@@ -22,6 +22,7 @@ ROOMS = {
     "spectrum": (),
     "methods": ("model", "spectrum"),
     "adapter": ("model", "spectrum", "methods"),
+    "contract": ("model", "methods", "adapter"),
     "rewards": (),
     "tasks": ("nano", "recipe", "rewards"),
     "geometry": ("model", "spectrum", "methods", "adapter"),

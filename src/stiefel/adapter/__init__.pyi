@@ -20,6 +20,7 @@ from .saved import save as save
 from .streamed import prepare as prepare
 from .trained_weights import OwnWeight as OwnWeight
 from .trained_weights import own_weights as own_weights
+from .verified import Check as Check
 from .verified import verify as verify
 from .wrap import ADAPTER as ADAPTER
 from .wrap import lora_layers as lora_layers

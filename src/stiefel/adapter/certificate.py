@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..artifacts import versions
 from ..memory import peak_memory_bytes
-from ..methods import Claims, Composition, Factors, Layer, Value, compose
+from ..methods import Claims, Composition, Factors, Layer, Value, recorded
 from ..spectrum import frobenius_norm, orthonormality_error
 
 
@@ -61,8 +61,8 @@ class Certificate:
 
     @property
     def composition(self) -> Composition:
-        """The parts of the method."""
-        return compose(self.method)
+        """The parts of the method; a start of one's own is not imported, and is no more than what is recorded here."""
+        return recorded(self.method, anchored=self.anchored, options=self.options)
 
     @property
     def bases(self) -> tuple[LayerCertificate | WeightCertificate, ...]:
@@ -93,7 +93,8 @@ def certify(layer: Layer, factors: Factors, claims: Claims, seconds: float) -> L
     """Measure one layer's factors; the start error is measured on the attached adapter."""
     solved = None
     if claims.subspace in ("top", "bottom"):
-        solved = layer.spectra[claims.matrix].solved[claims.subspace]
+        spectrum = layer.spectra.get(claims.matrix)  # a start of one's own may find its directions in another way
+        solved = spectrum.solved.get(claims.subspace) if spectrum is not None else None
     if solved is not None and claims.matrix == "W":  # the solver measured both, and W may not have been needed since
         norm, captured = solved.norm, solved.energy
     else:

@@ -19,15 +19,18 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from ..errors import UserError
-from ..model import Checkpoint, Entry, Target, build_skeleton, fingerprint, model_files, read_header, read_tensor
+from ..model import Checkpoint, Entry, Target, build_skeleton, model_files, read_header, read_tensor
+from ..own_code import is_own
 from ..spectrum import SURE, frobenius_norm, norm_estimate, orthonormality_error
 from .certificate import Certificate, LayerCertificate, WeightCertificate, captured_energy, product_norm
 from .files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, factor_names
+from .redrawn import Redrawn, certified_form
 from .saved import DamagedAdapter, read_certificate
 from .start import start_error
 
 RELATIVE = 1e-4  # float32 sums over a matrix, in another order
 ROUNDING = 8  # units of float32 by which rounded vectors and a product miss, in ‖W‖_F
+START = "start"  # the check of starts that were drawn again, or were not
 MAGNITUDE = "lora_magnitude_vector"  # DoRA's, beside the factors
 
 
@@ -50,18 +53,26 @@ class Saved:
 
 
 def verify(
-    directory: Path, model: str, revision: str = "", progress: Callable[[str, int, int], None] | None = None
+    directory: Path,
+    model: str,
+    revision: str = "",
+    progress: Callable[[str, int, int], None] | None = None,
+    *,
+    method: str = "",
 ) -> list[Check]:
     """Every check of an adapter directory against its base, one matrix in memory at a time.
 
-    Raises UserError where there is no certificate or no such model. After training the start of an adapter with B₀ = 0
-    is no longer in its files, so that its figures are not recomputed; an anchored one keeps it.
+    `method` draws every start again and holds it against the one in the files; without it a start of one's own,
+    `module:function`, is not drawn, since no module is imported because a certificate names it. Raises UserError where
+    there is no certificate, no such model, or another method. After training the start of an adapter with B₀ = 0 is no
+    longer in its files, so that its figures are not recomputed; an anchored one keeps it.
     """
     try:
         certificate = read_certificate(directory)
     except DamagedAdapter as error:
         return [Check("files", False, error.why)]
     checks = [Check("files", True, f"{len(certificate.files)} files and the settings are the ones certified")]
+    redrawn = Redrawn(certificate, method) if method else None
     base = model_files(model, revision)
     skeleton = build_skeleton(base)
     checkpoint = Checkpoint(base, skeleton)
@@ -86,7 +97,14 @@ def verify(
             continue
         saved = read_layer(layer.name, factors, anchors, certificate)
         wrong = list(differences(W, layer, saved, certificate))
+        if redrawn is not None:
+            wrong += redrawn.differences(layer, W, saved.start)
         checks.append(Check(layer.name, not wrong, "; ".join(wrong) or "as certified"))
+    own = [word for word in certificate.method.split("+") if is_own(word)]
+    if redrawn is not None:
+        checks.append(Check(START, True, redrawn.summary()))
+    elif own:
+        checks.append(Check(START, True, f"not drawn again: {own[0]} is imported only where --method names it"))
     return checks
 
 
@@ -147,15 +165,6 @@ def check_weight(checkpoint: Checkpoint, skeleton: PreTrainedModel, weight: Weig
     return Check(weight.name, holds, "as certified" if holds else "the base's weight is another one")
 
 
-def certified_form(weight: Tensor, certified: str) -> Tensor | None:
-    """A stored weight in the type in which it has the fingerprint: its own, or the one that it was loaded in."""
-    for dtype in (weight.dtype, torch.bfloat16, torch.float16):
-        form = weight.to(dtype)
-        if fingerprint(form) == certified:
-            return form
-    return None
-
-
 def read_layer(name: str, factors: dict[str, Entry], anchors: dict[str, Entry], certificate: Certificate) -> Saved:
     """A layer's saved factors, and the start that they or the anchors hold."""
     A, B = (read_tensor(factors[key]) for key in factor_names(name))
@@ -208,6 +217,8 @@ def other_triplets(
     """What is not as certified of the singular triplets (u_i, σ_i, v_i) that a start is made of."""
     method = certificate.composition.start
     assert method is not None
+    if is_own(method.name):  # which triplets it takes is for its function to say
+        return
     solved = method.claims.subspace in ("top", "bottom")
     if (len(layer.singular_values), bool(layer.solver)) != (certificate.rank if solved else 0, solved):
         yield f"{len(layer.singular_values)} singular values by {layer.solver or 'no solver'} are not {method.name}'s"

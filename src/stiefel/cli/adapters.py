@@ -14,11 +14,15 @@ from .options import force_option, json_option, out_option, say
 
 
 @click.command()
+@click.option("--check", default="", metavar="METHOD", help="Measure the claims of a start, or of module:function.")
 @json_option
-def methods(as_json: bool) -> None:
-    """List every adapter method."""
+@click.pass_context
+def methods(context: click.Context, check: str, as_json: bool) -> None:
+    """List every adapter method, or hold one to what it claims: exit 0 if it keeps all of it, 1 if it does not."""
     from ..methods import as_records, print_table
 
+    if check:
+        context.exit(checked(check, as_json=as_json))
     if as_json:
         click.echo(json.dumps(as_records(), indent=1))
     else:
@@ -26,9 +30,31 @@ def methods(as_json: bool) -> None:
         say("next: stiefel init nano --method rlpo --out adapter")
 
 
+def checked(name: str, *, as_json: bool) -> int:
+    """Print whether a method keeps its claims and the contract of all methods; the exit status."""
+    from dataclasses import asdict
+
+    from ..contract import check_method
+    from ..progress import layer_progress
+    from ..quiet import quiet
+
+    quiet()
+    with layer_progress("checking") as progress:
+        checks = check_method(name, progress)
+    holds = all(check.holds for check in checks)
+    if as_json:
+        click.echo(json.dumps({"holds": holds, "checks": [asdict(check) for check in checks]}, indent=1))
+    else:
+        for check in checks:
+            click.echo(f"{'ok  ' if check.holds else 'NOT '} {check.name}{'' if check.holds else f': {check.detail}'}")
+        click.echo(f"{name}: {sum(check.holds for check in checks)} of {len(checks)} checks hold")
+        say(f"next: stiefel init nano --method {shlex.quote(name)} --out adapter")
+    return 0 if holds else 1
+
+
 @click.command()
 @click.argument("model")
-@click.option("--method", required=True, help="One of `stiefel methods`.")
+@click.option("--method", required=True, help="One of `stiefel methods`, several with + between, or module:function.")
 @click.option("--rank", default=16, show_default=True, help="r.")
 @click.option("--alpha", default=32, show_default=True, help="The adapter is scaled by alpha/r.")
 @click.option(
@@ -118,9 +144,10 @@ def init(
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--base", required=True, help="The model it was made for: a hub id, a directory, or nano.")
 @click.option("--revision", default="", help="Branch, tag or commit of a hub id.")
+@click.option("--method", default="", help="Draw every start again; module:function is imported only if named here.")
 @json_option
 @click.pass_context
-def verify(context: click.Context, directory: Path, base: str, revision: str, as_json: bool) -> None:
+def verify(context: click.Context, directory: Path, base: str, revision: str, method: str, as_json: bool) -> None:
     """Recompute an adapter's certificate against its base: exit 0 if it holds, 1 if it does not."""
     from dataclasses import asdict
 
@@ -130,7 +157,7 @@ def verify(context: click.Context, directory: Path, base: str, revision: str, as
 
     quiet()
     with layer_progress("checking") as progress:
-        checks = run(directory, base, revision, progress)
+        checks = run(directory, base, revision, progress, method=method)
     holds = all(check.holds for check in checks)
     if as_json:
         click.echo(json.dumps({"holds": holds, "checks": [asdict(check) for check in checks]}, indent=1))
@@ -138,6 +165,8 @@ def verify(context: click.Context, directory: Path, base: str, revision: str, as
         for check in checks:
             if not check.holds:
                 click.echo(f"{check.name}: {check.detail}")
+            elif check.name == "start":
+                say(f"note: starts: {check.detail}")
         held = f"{sum(check.holds for check in checks)}/{len(checks)} checks"
         click.echo(f"{directory}: the certificate {'holds' if holds else 'DOES NOT HOLD'} ({held})")
         if holds:

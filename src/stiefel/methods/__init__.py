@@ -5,7 +5,7 @@ Open spectral.py first, for the shortest ones; registry.py lists all, method.py 
 
 from __future__ import annotations
 
-from .compose import Composition, compose, trainable_count, unused_settings, used_settings
+from .compose import Composition, compose, recorded, trainable_count, unused_settings, used_settings
 from .geora import euclidean_mask, overlap, spectral_mask
 from .layer import Factors, Layer, require_rank
 from .method import Claims, Method, Wanted, method
@@ -33,6 +33,7 @@ __all__ = [
     "method",
     "overlap",
     "print_table",
+    "recorded",
     "require_rank",
     "spectral_mask",
     "trainable_count",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UserError
+from ..own_code import is_own
 from .method import Method, Shape, Standing, Wanted, resolve
 from .option import Option, Value
+from .own import own_start, unseen
 from .random import lora
 from .registry import find_method
 
@@ -118,15 +120,39 @@ class Composition:
 
     def bibtex(self) -> str:
         """The entries of its papers, each once."""
-        return "\n".join({part.paper.key: part.paper.bibtex() for part in self.parts}.values())
+        papers = [part.paper for part in self.parts if part.paper is not None]
+        if not papers:
+            raise UserError(f"{self.name} names no paper", "its record has none", "add paper=… to its @stiefel.method")
+        return "\n".join({paper.key: paper.bibtex() for paper in papers}.values())
 
 
 def compose(name: str) -> Composition:
     """The composition of names joined by "+", in any order; a structure or an optimizer alone takes the start `lora`.
 
-    Raises UserError for an unknown part and for a combination that has no meaning.
+    A part `module:function` is a start of the user's own, and is imported. Raises UserError for an unknown part and for
+    a combination that has no meaning.
     """
-    parts = [find_method(word.strip()) for word in name.split("+")]
+    return joined(name, [own_start(word) if is_own(word) else find_method(word) for word in words_of(name)])
+
+
+def recorded(name: str, *, anchored: bool, options: Mapping[str, Value]) -> Composition:
+    """The composition that a certificate names: of a start of one's own no more than what is written there.
+
+    Nothing is imported because a file names it.
+    """
+    known = {word: find_method(word) for word in words_of(name) if not is_own(word)}
+    others = {option for part in known.values() for option in part.options}
+    own = {key: value for key, value in options.items() if key not in others}
+    return joined(name, [known[word] if word in known else unseen(word, anchored, own) for word in words_of(name)])
+
+
+def words_of(name: str) -> list[str]:
+    """`a + b` → a, b."""
+    return [word.strip() for word in name.split("+")]
+
+
+def joined(name: str, parts: Sequence[Method]) -> Composition:
+    """The composition of records; raises UserError for a combination that has no meaning."""
     of_kind = {kind: [part for part in parts if part.kind == kind] for kind in ("start", "structure", "optimizer")}
     alone = [part for part in parts if part.kind in ("peft", "weights")]
     if alone and len(parts) > 1:

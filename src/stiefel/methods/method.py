@@ -63,7 +63,7 @@ class Method:
     name: str
     kind: Kind
     definition: str
-    paper: Paper
+    paper: Paper | None  # of a start of one's own there may be none
     claims: Claims
     trains: Count  # of a structure or an optimizer: what it adds to a LoRA's r·(in + out)
     needs: Triplets | None = None  # which triplets of `claims.matrix` are solved for; None: never looks at W
@@ -110,12 +110,17 @@ def lora_count(name: str, shape: Shape, r: int, options: Mapping[str, Value]) ->
 
 def method(
     *,
-    paper: Paper,
     claims: Claims,
+    paper: Paper | None = None,
     needs: Triplets | None = None,
     options: Mapping[str, Option] | None = None,
 ) -> Callable[[Callable[[Layer], Factors]], Method]:
-    """Turn a function from a layer to its factors into a start's record."""
+    """Turn a function from a layer to its factors into a start's record; its docstring's first line is the definition.
+
+    claims: what it promises, which `stiefel methods --check module:function` measures; paper: where it is from; needs:
+    which triplets of W it solves for; options: its settings, by name. A start that is not in Stiefel's own table is
+    used by the name `module:function`, wherever a method's name is taken.
+    """
 
     def record(function: Callable[[Layer], Factors]) -> Method:
         return Method(

@@ -16,7 +16,7 @@ def as_records() -> list[dict[str, Any]]:
             "name": method.name,
             "kind": method.kind,
             "definition": method.definition,
-            "paper": method.paper.reference,
+            "paper": reference_of(method),
             "claims": asdict(method.claims),
             "needs": method.needs,
             "options": {
@@ -32,10 +32,16 @@ def as_markdown() -> str:
     """The README's table."""
     lines = ["| method | definition | form | paper |", "|---|---|---|---|"]
     for method in METHODS:
+        assert method.paper is not None  # of every method in the tuple
         link = f"[{method.paper.reference}](https://arxiv.org/abs/{method.paper.arxiv})"
         definition = method.definition.replace("|", chr(92) + "|")
         lines.append(f"| `{method.name}` | {definition} | {form_of(method)} | {link} |")
     return "\n".join(lines) + "\n"
+
+
+def reference_of(method: Method) -> str:
+    """The paper in a word; empty where a method names none."""
+    return method.paper.reference if method.paper is not None else ""
 
 
 def form_of(method: Method) -> str:
@@ -60,5 +66,5 @@ def print_table() -> None:
     for column in ("method", "definition", "form", "paper"):
         table.add_column(column)
     for method in METHODS:
-        table.add_row(method.name, method.definition, form_of(method), method.paper.reference)
+        table.add_row(method.name, method.definition, form_of(method), reference_of(method))
     Console().print(table)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
-from importlib import import_module
 from numbers import Real
-from pathlib import Path
 from typing import Any
 
-from ..errors import UserError, nearest
+from ..errors import UserError
+from ..own_code import imported, place_in
 from .grade import Grade, Grader
 
 SIGNATURE = "def function(completion: str, answer: str, **row) -> float"
@@ -29,7 +27,8 @@ def reward_function(name: str) -> Grader:
         try:
             value = function(completion, answer, **row)
         except Exception as error:  # it is someone else's code: whatever it raises is reported, nothing is swallowed
-            raise broken(name, f"raised {type(error).__name__}: {error}", completion, answer) from error
+            where = place_in(name.partition(":")[0], error)
+            raise broken(name, f"raised {type(error).__name__}: {error}{where}", completion, answer) from error
         given = value if isinstance(value, Grade) else Grade(number(value), None, name)
         if given.score is None or not math.isfinite(given.score):
             raise broken(name, f"returned {value!r}, which is no finite number", completion, answer)
@@ -61,23 +60,12 @@ def import_function(name: str) -> Callable[..., Any]:
             "it is neither a known name nor of the form module:function",
             "set it to exact, or to module:function",
         )
-    here = str(Path.cwd())
-    if here not in sys.path:  # the command's own directory is searched by `python -m`, not by an installed script
-        sys.path.insert(0, here)
-    try:
-        found = vars(import_module(module))
-    except Exception as error:  # importing runs someone else's code
+    found = imported(name, "reward", f"write one there: {SIGNATURE}")
+    if not callable(found):
         raise UserError(
-            f"the reward {name} cannot be imported",
-            f"{type(error).__name__}: {error}",
-            f"run from the directory that holds {module.partition('.')[0]}.py, or mend the module",
-        ) from error
-    if not callable(found.get(attribute)):
-        functions = [key for key, value in found.items() if callable(value) and not key.startswith("_")]
-        raise UserError(
-            f"the reward {name} does not exist",
-            f"{module} has no function {attribute}",
-            nearest(attribute, functions) if functions else f"write one there: {SIGNATURE}",
+            f"the reward {name} cannot be called",
+            f"{module} has no function {attribute}, but a {type(found).__name__} of that name",
+            f"write one there: {SIGNATURE}",
         )
-    function: Callable[..., Any] = found[attribute]
+    function: Callable[..., Any] = found
     return function

@@ -1,0 +1,1 @@
+from .check import check_method as check_method
