@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
 
 from ..adapter import Check
 from ..errors import UserError
-from ..methods import compose
+from ..methods import Method, compose
 from .attaching import CONTRACT
 from .claims import MEASURES, broken_claims
 
 CLAIMS = ("record", *MEASURES, "a_row_norm")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """A block in which torch takes one thread: the matrices are so small that handing them out costs more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def check_method(name: str, progress: Callable[[str, int, int], None] | None = None) -> list[Check]:
@@ -27,6 +41,12 @@ def check_method(name: str, progress: Callable[[str, int, int], None] | None = N
             "claims are those of a function from a layer to its factors A and B",
             "--check rlpo, or --check my_module:function",
         )
+    with one_thread():
+        return checks_of(start, name, progress)
+
+
+def checks_of(start: Method, name: str, progress: Callable[[str, int, int], None] | None) -> list[Check]:
+    """Every check, of a start by itself."""
     broken: dict[str, str] = {}
     for claim, found in broken_claims(start):
         broken.setdefault(claim, found)
