@@ -9,13 +9,14 @@ from .benchmark import Benchmark
 from .given import find_given, given_lines, golds_of
 from .grading import results
 from .opened import stated
-from .registry import BENCHMARKS, TASKS, find_task, training_task
+from .registry import BENCHMARKS, MADE_HERE, TASKS, find_task, training_task
 from .render import prompt_tokens, rendered, shown, stops
 from .task import Messages, Row, Sampling, Task
 from .thinking import opened_thinking
 
 __all__ = [
     "BENCHMARKS",
+    "MADE_HERE",
     "TASKS",
     "Benchmark",
     "Messages",
