@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-import stiefel
 from stiefel import UserError, attach, load, save
 from stiefel.adapter import prepare, verify
 from stiefel.adapter.attached import certificate_of
@@ -211,7 +208,7 @@ def test_a_false_claim_is_found(claim, own):
 def test_a_start_that_draws_from_the_global_state_is_found(own):
     name = own(RANDOM.replace(", generator=layer.generator()", ""))
     broken = {check.name: check.detail for check in check_method(name) if not check.holds}
-    assert broken.keys() == {"seeded", "its seed alone"}
+    assert broken.keys() >= {"seeded", "its seed alone"}
     assert "draw from layer.generator()" in broken["its seed alone"]
 
 
@@ -235,37 +232,34 @@ def test_what_is_no_start_by_itself_has_no_claims_to_check(name):
         check_method(name)
 
 
-def stiefel_command(*arguments: str, at: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(stiefel.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", "import sys; from stiefel.cli import main; main(sys.argv[1:])", *arguments]
-    return subprocess.run(command, cwd=at, env=environment, capture_output=True, text=True, check=False)
+EXAMPLE = Path(__file__).parents[2] / "examples" / "own_start.py"
+TINY = ("rollout.prompts=2", "rollout.completions=4", "optim.rollouts=2", "eval.limit=4", "adapter.rank=2")
 
 
-def test_the_example_runs_in_every_command_that_takes_a_method(tmp_path):
-    """As the installed script does it, whose sys.path lacks the working directory."""
-    root = Path(__file__).parents[2]
-    (tmp_path / "own_start.py").write_text((root / "examples" / "own_start.py").read_text())
-    name, tiny = "own_start:sketch", ["rollout.prompts=2", "rollout.completions=4", "eval.limit=4"]
-    checked = stiefel_command("methods", "--check", name, at=tmp_path)
-    assert checked.returncode == 0, checked.stderr + checked.stdout
-    made = stiefel_command("init", "nano", "--method", name, "--rank", "4", "--out", "adapter", at=tmp_path)
-    assert made.returncode == 0, made.stderr
-    assert json.loads((tmp_path / "adapter" / "stiefel.json").read_text())["method"] == name
-    sets = [part for setting in [*tiny, "optim.rollouts=2", f"adapter.method={name}"] for part in ("--set", setting)]
-    recipe = str(root / "recipes" / "nano" / "dapo.toml")
-    trained = stiefel_command("train", recipe, *sets, "--out", "run", at=tmp_path)
-    assert trained.returncode == 0, trained.stderr
-    assert json.loads((tmp_path / "run" / "adapter" / "stiefel.json").read_text())["method"] == name
-    (tmp_path / "small.toml").write_text((tmp_path / "run" / "recipe.toml").read_text())
-    foreseen = stiefel_command("preflight", "small.toml", "--methods", f"lora,{name}", "--json", at=tmp_path)
-    assert foreseen.returncode == 0, foreseen.stderr
-    assert name in foreseen.stdout
-    grid = f'recipe = "small.toml"\n[axes]\n"adapter.method" = ["lora", "{name}"]\n'
-    (tmp_path / "grid.toml").write_text(grid)
-    compared = stiefel_command("compare", "grid.toml", "--out", "compared", at=tmp_path)
-    assert compared.returncode == 0, compared.stderr
-    certificate = tmp_path / "compared" / "runs" / "own_start_sketch" / "adapter" / "stiefel.json"
+def command(monkeypatch, *arguments: str) -> int:
+    """The status of `stiefel …` as the installed script runs it, whose sys.path lacks the working directory."""
+    sys.modules.pop("own_start", None)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place not in ("", str(Path.cwd()))])
+    return main_status(list(arguments))
+
+
+def test_the_example_runs_in_every_command_that_takes_a_method(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("own_start.py").write_text(EXAMPLE.read_text())
+    name = "own_start:sketch"
+    assert command(monkeypatch, "methods", "--check", name) == 0
+    assert command(monkeypatch, "init", "nano", "--method", name, "--rank", "4", "--out", "adapter") == 0
+    assert json.loads(Path("adapter/stiefel.json").read_text())["method"] == name
+    sets = [part for setting in (*TINY, f"adapter.method={name}") for part in ("--set", setting)]
+    recipe = str(EXAMPLE.parents[1] / "recipes" / "nano" / "dapo.toml")
+    assert command(monkeypatch, "train", recipe, *sets, "--out", "run") == 0
+    assert json.loads(Path("run/adapter/stiefel.json").read_text())["method"] == name
+    capsys.readouterr()
+    assert command(monkeypatch, "preflight", "run/recipe.toml", "--methods", f"lora,{name}", "--json") == 0
+    assert name in capsys.readouterr().out
+    Path("grid.toml").write_text(f'recipe = "run/recipe.toml"\n[axes]\n"adapter.method" = ["{name}"]\n')
+    assert command(monkeypatch, "compare", "grid.toml", "--out", "compared") == 0  # in a process of its own
+    certificate = Path("compared/runs/own_start_sketch/adapter/stiefel.json")
     assert json.loads(certificate.read_text())["method"] == name
-    cited = stiefel_command("cite", name, at=tmp_path)
-    assert cited.returncode == 2
-    assert "names no paper" in cited.stderr
+    assert command(monkeypatch, "cite", name) == 2
+    assert "names no paper" in capsys.readouterr().err
