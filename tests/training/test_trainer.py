@@ -16,7 +16,7 @@ from trl import GRPOConfig
 
 import stiefel
 from stiefel import GRPOTrainer, UserError, attach
-from stiefel.evaluation.subject import find_adapter
+from stiefel.adapter import export, find_adapter, verify
 from stiefel.nano.tokenizer import build_tokenizer
 from stiefel.recipe.recipe import make_recipe
 from stiefel.training import sync
@@ -153,3 +153,21 @@ def test_the_newest_checkpoint_is_found_by_its_directory(make_model: Any, tmp_pa
     again = made(make_model, tmp_path, args={"max_steps": 4})
     again.train(resume_from_checkpoint=True)
     assert [row["step"] for row in again.state.log_history if "grad_norm" in row] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("name", ["rlpo", "pissa", "pissa+dora", "vera", "adalora"])
+def test_what_a_script_saves_is_a_certified_adapter(
+    name: str, make_model: Any, logits: Any, tmp_path: Path, capsys: Any
+) -> None:
+    """`trainer.save_model` is the last line of every script of TRL's: what it writes is loaded, verified, exported."""
+    base = tmp_path / "base"
+    make_model().save_pretrained(base)
+    model = attach(make_model(), name, r=4, **({} if name == "vera" else {"alpha": 8}))
+    trainer = GRPOTrainer(model, distinct_tokens, config(tmp_path / "out"), ROWS, processing_class=build_tokenizer())
+    trainer.train()
+    trainer.save_model(tmp_path / "saved")
+    assert torch.equal(logits(stiefel.load(make_model(), tmp_path / "saved")), logits(model))
+    assert [check for check in verify(tmp_path / "saved", str(base)) if not check.holds] == []
+    export(tmp_path / "saved", str(base), "merged", tmp_path / "merged")
+    if name == "pissa":
+        assert stiefel.inspect(tmp_path / "saved", base=str(base)).rank == 4  # not the 8 of its files

@@ -14,6 +14,9 @@ from .files import CONFIG_FILE as CONFIG_FILE
 from .files import FACTORS_FILE as FACTORS_FILE
 from .files import WEIGHTS_FILE as WEIGHTS_FILE
 from .files import factor_names as factor_names
+from .found import adapter_in as adapter_in
+from .found import find_adapter as find_adapter
+from .saved import certify_saved as certify_saved
 from .saved import load as load
 from .saved import read_certificate as read_certificate
 from .saved import save as save

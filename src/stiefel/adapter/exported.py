@@ -18,6 +18,7 @@ from ..errors import UserError, nearest
 from ..model import DTYPES, TOKENIZER_FILES, load_model, model_files, tokenizer_files
 from .certificate import Certificate
 from .files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, factor_names
+from .found import adapter_in
 from .saved import load, read_certificate, require_base
 from .standing import other_weights
 from .verified import verify
@@ -38,6 +39,7 @@ def export(
     """
     if form not in FORMS:
         raise UserError(f"unknown form {form!r}", "an adapter cannot be written so", nearest(form, FORMS))
+    directory = adapter_in(directory)
     certificate = read_certificate(directory)
     composition = certificate.composition
     if form != "merged" and composition.start is None:

@@ -12,14 +12,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from ..artifacts import CERTIFICATE, digest, read_json, refuse_existing, whole_directory, write_json
+from ..artifacts import CERTIFICATE, digest, read_json, refuse_existing, room_for, whole_directory, write_json
 from ..errors import UserError
 from ..methods import Factors, Wanted
 from ..model import snapshot
 from .anchored import AnchoredFactor
 from .attached import certificate_of, remember
 from .certificate import Certificate
-from .files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, WEIGHTS_FILE
+from .files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, WEIGHTS_FILE, sort_targets
+from .found import adapter_in
 from .frozen import FrozenFactor
 from .standing import other_weights
 from .trained_weights import own_weights, train_all, train_entries
@@ -36,19 +37,31 @@ def save(model: nn.Module, out: str | Path) -> None:
     Of `full` it holds all weights, of `sparse` the places and values of the entries that train, in the model's type.
     """
     out = Path(out)
-    certificate = certificate_of(model)
+    certificate_of(model)  # or it raises
     refuse_existing(out, "give another directory, or remove it first")
     if isinstance(model, PeftModel):
         require_float32(model)
     with whole_directory(out) as building:
         if isinstance(model, PeftModel):
             model.save_pretrained(str(building), save_embedding_layers=False)
-            if certificate.anchored:
-                save_file(anchors(model), building / ANCHORS_FILE)
         else:
             save_file(trained_values(model), building / WEIGHTS_FILE)
-        files = {path.name: digest(path) for path in sorted(building.glob("*.safetensors"))}
-        write_json(building / CERTIFICATE, replace(certificate, files=files).to_json())
+        certify_saved(model, building)
+
+
+def certify_saved(model: nn.Module, out: Path) -> None:
+    """Write the certificate, and before it the anchors where there are any, beside what PEFT saved of the model."""
+    certificate = certificate_of(model)
+    if isinstance(model, PeftModel):
+        sort_targets(out)
+    if certificate.anchored:
+        assert isinstance(model, PeftModel)
+        building = out / f".{ANCHORS_FILE}"
+        with room_for(out / ANCHORS_FILE):
+            save_file(anchors(model), building)
+            building.replace(out / ANCHORS_FILE)
+    files = {name: digest(out / name) for name in sorted(expected_files(certificate))}
+    write_json(out / CERTIFICATE, replace(certificate, files=files).to_json())
 
 
 def require_float32(model: PeftModel) -> None:
@@ -155,11 +168,11 @@ def damaged(directory: Path, why: str) -> DamagedAdapter:
 
 
 def load(model: PreTrainedModel, directory: str | Path, *, trainable: bool = True) -> PeftModel | PreTrainedModel:
-    """A saved adapter on its base model, ready to train on.
+    """A saved adapter on its base model, ready to train on; a run's directory stands for the adapter that it left.
 
     Raises UserError, leaving the model as it was, where the base is another one or the directory was changed.
     """
-    directory = Path(directory)
+    directory = adapter_in(Path(directory))
     certificate = read_certificate(directory)
     require_base(model, certificate, directory)
     if not certificate.composition.is_peft:

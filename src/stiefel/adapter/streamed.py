@@ -27,7 +27,7 @@ from ..model import (
 )
 from ..quiet import quiet
 from .certificate import Certificate, LayerCertificate
-from .files import ANCHORS_FILE, FACTORS_FILE, factor_names
+from .files import ANCHORS_FILE, FACTORS_FILE, factor_names, sort_targets
 from .start import Progress, Settings, as_saved, make_settings, starts
 from .wrap import peft_config
 
@@ -128,6 +128,7 @@ def write_config(building: Path, settings: Settings, selection: Selection, model
     config.base_model_name_or_path = model
     config.inference_mode = True  # as in every saved adapter
     config.save_pretrained(str(building))
+    sort_targets(building)
 
 
 def factor_shapes(selection: Selection, rank: int) -> dict[str, tuple[int, ...]]:

@@ -24,6 +24,7 @@ from ..own_code import is_own
 from ..spectrum import SURE, frobenius_norm, norm_estimate, orthonormality_error
 from .certificate import Certificate, LayerCertificate, WeightCertificate, captured_energy, product_norm
 from .files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, factor_names
+from .found import adapter_in
 from .redrawn import Redrawn, certified_form
 from .saved import DamagedAdapter, read_certificate
 from .start import start_error
@@ -67,6 +68,7 @@ def verify(
     there is no certificate, no such model, or another method. After training the start of an adapter with B₀ = 0 is no
     longer in its files, so that its figures are not recomputed; an anchored one keeps it.
     """
+    directory = adapter_in(directory)
     try:
         certificate = read_certificate(directory)
     except DamagedAdapter as error:

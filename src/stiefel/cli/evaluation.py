@@ -66,7 +66,8 @@ def evaluate(context: click.Context, /, **given: Any) -> None:
 
 def wanted_of(given: dict[str, Any]) -> Any:
     """What the options ask for."""
-    from ..evaluation import Drawn, Subject, Wanted, find_adapter
+    from ..adapter import find_adapter
+    from ..evaluation import Drawn, Subject, Wanted
 
     adapter = find_adapter(given["adapter"].resolve()) if given["adapter"] is not None else None
     return Wanted(

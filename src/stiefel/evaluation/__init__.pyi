@@ -11,7 +11,6 @@ from .settings import Wanted as Wanted
 from .settings import check_ks as check_ks
 from .show import first_prompts as first_prompts
 from .subject import Subject as Subject
-from .subject import find_adapter as find_adapter
 from .summary import readable as readable
 from .summary import unreadable as unreadable
 from .summary import unreadable_warning as unreadable_warning

@@ -14,7 +14,7 @@ from peft import PeftModel, get_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
 
 from ..adapter import BASE, CONFIG_FILE, FACTORS_FILE, load, read_certificate
-from ..artifacts import ADAPTER, CERTIFICATE, RECIPE, STATE, read_json
+from ..artifacts import CERTIFICATE, read_json
 from ..errors import UserError
 from ..model import INDEX_FILE, TOKENIZER_FILES, WEIGHTS_FILE, load_model, model_files, tokenizer_files
 
@@ -29,34 +29,6 @@ class Subject:
     revision: str = ""
     dtype: str = "auto"
     adapter: Path | None = None
-
-
-def find_adapter(path: Path) -> Path:
-    """The adapter directory that the user means: that directory, or the `adapter/` of a run or of a checkpoint of one.
-
-    Raises UserError for a directory that holds none, and for weights that are pickled.
-    """
-    if (path / RECIPE).is_file():
-        if not (path / ADAPTER).is_dir():
-            raise UserError(
-                f"{path} is a run without an adapter", "it has not come to its end", "train it to the end: --resume"
-            )
-        return path / ADAPTER
-    if (path / STATE).is_file():
-        return path / ADAPTER
-    if not (path / CERTIFICATE).is_file() and not (path / CONFIG_FILE).is_file():
-        raise UserError(
-            f"{path} is no adapter",
-            f"there is no {CERTIFICATE}, {CONFIG_FILE} or {RECIPE} in it" if path.is_dir() else "there is no directory",
-            "give what `stiefel init` or `stiefel train` wrote, or a PEFT adapter's directory",
-        )
-    if not (path / CERTIFICATE).is_file() and not (path / FACTORS_FILE).is_file():
-        raise UserError(
-            f"{path} holds no {FACTORS_FILE}",
-            "pickled weights (.bin) can run code when they are read, so they never are",
-            "save the adapter again with PEFT, which writes safetensors",
-        )
-    return path
 
 
 def check_adapter(subject: Subject) -> None:

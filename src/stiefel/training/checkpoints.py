@@ -11,13 +11,14 @@ from zipfile import is_zipfile
 import numpy as np
 import torch
 from accelerate.utils import DistributedType, gather_object
+from peft import PeftModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import Trainer
 
-from ..adapter import save
+from ..adapter import certify_saved, save
 from ..artifacts import ADAPTER, STATE, read_json, whole_directory, write_json
 from ..errors import UserError
 
@@ -77,6 +78,16 @@ class ExactCheckpoints(Trainer):  # type: ignore[misc]
         """The reverse of `buffered`."""
 
     # Writing
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """What `save_model` writes: PEFT's files, certified, so that they are an adapter directory of ours.
+
+        Of a method that trains the model's own weights it is the whole model, as the Trainer saves it.
+        """
+        super()._save(output_dir, state_dict)
+        model = self.accelerator.unwrap_model(self.model)
+        if self.args.should_save and self._replicated and isinstance(model, PeftModel):
+            certify_saved(model, Path(output_dir or self.args.output_dir))
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         if not self._replicated:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
+from stiefel.adapter.attached import attach
 from stiefel.adapter.exported import export
 from stiefel.adapter.files import CONFIG_FILE, FACTORS_FILE
 from stiefel.adapter.saved import load, save
 from stiefel.adapter.streamed import prepare
+from stiefel.adapter.verified import verify
 from stiefel.artifacts import read_json
 from stiefel.errors import UserError
 from stiefel.model.weights import load_model
@@ -178,3 +181,41 @@ def test_names_and_settings_are_what_serving_engines_read(method: str, trained: 
     assert not config["use_dora"]
     assert not config["modules_to_save"]
     assert set(config["target_modules"]) == {name.split(".")[-3] for name in names}
+
+
+def run_of(adapter: Path, out: Path) -> Path:
+    """A run directory that ended with this adapter, and with a checkpoint of it."""
+    for place in (out / "adapter", out / "checkpoints" / "checkpoint-1" / "adapter"):
+        shutil.copytree(adapter, place)
+    (out / "recipe.toml").write_text("")
+    (out / "checkpoints" / "checkpoint-1" / "stiefel_state.json").write_text("{}")
+    return out
+
+
+@pytest.mark.parametrize("place", ["", "checkpoints/checkpoint-1"])
+def test_a_run_stands_for_its_adapter_everywhere(place: str, trained: Path, tmp_path: Path) -> None:
+    run = run_of(trained / "pissa", tmp_path / "run") / place
+    assert all(check.holds for check in verify(run, "nano"))
+    assert torch.equal(logits(load(load_model("nano"), run)), expected(trained / "pissa"))
+    for form in ("lora", "merged", "residual"):
+        export(run, "nano", form, tmp_path / form)
+        export(trained / "pissa", "nano", form, tmp_path / f"{form} of the adapter")
+        for path in (tmp_path / form).rglob("*.safetensors"):
+            other = tmp_path / f"{form} of the adapter" / path.relative_to(tmp_path / form)
+            assert path.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize("command", [verify, lambda run, base: export(run, base, "lora", run / "out")])
+def test_a_run_that_has_not_ended_is_named(command: Any, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text("")
+    with pytest.raises(UserError, match="is a run without an adapter"):
+        command(tmp_path, "nano")
+
+
+def test_targets_are_written_in_order_whatever_the_process(tmp_path: Path) -> None:
+    """Python draws the order of a set of words anew in each process."""
+    targets = ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"]
+    prepare("nano", "rlpo", tmp_path / "streamed", r=2, target_modules=targets[::-1])
+    save(attach(load_model("nano"), "rlpo", r=2, target_modules=targets[::-1]), tmp_path / "saved")
+    for name in ("streamed", "saved"):
+        assert read_json(tmp_path / name / CONFIG_FILE)["target_modules"] == targets

