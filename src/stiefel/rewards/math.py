@@ -12,15 +12,23 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from .equal import capitals, equal, parse, renamed, same_words, verified
-from .extract import after_thinking, all_boxed_at_the_end, answer_line
+from .equal import capitals, equal, parse, parses, renamed, verified
+from .extract import after_thinking, answer_line, last_boxes
 from .grade import Grade, UnreadableGold
-from .latex import BASED, CURRENCY, LONGEST_ANSWER, SIGNS, normalised, plain_number
-from .values import Values, same_values, values
+from .latex import BASED, CURRENCY, LONGEST_ANSWER, cleaned, normalised, plain_number, stated, valued
+from .quantifiers import conditions, contradict
+from .quantities import Quantities, at_the_end, degrees, quantities, ranged
+from .signs import apart, folded, in_latex
+from .textual import same_text, written
+from .units import one_letter_unit
+from .values import Values, one, same_values, values
+from .words import same_time, same_words
 
 TAIL = 2_000  # characters of a completion without any mark, in which its last expression is sought
 DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 LAST_NUMBER = re.compile(rf"(?<![\w)])(?:[-+]?[{CURRENCY}]?{DIGITS}(?:\.\d+)?(?:/\d+)?(?:\s?\\?%)?|-?\.\d+)")
+# "il y a18 pommes", but no name such as x6
+IN_A_WORD = re.compile(rf"(?<=\b[A-Za-z]){DIGITS}(?=\s+[^\W\d_]{{3}})|(?<=[^\W\d_]{{3}}){DIGITS}(?=[\s.,!?]|$)")
 MARK = "####"  # GSM8K's, and a heading's in Markdown
 HEADING = re.compile(r"[\s*_`]*(?:[A-Za-z]{2,}|\d+[.)]\s+[*_`]*[A-Za-z])")
 # what a completion says that the answer is not
@@ -47,8 +55,12 @@ class Gold:
     """A gold answer, read."""
 
     text: str
+    told: str  # with its units
     number: Fraction | None
     values: Values | None  # where it is made of plain numbers
+    quantities: Quantities | None
+    conditions: frozenset[str]
+    parsed: bool  # else it can only be compared as a text
 
 
 def grade_math(completion: str, answer: Any) -> Grade:
@@ -71,11 +83,13 @@ def graded(completion: str, answer: Any, read: Callable[[str], str | None]) -> G
         gold = read_gold(gold_text(answer))
     except UnreadableGold as error:
         return Grade(None, None, f"unreadable gold: {error}")
-    text = after_thinking(completion)
+    text = folded(after_thinking(completion))
     found = read(text)
     if found is None:
         return last_expression(text, gold)
     if sentence(found):
+        if gold.number is not None and ranged(found):
+            return Grade(0.0, found[:200], "no single answer")
         return last_expression(found, gold)
     return compared(found, gold)
 
@@ -83,12 +97,14 @@ def graded(completion: str, answer: Any, read: Callable[[str], str | None]) -> G
 def sentence(found: str) -> bool:
     """Whether an answer's line goes on in words: "She makes $18 per day"."""
     words = re.findall(r"(?<![\\A-Za-z{])[A-Za-z']{2,}", normalised(found)[:LONGEST_ANSWER])
-    return len(words) > 2 and bool(re.search(r"\d", found)) and "\\text" not in found
+    if len(words) < 3 or "\\text" in found or not re.search(r"\d", found):
+        return False
+    return quantities(cleaned(found)) is None
 
 
 def read_marked(text: str) -> str | None:
     """The boxed answer, or the answer's line, or what follows `####`."""
-    for read in (all_boxed_at_the_end, answer_line, after_mark):
+    for read in (last_boxes, answer_line, after_mark):
         found = read(text)
         if found is not None:
             return found
@@ -112,9 +128,9 @@ def read_number(text: str) -> str | None:
 
 
 def last_number(text: str) -> str | None:
-    """A completion's last number, with the one before it in "7 or 8"."""
-    tail = DENIED.sub("not", text[-TAIL:].replace("−", "-"))
-    numbers = list(LAST_NUMBER.finditer(tail))
+    """A completion's last number, with the one before it in "7 or 8"; also one that a word's letters touch."""
+    tail = DENIED.sub("not", apart(text[-TAIL:].replace("−", "-")))
+    numbers = list(LAST_NUMBER.finditer(tail)) or list(IN_A_WORD.finditer(tail))
     if not numbers:
         return None
     also = ONE_OF_TWO.search(tail, max(0, numbers[-1].start() - 60), numbers[-1].start())
@@ -129,71 +145,131 @@ def gold_text(answer: Any) -> str:
     if text.strip().lower() in {"nan", "inf", "-inf"}:
         raise UnreadableGold(f"{text.strip()} is no number")
     text = text.rpartition(MARK)[2] if MARK in text else text
-    boxed = all_boxed_at_the_end(text)
-    text = normalised(text if boxed is None else boxed)
-    if not text:
-        raise UnreadableGold("it is empty")
+    boxed = last_boxes(text)
+    if boxed is None and re.match(r"\s*\$*\s*\\boxed", text):
+        raise UnreadableGold("its box is empty")
+    text = folded(text if boxed is None else boxed).strip()
     if len(text) > LONGEST_ANSWER:
         raise UnreadableGold(f"it has {len(text)} characters")
     return text
 
 
 @lru_cache(maxsize=20_000)
-def read_gold(text: str) -> Gold:
-    """A gold's value; raises UnreadableGold where math-verify cannot read it."""
+def read_gold(told: str) -> Gold:
+    """A gold's value; raises UnreadableGold where it is neither mathematics nor a whole text."""
+    with_units = cleaned(told)
+    several = quantities(with_units)
+    text = several.listed if several else valued(with_units)
+    if not text:
+        raise UnreadableGold("it is empty")
     plain = values(text)
-    if plain is None and not parses(text):
+    parsed = plain is not None or parses(text)
+    if not parsed and not written(text):
         raise UnreadableGold(f"math-verify cannot parse {text[:200]!r}")
-    return Gold(text, plain_number(text), plain)
-
-
-def parses(text: str) -> bool:
-    """Whether math-verify makes more of it than a text."""
-    return any(not isinstance(value, str) for value in parse(text))
+    return Gold(text, with_units, plain_number(text), plain, several, conditions(stated(told)), parsed)
 
 
 def compared(found: str, gold: Gold) -> Grade:
     """The grade of an answer that has been read out."""
     if len(found) > LONGEST_ANSWER:
         return Grade(0.0, found[:200], f"an answer of {len(found)} characters")
-    text = normalised(found)
-    if not text:
+    told = cleaned(found)
+    if not told:
         return Grade(0.0, None, "no answer")
+    number = plain_number(told)
+    if number is not None and gold.number is not None:
+        return decided(number == gold.number, told, "number")
+    if same_text(told, gold.told) or same_words(gold.told, told):
+        return Grade(1.0, told[:200], "the same text")
+    if (same := same_time(gold.told, told)) is not None:
+        return decided(same, told, "time")
+    several = quantities(told)
+    if (several and several.whole) or (gold.quantities and gold.quantities.whole):
+        return compound(told, several, gold)
+    text = several.listed if several else valued(told)
     shown = text[:200]
     if text == gold.text or same_words(gold.text, text):
         return Grade(1.0, shown, "the same text")
-    if HEDGED.search(text) or (BY_CASES.search(text) and not BY_CASES.search(gold.text)):
+    if contradict(gold.conditions, conditions(stated(found))):
+        return Grade(0.0, shown, "it holds for something else")
+    if HEDGED.search(told) or (BY_CASES.search(told) and not BY_CASES.search(gold.told)):
         return Grade(0.0, shown, "no single answer")
-    if gold.number is not None and "=" not in text and SECOND.search(text):
+    if gold.number is not None and not several and "=" not in text and (SECOND.search(told) or ranged(told)):
         return Grade(0.0, shown, "no single answer")
     if len({number for part in text.split("=") if (number := plain_number(part)) is not None}) > 1:
         return Grade(0.0, shown, "it says that two different numbers are equal")
     if BASED.fullmatch(gold.text):
         same = text == gold.text.partition("_")[0]  # the base may go without saying
         return Grade(float(same), shown, "the same digits" if same else "other digits, or another base")
+    return by_value(text, gold)
+
+
+def by_value(text: str, gold: Gold) -> Grade:
+    """The grade of a normalised answer that is no text: exactly where both are plain numbers, else by its mathematics."""
+    shown = text[:200]
     number = plain_number(text)
+    if number is None and gold.number is not None and (digits := one_letter_unit(text)) is not None:
+        number = plain_number(digits)
     if number is not None and gold.number is not None:
-        same = number == gold.number
-        return Grade(float(same), shown, "the same number" if same else "another number")
+        return decided(number == gold.number, shown, "number")
+    angles = degrees(gold.told), degrees(text)
+    if angles != (None, None):
+        both = [angle if angle is not None else as_degrees(side) for angle, side in zip(angles, (gold.text, text))]
+        return decided(both[0] is not None and both[0] == both[1], shown, "angle")
     plain = values(text)
     if plain is not None and gold.values is not None:
-        decided = same_values(gold.values, plain)
-        if decided is not None:
-            return Grade(float(decided), shown, "the same numbers" if decided else "other numbers")
+        verdict = same_values(gold.values, plain)
+        if verdict is not None:
+            return Grade(float(verdict), shown, "the same numbers" if verdict else "other numbers")
+    if not gold.parsed:
+        return Grade(0.0, shown, "another text than a gold that is no mathematics to math-verify")
     if not parses(text):
         return Grade(0.0, shown, "the answer does not parse")
     same = equal(gold.text, text)
     return Grade(float(same), shown, "equal by math-verify" if same else "not equal by math-verify")
 
 
+def decided(same: bool, shown: str, what: str) -> Grade:
+    """The grade of an exact comparison."""
+    return Grade(float(same), shown[:200], f"{'the same' if same else 'another'} {what}")
+
+
+def compound(told: str, several: Quantities | None, gold: Gold) -> Grade:
+    """The grade where one side is a quantity in several units: 2 hours and 30 minutes, 2.5, 150."""
+    sides = [
+        side.whole
+        if side is not None and side.whole
+        else (number,)
+        if (number := plain_number(text)) is not None
+        else ()
+        for side, text in ((several, valued(told)), (gold.quantities, gold.text))
+    ]
+    if several and gold.quantities and several.units == gold.quantities.units:
+        return decided(sides[0] == sides[1], told, "quantity")
+    return decided(bool(set(sides[0]) & set(sides[1])), told, "quantity")
+
+
+def as_degrees(text: str) -> Fraction | None:
+    r"""The degrees of 30.25 and 30.25^\circ."""
+    return one(re.sub(r"\s*\^\s*\{?\s*\\circ\s*\}?\s*$", "", text))
+
+
 def last_expression(text: str, gold: Gold) -> Grade:
     """The grade of a completion without a mark: math-verify looks for its last expression."""
     from math_verify import parse as parse_text
 
-    tail = re.sub(r"\\\$(?=\d)|[`<>](?=/?\w)", " ", DENIED.sub("not", text[-TAIL:].translate(SIGNS)))
+    several = at_the_end(text)
+    if several is not None and not DENIED.search(text[-TAIL:]):
+        return compared(
+            ", ".join(f"{value} {unit}" for value, unit in zip(several.values, several.units, strict=True)), gold
+        )
+    tail = apart(in_latex(DENIED.sub("not", text[-TAIL:])))
+    tail = re.sub(r"\\\$(?=\d)|[`<>](?=/?\w)", " ", tail)
     names = capitals(gold.text)
     tail = ALONE.sub(lambda match: names.get(match[0], match[0]), tail)
     parsed = parse_text(tail, parsing_timeout=None)
+    if not parsed and (number := last_number(text)) is not None:
+        return compared(number, gold)
     if not parsed:
         return Grade(0.0, None, "no answer")
     number = last_number(text)
