@@ -17,6 +17,7 @@ from .ratios import same_ratio, terms
 from .structure import decided
 from .values import SMALL, SMALL_NEAR
 
+INDEXED = re.compile(r"(?<![A-Za-z\\{])([EI])(?=_)")  # no Euler number, nor the imaginary unit
 ASSIGNED = re.compile(r"\s*([A-Za-z](?:_\{?\w+\}?)?)\s*=\s*([^=,;]+?)\s*")
 SEPARATED = re.compile(r",|;|\\(?:text|quad|mathrm)\s*\{?\s*(?:and|or)?\s*\}?|\band\b|\bor\b")
 NO_LIST = re.compile(r"[=<>(\[]|\\(?:in|[lg]eq?)(?![a-z])")
@@ -41,12 +42,30 @@ def parse(text: str) -> tuple[Any, ...]:
     )
     # plain expressions would find a 5 in any text
     latex_only = [LatexExtractionConfig(boxed_match_priority=0, normalization_config=config)]
-    return tuple(parse_text(f"\\boxed{{{readable(text)}}}", latex_only, parsing_timeout=None))
+    return tuple(real(value) for value in parse_text(f"\\boxed{{{readable(text)}}}", latex_only, parsing_timeout=None))
+
+
+def real(value: Any) -> Any:
+    """A value in real letters, whichever the parser took them for: "2 i" and "2i" are the same.
+
+    dy/dx is such a letter too: to SymPy, y does not depend on x.
+    """
+    from sympy import Basic, Derivative, Symbol
+
+    if not isinstance(value, Basic):
+        return value
+    named: dict[Any, Any] = {
+        rate: Symbol(f"d{rate.expr}/d{rate.variables}", real=True)
+        for rate in value.atoms(Derivative)
+        if rate.expr.is_Symbol or rate.expr.is_Function
+    }
+    named |= {letter: Symbol(letter.name, real=True) for letter in value.free_symbols if not letter.is_real}
+    return value.xreplace(named) if named else value
 
 
 def readable(text: str) -> str:
     """The text with its marks and letters written so that the parser keeps them."""
-    return as_letters(kept(text))
+    return INDEXED.sub(r"\\text{\1}", as_letters(kept(text)))
 
 
 def equal(gold: str, answer: str) -> bool:
@@ -55,7 +74,7 @@ def equal(gold: str, answer: str) -> bool:
     An ordered tuple equals a list in its order only, and no set in braces; assignments equal a tuple of their values in
     their order; "x<1 or x>2" is the union; ± stands for both; a letter i may be the imaginary unit.
     """
-    if differ(gold, answer):
+    if differ(as_letters(gold), as_letters(answer)):
         return False
     names = capitals(gold, answer)
     gold, answer = (expanded(renamed(as_vector(*sides), names)) for sides in ((gold, answer), (answer, gold)))
@@ -106,8 +125,10 @@ def same_solutions(gold: str, answer: str) -> bool | None:
 def as_vector(text: str, other: str) -> str:
     """A sum of unit vectors as the tuple or column that the other answer is."""
     found = components(text)
-    if found is None or components(other) is not None:
+    if found is None:
         return text
+    if components(other) is not None:
+        return found
     if "matrix" in other:
         return "\\begin{pmatrix} " + found[1:-1].replace(", ", " \\\\ ") + " \\end{pmatrix}"
     return found if bracket(other) == "(" else text

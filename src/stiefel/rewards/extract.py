@@ -12,7 +12,7 @@ BOXES_READ = 20  # from the end
 # "Answer: 5", "**Final answer:** 5", "The final answer is: 5"; what follows on its line is the answer
 SAID = (
     r"(?:the\s+)?(?:final\s+)?answer(?:\s+is)?|result|(?:finale\s+)?antwort|(?:la\s+)?respuesta(?:\s+final)?|(?:la\s+)?r[ée]ponse(?:\s+finale)?"
-    r"|(?:a\s+)?resposta(?:\s+final)?|(?:la\s+)?risposta(?:\s+finale)?|antwoord|odpowied[źz]|odpov[ěe]ď|cevap|svar|vastaus"
+    r"|(?:a\s+)?resposta(?:\s+final)?|(?:la\s+)?risposta(?:\s+finale)?|antwoord|odpowied[źz]|odpov[ěe]ď|cevap|svar|结果|結果|vastaus"
     r"|(?:окончательный\s+)?ответ|відповідь|(?:所以|因此|故)?(?:最终|最後の?|最終)?(?:的)?(?:答案|答え|回答|解答|答)(?:是|为|為|は)?"
     r"|(?:최종\s*)?(?:정답|답|답변)(?:은|는)?|الجواب|الإجابة|उत्तर|đáp\s*án|đáp\s*số|คำตอบ(?:คือ)?"
 )
@@ -20,7 +20,7 @@ ANSWER_LINE = re.compile(rf"(?im)^[ \t>*#_`-]*(?:{SAID})[*_`]*\s*:[*_`]*[ \t]*(\
 # what stands in a box that is only talked of
 PLACEHOLDER = re.compile(
     r"(?:\\[,;:! ]|\\(?:text|mathrm)\s*\{|[\s{}.…_?$<>\[\]]|\\[lc]?dots)*(?:(?:the\s+|your\s+|my\s+)?(?:final\s+|numerical\s+|correct\s+)?"
-    r"(?:answer|result|number|solution|value|content|expression)(?:\s+here)?|你的答案|答案)?[\s{}.…_?$<>\]]*",
+    r"(?:answer|result|number|solution|value|content|expression)(?:\s+here)?|你的答案|答案)?[\s{}.…_?$<>\]]*\\?",
     re.IGNORECASE,
 )
 

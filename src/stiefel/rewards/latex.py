@@ -19,6 +19,7 @@ WRITTEN_OTHERWISE = tuple(
     for pattern, kept in (
         (r"\\varnothing(?![a-z])", r"\\emptyset "),
         (r"\\degree(?![a-z])", r"^\\circ "),
+        (r"(?<![\\A-Za-z])(angle|triangle)\s+(?=[A-Z])", r"\\\1 "),
         (r"\\text\{-\}", "-"),
         (r"\\text\{\s*\\?\$\s*\}", ""),
         (r"\\\\\s*\[[\d.]+\s*(?:pt|em|ex|mm|cm)\]", r"\\\\"),  # a row's spacing in a matrix

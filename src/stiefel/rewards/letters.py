@@ -24,12 +24,12 @@ OTHER_NAMES = (
     (re.compile(r"\\arctg(?![a-z])"), r"\\arctan "),
 )
 HAT = re.compile(
-    rf"\\(?:hat|widehat|vec|overrightarrow)\s*\{{?\s*(?:{BOLD}\s*)?\{{?\s*(?:\\([ij])math(?![a-z])|([ijk])(?![A-Za-z]))\s*\}}*"
+    rf"\\(?:hat|widehat|vec|overrightarrow)\s*(?:\{{\s*(?:{BOLD}|\\mathrm)\s*\{{\s*([ijk])\s*\}}\s*\}}"
+    r"|\{\s*\\([ij])math\s*\}|\{\s*([ijk])\s*\}|\s+([ijk])(?![A-Za-z])|\\([ij])math(?![a-z]))"
 )
 BOLD_LETTER = re.compile(rf"{BOLD}\s*(?:\{{\s*([A-Za-z]|\\[A-Za-z]+)\s*\}}|\s([A-Za-z])(?![A-Za-z]))")
 UPRIGHT_LETTER = re.compile(rf"{UPRIGHT}\s*\{{\s*([A-Za-z])\s*\}}|\{{\s*\\(?:rm|bf)\s+([A-Za-z])\s*\}}")
 UPRIGHT_NUMBER = re.compile(rf"(?:{UPRIGHT}|{BOLD})\s*\{{\s*([-+]?\d[\d.,]*)\s*\}}")
-BARE_FUNCTION = re.compile(rf"(?<![A-Za-z\\])({'|'.join(FUNCTIONS)})(?=\s*(?:\(|\d|\\|\{{|[a-z](?![A-Za-z])))")
 
 
 def as_letters(text: str) -> str:
@@ -39,10 +39,15 @@ def as_letters(text: str) -> str:
     for pattern, kept in OTHER_NAMES:
         text = pattern.sub(kept, text)
     text = FUNCTION.sub(lambda match: f"\\{match[1] or match[2]} ", text)
-    text = HAT.sub(lambda match: f" {match[1] or match[2]} ", text)
+    text = HAT.sub(named, text)
     text = BOLD_LETTER.sub(lambda match: f" {match[1] or match[2]} ", text)
     text = UPRIGHT_NUMBER.sub(lambda match: match[1], text)
     return UPRIGHT_LETTER.sub(lambda match: f" {match[1] or match[2]} ", text)
+
+
+def named(match: re.Match[str]) -> str:
+    """The letter of the one group that matched."""
+    return f" {next(group for group in match.groups() if group)} "
 
 
 BASIS = re.compile(rf"{HAT.pattern}|{BOLD}\s*\{{?\s*([ijk])(?![A-Za-z])\s*\}}?")
@@ -51,7 +56,7 @@ TERM = re.compile(r"([-+]?)\s*([^-+]*?)\s*@([ijk])")
 
 def components(text: str) -> str | None:
     r"""The vector of `3\mathbf{i}-2\mathbf{j}` as "(3, -2)"; None for anything else."""
-    marked = BASIS.sub(lambda match: f"@{next(group for group in match.groups() if group)}", text)
+    marked = BASIS.sub(lambda match: f"@{named(match).strip()}", text)
     if "@" not in marked:
         return None
     place, found = 0, {}

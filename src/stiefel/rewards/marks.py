@@ -19,7 +19,6 @@ FIGURE = re.compile(
     r"(?:m\s*)?\\(angle|measuredangle|triangle|square|odot|widehat|overarc|overparen)\s*\{?\s*"
     r"((?:[A-Z](?:_\{?\w\}?|'|_\{prime\})*\s*)+|\d+)\}?"
 )
-WORDED = re.compile(r"\b(angle|triangle)\s+([A-Z]{1,4})(?![A-Za-z])")
 # one of these on one side only is not the same mathematics, whatever a parser that drops it says
 KEPT = re.compile(
     r"(?<![A-Za-z0-9])'+|(?<=[A-Za-z)}\]])'+|\\prime|\\(?:angle|measuredangle|triangle|nabla|partial|neg|lnot|dagger|dag|"
@@ -37,7 +36,7 @@ def kept(text: str) -> str:
     if "'" in text or "\\prime" in text:
         text = PRIMED.sub(primed, text)
     if "angle" in text or FIGURE.search(text):
-        text = FIGURE.sub(figure, WORDED.sub(r"\\\1 \2", text))
+        text = FIGURE.sub(figure, text)
     return text
 
 

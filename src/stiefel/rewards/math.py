@@ -18,6 +18,7 @@ from .grade import Grade, UnreadableGold
 from .latex import BASED, CURRENCY, LONGEST_ANSWER, cleaned, normalised, plain_number, stated, valued
 from .quantifiers import conditions, contradict
 from .quantities import Quantities, at_the_end, degrees, quantities, ranged
+from .ratios import terms
 from .signs import apart, folded, in_latex
 from .textual import same_text, written
 from .units import one_letter_unit
@@ -28,7 +29,7 @@ TAIL = 2_000  # characters of a completion without any mark, in which its last e
 DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 LAST_NUMBER = re.compile(rf"(?<![\w)])(?:[-+]?[{CURRENCY}]?{DIGITS}(?:\.\d+)?(?:/\d+)?(?:\s?\\?%)?|-?\.\d+)")
 # "il y a18 pommes", but no name such as x6
-IN_A_WORD = re.compile(rf"(?<=\b[A-Za-z]){DIGITS}(?=\s+[^\W\d_]{{3}})|(?<=[^\W\d_]{{3}}){DIGITS}(?=[\s.,!?]|$)")
+IN_A_WORD = re.compile(rf"(?<=\b[A-Za-z]){DIGITS}(?=\s+[^\W\d_]{{3}})|(?<=[^\W\d_A-Z]{{2}}){DIGITS}(?=[\s.,!?]|$)")
 MARK = "####"  # GSM8K's, and a heading's in Markdown
 HEADING = re.compile(r"[\s*_`]*(?:[A-Za-z]{2,}|\d+[.)]\s+[*_`]*[A-Za-z])")
 # what a completion says that the answer is not
@@ -40,6 +41,11 @@ DENIED = re.compile(
 ONE_OF_TWO = re.compile(
     r"[\d.,/]+[^\w\n]{0,3}\s+or\s+[^\w\n]{0,3}$|\bbetween\s+\S{1,20}\s+and\s+[^\w\n]{0,3}$", re.IGNORECASE
 )
+OTHER_SCRIPT = re.compile(r"[^\W\d_\x00-\u03ff]{2}[^\n\\]*\d")
+# what a completion ends in that was cut off in the middle of a sum
+UNFINISHED = re.compile(
+    r"(?:[\w)}\]$%][^\S\n]*(?:[-+/=×÷^<>]|\\(?:times|cdot|div|approx|le|ge))|\s\*)[^\S\n]*(?:\$|\\[(\[])?\s*$"
+)
 HEDGED = re.compile(r"\\text\{[^{}]*\b(?:or|not)\b\s+[^{}]*[a-z]{3}", re.IGNORECASE)
 # two numbers where one is wanted: "5 (or 6)", "5 hours 30 minutes", "5 cm × 6 cm", of which math-verify reads the first
 SECOND = re.compile(
@@ -47,6 +53,7 @@ SECOND = re.compile(
     re.IGNORECASE,
 )
 ALONE = re.compile(r"(?<![A-Za-z\\])[A-Z](?![A-Za-z])")  # a capital that is no part of a word
+TO = re.compile(r"\s*(?:\\text\{\s*to\s*\}|\bto\b)\s*")
 BY_CASES = re.compile(r"\\text\{[^{}]*\b(?:otherwise|else)\b", re.IGNORECASE)
 
 
@@ -96,6 +103,8 @@ def graded(completion: str, answer: Any, read: Callable[[str], str | None]) -> G
 
 def sentence(found: str) -> bool:
     """Whether an answer's line goes on in words: "She makes $18 per day"."""
+    if OTHER_SCRIPT.search(found):
+        return True
     words = re.findall(r"(?<![\\A-Za-z{])[A-Za-z']{2,}", normalised(found)[:LONGEST_ANSWER])
     if len(words) < 3 or "\\text" in found or not re.search(r"\d", found):
         return False
@@ -124,17 +133,26 @@ def read_number(text: str) -> str | None:
         found = read(text)
         if found is not None:
             return found
-    return last_number(text) or ""
+    if UNFINISHED.search(text):
+        return ""
+    several = at_the_end(text)
+    return several.told if several is not None else last_number(text) or ""
 
 
 def last_number(text: str) -> str | None:
     """A completion's last number, with the one before it in "7 or 8"; also one that a word's letters touch."""
     tail = DENIED.sub("not", apart(text[-TAIL:].replace("−", "-")))
-    numbers = list(LAST_NUMBER.finditer(tail)) or list(IN_A_WORD.finditer(tail))
+    numbers = list(LAST_NUMBER.finditer(tail))
     if not numbers:
-        return None
+        return beside_letters(tail)
     also = ONE_OF_TWO.search(tail, max(0, numbers[-1].start() - 60), numbers[-1].start())
     return f"{also[0]} {numbers[-1][0]}" if also else numbers[-1][0]
+
+
+def beside_letters(text: str) -> str | None:
+    """The last number that letters touch, in a text without any other."""
+    found = IN_A_WORD.findall(text[-TAIL:])
+    return found[-1] if found else None
 
 
 def gold_text(answer: Any) -> str:
@@ -179,6 +197,8 @@ def compared(found: str, gold: Gold) -> Grade:
     number = plain_number(told)
     if number is not None and gold.number is not None:
         return decided(number == gold.number, told, "number")
+    if gold.conditions and contradict(gold.conditions, conditions(stated(found))):
+        return Grade(0.0, told[:200], "it holds for something else")
     if same_text(told, gold.told) or same_words(gold.told, told):
         return Grade(1.0, told[:200], "the same text")
     if (same := same_time(gold.told, told)) is not None:
@@ -187,11 +207,11 @@ def compared(found: str, gold: Gold) -> Grade:
     if (several and several.whole) or (gold.quantities and gold.quantities.whole):
         return compound(told, several, gold)
     text = several.listed if several else valued(told)
+    if terms(gold.text):
+        text = TO.sub(":", text)
     shown = text[:200]
     if text == gold.text or same_words(gold.text, text):
         return Grade(1.0, shown, "the same text")
-    if contradict(gold.conditions, conditions(stated(found))):
-        return Grade(0.0, shown, "it holds for something else")
     if HEDGED.search(told) or (BY_CASES.search(told) and not BY_CASES.search(gold.told)):
         return Grade(0.0, shown, "no single answer")
     if gold.number is not None and not several and "=" not in text and (SECOND.search(told) or ranged(told)):
@@ -258,17 +278,17 @@ def last_expression(text: str, gold: Gold) -> Grade:
     """The grade of a completion without a mark: math-verify looks for its last expression."""
     from math_verify import parse as parse_text
 
+    if UNFINISHED.search(text):
+        return Grade(0.0, None, "no answer: it ends in the middle")
     several = at_the_end(text)
     if several is not None and not DENIED.search(text[-TAIL:]):
-        return compared(
-            ", ".join(f"{value} {unit}" for value, unit in zip(several.values, several.units, strict=True)), gold
-        )
+        return compared(several.told, gold)
     tail = apart(in_latex(DENIED.sub("not", text[-TAIL:])))
     tail = re.sub(r"\\\$(?=\d)|[`<>](?=/?\w)", " ", tail)
     names = capitals(gold.text)
     tail = ALONE.sub(lambda match: names.get(match[0], match[0]), tail)
     parsed = parse_text(tail, parsing_timeout=None)
-    if not parsed and (number := last_number(text)) is not None:
+    if not parsed and (number := beside_letters(text)) is not None:
         return compared(number, gold)
     if not parsed:
         return Grade(0.0, None, "no answer")

@@ -33,9 +33,10 @@ CALL = re.compile(rf"(\\?)(?<![A-Za-z_.])({'|'.join(sorted(CALLS, key=len, rever
 BACKSLASHED = {"sqrt", "frac", "binom", "cbrt"}  # \sqrt(25) is no LaTeX, \sin(x) is
 CONSTANTS = {"pi": "\\pi ", "Pi": "\\pi ", "PI": "\\pi ", "inf": "\\infty ", "oo": "\\infty ", "infinity": "\\infty "}
 CONSTANTS |= {"Infinity": "\\infty ", "infty": "\\infty "}
-CONSTANT = re.compile(rf"(?<![A-Za-z\\_{{])({'|'.join(CONSTANTS)})(?![A-Za-z_(])")
+CONSTANT = re.compile(rf"(?<![A-Za-z\\_])(?<!_\{{)({'|'.join(CONSTANTS)})(?![A-Za-z_(])")
 GREEK = "alpha|beta|gamma|delta|epsilon|varepsilon|zeta|theta|kappa|lambda|sigma|omega|phi|varphi|rho|Omega|Delta|Phi"
 GREEK_NAME = re.compile(rf"(?<![A-Za-z\\])({GREEK})(?![A-Za-z])")
+BARE_FUNCTION = re.compile(r"(?<![A-Za-z\\_{])((?:arc)?(?:sin|cos|tan)h?|cot|sec|csc|ln|log)(?![A-Za-z])")
 COMMAND = re.compile(r"(?<![A-Za-z\\])(d?frac|sqrt|cdot|times|binom|boxed)(?=\s*\{|\s+\d|\s*\[\d)")
 POWER = re.compile(r"\s*(?:\*\*|\^)\s*(?=[-+]?[\w.(])")
 EXPONENT = re.compile(r"[-+]?(?:\d+\.\d+|\.\d+|\d{2,}|\d(?![\d.])|[A-Za-z](?![A-Za-z(])|(?=\())")
@@ -72,6 +73,7 @@ def rewritten(text: str) -> str:
         text = f"{text[:start]} {form.format(*arguments)}{text[end:]}"
     text = COMMAND.sub(r"\\\1", text)
     text = CONSTANT.sub(lambda match: CONSTANTS[match[1]], text)
+    text = BARE_FUNCTION.sub(r"\\\1 ", text)
     text = GREEK_NAME.sub(r"\\\1 ", text)
     if re.search(r"\d\s*\*?\s*[jJ](?![A-Za-z])", text) and not re.search(
         r"(?<![\\A-Za-z])[A-IK-Za-ik-z](?![A-Za-z])", text

@@ -9,6 +9,7 @@ from .plain_text import split
 
 SIGN = re.compile(r"\\(pm|mp)(?![A-Za-z])\s*")
 MOST = 4  # signs in one expression
+NEGATED = re.compile(r"-\s*\(([^()]*,[^()]*)\)")
 STARTS = re.compile(r"(^|[({=,\[]|\\(?:text|lor|land)\b)\s*\+")
 
 
@@ -40,4 +41,7 @@ def with_signs(element: str, choice: tuple[bool, ...]) -> str:
     """One element with these signs; a plus in front is left out."""
     upper = iter(choice)
     signed = SIGN.sub(lambda match: "+" if next(upper) == (match[1] == "pm") else "-", element)
-    return STARTS.sub(r"\1", signed)
+    signed = STARTS.sub(r"\1", signed)
+    if match := NEGATED.fullmatch(signed):
+        return "(" + ", ".join(f"-({part})" for part in split(match[1])) + ")"
+    return signed

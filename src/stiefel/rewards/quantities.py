@@ -54,11 +54,17 @@ class Quantities:
     values: tuple[str, ...]
     units: tuple[str, ...]
     whole: tuple[Fraction, ...] = ()
+    joins: tuple[str, ...] = ()
 
     @property
     def listed(self) -> str:
         """The values as a list."""
         return ", ".join(self.values)
+
+    @property
+    def told(self) -> str:
+        """The values with their units, as a list."""
+        return ", ".join(f"{value} {unit}".strip() for value, unit in zip(self.values, self.units, strict=True))
 
 
 def flat(text: str) -> str:
@@ -71,7 +77,7 @@ def quantities(text: str) -> Quantities | None:
     if re.search(r"[=<>(\[|]", text) or not re.search(r"\d", text):
         return None
     text = INTRODUCED.sub("", flat(text))
-    values, units, either, place = [], [], False, 0
+    values, units, joins, place = [], [], [], 0
     while place < len(text):
         piece = PIECE.match(text, place)
         if piece is None:
@@ -82,15 +88,14 @@ def quantities(text: str) -> Quantities | None:
         joined = JOINED.match(text, end)
         if joined is None and end < len(text) and (not unit or text[end] in "+-"):
             return None
-        if joined is not None and joined[0].strip(" ,").lower() == "or":
-            either = True
+        joins.append(joined[0].strip(" ,").lower() if joined is not None else "")
         place = joined.end() if joined is not None else end
     if len(values) < 2 or not any(units) or any(forbidden(unit) for unit in units):
         return None
-    whole = () if either else together(values, units)
+    whole = () if "or" in joins else together(values, units)
     if not whole and any(len(unit) == 1 and unit.isascii() for unit in units):
         return None  # letters are variables
-    return Quantities(tuple(values), tuple(units), whole)
+    return Quantities(tuple(values), tuple(units), whole, tuple(joins))
 
 
 def own_words(words: str, start: int, end: int) -> tuple[str, int]:
@@ -137,6 +142,7 @@ def ranged(text: str) -> bool:
     return RANGE.search(flat(text)) is not None
 
 
+TOTAL = re.compile(r"\b(?:total|all|altogether|sum|combined|together)\b", re.IGNORECASE)
 LAST_SENTENCE = re.compile(r"[^.!?\n]*(?:[.!?](?=\d)[^.!?\n]*)*[.!?]?\s*$")
 
 
@@ -149,6 +155,6 @@ def at_the_end(text: str) -> Quantities | None:
     starts = [match.start() for match in re.finditer(rf"(?<![\w.,/]){NUMBER}", words)]
     for start in starts[:-1]:
         found = quantities(words[start:])
-        if found is not None:
+        if found is not None and found.joins[-2] and not TOTAL.search(found.units[-1]):
             return found
     return None

@@ -13,7 +13,7 @@ SIGNS = str.maketrans(
     | {"∪": "\\cup ", "∩": "\\cap ", "∈": "\\in ", "∀": "\\forall ", "∧": "\\land ", "∨": "\\lor ", "∠": "\\angle "}
     | {"ℝ": "\\mathbb{R}", "ℤ": "\\mathbb{Z}", "ℕ": "\\mathbb{N}", "ℚ": "\\mathbb{Q}", "ℂ": "\\mathbb{C}"}
     | {"△": "\\triangle ", "∖": "\\setminus ", "∅": "\\emptyset ", "⟨": "(", "⟩": ")", "⁄": "/", "∕": "/"}
-    | {"\u202f": " ", "\u2009": " ", "\u200b": "", "\u2061": "", "\u2062": "", "\ufeff": "", "~": " ", "ℏ": "\\hbar "}
+    | {"\u202f": " ", "\u2009": " ", "\u200b": "", "\u2061": "", "\u2062": "", "\ufeff": "", "~": " ", "ℏ": "\\hbar ", "ħ": "\\hbar "}
     | {"“": '"', "”": '"', "∣": "|", "∗": "*"}
 )
 POWERS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ"
@@ -72,4 +72,4 @@ def apart(text: str) -> str:
         text = "".join(
             f" {character} " if ord(character) > 0x3FF and character.isalpha() else character for character in text
         )
-    return re.sub(r"(?<=[A-Za-z]):(?=[-\d$\\])", ": ", text)
+    return re.sub(r"(?<=[^\W\d_]):(?=[-\d$\\])", ": ", text)

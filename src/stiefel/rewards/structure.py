@@ -7,6 +7,8 @@ from typing import Any
 from .identity import POINTS, same
 from .precision import NoValue, TooLarge, values_of
 
+LEAST, MOST = -30, 45  # bits of the numbers that SymPy's solutions are trusted with
+
 
 def decided(gold: Any, answer: Any) -> bool | None:
     """True or False where that is certain, None where it is for math-verify to say."""
@@ -78,8 +80,27 @@ def same_relation(gold: Any, answer: Any) -> bool | None:
             return sides[1]
         if gold.lhs.is_Symbol and answer.lhs.is_Symbol and gold.lhs not in gold.rhs.free_symbols:
             return None
-        return multiple(gold, answer)
+        verdict = multiple(gold, answer)
+        return False if verdict is None and (extreme(gold) or extreme(answer)) else verdict
     return None
+
+
+def extreme(relation: Any) -> bool:
+    """Whether a number in it is so small or large that a solution in decimals would not tell it from its neighbour."""
+    import sympy
+    from mpmath import mp
+
+    for part in sympy.preorder_traversal(relation):
+        if isinstance(part, sympy.Expr) and part.is_number:
+            try:
+                number, _, _ = values_of(part, part, {})
+            except NoValue:
+                continue
+            except TooLarge:
+                return True
+            if number and not LEAST < mp.mag(number) < MOST:
+                return True
+    return False
 
 
 def multiple(gold: Any, answer: Any) -> bool | None:

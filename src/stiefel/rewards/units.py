@@ -8,16 +8,17 @@ SPACE = r"(?:\s|\\[,;:! ]|\\q?quad(?![a-z]))*"
 FACE = r"\\(?:text|textrm|textnormal|textit|textsf|mathrm|mathsf|mathit|mathnormal|mbox|operatorname|rm|textbf)"
 POWER = r"(?:\s*\^\s*(?:-?\d|\{\s*-?\d\s*\}))?"
 BOXED_WORDS = re.compile(
-    rf"^(.*?){SPACE}(/|\\cdot(?![a-z])|\\times(?![a-z]))?{SPACE}({FACE})\s*\{{([^{{}}]*)\}}{POWER}$", re.DOTALL
+    rf"^(.*?){SPACE}(/|\\cdot(?![a-z])|\\times(?![a-z]))?{SPACE}({FACE})\s*\{{((?:[^{{}}]|\{{[^{{}}]*\}})*)\}}{POWER}$", re.DOTALL
 )
 ORDINAL = re.compile(r"^(\d+)\s*\^?\s*\{?\s*(?:\\(?:text|mathrm)\s*\{)?\s*(?:st|nd|rd|th)\s*\}*$")
 # a word of two or three letters may be a product of variables, unless it is one of these
 SHORT = "cm mm km nm dm kg mg ml dl ft in yd lb lbs oz hr hrs min mins sec secs day men mph kph usd eur gbp gal ton"
 SHORT += " sq deg rad mol hz khz mhz ghz kw kj mw kwh pa kpa atm ev kev mev gev rpm st nd rd th cc mi yr yrs pts gm bit"
 SHORT_UNITS = set(SHORT.split())
-LETTERS = "mgshLlNJWVAKCFTkPt"  # of one letter
+PRODUCTS = {"mg", "ml", "pa", "ev", "mi", "gm", "mw", "kw", "in", "st"}  # units, or letters side by side
+LETTERS = "mgshLlNJWVAKCFT"  # of one letter
 BEHIND_NUMBER = re.compile(
-    rf"([-+]?\\?[$€£¥₹]?\d[\d,]*(?:\.\d+)?)\s*(?:\\[,; ])?\s*(?:[{LETTERS}](?:\^?\{{?[23]\}}?)?|[ap]\.?m\.?)"
+    rf"([-+]?\\?[$€£¥₹]?\d[\d,]*(?:\.\d+)?)\s*(?:\\[,; ])?\s*(?:{'|'.join(sorted(PRODUCTS))}|[{LETTERS}](?:\^?\{{?[23]\}}?)?|[ap]\.?m\.?)"
 )
 NOT_UNITS = set(
     "and or mod pi sqrt times over percent percentage pct to hundred half halves third thirds quarters fourths fifths sixths "
@@ -37,6 +38,7 @@ BARE_WORDS = re.compile(
     r"(?:[A-Za-z]{2,}|(?<=/)\s*[A-Za-z])(?:\^?\{?[23]\}?)?)*)\.?$",
     re.DOTALL,
 )
+SYMBOL = re.compile(r"^(.*\d)(?:\s|\\[,; ])*(?:(?<=[ ,;])[kM]?\\Omega|(?:\\(?:text|mathrm)\s*\{\s*\}\s*)?\\mu)$", re.DOTALL)
 AFTER_PI = re.compile(r"^(.*?\\pi)(\s+)((?:[A-Za-z]{2,})(?:\^?\{?[23]\}?)?)$", re.DOTALL)
 OTHER_SCRIPT = re.compile(r"^(.*?[\d})%])\s*([^\W\d_A-Za-z]+(?:\s*/?\s*[^\W\d_A-Za-z]+)*)$", re.DOTALL)
 OPERATOR_END = re.compile(r"(?:[-+=<>,;:(\[|*^_]|\\(?:times|cdot|pm|mp|in|[lg]eq?|ne|approx|cup|cap|land|lor))\s*$")
@@ -65,6 +67,8 @@ def without_last(text: str) -> str:
         before, joined, face, words = match.groups()
         if valued(before) and is_unit(words, before, face, bool(joined)):
             return before.strip()
+    if (match := SYMBOL.match(text)) and numeric(match[1]):
+        return match[1].strip()
     for pattern in (BARE_WORDS, AFTER_PI):
         if (match := pattern.match(text)) and numeric(match[1]) and bare_unit(match[3], spaced=bool(match[2])):
             return match[1].strip()
@@ -85,12 +89,11 @@ def valued(before: str) -> bool:
 
 def is_unit(words: str, before: str, face: str, joined: bool) -> bool:
     """Whether the words of a command are a unit, or nothing."""
+    words = re.sub(r"\\(?:cdot|times|mu|circ|Omega)(?![a-z])|\\[,;:! ]|(?<=[A-Za-z])\s*\^?\s*(?:\{\s*-?[1-4]\s*\}|-?[1-4](?![\d.]))", " ", words)
     found = re.findall(r"[^\W\d_]+", words)
     if not found:
         return not words.strip() or bool(re.fullmatch(r"[\s.,;:$\\]*", words))
-    if re.search(r"\d", re.sub(r"\^?\{?-?[1-4]\}?$|(?<=[a-z])\^?-?[23](?![\d.])", "", words)) or re.search(
-        r"[=<>]", words
-    ):
+    if re.search(r"[\d=<>\\]", words):
         return False
     if NOT_UNITS & {word.lower() for word in found} or NOT_UNITS_OF.search(words):
         return False
@@ -106,7 +109,9 @@ def bare_unit(words: str, spaced: bool) -> bool:
     found = re.findall(r"[a-z]+", words.lower())
     if NOT_UNITS & set(found):
         return False
-    return any(word in SHORT_UNITS or (len(word) > 3 and spaced) or (len(word) > 4) for word in found)
+    if not spaced and len(found) == 1 and found[0] in PRODUCTS:
+        return False
+    return any(word in SHORT_UNITS or len(word) > (3 if spaced else 4) for word in found)
 
 
 def numeric(text: str) -> bool:
