@@ -3,6 +3,7 @@ r"""Whether two answers are the same mathematics, by `math-verify`, and where it
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -33,15 +34,12 @@ def parse(text: str) -> tuple[Any, ...]:
 
     Units are no longer there, and what looks like one is a letter.
     """
-    from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig
     from math_verify import parse as parse_text
 
-    config = NormalizationConfig(
-        basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="all", equations=False
-    )
     # plain expressions would find a 5 in any text
-    latex_only = [LatexExtractionConfig(boxed_match_priority=0, normalization_config=config)]
+    latex = LatexExtractionConfig(boxed_match_priority=0)
+    latex_only = [replace(latex, normalization_config=replace(latex.normalization_config, units=False))]
     return tuple(real(value) for value in parse_text(f"\\boxed{{{readable(text)}}}", latex_only, parsing_timeout=None))
 
 

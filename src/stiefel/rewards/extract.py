@@ -19,8 +19,10 @@ SAID = (
 ANSWER_LINE = re.compile(rf"(?im)^[ \t>*#_`-]*(?:{SAID})[*_`]*\s*:[*_`]*[ \t]*(\S[^\n]*)$")
 # what stands in a box that is only talked of
 PLACEHOLDER = re.compile(
-    r"(?:\\[,;:! ]|\\(?:text|mathrm)\s*\{|[\s{}.…_?$<>\[\]]|\\[lc]?dots)*(?:(?:the\s+|your\s+|my\s+)?(?:final\s+|numerical\s+|correct\s+)?"
-    r"(?:answer|result|number|solution|value|content|expression)(?:\s+here)?|你的答案|答案)?[\s{}.…_?$<>\]]*\\?",
+    r"(?:\\[,;:! ]|\\(?:text|mathrm)\s*\{|[\s{}.…_?$<>\[\]]|\\[lc]?dots)*"
+    r"(?:(?:the\s+|your\s+|my\s+)?(?:final\s+|numerical\s+|correct\s+)?"
+    r"(?:answer|result|number|solution|value|content|expression)(?:\s+here)?|你的答案|答案)?"
+    r"[\s{}.…_?$<>\]]*\\?",
     re.IGNORECASE,
 )
 
@@ -70,7 +72,7 @@ def all_boxed_at_the_end(text: str) -> str | None:
 
 
 def last_boxes(text: str) -> str | None:
-    r"""As `all_boxed_at_the_end`, past boxes that hold nothing or are only talked of: `\boxed` in words, `\boxed{answer}`."""
+    r"""As `all_boxed_at_the_end`, past boxes that hold nothing or are only talked of: `\boxed{}`, `\boxed{answer}`."""
     kept = []
     for found in list(re.finditer(r"\\(?:boxed|fbox)", text))[-BOXES_READ:]:
         rest = text[found.end() : found.end() + LONGEST].lstrip()

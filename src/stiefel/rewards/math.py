@@ -70,27 +70,30 @@ class Gold:
     parsed: bool  # else it can only be compared as a text
 
 
-def grade_math(completion: str, answer: Any) -> Grade:
+def grade_math(completion: str, answer: Any, truncated: bool = False) -> Grade:
     r"""1 if the completion's answer equals the gold as mathematics.
 
     The answer is, after any thinking: the last `\boxed{}` (with its neighbours in "\boxed{1} and \boxed{2}"); else
     what follows the last line's "Answer:"; else what follows `####`; else the last expression that math-verify finds.
+    A completion that was cut off (truncated) has an answer only where one of these marks says so.
     """
-    return graded(completion, answer, read_marked)
+    return graded(completion, answer, read_marked, truncated)
 
 
-def grade_gsm8k(completion: str, answer: Any) -> Grade:
+def grade_gsm8k(completion: str, answer: Any, truncated: bool = False) -> Grade:
     """As `grade_math`, where the completion's answer may also stand after `####`, and is else its last number."""
-    return graded(completion, answer, read_number)
+    return graded(completion, answer, read_number, truncated)
 
 
-def graded(completion: str, answer: Any, read: Callable[[str], str | None]) -> Grade:
+def graded(completion: str, answer: Any, read: Callable[[str], str | None], truncated: bool) -> Grade:
     """The grade, with the gold read first: nothing else is done where that fails."""
     try:
         gold = read_gold(gold_text(answer))
     except UnreadableGold as error:
         return Grade(None, None, f"unreadable gold: {error}")
     text = folded(after_thinking(completion))
+    if truncated and not has_mark(text):
+        return Grade(0.0, None, "no answer: it was cut off before one")
     found = read(text)
     if found is None:
         return last_expression(text, gold)
@@ -118,6 +121,11 @@ def read_marked(text: str) -> str | None:
         if found is not None:
             return found
     return None
+
+
+def has_mark(text: str) -> bool:
+    """Whether a form of answer stands in it."""
+    return read_marked(text) is not None
 
 
 def after_mark(text: str) -> str | None:
@@ -225,7 +233,7 @@ def compared(found: str, gold: Gold) -> Grade:
 
 
 def by_value(text: str, gold: Gold) -> Grade:
-    """The grade of a normalised answer that is no text: exactly where both are plain numbers, else by its mathematics."""
+    """The grade of a normalised answer that is no text: exactly where both are plain numbers."""
     shown = text[:200]
     number = plain_number(text)
     if number is None and gold.number is not None and (digits := one_letter_unit(text)) is not None:
@@ -234,7 +242,10 @@ def by_value(text: str, gold: Gold) -> Grade:
         return decided(number == gold.number, shown, "number")
     angles = degrees(gold.told), degrees(text)
     if angles != (None, None):
-        both = [angle if angle is not None else as_degrees(side) for angle, side in zip(angles, (gold.text, text))]
+        both = [
+            angle if angle is not None else as_degrees(side)
+            for angle, side in zip(angles, (gold.text, text), strict=True)
+        ]
         return decided(both[0] is not None and both[0] == both[1], shown, "angle")
     plain = values(text)
     if plain is not None and gold.values is not None:

@@ -13,20 +13,16 @@ MODULE = re.compile(
 IN_WORDS = re.compile(r"\\(?:text|mathrm|textbf|textit|mbox|operatorname|begin|end)\s*\{[^{}]*\}")
 # name of a call → LaTeX with {} for its argument
 CALLS = {
-    **{name: "\\sqrt{{{0}}}" for name in ("sqrt",)},
-    **{name: "\\sqrt[3]{{{0}}}" for name in ("cbrt",)},
-    **{name: "e^{{{0}}}" for name in ("exp",)},
-    **{name: "\\left|{0}\\right|" for name in ("abs", "Abs", "fabs")},
-    **{name: "\\lfloor {0} \\rfloor" for name in ("floor",)},
-    **{name: "\\lceil {0} \\rceil" for name in ("ceil", "ceiling")},
-    **{name: "({0})!" for name in ("factorial",)},
+    **{"sqrt": "\\sqrt{{{0}}}", "cbrt": "\\sqrt[3]{{{0}}}", "root": "\\sqrt[{1}]{{{0}}}", "exp": "e^{{{0}}}"},
+    **dict.fromkeys(("abs", "Abs", "fabs"), "\\left|{0}\\right|"),
+    **{"floor": "\\lfloor {0} \\rfloor", "ceil": "\\lceil {0} \\rceil", "ceiling": "\\lceil {0} \\rceil"},
     **{f"{arc}{name}": f"\\arc{name}({{0}})" for arc in ("arc", "a") for name in ("sin", "cos", "tan")},
     **{name: f"\\{name}({{0}})" for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "ln")},
     **{"log2": "\\log_{{2}}({0})", "log10": "\\log_{{10}}({0})", "lg": "\\log_{{10}}({0})", "log": "\\log({0})"},
-    **{"Rational": "\\frac{{{0}}}{{{1}}}", "Fraction": "\\frac{{{0}}}{{{1}}}", "frac": "\\frac{{{0}}}{{{1}}}"},
-    **{"binomial": "\\binom{{{0}}}{{{1}}}", "comb": "\\binom{{{0}}}{{{1}}}", "binom": "\\binom{{{0}}}{{{1}}}"},
-    **{"pow": "({0})^{{{1}}}", "Pow": "({0})^{{{1}}}", "root": "\\sqrt[{1}]{{{0}}}", "power": "({0})^{{{1}}}"},
-    **{"gcd": "\\gcd({0}, {1})"},
+    **dict.fromkeys(("Rational", "Fraction", "frac"), "\\frac{{{0}}}{{{1}}}"),
+    **dict.fromkeys(("binomial", "comb", "binom"), "\\binom{{{0}}}{{{1}}}"),
+    **dict.fromkeys(("pow", "Pow", "power"), "({0})^{{{1}}}"),
+    **{"factorial": "({0})!", "gcd": "\\gcd({0}, {1})"},
 }
 NATURAL = {"log": "\\ln({0})"}  # a program's logarithm
 CALL = re.compile(rf"(\\?)(?<![A-Za-z_.])({'|'.join(sorted(CALLS, key=len, reverse=True))})\s*\(")

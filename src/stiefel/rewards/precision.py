@@ -40,7 +40,7 @@ def values_of(first: Any, second: Any, points: Mapping[Any, Any]) -> tuple[Any, 
     """
     from mpmath import mp
 
-    bits = FIRST
+    bits = float(FIRST)
     for again in (True, False):
         with mp.workprec(int(bits)):
             sizes = Sizes()

@@ -12,9 +12,9 @@ TRAILING = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 SET = r"\\mathbb\s*\{?\s*[NZQRC]\s*\}?(?:\s*[\^_]\s*(?:\{[^{}]*\}|[+*\-\d]))*"
-MEMBER = re.compile(
-    rf"{SPACE}(?:,|\\text\{{\s*,?\s*(?:with|where|and)?\s*\}}|\\q?quad|\\[,;: ]|\(){SPACE}[(]?\s*[a-zA-Z](?:\s*,\s*[a-zA-Z])*\s*\\in\s*{SET}\s*\)?$"
-)
+LETTERS = r"[a-zA-Z](?:\s*,\s*[a-zA-Z])*"
+BEFORE = r"(?:,|\\text\{\s*,?\s*(?:with|where|and)?\s*\}|\\q?quad|\\[,;: ]|\()"
+MEMBER = re.compile(rf"{SPACE}{BEFORE}{SPACE}[(]?\s*{LETTERS}\s*\\in\s*{SET}\s*\)?$")
 LEADING = re.compile(
     rf"^{SPACE}(?:{FACE}\s*{WORDS}[^{{}}]*\}}|{WORDS}|\\forall(?![a-z])|(?:{FACE}\s*)?(?:let|if)\b)", re.IGNORECASE
 )
@@ -37,9 +37,7 @@ def unquantified(text: str) -> str:
         bare = after_leading(bare)
     for pattern in (TRAILING, MEMBER):
         shorter = pattern.sub("", bare).strip()
-        if shorter and not re.fullmatch(r"[A-Za-z]", shorter):
-            bare = shorter
-        elif shorter and pattern is MEMBER:
+        if (shorter and not re.fullmatch(r"[A-Za-z]", shorter)) or (shorter and pattern is MEMBER):
             bare = shorter
     return bare
 

@@ -122,10 +122,10 @@ def together(values: list[str], units: list[str]) -> tuple[Fraction, ...]:
     if scales != sorted(set(scales), reverse=True):
         return ()
     try:
-        total = sum(Fraction(value.replace(",", "")) * scale for value, scale in zip(values, scales, strict=True))
+        parts = [Fraction(value.replace(",", "")) * scale for value, scale in zip(values, scales, strict=True)]
     except ValueError:
         return ()
-    return tuple(total / scale for scale in scales)
+    return tuple(sum(parts, Fraction(0)) / scale for scale in scales)
 
 
 def degrees(text: str) -> Fraction | None:

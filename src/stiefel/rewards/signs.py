@@ -13,7 +13,17 @@ SIGNS = str.maketrans(
     | {"∪": "\\cup ", "∩": "\\cap ", "∈": "\\in ", "∀": "\\forall ", "∧": "\\land ", "∨": "\\lor ", "∠": "\\angle "}
     | {"ℝ": "\\mathbb{R}", "ℤ": "\\mathbb{Z}", "ℕ": "\\mathbb{N}", "ℚ": "\\mathbb{Q}", "ℂ": "\\mathbb{C}"}
     | {"△": "\\triangle ", "∖": "\\setminus ", "∅": "\\emptyset ", "⟨": "(", "⟩": ")", "⁄": "/", "∕": "/"}
-    | {"\u202f": " ", "\u2009": " ", "\u200b": "", "\u2061": "", "\u2062": "", "\ufeff": "", "~": " ", "ℏ": "\\hbar ", "ħ": "\\hbar "}
+    | {
+        "\u202f": " ",
+        "\u2009": " ",
+        "\u200b": "",
+        "\u2061": "",
+        "\u2062": "",
+        "\ufeff": "",
+        "~": " ",
+        "ℏ": "\\hbar ",
+        "ħ": "\\hbar ",
+    }
     | {"“": '"', "”": '"', "∣": "|", "∗": "*"}
 )
 POWERS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ"
@@ -67,7 +77,7 @@ def root(match: re.Match[str]) -> str:
 
 
 def apart(text: str) -> str:
-    """A text in which spaces set off numbers from the letters of other scripts beside them: 一共有18个 → 一共有 18 个."""
+    """A text in which spaces set off numbers from letters of other scripts: 一共有18个 → 一共有 18 个."""
     if not text.isascii():
         text = "".join(
             f" {character} " if ord(character) > 0x3FF and character.isalpha() else character for character in text

@@ -1,4 +1,4 @@
-r"""Units: which words after a number are only its unit, taken off an answer's end: 5\text{ cm}^2, 12 red apples, 18元."""
+r"""Units: which words after a number are only its unit, taken off an answer's end: 5\text{ cm}^2, 12 apples, 18元."""
 
 from __future__ import annotations
 
@@ -8,37 +8,53 @@ SPACE = r"(?:\s|\\[,;:! ]|\\q?quad(?![a-z]))*"
 FACE = r"\\(?:text|textrm|textnormal|textit|textsf|mathrm|mathsf|mathit|mathnormal|mbox|operatorname|rm|textbf)"
 POWER = r"(?:\s*\^\s*(?:-?\d|\{\s*-?\d\s*\}))?"
 BOXED_WORDS = re.compile(
-    rf"^(.*?){SPACE}(/|\\cdot(?![a-z])|\\times(?![a-z]))?{SPACE}({FACE})\s*\{{((?:[^{{}}]|\{{[^{{}}]*\}})*)\}}{POWER}$", re.DOTALL
+    rf"^(.*?){SPACE}(/|\\cdot(?![a-z])|\\times(?![a-z]))?{SPACE}({FACE})\s*\{{((?:[^{{}}]|\{{[^{{}}]*\}})*)\}}{POWER}$",
+    re.DOTALL,
 )
 ORDINAL = re.compile(r"^(\d+)\s*\^?\s*\{?\s*(?:\\(?:text|mathrm)\s*\{)?\s*(?:st|nd|rd|th)\s*\}*$")
 # a word of two or three letters may be a product of variables, unless it is one of these
-SHORT = "cm mm km nm dm kg mg ml dl ft in yd lb lbs oz hr hrs min mins sec secs day men mph kph usd eur gbp gal ton"
-SHORT += " sq deg rad mol hz khz mhz ghz kw kj mw kwh pa kpa atm ev kev mev gev rpm st nd rd th cc mi yr yrs pts gm bit"
-SHORT_UNITS = set(SHORT.split())
+SHORT_UNITS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        cm mm km nm dm kg mg ml dl ft in yd lb lbs oz hr hrs min mins sec secs day men mph kph usd eur gbp gal ton sq
+        deg rad mol hz khz mhz ghz kw kj mw kwh pa kpa atm ev kev mev gev rpm st nd rd th cc mi yr yrs pts gm bit
+        """,
+    )
+)
 PRODUCTS = {"mg", "ml", "pa", "ev", "mi", "gm", "mw", "kw", "in", "st"}  # units, or letters side by side
 LETTERS = "mgshLlNJWVAKCFT"  # of one letter
-BEHIND_NUMBER = re.compile(
-    rf"([-+]?\\?[$€£¥₹]?\d[\d,]*(?:\.\d+)?)\s*(?:\\[,; ])?\s*(?:{'|'.join(sorted(PRODUCTS))}|[{LETTERS}](?:\^?\{{?[23]\}}?)?|[ap]\.?m\.?)"
-)
-NOT_UNITS = set(
-    "and or mod pi sqrt times over percent percentage pct to hundred half halves third thirds quarters fourths fifths sixths "
-    "sevenths eighths ninths tenths hundredths thousandths factorial doubled tripled halved squared cubed thousand million "
-    "billion trillion dozen dozens plus minus infinity if not otherwise else when where for unless except neither nor "
-    "sin cos tan cot sec csc ln log exp arcsin arccos arctan sinh cosh tanh inf infty choose frac max min gcd lcm cdot ldots "
-    "alpha beta gamma delta epsilon zeta theta kappa lambda sigma omega phi psi rho tau mu nu xi chi eta "
-    "millones millon millionen milhoes milioni mille mil tausend hundert cien cientos miliardi milliarden prozent procent "
-    "millionths more less least most fewer approximately about cannot impossible false true any other such".split()
+LETTER_UNIT = rf"(?:{'|'.join(sorted(PRODUCTS))}|[{LETTERS}](?:\^?\{{?[23]\}}?)?|[ap]\.?m\.?)"
+BEHIND_NUMBER = re.compile(rf"([-+]?\\?[$€£¥₹]?\d[\d,]*(?:\.\d+)?)\s*(?:\\[,; ])?\s*{LETTER_UNIT}")
+# words that make another number of the one they stand at, or say that it is none; names of functions and letters
+NOT_UNITS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        and or mod pi sqrt times over percent percentage pct to hundred half halves third thirds quarters fourths fifths
+        sixths sevenths eighths ninths tenths hundredths thousandths millionths factorial doubled tripled halved squared
+        cubed thousand million billion trillion dozen dozens plus minus infinity if not otherwise else when where for
+        unless except neither nor more less least most fewer approximately about cannot impossible false true any other
+        such choose sin cos tan cot sec csc ln log exp arcsin arccos arctan sinh cosh tanh inf infty frac max min gcd
+        lcm cdot ldots alpha beta gamma delta epsilon zeta theta kappa lambda sigma omega phi psi rho tau mu nu xi chi eta
+        millones millon millionen milhoes milioni mille mil tausend hundert cien cientos miliardi milliarden prozent
+        procent
+        """,
+    )
 )
 # in other scripts: tens, hundreds, thousands, halves, "or more", "or less", or, and, not
 NOT_UNITS_OF = re.compile(
-    "[十百千万萬亿億兆半倍或和与及不無无]|以上|以下|未満|未满|超过|분의|만|억|천|백|이상|이하|또는|тыс|млн|млрд|милли|процент|половин|или|не "
+    "[十百千万萬亿億兆半倍或和与及不無无]|以上|以下|未満|未满|超过|분의|만|억|천|백|이상|이하"
+    "|또는|тыс|млн|млрд|милли|процент|половин|или|не "
 )
 BARE_WORDS = re.compile(
     r"^(.*?[\d})!%])(\s*)(?<!\\)((?:[A-Za-z]{2,}\.?(?:\^?\{?[23]\}?)?)(?:(?:\s+|\s*/\s*|\s+an?\s+|\s*\.\s*)"
     r"(?:[A-Za-z]{2,}|(?<=/)\s*[A-Za-z])(?:\^?\{?[23]\}?)?)*)\.?$",
     re.DOTALL,
 )
-SYMBOL = re.compile(r"^(.*\d)(?:\s|\\[,; ])*(?:(?<=[ ,;])[kM]?\\Omega|(?:\\(?:text|mathrm)\s*\{\s*\}\s*)?\\mu)$", re.DOTALL)
+SYMBOL = re.compile(
+    r"^(.*\d)(?:\s|\\[,; ])*(?:(?<=[ ,;])[kM]?\\Omega|(?:\\(?:text|mathrm)\s*\{\s*\}\s*)?\\mu)$", re.DOTALL
+)
 AFTER_PI = re.compile(r"^(.*?\\pi)(\s+)((?:[A-Za-z]{2,})(?:\^?\{?[23]\}?)?)$", re.DOTALL)
 OTHER_SCRIPT = re.compile(r"^(.*?[\d})%])\s*([^\W\d_A-Za-z]+(?:\s*/?\s*[^\W\d_A-Za-z]+)*)$", re.DOTALL)
 OPERATOR_END = re.compile(r"(?:[-+=<>,;:(\[|*^_]|\\(?:times|cdot|pm|mp|in|[lg]eq?|ne|approx|cup|cap|land|lor))\s*$")
@@ -46,6 +62,10 @@ PERCENT = re.compile(
     rf"{SPACE}(?:{FACE}\s*\{{\s*(?:per\s?cent|percentage|pct)\s*\}}|\b(?:per\s?cent|percentage|pct)\b)\.?$"
 )
 COMMAND = re.compile(r"\\[A-Za-z]+")
+UNIT_SIGNS = re.compile(
+    r"\\(?:cdot|times|mu|circ|Omega)(?![a-z])|\\[,;:! ]"
+    r"|(?<=[A-Za-z])\s*\^?\s*(?:\{\s*-?[1-4]\s*\}|-?[1-4](?![\d.]))"
+)
 NAMED = re.compile(r"^\s*[A-Za-z](?:_\{?\w+\}?)?\s*=")
 
 
@@ -89,7 +109,7 @@ def valued(before: str) -> bool:
 
 def is_unit(words: str, before: str, face: str, joined: bool) -> bool:
     """Whether the words of a command are a unit, or nothing."""
-    words = re.sub(r"\\(?:cdot|times|mu|circ|Omega)(?![a-z])|\\[,;:! ]|(?<=[A-Za-z])\s*\^?\s*(?:\{\s*-?[1-4]\s*\}|-?[1-4](?![\d.]))", " ", words)
+    words = UNIT_SIGNS.sub(" ", words)
     found = re.findall(r"[^\W\d_]+", words)
     if not found:
         return not words.strip() or bool(re.fullmatch(r"[\s.,;:$\\]*", words))
