@@ -36,9 +36,9 @@ NOT_UNITS = frozenset(
         cubed thousand million billion trillion dozen dozens plus minus infinity if not otherwise else when where for
         unless except neither nor more less least most fewer approximately about cannot impossible false true any other
         such choose sin cos tan cot sec csc ln log exp arcsin arccos arctan sinh cosh tanh inf infty frac max min gcd
-        lcm cdot ldots alpha beta gamma delta epsilon zeta theta kappa lambda sigma omega phi psi rho tau mu nu xi chi eta
-        millones millon millionen milhoes milioni mille mil tausend hundert cien cientos miliardi milliarden prozent
-        procent
+        lcm cdot ldots alpha beta gamma delta epsilon zeta theta kappa lambda sigma omega phi psi rho tau mu nu xi
+        chi eta millones millon millionen milhoes milioni mille mil tausend hundert cien cientos miliardi milliarden
+        prozent procent
         """,
     )
 )
