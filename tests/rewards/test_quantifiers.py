@@ -46,6 +46,7 @@ OTHER = [
     (r"\forall x, f(x)=0", r"\forall x, f(x)=1"),
     (r"k\pi", r"k\in\mathbb{Z}"),
     ("x", r"\forall x"),
+    ("5", r"\text{if } x>0, 5"),
 ]
 
 

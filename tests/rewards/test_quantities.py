@@ -24,6 +24,13 @@ SAME = [
     (r"5\text{ cm}, 7\text{ cm}", "5, 7"),
     ("1, 2, 3", "1 apple, 2 pears and 3 plums"),
     ("18", "18 chickens"),
+    ("2.5 hours", "2 hours and 30 minutes"),
+    ("2 hours 30 minutes", "2.5 hours"),
+    ("2 hours 30 minutes", "9000 seconds"),
+    ("2 h 30 min", "2.5 h"),
+    ("12", "12 rabbits"),
+    ("5", "5 min"),
+    ("5", "5 sec"),
 ]
 # (gold, completion)
 SAME_SAID = [
@@ -59,6 +66,13 @@ OTHER = [
     ("2", "1 boy and 2 girls"),
     ("2", r"1\text{ boy}, 2\text{ girls}"),
     ("2.3", "2 hours and 30 minutes"),
+    ("2 hours 30 minutes", "2.5 minutes"),
+    ("2 hours 30 minutes", "150 hours"),
+    ("2 hours 30 minutes", "150 cm"),
+    ("12", "12 rabbits and 12 chickens"),
+    ("2 hours 30 minutes", "2.5 days"),
+    ("1, 234", "1,234"),
+    ("1,234", "1, 234"),
 ]
 # (gold, completion)
 OTHER_SAID = [

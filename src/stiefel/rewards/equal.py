@@ -8,8 +8,8 @@ from functools import lru_cache
 from itertools import product
 from typing import Any
 
-from .identity import same
-from .intervals import MEMBER, NO_ANSWER, same_set, solutions
+from .identity import NO_ANSWER, same
+from .intervals import MEMBER, same_set, solutions
 from .letters import as_letters, components
 from .marks import differ, kept
 from .plus_minus import expanded

@@ -6,6 +6,8 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from .identity import NO_ANSWER
+
 EITHER = re.compile(r"\\text\{\s*or\s*\}|\bor\b|\\lor(?![a-z])|\\vee(?![a-z])|\\cup(?![a-z])")
 BOTH = re.compile(r"\\text\{\s*,?\s*and\s*\}|\band\b|\\land(?![a-z])|\\wedge(?![a-z])|\\cap(?![a-z])|\\&|&")
 INEQUALITY = re.compile(r"[<>]|\\(?:[lg]eq?|[lg]eqslant|neq?|lt|gt)(?![a-z])")
@@ -14,8 +16,6 @@ SPELT = (
     (re.compile(r"\\[lg]eqslant(?![a-z])"), lambda match: match[0][:3]),
     (re.compile(r"\\lt(?![a-z])"), lambda _: "<"),
 )
-# what SymPy raises of an expression that it cannot solve or that means nothing: the answer's fault, not the grader's
-NO_ANSWER = (NotImplementedError, TypeError, ValueError, AttributeError, ArithmeticError, IndexError)
 
 
 @lru_cache(maxsize=2_000)

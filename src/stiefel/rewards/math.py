@@ -17,7 +17,7 @@ from .extract import after_thinking, answer_line, last_boxes
 from .grade import Grade, UnreadableGold
 from .latex import BASED, CURRENCY, LONGEST_ANSWER, cleaned, normalised, plain_number, stated, valued
 from .quantifiers import conditions, contradict
-from .quantities import Quantities, at_the_end, degrees, quantities, ranged
+from .quantities import UNITS, Quantities, at_the_end, degrees, in_base, quantities, ranged
 from .ratios import terms
 from .signs import apart, folded, in_latex
 from .textual import same_text, written
@@ -214,6 +214,8 @@ def compared(found: str, gold: Gold) -> Grade:
     several = quantities(told)
     if (several and several.whole) or (gold.quantities and gold.quantities.whole):
         return compound(told, several, gold)
+    if several and gold.number is not None:
+        return Grade(0.0, told[:200], "no single answer")
     text = several.listed if several else valued(told)
     if terms(gold.text):
         text = TO.sub(":", text)
@@ -275,6 +277,10 @@ def compound(told: str, several: Quantities | None, gold: Gold) -> Grade:
         else ()
         for side, text in ((several, valued(told)), (gold.quantities, gold.text))
     ]
+    for one_side, quantity in ((told, gold.quantities), (gold.told, several)):
+        total = in_base(one_side)
+        if total is not None and quantity is not None and quantity.whole:
+            return decided(total == (UNITS[quantity.units[0].lower()][0], quantity.base), told, "quantity")
     if several and gold.quantities and several.units == gold.quantities.units:
         return decided(sides[0] == sides[1], told, "quantity")
     return decided(bool(set(sides[0]) & set(sides[1])), told, "quantity")

@@ -16,7 +16,7 @@ LETTERS = r"[a-zA-Z](?:\s*,\s*[a-zA-Z])*"
 BEFORE = r"(?:,|\\text\{\s*,?\s*(?:with|where|and)?\s*\}|\\q?quad|\\[,;: ]|\()"
 MEMBER = re.compile(rf"{SPACE}{BEFORE}{SPACE}[(]?\s*{LETTERS}\s*\\in\s*{SET}\s*\)?$")
 LEADING = re.compile(
-    rf"^{SPACE}(?:{FACE}\s*{WORDS}[^{{}}]*\}}|{WORDS}|\\forall(?![a-z])|(?:{FACE}\s*)?(?:let|if)\b)", re.IGNORECASE
+    rf"^{SPACE}(?:{FACE}\s*{WORDS}[^{{}}]*\}}|{WORDS}|\\forall(?![a-z])|(?:{FACE}\s*)?let\b)", re.IGNORECASE
 )
 BREAK = re.compile(
     r",|:(?!=)|;|\\q?quad(?![a-z])|\\[;:]|\\text\{\s*(?:,|we\s+have|it\s+holds\s+that|:)\s*\}|\bwe\s+have\b"

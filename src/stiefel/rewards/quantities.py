@@ -62,9 +62,26 @@ class Quantities:
         return ", ".join(self.values)
 
     @property
+    def base(self) -> Fraction:
+        """The whole in the smallest unit of what it measures."""
+        return self.whole[0] * UNITS[self.units[0].lower()][1]
+
+    @property
     def told(self) -> str:
         """The values with their units, as a list."""
         return ", ".join(f"{value} {unit}".strip() for value, unit in zip(self.values, self.units, strict=True))
+
+
+def in_base(text: str) -> tuple[str, Fraction] | None:
+    """What a single quantity measures, and its size in the smallest unit of that; None where its unit is not known."""
+    piece = PIECE.fullmatch(flat(text))
+    size = UNITS.get((piece[2] or "").lower()) if piece is not None else None
+    if piece is None or size is None:
+        return None
+    try:
+        return size[0], Fraction(piece[1].replace(",", "").replace(" ", "").lstrip("$")) * size[1]
+    except ValueError:
+        return None
 
 
 def flat(text: str) -> str:

@@ -26,6 +26,7 @@ SIGNS = str.maketrans(
     }
     | {"“": '"', "”": '"', "∣": "|", "∗": "*"}
 )
+WIDE_THOUSANDS = re.compile(r"(?<=[０-９])，(?=[０-９]{3}(?![０-９]))")
 POWERS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ"
 INDICES = "₀₁₂₃₄₅₆₇₈₉₊₋ₙᵢⱼₖₘ"
 POWER, INDEX = re.compile(f"[{POWERS}]+"), re.compile(f"[{INDICES}]+")
@@ -37,7 +38,7 @@ def folded(text: str) -> str:
     """A completion with full-width characters, digits of other scripts and their punctuation as ASCII."""
     if text.isascii():
         return text
-    text = text.translate(PUNCTUATION)
+    text = WIDE_THOUSANDS.sub(",", text).translate(PUNCTUATION)
     return "".join(plain(character) if ord(character) > 0x7F else character for character in text)
 
 

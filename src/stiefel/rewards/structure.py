@@ -17,7 +17,8 @@ def decided(gold: Any, answer: Any) -> bool | None:
 
     gold, answer = unwrapped(gold, answer)
     if isinstance(gold, sympy.Symbol) or isinstance(answer, sympy.Symbol):
-        return None  # a word may be the product of its letters
+        both = isinstance(gold, sympy.Expr) and isinstance(answer, sympy.Expr)
+        return (same(gold, answer) or None) if both else None  # a word may be the product of its letters
     if isinstance(gold, sympy.Expr) and isinstance(answer, sympy.Expr):
         return same(gold, answer)
     if isinstance(gold, Relational) and isinstance(answer, Relational):

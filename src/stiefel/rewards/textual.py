@@ -20,7 +20,7 @@ SPELT = tuple(
         (r"\\mathbb\s*\{?\s*([A-Z])\s*\}?", r"\\mathbb{\1}"),
     )
 )
-UNEVEN = re.compile(r"(?<=\d)\s+(?=\d)|(?<=[A-Za-z])\s+(?=[A-Za-z])")  # spaces that mean something
+UNEVEN = re.compile(r"(?<=\d)\s+(?=\d)|(?<=[A-Za-z])\s+(?=[A-Za-z])|(?<=\d,)\s+(?=\d)")  # spaces that mean something
 UNFINISHED = re.compile(
     r"(?:(?<![\^_])[-+]|[=<>(\[^_&]|(?<!\\)\{|\\(?:frac|sqrt|times|cdot|pm|in|le|ge|ne|text|left))$"
 )

@@ -23,8 +23,9 @@ SHORT_UNITS = frozenset(
     )
 )
 PRODUCTS = {"mg", "ml", "pa", "ev", "mi", "gm", "mw", "kw", "in", "st"}  # units, or letters side by side
+BARE_LETTERS = "mgshLl"
 LETTERS = "mgshLlNJWVAKCFT"  # of one letter
-LETTER_UNIT = rf"(?:{'|'.join(sorted(PRODUCTS))}|[{LETTERS}](?:\^?\{{?[23]\}}?)?|[ap]\.?m\.?)"
+LETTER_UNIT = rf"(?:{'|'.join(sorted(PRODUCTS))}|[{BARE_LETTERS}](?:\^?\{{?[23]\}}?)?|[ap]\.?m\.?)"
 BEHIND_NUMBER = re.compile(rf"([-+]?\\?[$€£¥₹]?\d[\d,]*(?:\.\d+)?)\s*(?:\\[,; ])?\s*{LETTER_UNIT}")
 # words that make another number of the one they stand at, or say that it is none; names of functions and letters
 NOT_UNITS = frozenset(
@@ -35,8 +36,8 @@ NOT_UNITS = frozenset(
         sixths sevenths eighths ninths tenths hundredths thousandths millionths factorial doubled tripled halved squared
         cubed thousand million billion trillion dozen dozens plus minus infinity if not otherwise else when where for
         unless except neither nor more less least most fewer approximately about cannot impossible false true any other
-        such choose sin cos tan cot sec csc ln log exp arcsin arccos arctan sinh cosh tanh inf infty frac max min gcd
-        lcm cdot ldots alpha beta gamma delta epsilon zeta theta kappa lambda sigma omega phi psi rho tau mu nu xi
+        such choose sin cos tan cot csc ln log exp arcsin arccos arctan sinh cosh tanh inf infty frac max gcd
+        lcm cdot ldots alpha beta gamma delta epsilon zeta theta kappa lambda sigma omega phi rho tau mu nu xi
         chi eta millones millon millionen milhoes milioni mille mil tausend hundert cien cientos miliardi milliarden
         prozent procent
         """,
