@@ -8,8 +8,8 @@ from stiefel.rewards.math import grade_gsm8k, grade_math
 
 # (gold, completion)
 SAME_SAID = [
-    ("12", r"The result is \boxed{12}. I marked the solution with \boxed as asked."),
-    ("12", r"So \boxed{12}, in the form \boxed{answer}."),
+    ("12", r"It is \boxed{12}, which I have put into \boxed for you."),
+    ("12", r"We get \boxed{12} (written as \boxed{answer})."),
     ("12", "Answer: 12\n\\boxed{}"),
     ("12", "Answer: 12\n\n(in a \\boxed{} as told)"),
     ("12", "I put it in `\\boxed{}`.\nAnswer: 12"),
