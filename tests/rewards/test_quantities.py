@@ -81,6 +81,8 @@ OTHER_SAID = [
     ("30", "It takes 2 hours and 30 minutes."),
     ("14", "**Answer:** 21 geese and 14 goats"),
     ("4", "Answer: 3 or 4 apples"),
+    ("5", r"So it is $5 \text{ hours } 30 \text{ minutes}$."),
+    ("30", "It takes 2 hours 30 minutes."),
 ]
 # (gold, completion)
 OTHER_LAST = [

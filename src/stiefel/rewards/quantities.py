@@ -172,6 +172,6 @@ def at_the_end(text: str) -> Quantities | None:
     starts = [match.start() for match in re.finditer(rf"(?<![\w.,/]){NUMBER}", words)]
     for start in starts[:-1]:
         found = quantities(words[start:])
-        if found is not None and found.joins[-2] and not TOTAL.search(found.units[-1]):
+        if found is not None and (found.whole or found.joins[-2]) and not TOTAL.search(found.units[-1]):
             return found
     return None
