@@ -1,7 +1,8 @@
 """The graders on real data: golds accepted, golds made wrong refused, and how fast: `python -m benchmarks.grade DATA`.
 
 DATA (or STIEFEL_DATA): a directory with gsm8k_test.jsonl, svamp_test.jsonl, mmlu_stem_500.jsonl, humaneval.jsonl and
-mbpp.jsonl. Ten minutes on two cores.
+mbpp.jsonl, and public_grading_cases.jsonl: cases of public bug reports, each with the score that is right. Ten minutes
+on two cores.
 """
 
 from __future__ import annotations
@@ -29,11 +30,14 @@ from stiefel.rewards.sandbox import Job, Limits, find_sandbox, run_job
 from stiefel.rewards.sandbox.find import hole
 from stiefel.rewards.sandbox.inside.tests import parsed, under_test
 from stiefel.rewards.sandbox.kinds import BUBBLEWRAP, NAMESPACES
+from stiefel.tasks.given import find_given, given
+from stiefel.tasks.grading import graded as results_of
 
 Pair = tuple[str, Any]
 Row = dict[str, Any]
 
 CHOICE_FORMS = ("The answer is {}.", "\\boxed{{{}}}", "Answer: ({})")
+CASES = "public_grading_cases.jsonl"
 WRONG_BODY = "    pass\n"
 
 
@@ -250,6 +254,33 @@ def hostile_programs() -> dict[str, Any]:
     return results
 
 
+def public_cases(data: Path) -> dict[str, Any]:
+    """The cases of public reports: how many are as wanted, and how many wrong answers score 1."""
+    lines = (data / CASES).read_text().splitlines()
+    cases = [json.loads(line) for line in lines]
+    scores = [case_score(case) for case in cases]
+    as_wanted = [score == case["want"] for score, case in zip(scores, cases, strict=True)]
+    return {
+        "cases": len(cases),
+        "as_wanted": sum(as_wanted),
+        "share_as_wanted": round(sum(as_wanted) / len(cases), 4),
+        "wrong_that_score_1": sum(score == 1 and case["want"] != 1 for score, case in zip(scores, cases, strict=True)),
+        "otherwise": [
+            f"{case['task']} {case['completion'][-80:]!r} of {case['answer']!r}: {score}, not {case['want']}"
+            for case, score, right in zip(cases, scores, as_wanted, strict=True)
+            if not right
+        ],
+    }
+
+
+def case_score(case: Row) -> float | None:
+    """A case's score, as `stiefel grade` would give it; None where it gives none."""
+    task = find_given(case["task"])
+    record = {"completion": case["completion"], "answer": case["answer"], **(case.get("row") or {})}
+    (graded_line,) = results_of(task, [given(task, record, "a case")])
+    return graded_line.score
+
+
 def latex_pairs(count: int, seed: int) -> list[Pair]:
     """Answers that need the parser, every content another: two thirds equal, in another form, one third not."""
     rng, pairs = random.Random(seed), []
@@ -305,6 +336,7 @@ def main() -> None:
         "programs": len(programs),
         "programs_per_second": round(programs_per_second(programs), 1),
     }
+    results["public_cases"] = public_cases(data)
     if not arguments.small:
         results["hand_written"], results["hostile_programs"] = hand_written(), hostile_programs()
     results["hostile_strings"] = strings_survived(100 if arguments.small else 10_000)

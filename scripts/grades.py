@@ -37,6 +37,7 @@ def grade_table() -> str:
         ("golds made wrong, refused", of(refused, wrong), "all, of ≥ 5,000"),
         ("hand-written equivalences, accepted", of(written["accepted"], written["equivalences"]), "all, of ≥ 60"),
         ("hand-written non-equivalences, refused", of(written["refused"], written["non_equivalences"]), "all, of ≥ 60"),
+        *public_cases(found),
         *(
             (f"hostile programs scored 0 ({kind})", of(kept["refused"], kept["programs"]), "all, of ≥ 30")
             for kind, kept in found["hostile_programs"].items()
@@ -53,6 +54,18 @@ def grade_table() -> str:
     machine = found["machine"]
     where = f"{machine['device']}, {machine['cores']} cores: `python -m benchmarks.grade DATA`."
     return "\n".join([*lines, "", where, *refusals(found), ""])
+
+
+def public_cases(found: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The cases of public reports, where the kept result has them."""
+    if "public_cases" not in found:
+        return []
+    kept = found["public_cases"]
+    share = f"{of(kept['as_wanted'], kept['cases'])} ({100 * kept['share_as_wanted']:.1f}%)"
+    return [
+        ("cases of public reports, graded as wanted", share, "≥ 96%"),
+        ("wrong answers among them that score 1", str(kept["wrong_that_score_1"]), "0"),
+    ]
 
 
 def of(count: int, total: int) -> str:

@@ -54,6 +54,20 @@ def test_golds_are_taken_with_and_without_their_wrapping(task: str, grade: Any, 
     assert [line["extracted"] for line in grades[:2]] == ["18", "19"]
 
 
+def test_a_completion_that_was_cut_off_needs_a_mark(grade: Any, write: Any) -> None:
+    texts = [("so it is 18", None), ("so it is 18", False), ("so it is 18", True), ("\\boxed{18}", True)]
+    lines = [{"completion": text, "answer": "18"} | ({} if cut is None else {"truncated": cut}) for text, cut in texts]
+    for task in ("math", "gsm8k"):
+        status, grades, _ = grade(task, write(lines))
+        assert status == 0
+        assert [line["score"] for line in grades] == [1, 1, 0, 1]
+
+
+def test_a_truncation_that_is_neither_true_nor_false_is_refused(write: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write([{"completion": "18", "answer": "18", "truncated": "yes"}])
+    assert "truncated 'yes'" in refused(capsys, "grade", "--task", "math", "--input", path)
+
+
 UNREADABLE = [
     {"completion": "\\boxed{1}", "answer": "1"},
     {"completion": "\\boxed{1}", "answer": ""},

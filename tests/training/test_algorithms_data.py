@@ -110,6 +110,14 @@ def test_a_chat_is_rendered_and_graded_by_what_the_assistant_wrote(tmp_path: Pat
     assert any(row["correct"] > 0 for row in timeless(tmp_path / "chat"))
 
 
+def test_a_rollout_that_the_limit_cut_off_needs_a_mark() -> None:
+    graded = GradedReward(GRADERS["math"], limit=3, ends=[0])
+    texts, ids = ["so it is 7"] * 3 + ["\\boxed{7}"], [[5, 6, 0], [5, 6, 7], [5, 0], [5, 6, 7]]
+    scores = graded(texts, ["7"] * 4, lambda *pair: None, completion_ids=ids)
+    assert scores == [1.0, 0.0, 1.0, 1.0]
+    assert graded(texts, ["7"] * 4, lambda *pair: None) == [1.0] * 4  # it is not known which were cut off
+
+
 OPENS = "<bos>{% for m in messages %}{{ m.content }}{% endfor %}{% if add_generation_prompt %}?<think>\n{% endif %}"
 
 

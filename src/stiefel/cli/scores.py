@@ -28,6 +28,7 @@ def grade(context: click.Context, task: str, path: Path, data: str, strict: bool
     """Grade given completions; no model is needed.
 
     A line is {"completion": "...", "answer": "..."}; for code, the task's own columns stand beside the completion.
+    "truncated": true says that the completion was cut off.
     """
     from ..tasks import find_given, given_lines, golds_of, results
 

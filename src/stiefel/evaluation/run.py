@@ -48,6 +48,7 @@ def sample_batch(
         [question.opened + completion.text for question, completion in zip(asked, completions, strict=True)],
         [question.row.answer for question in asked],
         [question.row.columns for question in asked],
+        [completion.truncated for completion in completions],
     )
     return [
         Sample(

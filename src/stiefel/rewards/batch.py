@@ -31,6 +31,7 @@ class BatchGrader:
     name: str
     many: Callable[[Sequence[Pair]], list[Outcome]]
     by_row: bool = False  # the gold is in the row's other columns, and not the answer
+    of_truncated: bool = False  # it reads a completion that was cut off otherwise than one that ended
 
     def __call__(self, completion: str, answer: Any = "", **row: Any) -> Grade:
         """One completion's grade; raises GraderFailure."""
@@ -63,18 +64,27 @@ MEMORY = Memory(CACHED)
 
 
 def grade_all(
-    grader: Grader, completions: Sequence[str], answers: Sequence[Any], rows: Sequence[Mapping[str, Any]] | None = None
+    grader: Grader,
+    completions: Sequence[str],
+    answers: Sequence[Any],
+    rows: Sequence[Mapping[str, Any]] | None = None,
+    truncated: Sequence[bool] | None = None,
 ) -> list[Grade]:
     """The grade of every completion against its answer, in order; equal content is graded once.
 
-    rows: the other columns of each answer's row. Raises GraderFailure, after all have been tried, where the grader
-    itself failed on some.
+    rows: the other columns of each answer's row. truncated: which completions were cut off by a limit, for a grader
+    that reads these otherwise. Raises GraderFailure, after all have been tried, where the grader itself failed on some.
     """
     rows = rows if rows is not None else [{}] * len(answers)
     triples = list(zip(completions, answers, rows, strict=True))
     if not isinstance(grader, BatchGrader):
         return checked([outcome_of(grader, *triple) for triple in triples])
-    pairs = [(completion, row if grader.by_row else answer) for completion, answer, row in triples]
+    cut = truncated if truncated is not None and grader.of_truncated else [False] * len(triples)
+    golds = [row if grader.by_row else answer for _, answer, row in triples]
+    pairs: list[Pair] = [
+        (completion, gold, True) if early else (completion, gold)
+        for completion, gold, early in zip(completions, golds, cut, strict=True)
+    ]
     with LOCK:
         keys = [content_key(grader.name, pair) for pair in pairs]
         outcomes: dict[bytes, Outcome] = {key: grade for key in keys if (grade := MEMORY.get(key)) is not None}
@@ -120,7 +130,7 @@ def default_pool(process: int) -> Pool:
 
 def in_pool(name: str) -> BatchGrader:
     """The worker's grader of that name."""
-    return BatchGrader(name, lambda pairs: default_pool(os.getpid()).grade(name, pairs))
+    return BatchGrader(name, lambda pairs: default_pool(os.getpid()).grade(name, pairs), of_truncated=True)
 
 
 def code_outcomes(pairs: Iterable[Pair]) -> list[Outcome]:
@@ -133,7 +143,7 @@ def code_outcomes(pairs: Iterable[Pair]) -> list[Outcome]:
 def code_outcome(pair: Pair) -> Outcome:
     """One program's grade, or why the sandbox failed."""
     try:
-        return grade_code(*pair)
+        return grade_code(pair[0], pair[1])
     except SandboxError as error:
         return str(error)
 

@@ -3,50 +3,79 @@ r"""Whether two answers are the same mathematics, by `math-verify`, and where it
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
+from .identity import NO_ANSWER, same
+from .intervals import MEMBER, same_set, solutions
+from .letters import as_letters, components
+from .marks import differ, kept
+from .plus_minus import expanded
+from .precision import NoValue, TooLarge, values_of
+from .ratios import same_ratio, terms
+from .structure import decided
 from .values import SMALL, SMALL_NEAR
 
+INDEXED = re.compile(r"(?<![A-Za-z\\{])([EI])(?=_)")  # no Euler number, nor the imaginary unit
 ASSIGNED = re.compile(r"\s*([A-Za-z](?:_\{?\w+\}?)?)\s*=\s*([^=,;]+?)\s*")
 SEPARATED = re.compile(r",|;|\\(?:text|quad|mathrm)\s*\{?\s*(?:and|or)?\s*\}?|\band\b|\bor\b")
-EITHER = re.compile(r"\\text\{\s*or\s*\}|\bor\b|\\lor(?![a-z])|\\vee(?![a-z])")
-INEQUALITY = re.compile(r"[<>]|\\(?:[lg]eq?|[lg]eqslant)(?![a-z])")
 NO_LIST = re.compile(r"[=<>(\[]|\\(?:in|[lg]eq?)(?![a-z])")
-PLAIN_WORDS = re.compile(r"\\(?:text|mathrm|textbf|mathbf|textit)\{([^{}]*)\}")
 
 # a letter that stands for something, or what holds letters that do not: words, names of sets, commands
 LETTER = re.compile(r"\\(?:text|mathrm|mathbb|operatorname|begin|end)\s*\{[^{}]*\}|\\[A-Za-z]+|([A-Za-z])")
 UNUSUAL = "qwvuzsthjkglmopbacfnrxy"  # letters that a capital may be renamed to; e, i and d mean something of their own
 
-# what SymPy raises of an expression that it cannot solve or that means nothing: the answer's fault, not the grader's
-NO_ANSWER = (NotImplementedError, TypeError, ValueError, AttributeError, ArithmeticError)
-
 
 @lru_cache(maxsize=2_000)
 def parse(text: str) -> tuple[Any, ...]:
-    """math-verify's reading of one LaTeX expression: SymPy values, or only a text where it cannot be parsed."""
+    """math-verify's reading of one LaTeX expression: SymPy values, or only a text where it cannot be parsed.
+
+    Units are no longer there, and what looks like one is a letter.
+    """
     from math_verify import LatexExtractionConfig
     from math_verify import parse as parse_text
 
-    latex_only = [LatexExtractionConfig(boxed_match_priority=0)]  # plain expressions would find a 5 in any text
-    return tuple(parse_text(f"\\boxed{{{text}}}", latex_only, parsing_timeout=None))
+    # plain expressions would find a 5 in any text
+    latex = LatexExtractionConfig(boxed_match_priority=0)
+    latex_only = [replace(latex, normalization_config=replace(latex.normalization_config, units=False))]
+    return tuple(real(value) for value in parse_text(f"\\boxed{{{readable(text)}}}", latex_only, parsing_timeout=None))
 
 
-def same_words(gold: str, answer: str) -> bool:
-    r"""Whether two answers in words are the same: \text{Even} and even."""
-    first, second = (" ".join(PLAIN_WORDS.sub(r"\1", text).split()).casefold() for text in (gold, answer))
-    return first == second and bool(re.search(r"[a-z]{3}|\d\s*[ap]m", first)) and "\\" not in first
+def real(value: Any) -> Any:
+    """A value in real letters, whichever the parser took them for: "2 i" and "2i" are the same.
+
+    dy/dx is such a letter too: to SymPy, y does not depend on x.
+    """
+    from sympy import Basic, Derivative, Symbol
+
+    if not isinstance(value, Basic):
+        return value
+    named: dict[Any, Any] = {
+        rate: Symbol(f"d{rate.expr}/d{rate.variables}", real=True)
+        for rate in value.atoms(Derivative)
+        if rate.expr.is_Symbol or rate.expr.is_Function
+    }
+    named |= {letter: Symbol(letter.name, real=True) for letter in value.free_symbols if not letter.is_real}
+    return value.xreplace(named) if named else value
+
+
+def readable(text: str) -> str:
+    """The text with its marks and letters written so that the parser keeps them."""
+    return INDEXED.sub(r"\\text{\1}", as_letters(kept(text)))
 
 
 def equal(gold: str, answer: str) -> bool:
     """math-verify's verdict on two normalised answers that both parse.
 
     An ordered tuple equals a list in its order only, and no set in braces; assignments equal a tuple of their values in
-    their order; "x<1 or x>2" is the union; a letter i may be the imaginary unit.
+    their order; "x<1 or x>2" is the union; ± stands for both; a letter i may be the imaginary unit.
     """
+    if differ(as_letters(gold), as_letters(answer)):
+        return False
     names = capitals(gold, answer)
-    gold, answer = renamed(gold, names), renamed(answer, names)
+    gold, answer = (expanded(renamed(as_vector(*sides), names)) for sides in ((gold, answer), (answer, gold)))
     kinds = bracket(gold), bracket(answer)
     if kinds in (("(", "{"), ("{", "(")):
         return False
@@ -54,8 +83,53 @@ def equal(gold: str, answer: str) -> bool:
         answer = f"({answer})"
     if kinds[1] == "(" and (values := assigned(gold)):
         gold = f"({', '.join(values)})"
-    first, second = (union(text) or parse(text) for text in (gold, answer))
-    return verified(first, second)
+    verdict = same_solutions(gold, answer)
+    if verdict is not None:
+        return verdict
+    ratios = terms(gold), terms(answer)
+    if ratios[0] and ratios[1]:
+        verdict = same_ratio(ratios[0], ratios[1], parse, same)
+        if verdict is not None:
+            return verdict
+    elif max(len(side or ()) for side in ratios) > 2:
+        return False
+    return verified(parse(gold), parse(answer))
+
+
+def parses(text: str) -> bool:
+    """Whether a normalised answer can be read as mathematics."""
+    if any(not isinstance(value, str) for value in parse(expanded(text))):
+        return True
+    return solutions(text) is not None or terms(text) is not None
+
+
+def same_solutions(gold: str, answer: str) -> bool | None:
+    """Whether inequalities of one letter have the same solutions, or an interval's; None for anything else."""
+    from sympy import Set
+
+    found = solutions(gold), solutions(answer)
+    if found[0] and found[1]:
+        return found[0][0] == found[1][0] and same_set(found[0][1], found[1][1], decided)
+    for inequality, other in ((found[0], answer), (found[1], gold)):
+        if inequality is not None:
+            member = MEMBER.fullmatch(other)
+            if member and member[1].lower() != inequality[0]:
+                return None
+            interval = next((value for value in parse(member[2] if member else other) if isinstance(value, Set)), None)
+            return None if interval is None else same_set(inequality[1], interval, decided)
+    return None
+
+
+def as_vector(text: str, other: str) -> str:
+    """A sum of unit vectors as the tuple or column that the other answer is."""
+    found = components(text)
+    if found is None:
+        return text
+    if components(other) is not None:
+        return found
+    if "matrix" in other:
+        return "\\begin{pmatrix} " + found[1:-1].replace(", ", " \\\\ ") + " \\end{pmatrix}"
+    return found if bracket(other) == "(" else text
 
 
 def capitals(*texts: str) -> dict[str, str]:
@@ -97,37 +171,22 @@ def assigned(text: str) -> list[str]:
     return [match[2] for match in matches]
 
 
-@lru_cache(maxsize=2_000)
-def union(text: str) -> tuple[Any, ...]:
-    """The set of "x<1 or x>2"; empty where the text is something else."""
-    parts = EITHER.split(text)
-    if len(parts) < 2 or not all(INEQUALITY.search(part) for part in parts):
-        return ()
-    from sympy import Or, Set
-    from sympy.core.relational import Relational
-    from sympy.logic.boolalg import And
-
-    found = [
-        next((value for value in parse(part.strip()) if isinstance(value, (Relational, And))), None) for part in parts
-    ]
-    relations = [relation for relation in found if relation is not None]
-    if len(relations) < len(parts) or len(set().union(*(relation.free_symbols for relation in relations))) != 1:
-        return ()
-    try:
-        solutions = Or(*relations).as_set()
-    except NO_ANSWER:
-        return ()
-    return (solutions,) if isinstance(solutions, Set) else ()
-
-
 def verified(gold: tuple[Any, ...], answer: tuple[Any, ...]) -> bool:
     """math-verify's comparison; an interval may be written as an inequality."""
     from math_verify import verify
     from sympy import Basic, I
 
     options = {"allow_set_relation_comp": True, "timeout_seconds": None}
-    if verify(list(gold), list(answer), **options):
-        return not both_small_and_apart(gold, answer)
+    undecided: list[tuple[Any, Any]] = []
+    for pair in product(gold, answer):
+        verdict = None if any(isinstance(side, str) for side in pair) else decided(*pair)
+        if verdict:
+            return True
+        if verdict is None:
+            undecided.append(pair)
+    for first, second in undecided:
+        if verify([first], [second], **options):
+            return not both_small_and_apart((first,), (second,))
     unit = {
         symbol
         for value in gold + answer
@@ -142,7 +201,7 @@ def verified(gold: tuple[Any, ...], answer: tuple[Any, ...]) -> bool:
         values = [[value.subs(replaced) for value in side if isinstance(value, Basic)] for side in (gold, answer)]
     except NO_ANSWER:
         return False
-    return bool(verify(*values, **options))
+    return any(decided(*pair) or (decided(*pair) is None and verify(*pair, **options)) for pair in product(*values))
 
 
 def both_small_and_apart(gold: tuple[Any, ...], answer: tuple[Any, ...]) -> bool:
@@ -155,8 +214,10 @@ def both_small_and_apart(gold: tuple[Any, ...], answer: tuple[Any, ...]) -> bool
     if first is None or second is None or not (first.has(Float) or second.has(Float)):
         return False  # it only rounds where there is a decimal
     try:
-        a, b = complex(first), complex(second)
-    except NO_ANSWER:
+        a, b, _ = values_of(first, second, {})
+    except NoValue:
         return False
+    except TooLarge:
+        return True
     size = max(abs(a), abs(b))
-    return 0 < size < SMALL and abs(a - b) > SMALL_NEAR * size
+    return bool(0 < size < float(SMALL) and abs(a - b) > float(SMALL_NEAR) * size)

@@ -10,7 +10,21 @@ ANSWERED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 LONGEST = 5_000  # characters in a box
 BOXES_READ = 20  # from the end
 # "Answer: 5", "**Final answer:** 5", "The final answer is: 5"; what follows on its line is the answer
-ANSWER_LINE = re.compile(r"(?im)^[ \t>*#_`-]*(?:the\s+)?(?:final\s+)?answer(?:\s+is)?[*_`]*\s*:[*_`]*[ \t]*(\S[^\n]*)$")
+SAID = (
+    r"(?:the\s+)?(?:final\s+)?answer(?:\s+is)?|result|(?:finale\s+)?antwort|(?:la\s+)?respuesta(?:\s+final)?|(?:la\s+)?r[ée]ponse(?:\s+finale)?"
+    r"|(?:a\s+)?resposta(?:\s+final)?|(?:la\s+)?risposta(?:\s+finale)?|antwoord|odpowied[źz]|odpov[ěe]ď|cevap|svar|结果|結果|vastaus"
+    r"|(?:окончательный\s+)?ответ|відповідь|(?:所以|因此|故)?(?:最终|最後の?|最終)?(?:的)?(?:答案|答え|回答|解答|答)(?:是|为|為|は)?"
+    r"|(?:최종\s*)?(?:정답|답|답변)(?:은|는)?|الجواب|الإجابة|उत्तर|đáp\s*án|đáp\s*số|คำตอบ(?:คือ)?"
+)
+ANSWER_LINE = re.compile(rf"(?im)^[ \t>*#_`-]*(?:{SAID})[*_`]*\s*:[*_`]*[ \t]*(\S[^\n]*)$")
+# what stands in a box that is only talked of
+PLACEHOLDER = re.compile(
+    r"(?:\\[,;:! ]|\\(?:text|mathrm)\s*\{|[\s{}.…_?$<>\[\]]|\\[lc]?dots)*"
+    r"(?:(?:the\s+|your\s+|my\s+)?(?:final\s+|numerical\s+|correct\s+)?"
+    r"(?:answer|result|number|solution|value|content|expression)(?:\s+here)?|你的答案|答案)?"
+    r"[\s{}.…_?$<>\]]*\\?",
+    re.IGNORECASE,
+)
 
 
 def after_thinking(completion: str) -> str:
@@ -55,6 +69,29 @@ def all_boxed_at_the_end(text: str) -> str | None:
             break
         kept.insert(0, box)
     return ", ".join(dict.fromkeys(content for _, _, content in kept))
+
+
+def last_boxes(text: str) -> str | None:
+    r"""As `all_boxed_at_the_end`, past boxes that hold nothing or are only talked of: `\boxed{}`, `\boxed{answer}`."""
+    kept = []
+    for found in list(re.finditer(r"\\(?:boxed|fbox)", text))[-BOXES_READ:]:
+        rest = text[found.end() : found.end() + LONGEST].lstrip()
+        if rest.startswith("{"):
+            content = braced(rest)
+            empty = content is not None and PLACEHOLDER.fullmatch(content) is not None
+        else:
+            empty = bare(rest) is None
+        if empty:
+            kept.append((found.start(), found.end()))
+    for start, end in reversed(kept):
+        text = f"{text[:start]}{' ' * 6}{text[end:]}"
+    return all_boxed_at_the_end(text)
+
+
+def bare(rest: str) -> str | None:
+    r"""What follows a `\boxed` without braces, where that is a number, a letter or a command."""
+    match = re.match(r"[-+]?\$?\d[^\s]*|\\[A-Za-z]+[^\s]*|[A-Za-z](?![A-Za-z])[^\s]*", rest)
+    return match[0] if match else None
 
 
 def braced(text: str) -> str | None:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from .plain_text import as_latex
+from .quantifiers import unquantified
+from .signs import in_latex
+from .units import without_units
+
 LONGEST_ANSWER = 1_000  # characters; the longest in MATH-500 has 159
 NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?")
 CURRENCY = "$€£¥₹"
 
-SIGNS = str.maketrans(
-    {"−": "-", "–": "-", "×": "\\times ", "·": "\\cdot ", "÷": "/", "≈": "\\approx "}
-    | {"π": "\\pi ", "∞": "\\infty ", "°": "^\\circ ", "²": "^2", "³": "^3", "θ": "\\theta "}
-    | {"≤": "\\le ", "≥": "\\ge ", "≠": "\\ne ", "±": "\\pm ", "∪": "\\cup ", "∩": "\\cap ", "∈": "\\in "}
-    | {"½": "\\frac{1}{2}", "¼": "\\frac{1}{4}", "¾": "\\frac{3}{4}", "⅓": "\\frac{1}{3}", "⅔": "\\frac{2}{3}"}
-    | {"\u00a0": " ", "\u202f": " ", "~": " ", "∅": "\\emptyset ", "⟨": "(", "⟩": ")"}
-)
 WRITTEN_OTHERWISE = tuple(
     (re.compile(pattern), kept)
     for pattern, kept in (
         (r"\\varnothing(?![a-z])", r"\\emptyset "),
         (r"\\degree(?![a-z])", r"^\\circ "),
+        (r"(?<![\\A-Za-z])(angle|triangle)\s+(?=[A-Z])", r"\\\1 "),
         (r"\\text\{-\}", "-"),
         (r"\\text\{\s*\\?\$\s*\}", ""),
         (r"\\\\\s*\[[\d.]+\s*(?:pt|em|ex|mm|cm)\]", r"\\\\"),  # a row's spacing in a matrix
@@ -33,10 +32,6 @@ SAID = re.compile(
     r"^(?:\\text\{\s*)?(?:the\s+)?(?:final\s+|correct\s+)?answer\s*(?:is\b)?\s*:?\s*\}?\s*:?", re.IGNORECASE
 )
 HOPE = re.compile(r"\.?\s*I hope (?:it|this) is correct\.?$", re.IGNORECASE)
-QUANTIFIER = r"for\s+(?:all|every|any|each)\b"
-FOR_ALL = re.compile(
-    rf"(?:\\quad|\\qquad|\\[,;: ]|[,\s])*(?:\\text\{{\s*,?\s*{QUANTIFIER}|{QUANTIFIER}|\\forall(?![a-z])).*$", re.DOTALL
-)
 FRACTION = r"\\[dt]?frac\s*(?:\{(\d{1,9})\}|(\d))\s*(?:\{(\d{1,9})\}|(\d))"
 MIXED = re.compile(rf"([-+]?)(\d{{1,99}})(?:(?:\\[,;: ]|\s)*{FRACTION}|\s+(\d{{1,9}})\s*/\s*(\d{{1,9}}))\s*(\\?%)?")
 SCIENTIFIC = re.compile(r"([-+]?\d+(?:\.\d+)?)[eE]([-+]?\d{1,6})")
@@ -48,35 +43,44 @@ BUILDER = re.compile(
 TEMPERATURE = re.compile(r"(\^\{?\\circ\s*\}?)\s*(?:\\(?:text|mathrm)\{\s*)?[CF]\}?$")
 SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 SCALED = re.compile(rf"([-+]?\d[\d,]*(?:\.\d+)?)\s*(?:\\text\{{)?\s*({'|'.join(SCALES)})s?\b(.*)", re.IGNORECASE)
-# a word of two or three letters may be a product of variables, unless it is one of these
-SHORT_UNITS = r"[cmk]?m|[km]g|ml|ft|in|yd|lbs?|oz|hrs?|min|sec|day|men|[mk]ph|usd|[ap]m|gal|ton|sq|deg"
-UNIT = re.compile(rf"[a-z]{{4,}}|{SHORT_UNITS}")
-WORD = r"[A-Za-z]{2,}(?:\^?\{?[23]\}?)?"
-UNITS = re.compile(
-    rf"\\?\$?\s*([-+]?[\d,]*\.?\d+)\s+({WORD}(?:(?:[ .]+|\s*/\s*| an? ){WORD}|\s*/\s*[A-Za-z](?:\^?\{{?[23]\}}?)?)*)"
-)
-NOT_UNITS = {"and", "or", "mod", "pi", "sqrt", "times", "over", "percent", "percentage", "pct", "to", "hundred"}
-NOT_UNITS |= {"half", "halves", "thirds", "fifths", "sixths", "eighths", "tenths", "hundredths", "thousandths"}
-NOT_UNITS |= {"factorial", "doubled", "tripled", "halved"}
-NOT_UNITS |= {"thousand", "million", "billion", "trillion", "dozen", "squared", "cubed", "plus", "minus", "infinity"}
+QUOTES = re.compile(r"""^(?P<mark>['"])([^'"]+)(?P=mark)$""")
+DOTTED = re.compile(r"(\d*\.\d*)\\dot\s*\{?(\d)\}?(?:(\d*)\\dot\s*\{?(\d)\}?)?|(\d+\.)\((\d{1,100})\)")
 WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"))
 
 
 def normalised(text: str) -> str:
-    """Wrapping, units in words, end marks and Unicode signs removed; mixed numbers, powers of ten and repeating
-    decimals as LaTeX that math-verify reads.
+    """Wrapping, units, end marks, what it holds for and Unicode signs removed; plain text, mixed numbers, powers of ten
+    and repeating decimals as LaTeX that math-verify reads.
     """
-    text = HOPE.sub("", unwrapped(text.translate(SIGNS)))
-    text = text.replace("\\left\\langle", "(").replace("\\right\\rangle", ")")
-    text = text.replace("\\langle", "(").replace("\\rangle", ")")
-    for pattern, kept in WRITTEN_OTHERWISE:
-        text = pattern.sub(kept, text)
-    text = unwrapped(FOR_ALL.sub("", SAID.sub("", text)))
+    return valued(cleaned(text))
+
+
+def cleaned(text: str) -> str:
+    """An answer with its units, but without its wrapping, its quantifiers and its Unicode signs."""
+    text = unwrapped(unquantified(stated(text)))
+    text = QUOTES.sub(r"\2", text)
     text = re.sub(r"^[^=]{0,20}?\\approx(?![a-z])\s*", "", text).rstrip("¢").strip()
     text = TEMPERATURE.sub(r"\1", text)
     if match := BUILDER.fullmatch(text.replace("\\left", "").replace("\\right", "")):
         text = match[1].strip()  # the set of the x that fulfil it
-    return grouped(number_or_units(text))
+    return text
+
+
+def stated(text: str) -> str:
+    """An answer without its wrapping and its Unicode signs."""
+    text = HOPE.sub("", unwrapped(in_latex(text)))
+    text = text.replace("\\left\\langle", "(").replace("\\right\\rangle", ")")
+    text = text.replace("\\langle", "(").replace("\\rangle", ")")
+    for pattern, kept in WRITTEN_OTHERWISE:
+        text = pattern.sub(kept, text)
+    return unwrapped(SAID.sub("", text))
+
+
+def valued(text: str) -> str:
+    """A cleaned answer without its units, as LaTeX."""
+    if plain_number(text) is not None:
+        return grouped(text)
+    return grouped(one_number(as_latex(unwrapped(without_units(scaled(text))))))
 
 
 def unwrapped(text: str) -> str:
@@ -93,8 +97,18 @@ def unwrapped(text: str) -> str:
             return text
 
 
-def number_or_units(text: str) -> str:
-    """A mixed, scientific, repeating or scaled number as LaTeX; the number alone of one with units; else the text."""
+def scaled(text: str) -> str:
+    """A number of millions as a number; all other text as it is."""
+    bare = text.lstrip("\\" + CURRENCY)
+    if (match := SCALED.fullmatch(bare)) and re.fullmatch(r"[A-Za-z ]*\}?", match[3]):
+        value = Fraction(match[1].replace(",", "")) * 10 ** SCALES[match[2].lower()]
+        return str(value.numerator) if value.denominator == 1 else f"\\frac{{{value.numerator}}}{{{value.denominator}}}"
+    return text
+
+
+def one_number(text: str) -> str:
+    """A mixed, scientific or repeating number as LaTeX; all other text as it is."""
+    text = DOTTED.sub(repeated, text)
     if match := MIXED.fullmatch(text):
         sign, whole, *parts, percent = match.groups()
         top, bottom = (int(part) for part in parts if part)
@@ -108,15 +122,13 @@ def number_or_units(text: str) -> str:
         return f"{sign}\\frac{{{value.numerator}}}{{{value.denominator}}}"
     if match := BASED.fullmatch(text):
         return f"{match[1]}_{{{match[2]}}}"
-    bare = text.lstrip("\\" + CURRENCY)
-    if (match := SCALED.fullmatch(bare)) and re.fullmatch(r"[A-Za-z ]*\}?", match[3]):
-        value = Fraction(match[1].replace(",", "")) * 10 ** SCALES[match[2].lower()]
-        return str(value.numerator) if value.denominator == 1 else f"\\frac{{{value.numerator}}}{{{value.denominator}}}"
-    if match := UNITS.fullmatch(text):
-        words = re.findall(r"[a-z]+", match[2].lower())
-        if any(UNIT.fullmatch(word) for word in words) and not NOT_UNITS & set(words):
-            return match[1]
     return text
+
+
+def repeated(match: re.Match[str]) -> str:
+    r"""0.1\dot{6} as 0.1\overline{6}, and 0.(3) as 0.\overline{3}."""
+    before, first, between, last, whole, cycle = match.groups()
+    return f"{whole}\\overline{{{cycle}}}" if cycle else f"{before}\\overline{{{first}{between or ''}{last or ''}}}"
 
 
 def grouped(text: str) -> str:

@@ -23,8 +23,8 @@ GRACE_SECONDS = 1.0  # after a worker's own alarm, before it is killed
 
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # a worker is one core's
 
-Pair = tuple[str, Any]  # (completion, gold)
-Request = tuple[str | None, Any]  # without a completion: can the gold be read?
+Pair = tuple[str, Any] | tuple[str, Any, bool]  # (completion, gold, whether the completion was cut off)
+Request = tuple[str | None, Any, bool]  # without a completion: can the gold be read?
 Outcome = Grade | str  # a grade, or why the grader failed
 
 
@@ -76,17 +76,19 @@ class Pool:
         An answer that runs out of time, or twice takes its worker down, scores 0 and says so, if the gold alone can be
         read; where that cannot be done either, the gold is unreadable.
         """
-        pairs = [(after_thinking(completion)[-TAIL:], gold) for completion, gold in pairs]
+        requests: list[Request] = [
+            (after_thinking(completion)[-TAIL:], gold, any(cut)) for completion, gold, *cut in pairs
+        ]
         outcomes: list[Outcome | None] = [
             None
             if isinstance(gold, (str, int, float)) and len(str(gold)) <= TAIL
             else Grade(None, None, f"unreadable gold: a {type(gold).__name__}, not a number or a text of a few lines")
-            for _, gold in pairs
+            for _, gold, _ in requests
         ]
         indices = [index for index, outcome in enumerate(outcomes) if outcome is None]
         try:
-            for index, trouble in self.run(grader, list(pairs), indices, outcomes).items():
-                outcomes[index] = self.blamed(grader, pairs[index][1], trouble)
+            for index, trouble in self.run(grader, requests, indices, outcomes).items():
+                outcomes[index] = self.blamed(grader, requests[index][1], trouble)
         except BaseException:
             self.close()  # what the workers would still answer was asked by nobody
             raise
@@ -96,7 +98,7 @@ class Pool:
     def blamed(self, grader: str, gold: Any, trouble: str) -> Outcome | None:
         """The outcome of a pair that could not be graded: the gold is tried alone."""
         reading: list[Outcome | None] = [None]
-        if self.run(grader, [(None, gold)], range(1), reading):
+        if self.run(grader, [(None, gold, False)], range(1), reading):
             return Grade(None, None, f"unreadable gold: {trouble}")
         if isinstance(reading[0], Grade) and reading[0].score is not None:
             return Grade(0.0, None, trouble)
@@ -138,7 +140,7 @@ class Pool:
         while len(self.workers) < count:
             self.workers.append(Worker(self.seconds, self.memory_bytes))
 
-    def hand(self, worker: Worker, indices: list[int], requests: list[tuple[str, str | None, Any]]) -> None:
+    def hand(self, worker: Worker, indices: list[int], requests: list[tuple[str, str | None, Any, bool]]) -> None:
         """Send a worker requests; one that is gone is noticed when it is heard."""
         worker.pending.extend(indices)
         worker.deadline = time.monotonic() + self.seconds + GRACE_SECONDS

@@ -1,4 +1,4 @@
-"""A worker process of the pool, `python -m stiefel.rewards.worker`: (grader, completion, gold) in, a grade out."""
+"""A worker process of the pool, `python -m stiefel.rewards.worker`: graders, completions and golds in, grades out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .grade import Grade, UnreadableGold
 from .math import gold_text, grade_gsm8k, grade_math, read_gold
 from .sandbox.inside.wire import Closed, receive, send
 
-GRADERS: dict[str, Callable[[str, Any], Grade]] = {"math": grade_math, "gsm8k": grade_gsm8k}
+GRADERS: dict[str, Callable[[str, Any, bool], Grade]] = {"math": grade_math, "gsm8k": grade_gsm8k}
 
 
 class OutOfTime(BaseException):
@@ -47,9 +47,9 @@ def main() -> NoReturn:
             requests = receive(0)
         except Closed:
             os._exit(0)
-        for grader, completion, gold in requests:
+        for grader, completion, gold, truncated in requests:
             signal.setitimer(signal.ITIMER_VIRTUAL, 2 * seconds + 5)  # SIGVTALRM kills
-            send(out, answer(grader, completion, gold, seconds))
+            send(out, answer(grader, completion, gold, truncated, seconds))
 
 
 def ring(number: int, frame: object) -> None:
@@ -57,7 +57,7 @@ def ring(number: int, frame: object) -> None:
     raise OutOfTime
 
 
-def answer(grader: str, completion: str | None, gold: Any, seconds: float) -> dict[str, Any]:
+def answer(grader: str, completion: str | None, gold: Any, truncated: bool, seconds: float) -> dict[str, Any]:
     """The reply: a grade, "time" where the alarm rang, or "failed" with the traceback.
 
     No completion: the question is whether the gold can be read in time.
@@ -65,7 +65,7 @@ def answer(grader: str, completion: str | None, gold: Any, seconds: float) -> di
     try:
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
-            grade = readable(gold) if completion is None else GRADERS[grader](completion, gold)
+            grade = readable(gold) if completion is None else GRADERS[grader](completion, gold, truncated)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
     except OutOfTime:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class Given:
     answer: Any
     columns: dict[str, Any]
     trouble: str = ""
+    truncated: bool = False  # the limit cut it off
 
 
 def find_given(name: str) -> GivenTask:
@@ -89,6 +90,26 @@ def given_lines(path: Path, task: GivenTask, golds: Table | None) -> Iterator[Gi
 
 def given(task: GivenTask, record: Record, place: str) -> Given:
     """A line's completion, gold and columns; raises UserError where one is missing."""
+    return replace(with_gold(task, record, place), truncated=truncated_of(record, place))
+
+
+def truncated_of(record: Record, place: str) -> bool:
+    """Whether the completion was cut off: the column `truncated`, where there is one."""
+    match record.get("truncated", False):
+        case bool() as truncated:
+            return truncated
+        case None:
+            return False
+        case value:
+            raise UserError(
+                f"{place} has truncated {value!r}"[:200],
+                "it says whether the limit cut the completion off",
+                "give true or false, or leave the column out",
+            )
+
+
+def with_gold(task: GivenTask, record: Record, place: str) -> Given:
+    """A line's completion, gold and columns, as `given`."""
     completion = completion_of(record, place)
     if isinstance(task.grader, BatchGrader) and task.grader.by_row:
         return Given(completion, "", {name: value for name, value in record.items() if name != "completion"})

@@ -46,6 +46,7 @@ def graded(task: GivenTask, piece: list[Given]) -> list[Result]:
                 [line.completion for line in readable],
                 [line.answer for line in readable],
                 [line.columns for line in readable],
+                [line.truncated for line in readable],
             )
         ]
     except GraderFailure as failure:

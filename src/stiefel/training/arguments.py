@@ -18,7 +18,12 @@ def trainer_arguments(
 ) -> dict[str, Any]:
     """Rewards, rows, settings, divergences, sampling and the optimizer; `scale` multiplies the schedule's rates."""
     factor = rate_factor(recipe.optim)
-    correctness = GradedReward(task.grader, opening_of(dataset[0]["prompt"], tokenizer))
+    correctness = GradedReward(
+        task.grader,
+        opening_of(dataset[0]["prompt"], tokenizer),
+        limit=recipe.rollout.max_completion_tokens,
+        ends=[tokenizer.eos_token_id],
+    )
     return {
         "reward_funcs": [correctness, *shaping(recipe, correctness)],
         "train_dataset": dataset,

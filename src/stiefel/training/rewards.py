@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from ..recipe import Recipe
@@ -18,13 +18,15 @@ Completion = str | list[dict[str, Any]]  # text, or the assistant's message
 class GradedReward:
     """Scores completions with a grader; TRL averages what it logs over every completion of every process.
 
-    `opening` is put before each completion: what its prompt had already opened (`opening_of`).
+    `opening` is put before each completion: what its prompt had already opened (`opening_of`). A completion of `limit`
+    tokens that ends in none of `ends` was cut off.
     """
 
-    def __init__(self, grader: Grader, opening: str = "") -> None:
+    def __init__(self, grader: Grader, opening: str = "", limit: int = 0, ends: Collection[int] = ()) -> None:
         self.__name__ = "correct"  # TRL names the reward's metrics after it
         self._grader = grader
         self._opening = opening
+        self._limit, self._ends = limit, frozenset(ends)
         self._warned = False
         self.scores: list[float | None] = []  # of the last call
 
@@ -34,6 +36,7 @@ class GradedReward:
         answer: list[str],
         log_metric: Callable[[str, float], None],
         columns: list[str] | None = None,
+        completion_ids: list[list[int]] | None = None,
         **unused: Any,
     ) -> list[float | None]:
         """The score of each completion; `columns` holds what else the grader is given of each row, as JSON.
@@ -43,7 +46,7 @@ class GradedReward:
         """
         rows = None if columns is None else [json.loads(others) for others in columns]
         texts = [self._opening + text_of(completion) for completion in completions]
-        grades = grade_all(self._grader, texts, answer, rows)
+        grades = grade_all(self._grader, texts, answer, rows, self._truncated(completion_ids))
         unreadable = [number for number, grade in enumerate(grades) if grade.score is None]
         if unreadable and not self._warned:
             self._warned = True
@@ -55,6 +58,12 @@ class GradedReward:
                 log_metric("correct", score)
             log_metric("unreadable_fraction", float(score is None))
         return scores
+
+    def _truncated(self, completion_ids: list[list[int]] | None) -> list[bool] | None:
+        """Which completions the limit cut off; None where that is not known."""
+        if completion_ids is None or not self._limit:
+            return None
+        return [len(ids) >= self._limit and ids[-1] not in self._ends for ids in completion_ids]
 
 
 def text_of(completion: Completion) -> str:
