@@ -80,20 +80,34 @@ def accuracy(scores: Sequence[float]) -> Score:
         right, n = int(sum(scores)), len(scores)
         interval = stats.binomtest(right, n).proportion_ci(CONFIDENCE, method="wilson")
         return Score(right / n, float(interval.low), float(interval.high), n)
-    return bootstrap_mean(np.asarray(scores, dtype=float), seed=0)
+    return bootstrap_mean(np.asarray(scores, dtype=float), 0, *span(scores))
 
 
 def paired_difference(before: Sequence[float], after: Sequence[float], seed: int = 0) -> Score:
     """Mean of after − before over the same questions, with its 95% interval by a bootstrap over questions."""
     assert len(before) == len(after), "the same questions"
-    return bootstrap_mean(np.asarray(after, dtype=float) - np.asarray(before, dtype=float), seed)
+    low, high = span([*before, *after])
+    return bootstrap_mean(
+        np.asarray(after, dtype=float) - np.asarray(before, dtype=float), seed, low - high, high - low
+    )
 
 
-def bootstrap_mean(values: np.ndarray, seed: int) -> Score:
-    """Mean with the 95% BCa interval of 2,000 resamples. Source: Efron, JASA 82 (1987) 171–185."""
+def span(scores: Sequence[float]) -> tuple[float, float]:
+    """What a question's score can be: from 0 to 1, or as far as a reward of one's own went."""
+    return min(0.0, *scores), max(1.0, *scores)
+
+
+def bootstrap_mean(values: np.ndarray, seed: int, least: float, most: float) -> Score:
+    """Mean with the 95% BCa interval of 2,000 resamples; values lie between `least` and `most`.
+
+    Where all n are alike, resampling cannot vary: up to Wilson's share z²/(n + z²) of all questions may still be of
+    another kind, of which none was drawn, and lie anywhere. Source: Efron, JASA 82 (1987) 171–185; Wilson, JASA 22
+    (1927) 209–212.
+    """
     mean, n = float(values.mean()), len(values)
-    if np.ptp(values) <= 8 * np.finfo(float).eps * np.abs(values).max():  # all alike: resampling cannot vary
-        return Score(mean, mean, mean, n)
+    if np.ptp(values) <= 8 * np.finfo(float).eps * np.abs(values).max():
+        unseen = float(stats.binomtest(0, n).proportion_ci(CONFIDENCE, method="wilson").high)
+        return Score(mean, mean - unseen * (mean - least), mean + unseen * (most - mean), n)
     interval = stats.bootstrap(
         (values,),
         np.mean,

@@ -32,6 +32,11 @@ from .start import start_error
 RELATIVE = 1e-4  # float32 sums over a matrix, in another order
 ROUNDING = 8  # units of float32 by which rounded vectors and a product miss, in ‖W‖_F
 START = "start"  # the check of starts that were drawn again, or were not
+HALF = 2**-8  # the largest relative error of one rounding to bfloat16
+OTHER_TYPE = (
+    "the base's matrix is another one of the same norm ({} in the base's files): the same weights in another type, "
+    "or changed since"
+)
 MAGNITUDE = "lora_magnitude_vector"  # DoRA's, beside the factors
 
 
@@ -182,7 +187,10 @@ def differences(W: Tensor, layer: LayerCertificate, saved: Saved, certificate: C
         return
     form = certified_form(W, layer.fingerprint)
     if form is None:
-        yield "the base's matrix is another one"
+        rounded = math.isclose(frobenius_norm(W.to(torch.float32)), layer.norm, rel_tol=HALF)
+        yield OTHER_TYPE.format(str(W.dtype).removeprefix("torch.")) if rounded else "the base's matrix is another one"
+        if rounded:
+            return
     if saved.start is None:
         return
     A, B = saved.start

@@ -6,6 +6,7 @@ import json
 import shlex
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -162,10 +163,10 @@ def verify(context: click.Context, directory: Path, base: str, revision: str, me
     if as_json:
         click.echo(json.dumps({"holds": holds, "checks": [asdict(check) for check in checks]}, indent=1))
     else:
+        for line in told([check for check in checks if not check.holds]):
+            click.echo(line)
         for check in checks:
-            if not check.holds:
-                click.echo(f"{check.name}: {check.detail}")
-            elif check.name == "start":
+            if check.holds and check.name == "start":
                 say(f"note: starts: {check.detail}")
         held = f"{sum(check.holds for check in checks)}/{len(checks)} checks"
         click.echo(f"{directory}: the certificate {'holds' if holds else 'DOES NOT HOLD'} ({held})")
@@ -173,6 +174,17 @@ def verify(context: click.Context, directory: Path, base: str, revision: str, me
             path = f'"{directory.absolute()}"'
             say(f"next: stiefel train RECIPE.toml --set adapter.path={shlex.quote(path)} --out run")
     context.exit(0 if holds else 1)
+
+
+def told(broken: list[Any]) -> list[str]:
+    """A line for each thing that does not hold, and one for all layers of which the same is true."""
+    alike: dict[str, list[str]] = {}
+    for check in broken:
+        alike.setdefault(check.detail, []).append(check.name)
+    return [
+        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {detail}"
+        for detail, names in alike.items()
+    ]
 
 
 @click.command()

@@ -209,3 +209,25 @@ def test_the_exit_status_is_0_1_or_2(made: Path, another_base: Path, capsys: pyt
     printed = json.loads(capsys.readouterr().out)
     assert printed["holds"] is True
     assert len(printed["checks"]) == 30  # the files, that all speak of the same layers, and each of 28
+
+
+def test_a_base_in_another_type_is_one_line(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And not one for each of its matrices with figures that differ in the fourth digit."""
+    load_model("nano").to(torch.bfloat16).save_pretrained(tmp_path / "rounded")
+    with pytest.raises(SystemExit, match="1"):
+        main(["verify", str(made / "rlpo"), "--base", str(tmp_path / "rounded")])
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 2
+    assert "and 27 more: " in told[0]
+    assert "(bfloat16 in the base's files): the same weights in another type" in told[0]
+
+
+def test_a_base_of_another_size_is_not_taken_for_another_type(made: Path, tmp_path: Path) -> None:
+    other = load_model("nano")
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1.01)
+    other.save_pretrained(tmp_path / "other")
+    wrong = [check for check in verify(made / "rlpo", str(tmp_path / "other")) if not check.holds]
+    assert len(wrong) == 28
+    assert not [check for check in wrong if "type" in check.detail]
