@@ -410,7 +410,6 @@ KINDS = {
         'i.e. that',
         'Answer: i.e. this',
         'Answer: e.g. this',
-        'a',
         '\\boxed{A = 5}',
     ]),
     "a box in the working holds no choice": ("C", COLOURS, [

@@ -82,10 +82,15 @@ def whole_program(text: str, prompt: str, entry: str) -> str:
     """
     program = find_program(text, [entry])
     if entry in defined(program):
-        future = "".join(FUTURE.findall(program))  # must come first
-        return f"{future}{before_function(prompt, entry)}\n{FUTURE.sub('', program) if future else program}"
+        return after_imports(program, before_function(prompt, entry))
     body = NEXT_TOP_LEVEL.split(f"\n{program}" if not program.startswith("\n") else program, maxsplit=1)[0]
     return f"{prompt}{body.removeprefix(chr(10)) if prompt.endswith(chr(10)) else body}\n"
+
+
+def after_imports(program: str, before: str) -> str:
+    """A program behind what it may rely on; what it imports from the future comes first."""
+    future = "".join(FUTURE.findall(program))
+    return f"{future}{before}\n{FUTURE.sub('', program) if future else program}"
 
 
 def before_function(prompt: str, entry: str) -> str:
