@@ -1,6 +1,5 @@
 """The letter of a choice, in every kind of sentence: what names one, and what only looks like it."""
 
-
 from __future__ import annotations
 
 import pytest

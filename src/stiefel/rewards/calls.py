@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import keyword
+from contextlib import suppress
 from typing import Any
 
 from .cases import Pairs
@@ -13,7 +14,8 @@ from .grade import UnreadableGold
 PRELUDE = (
     "import bisect, collections, copy, functools, heapq, itertools, math, operator, random, re, string, sys\n"
     "from bisect import *\nfrom collections import *\nfrom functools import *\nfrom heapq import *\n"
-    "from itertools import *\nfrom math import *\nfrom typing import *\n"
+    "from itertools import *\n"
+    "from math import ceil, comb, factorial, floor, gcd, inf, isqrt, lcm, log, log2, sqrt\nfrom typing import *\n"
 )
 # tuples are lists there, and a value may stand in a list of its own
 TESTS = """
@@ -45,9 +47,7 @@ LONGEST = 4_000_000  # characters of the cases: they are one message
 def call_tests(pairs: Pairs, callee: str) -> str:
     """Tests in Python: the function's value for every input is its output."""
     wrapped = all(isinstance(wanted, list | tuple) and len(wanted) == 1 for wanted in pairs.outputs)
-    cases = [
-        [arguments(given), plain_value(wanted)] for given, wanted in zip(pairs.inputs, pairs.outputs, strict=True)
-    ]
+    cases = [[arguments(given), plain_value(wanted)] for given, wanted in zip(pairs.inputs, pairs.outputs, strict=True)]
     try:
         text = json.dumps(cases)
     except (TypeError, ValueError) as error:
@@ -73,10 +73,8 @@ def arguments(given: Any) -> list[Any]:
 def plain_value(wanted: Any) -> Any:
     """The value that is wanted, from JSON where it is such a text."""
     if isinstance(wanted, str):
-        try:
-            wanted = json.loads(wanted)
-        except (ValueError, RecursionError):
-            pass
+        with suppress(ValueError, RecursionError):
+            return json.loads(wanted)
     return wanted
 
 

@@ -13,6 +13,7 @@ from .grade import UnreadableGold
 TESTS = ("tests", "test_list", "test", "input_output")  # columns that may hold pairs
 INPUTS, OUTPUTS = ("inputs", "input", "stdin"), ("outputs", "output", "expected_output", "stdout")
 FUNCTION = ("fn_name", "func_name", "function_name")
+COLUMNS = (*TESTS, "inputs", "outputs", "entry_point", "metadata", *FUNCTION)  # what a row is graded by
 LONGEST = 20_000_000  # characters of a row's tests as JSON
 
 

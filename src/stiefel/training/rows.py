@@ -17,6 +17,7 @@ from ..tasks import Messages, Row, Task
 from ..tasks.opened import stated
 from ..tasks.render import prompt_tokens, shown
 from ..weights import resolve_model
+from .golds import check_golds
 
 Progress = Callable[[str], None]
 
@@ -38,6 +39,7 @@ def training_rows(recipe: Recipe, task: Task, tokenizer: Any, progress: Progress
     if asked > wanted:
         progress(f"prompts of more than {recipe.rollout.max_prompt_tokens} tokens are left out")
     check_context(recipe, kept[:wanted], tokenizer)
+    check_golds(task, kept[:wanted])
     return Dataset.from_list([record(row) for row in kept[:wanted]])
 
 

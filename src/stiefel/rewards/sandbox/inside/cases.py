@@ -42,7 +42,7 @@ def prepare(config: dict[str, Any]) -> Run:
 
 
 def hold(config: dict[str, Any], fed: int, hear: int) -> NoReturn:
-    """The child: confined, it waits for its turn, then is the program; what it raises ends it as it would any script."""
+    """The child: confined, it waits for its turn, then is the program; what it raises ends it as any script."""
     null = os.open(os.devnull, os.O_RDWR)
     for ours, standard in ((fed, 0), (hear, 1), (null, 2)):
         os.dup2(ours, standard)
@@ -82,7 +82,8 @@ def talk(run: Run, given: bytes) -> bytes | None:
     Raises TimeoutError.
     """
     os.set_blocking(run.feed, False)
-    waiting, parts, length = memoryview(GO + given), [], 0
+    waiting, length = memoryview(GO + given), 0
+    parts: list[bytes] = []
     end = time.monotonic() + SECONDS
     with selectors.PollSelector() as ready:
         ready.register(run.feed, selectors.EVENT_WRITE)
