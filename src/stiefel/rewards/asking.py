@@ -21,7 +21,8 @@ def why_nothing(tests: ast.Module, entry: str = "") -> str:
     idle = {id(name) for node in run for name in unasked(node)}
     used = {node.id for node in run if isinstance(node, ast.Name) and id(node) not in idle}
     foreign = used - own - vars(builtins).keys()
-    called = {node.func.id for node in run if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    calls = [node.func for node in run if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    called = {function.id for function in calls if id(function) not in idle}
     if entry:
         candidates = {argument.arg for node in tests.body if isinstance(node, ast.FunctionDef) and node.name == "check"
                       for argument in node.args.args}  # fmt: skip

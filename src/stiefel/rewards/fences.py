@@ -9,7 +9,7 @@ from typing import NamedTuple
 # a million backticks is read once.
 FENCE = re.compile(
     r"(?:^[ \t]*+(?P<fence>`{3,}+|~{3,}+)[ \t]*+(?P<info>[^\n`]*+)|"
-    r"(?<!`)(?P<inner>`{3,}+)[ \t]*+(?P<language>[\w+.{}:,-]*+(?:[ ][\d.]++)?+)[ \t]*+)\n",
+    r"^(?:[^\n`]++|`{1,2}+(?!`))++(?P<inner>`{3,}+)[ \t]*+(?P<language>[\w+.{}:,-]*+(?:[ ][\d.]++)?+)[ \t]*+)\n",
     re.MULTILINE,
 )
 ONE_LINE = re.compile(r"(?<!`)(?P<fence>`{3,}+)[ \t]*+(?P<held>[^\n`]++)(?P=fence)")

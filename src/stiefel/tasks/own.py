@@ -94,7 +94,7 @@ def make_row(record: Record, place: str, settings: TaskSettings) -> Row:
 def answer_or_tests(record: Record, place: str, settings: TaskSettings) -> Any:
     """The value of the answer's column; programs have none unless it is named: their rows have tests."""
     unnamed = settings.answer_column == TaskSettings().answer_column
-    if settings.reward != "code" or not unnamed or at(record, settings.answer_column) is not MISSING:
+    if settings.reward != "code" or not unnamed or isinstance(at(record, settings.answer_column), str | int | float):
         return column(record, settings.answer_column, "answer_column", place)
     if not any(record.get(name) is not None for name in (*TESTS, "inputs")):
         raise UserError(

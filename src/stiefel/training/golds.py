@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import UserError
-from ..rewards import CODE, GRADERS
+from ..rewards import GRADERS
 from ..rewards.code import why_unreadable
 from ..tasks import Row, Task
 
@@ -26,14 +26,14 @@ def check_golds(task: Task, rows: Sequence[Row]) -> None:
             f"no row of {task.name} can be graded",
             f"there is no score in any of {len(rows)} rows drawn, of the first one because {first}",
             "give rows whose tests call the program and check what it gives"
-            if task.grader is CODE
+            if task.grader is GRADERS["code"]
             else "give rows whose answer is one of their choices",
         )
 
 
 def why_ungraded(task: Task, row: Row) -> str:
     """Why no completion could be graded by a row, "" where one can, or where that is not known yet."""
-    if task.grader is CODE:
+    if task.grader is GRADERS["code"]:
         return why_unreadable(row.columns)
     if task.grader is GRADERS["choice"]:
         grade = task.grader("", row.answer, **row.columns)

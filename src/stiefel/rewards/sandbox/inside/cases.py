@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import selectors
 import signal
@@ -50,6 +51,7 @@ def hold(config: dict[str, Any], fed: int, hear: int) -> NoReturn:
     confine(config)
     if os.read(0, 1) != GO:
         os._exit(0)  # an earlier case decided
+    vars(builtins).update(exit=sys.exit, quit=sys.exit)  # as `site` would, which is not there
     module = types.ModuleType("__main__")
     sys.modules["__main__"], sys.argv = module, ["program"]
     exec(compile(config["program"], "<program>", "exec", dont_inherit=True), module.__dict__)

@@ -6,6 +6,7 @@ import re
 
 ABSOLUTE, RELATIVE = 1e-6, 1e-9
 FLOAT = re.compile(r"[+-]?(?:\d{1,300}\.\d{0,300}|\.\d{1,300}|\d{1,300}(?:\.\d{0,300})?[eE][+-]?\d{1,3})")
+SPACE = re.compile(r"(\s+)")
 NUMBER = re.compile(r"[+-]?(?:\d{1,300}(?:\.\d{0,300})?|\.\d{1,300})(?:[eE][+-]?\d{1,3})?")
 
 
@@ -25,10 +26,10 @@ def lines_of(text: str) -> list[str]:
 
 
 def same_line(printed: str, wanted: str) -> bool:
-    """The same text, or the same words with numbers that are close."""
+    """The same text, or the same words and spaces with numbers that are close."""
     if printed == wanted:
         return True
-    words, theirs = printed.split(), wanted.split()
+    words, theirs = SPACE.split(printed), SPACE.split(wanted)
     return len(words) == len(theirs) and all(map(same_word, words, theirs))
 
 
