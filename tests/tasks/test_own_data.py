@@ -76,7 +76,7 @@ def test_rows_of_programs_need_tests_and_no_answer(record: dict[str, Any], setti
 
 
 def test_rows_of_programs_without_tests_are_refused(settings: Any) -> None:
-    with pytest.raises(UserError, match="row 2 of .* has no tests") as error:
+    with pytest.raises(UserError, match=r"row 2 of .* has no tests") as error:
         training_task(settings([TESTED, {"prompt": "Write f."}], reward="code"))
     assert "inputs and outputs" in error.value.instead
     with pytest.raises(UserError, match="has no column 'solution'"):

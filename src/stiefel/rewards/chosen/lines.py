@@ -6,9 +6,11 @@ import re
 from functools import cache
 
 from .phrases import NOT
-from .standing import BEGUN, CLOSING, ENDED, OPENING, QUESTION, Choices, Found, follows, patterns
+from .standing import BEGUN, CLOSING, ENDED, OPENING, QUESTION, Choices, Found, follows, patterns, standing
 
 SPECIES = re.compile(r"\.\s[a-z]")  # "C. elegans"
+REASONED = re.compile(rf"{CLOSING}*,?\s+(?:because|since|as|it\s+is)\b")
+ANSWERED = re.compile(r"[*_]*:[*_]*[ \t]*\(?([A-Z])\)?[ \t.*]*$", re.MULTILINE)  # "A: C", after a "Q: …"
 BEYOND = 3  # choices that are a list where it is not known how many there are
 LISTED = (
     r"^[ \t*_`>-]{0,8}\(?LETTER[*_`]{0,2}(?:[).:]|[ ]+[-–—][ ])[^\n]*\s*",
@@ -51,24 +53,29 @@ def line_pattern(letters: str) -> re.Pattern[str]:
 
 def lines(text: str, choices: Choices) -> tuple[list[Found], list[Found]]:
     """(Lines that are a letter alone or with its own text, other lines that begin with one)."""
-    own, others = [], []
+    alone, own, others = list[Found](), list[Found](), list[Found]()
     for match in line_pattern(choices.letters).finditer(text):
         found = Found(match.start(1), match.end(), match[1])
         rest = text[match.end() :].partition("\n")[0].lstrip(" ).:,*-–—")
         listed = text[match.end() :].lstrip("*_`)]} ").startswith(",")
-        if match["alone"] or choices.own(match[1], rest):
+        asked = ANSWERED.match(text, match.end(1))
+        if match[1] == "A" and asked and asked[1] in choices.letters:
+            alone.append(Found(asked.start(1), asked.end(1), asked[1]))
+        elif match["alone"]:
+            alone.append(found)
+        elif choices.own(match[1], rest):
             own.append(found)
         elif not listed and not (
             choices.known and SPECIES.match(text, match.end()) and not follows(text, match.end() + 1)
         ):
             others.append(found)
-    return own, others
+    return alone or own, others
 
 
 def bracketed(text: str, choices: Choices) -> list[Found]:
     """Letters in parentheses that are neither ruled out nor asked."""
     found = []
-    for match in re.finditer(rf"\(([{choices.letters}])\)", text):
+    for match in re.finditer(rf"(?<![A-Za-z0-9])\(([{choices.letters}])\)", text):
         if not NOT.search(text[max(0, match.start() - 60) : match.start()]) and not QUESTION.match(text[match.end() :]):
             found.append(Found(match.start(1), match.end() - 1, match[1]))
     return found
@@ -87,6 +94,12 @@ def last_of(found: list[Found], text: str, letters: str) -> Found | None:
         if second != one.letter:
             return Found(last.start, last.end, "")
     return last
+
+
+def begun_with(text: str, choices: Choices) -> list[Found]:
+    """The letter that a text begins with, and gives its reason."""
+    found = standing(text, 0, choices)
+    return [found] if found and REASONED.match(text, found.end) else []
 
 
 @cache

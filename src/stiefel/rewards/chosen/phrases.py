@@ -9,10 +9,12 @@ from . import words
 from .standing import BEGUN, CLOSING, ENDED, OPENING
 
 NOUN = re.compile(
-    rf"(?i:(?P<answer>(?:\b(?:{words.ANSWER})\b|{words.ANSWER_CJK}))|(?P<option>\b(?:{words.OPTION})\b|{words.OPTION_CJK}))"
+    rf"(?i:(?P<answer>(?:(?:\b|(?<=_))(?:{words.ANSWER})\b|{words.ANSWER_CJK}))|(?P<option>\b(?:{words.OPTION})\b|{words.OPTION_CJK}))"
 )
 CHOOSING = re.compile(rf"(?i:\b(?:{words.CHOOSING})\b|{words.CHOOSING_CJK})")
-NAMED = re.compile(rf"[\s:*_]*(?i:(?:(?:the|my)\s+)?(?:{words.OPTION}|answer|{words.OPTION_CJK})(?![A-Za-z])\s*:?)?")
+NAMED = re.compile(
+    rf"[\s:*_]*(?i:(?:la|el|il|die|de)\s+)?(?i:(?:(?:the|my)\s+)?(?:{words.OPTION}|answer|{words.OPTION_CJK})(?![A-Za-z])\s*:?)?"
+)
 TOKEN = re.compile(
     rf"[\s*_`\"'~(),]*(?:(?i:(?:{words.BETWEEN}|{words.OPTION})(?![\w'’])|{words.BETWEEN_CJK}|{words.OPTION_CJK})|"
     r"\([^()\n]{3,30}\)(?=\s*[:*])|[:=>→—–⇒]|-+>?(?=[\s*]))"
@@ -23,7 +25,7 @@ HYPOTHETICAL = re.compile(
     r"(?:(?:might|may|could|would)\s+(?:be\s+tempted\s+to\s+)?|often\s+|wrongly\s+|mistakenly\s+)+(?:\w+)?|tempt\w+\s+to(?:\s+\w+)?|"
     r"mistake\s+(?:is|would\s+be)\s+to(?:\s+\w+)?|(?:not|n['’]t)\s+(?:mean|the\s+case|true|think|believe|say)|"
     r"(?:students?|people|many|some)(?:\s+who)?(?:\s+\w+)?)"
-    r"(?:\s+(?:that|it|the|is|correct|right|final|best)){0,4})\s*$"
+    r"(?:\s+(?:that|it|the|is|correct|right|final|best|we|i|you|one|they|were|to)){0,4})\s*$"
 )
 NOT = re.compile(
     rf"(?i:(?:\b(?:{words.NEGATED}|{words.REJECTED})|n['’]t)\b[^\S\n]*"
@@ -31,17 +33,20 @@ NOT = re.compile(
     rf"(?:{words.NEGATED_CJK})[能应該该会可以要]{{0,2}}\s*$"
 )
 NEGATION = re.compile(rf"(?i:(?:\b(?:{words.NEGATED})|n['’]t)\b)|{words.NEGATED_CJK}")
+MISTAKEN = re.compile(rf"(?i:\b(?:{words.MISTAKEN})\s+)$|(?:{words.MISTAKEN_CJK})\s*$")
+NO = re.compile(r"(?i:\bno[ ]+)$")
 SAYING = re.compile(
     rf"(?i:\b(?:{words.SAYS})(?:\s+that)?(?:\s+it(?:\s+is|['’]s))?(?:\s+(?:the\s+)?(?:answer|option|choice|letter))?(?:\s+is)?)(?=[\s:(*])"
 )
 SENTENCE = re.compile(r"[^\n.!?;]{0,200}(?:[.!](?=[*\s]|$))?")
 SUBJECT = (
     r"(?:(?m:^)|[^\w\s]|\b(?i:think|believe|say|guess|conclude|option|choice|answer|letter|statement|so|thus|hence|therefore|clearly|only|that|and|but|then|"
-    r"opción|opção|antwort|réponse|opzione|alternativa)(?=\s)|(?<=[\u3000-\u9fff\uac00-\ud7af]))"
+    r"opción|opção|antwort|la|el|réponse|opzione|alternativa)(?=\s)|(?<=[\u3000-\u9fff\uac00-\ud7af]))"
 )
 SO = re.compile(
     r"(?i:(?P<turn>\b(?:no|actually|wait|rather|correction|sorry|make\s+that)\b[,:]*(?:\s*(?:it\s+is|it['’]s))?|¬[\s.,;:—–-]*(?:(?:but|rather|instead)\b)?(?:\s*(?:it\s+is|it['’]s|rather))?)|"
-    r"\b(?:so|thus|hence|therefore|leaving|leaves?|it['’]s|it\s+is|it\s+(?:must|has\s+to|should)\s+be|that['’]s|i(?:['’]d|\s+would)?\s+say|i(?:['’]d|\s+would)?\s+guess|my\s+(?:guess|pick)\s+is|i\.e\.|namely|"
+    r"\b(?:so|thus|hence|therefore|leaving|leaves?(?:\s+(?:us|me|only))?(?:\s+with)?|by\s+elimination|elimination\s+(?:gives|yields)|ergo|es\s+ist|"
+    r"c['’]est(?:\s+(?:la\s+)?réponse)?|(?:es|è|é)\s+(?:la|(?-i:a))|it['’]s|it\s+is|it\s+(?:must|has\s+to|should)\s+be|that['’]s|i(?:['’]d|\s+would)?\s+say|i(?:['’]d|\s+would)?\s+guess|my\s+(?:guess|pick)\s+is|i\.e\.|namely|"
     r"finally|deshalb|por\s+(?:lo\s+)?tanto|donc|quindi|portanto|logo|dus)[,:]*|因此[,]?|所以[,]?|したがって[,]?|따라서[,]?)"
     r"(?i:\s*(?:only|just|it\s+is|it['’]s|it\s+must\s+be)(?![\w'’]))?(?i:\s*(?:option|choice|answer)(?!\w))?"
 )
@@ -75,6 +80,14 @@ def right(letters: str) -> re.Pattern[str]:
     return re.compile(
         rf"{SUBJECT}{OPENING}{{0,8}}{BEGUN}(?:([{letters}]){ENDED}|(?<=\()([{both}])(?=\))){CLOSING}{{0,6}}"
         rf"(?:\s*(?i:{words.RIGHT})(?!\w)|\s*(?:{words.RIGHT_CJK}))"
+    )
+
+
+@cache
+def only(letters: str) -> re.Pattern[str]:
+    """The one letter that fits."""
+    return re.compile(
+        rf"\b(?i:only)\s{OPENING}{{0,8}}{BEGUN}([{letters}]){ENDED}{CLOSING}{{0,6}}\s+(?i:{words.FITS})\b"
     )
 
 

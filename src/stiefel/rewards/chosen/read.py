@@ -6,7 +6,7 @@ import string
 from collections.abc import Sequence
 
 from .boxes import boxed, boxes
-from .lines import bracketed, last_of, lines, small, without_lists, without_own_list
+from .lines import begun_with, bracketed, last_of, lines, small, without_lists, without_own_list
 from .plain import plain
 from .standing import Choices
 from .statements import conclusions, mentions, strong, without_denied
@@ -71,6 +71,7 @@ def settled(text: str, choices: Choices) -> tuple[str | None, str] | None:
         (own, PRECEDENCE[4]),
         (mentioned, PRECEDENCE[3]),
         (begun, PRECEDENCE[4]),
+        (begun_with(text, choices), PRECEDENCE[4]),
         (bracketed(text, choices), PRECEDENCE[5]),
     ):
         last = last_of(found, text, choices.letters)

@@ -10,8 +10,10 @@ from .phrases import (
     HYPOTHETICAL,
     INITIAL,
     LOWER,
+    MISTAKEN,
     NAMED,
     NEGATION,
+    NO,
     NOT,
     NOUN,
     REFUSING,
@@ -23,6 +25,7 @@ from .phrases import (
     THAT_FITS,
     TOKEN,
     denied,
+    only,
     right,
 )
 from .standing import Choices, Found, follows, standing
@@ -42,7 +45,7 @@ def without_denied(text: str, letters: str) -> str:
 def hypothetical(text: str, start: int) -> bool:
     """Whether what begins here is supposed, or said by others, or denied."""
     before = text[max(0, start - 80) : start]
-    return bool(HYPOTHETICAL.search(before) or NOT.search(before))
+    return any(pattern.search(before) for pattern in (HYPOTHETICAL, NOT, MISTAKEN))
 
 
 def strong(text: str, choices: Choices) -> list[Found]:
@@ -65,6 +68,8 @@ def announcements(text: str, choices: Choices) -> Iterator[Found]:
         group = 1 if match[1] else 2
         if not hypothetical(text, match.start(group)):
             yield Found(match.start(group), match.end(), match[group].upper())
+    for match in only(choices.letters).finditer(text):
+        yield Found(match.start(1), match.end(), match[1])
 
 
 def announced(text: str, at: int, answer: bool, choices: Choices) -> Found | None:
@@ -115,7 +120,8 @@ def chosen(text: str, choices: Choices) -> Iterator[Found]:
     for verb in CHOOSING.finditer(text):
         named = NAMED.match(text, verb.end())
         found = standing(text, named.end() if named else verb.end(), choices)
-        if not found or hypothetical(text, verb.start()) or CONDITION.match(text, found.end):
+        refused = hypothetical(text, verb.start()) or NO.search(text[: verb.start()][-9:])
+        if not found or refused or CONDITION.match(text, found.end):
             continue
         if not LOWER.match(text, found.end) or follows(text, found.end):
             yield found
