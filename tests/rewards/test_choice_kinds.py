@@ -1,4 +1,5 @@
 """The letter of a choice, in every kind of sentence: what names one, and what only looks like it."""
+# ruff: noqa: E501  many cases a line, with the marks that models write
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from .phrases import (
@@ -31,6 +32,7 @@ from .phrases import (
 from .standing import Choices, Found, follows, standing
 from .texts import by_text
 
+MARKS = re.compile(r"[\s.,:;()\[\]*_`\"'$]+")
 LONGEST_LINE = 2_000
 TOKENS = 12  # words between an announcement and its letter
 
@@ -80,7 +82,7 @@ def announced(text: str, at: int, answer: bool, choices: Choices) -> Found | Non
     for number in range(TOKENS):
         if number:
             line = text[at : at + LONGEST_LINE].partition("\n")[0]
-            letter = by_text(line, choices) if line.strip() not in choices.letters else None
+            letter = by_text(line, choices) if MARKS.sub("", line) not in choices.letters else None
             if letter:
                 return Found(at, at + len(line), letter)
             found = standing(text, at, choices)
