@@ -1,4 +1,5 @@
 """`stiefel grade`: completions of a file in, grades out."""
+# ruff: noqa: E501  messages as they are printed
 
 from __future__ import annotations
 
@@ -162,6 +163,58 @@ def test_without_json_there_is_a_table_and_the_first_reasons(capsys: pytest.Capt
     assert reasons[0].startswith("row 2: unreadable gold")
     assert reasons[-1] == "row 5: another number (read: '2')"
     assert "5/5 graded" in printed.err
+
+
+def test_what_a_grader_prints_is_not_among_the_results(
+    grade: Any, write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "loud_reward.py").write_text(
+        "print('loaded')\ndef score(completion, answer, **row):\n    print('Downloaded words')\n    return 1.0\n"
+    )
+    status, grades, errors = grade("loud_reward:score", write(2 * [{"completion": "x", "answer": "y"}]))
+    assert (status, [line["score"] for line in grades]) == (0, [1, 1])
+    assert "loaded" in errors
+    assert "Downloaded words" in errors
+
+
+STARS = "*" * 70
+FAILURES = {
+    f"LookupError: \n{STARS}\n  Resource \x1b[93mwords\x1b[0m not found.\n  See: it\n{STARS}\n": "LookupError: Resource words not found.",
+    "ZeroDivisionError: broken": "ZeroDivisionError: broken",
+    "ValueError: first\nsecond": "ValueError: first",
+    "AssertionError": "AssertionError",
+    "my.Own: a\n\n- b": "my.Own: a",
+}
+
+
+@pytest.mark.parametrize("raised", FAILURES, ids=[text[:12] for text in FAILURES])
+def test_a_failures_reason_is_its_first_line_that_says_something(raised: str) -> None:
+    from stiefel.tasks.grading import meaning
+
+    trace = f'Traceback (most recent call last):\n  File "/a.py", line 1, in f\n    1 / 0\n    ~~^~~\n{raised}\n'
+    assert meaning(trace) == FAILURES[raised]
+    assert meaning(f"{STARS}\nno sandbox\n{STARS}") == "no sandbox"
+    assert meaning(STARS) == "?"
+
+
+def test_ifeval_prints_results_alone(grade: Any, write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("lm_eval")
+    import lm_eval.tasks.ifeval as package
+
+    class Checks:
+        @staticmethod
+        def process_results(document: Any, texts: list[str]) -> Any:
+            print("[nltk_data] Downloading words")
+            raise LookupError(f"\n{STARS}\n  Resource words not found.\n{STARS}\n")
+
+    monkeypatch.setitem(__import__("sys").modules, "lm_eval.tasks.ifeval.utils", Checks)
+    monkeypatch.setattr(package, "utils", Checks, raising=False)
+    status, grades, errors = grade("ifeval", write([{**LAYOUTS["ifeval"].hub, "completion": "Hello."}]))
+    assert status == 1
+    assert grades[0]["reason"] == "the grader failed: LookupError: Resource words not found."
+    assert "Downloading words" in errors
 
 
 GOOD = json.dumps({"completion": "\\boxed{1}", "answer": "1"}) + "\n"

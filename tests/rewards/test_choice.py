@@ -142,8 +142,9 @@ def test_a_list_of_all_choices_chooses_none(text, choices):
 def test_a_letter_stands_before_a_choice_that_reads_so(choices):
     for number, gold in enumerate("ABCD"):
         for answer in (gold, f"({gold})", number):
-            scores = [grade_choice(f"Answer: {letter}", answer, choices=choices).score for letter in "ABCD"]
-            assert scores == [float(place == number) for place in range(4)]
+            for form in ("Answer: {}", "The answer is {}.", "**Answer:** ({})", "\\boxed{{{}}}", "答案：{}"):
+                scores = [grade_choice(form.format(letter), answer, choices=choices).score for letter in "ABCD"]
+                assert scores == [float(place == number) for place in range(4)]
 
 
 def test_a_small_letter_and_digits_are_first_a_choices_text():

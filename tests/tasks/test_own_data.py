@@ -64,6 +64,25 @@ def test_an_index_of_a_choice_is_not_taken_for_a_choices_text(settings: Any) -> 
     assert task.grader("Answer: C", row.answer, **row.columns).score == 1.0
 
 
+TESTED = {"prompt": "Write f.", "tests": "assert f(1) == 2"}
+PAIRED = {"prompt": "Double.", "inputs": ["1"], "outputs": ["2"]}
+
+
+@pytest.mark.parametrize("record", [TESTED, PAIRED, {**TESTED, "answer": None}, {**TESTED, "answer": ["a solution"]}])
+def test_rows_of_programs_need_tests_and_no_answer(record: dict[str, Any], settings: Any) -> None:
+    row = training_task(settings([record], reward="code")).rows("train", 1, 0)[0]
+    assert row.answer == ""
+    assert {"tests", "inputs"} & row.columns.keys()
+
+
+def test_rows_of_programs_without_tests_are_refused(settings: Any) -> None:
+    with pytest.raises(UserError, match=r"row 2 of .* has no tests") as error:
+        training_task(settings([TESTED, {"prompt": "Write f."}], reward="code"))
+    assert "inputs and outputs" in error.value.instead
+    with pytest.raises(UserError, match="has no column 'solution'"):
+        training_task(settings([TESTED], reward="code", answer_column="solution"))
+
+
 def test_columns_may_have_other_names_and_lie_in_tables() -> None:
     keys = {"data": "x.jsonl", "prompt_column": "question", "answer_column": "reward_model.ground_truth"}
     named = make_recipe({"task": keys}).task

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +32,20 @@ def grade(context: click.Context, task: str, path: Path, data: str, strict: bool
     """
     from ..tasks import find_given, given_lines, golds_of, results
 
-    chosen = find_given(task)
-    golds = golds_of(chosen, data)
-    total = sum(1 for _ in given_lines(path, chosen, golds))  # a broken line is named before anything is graded
-    if not total:
-        raise UserError(f"{path} is empty", "it has 0 lines", "give a file of completions")
-    tally = Tally(task)
-    with line_progress(total) as on_lines:
-        for piece in results(chosen, given_lines(path, chosen, golds)):
-            for result in piece:
-                tally.add(result)
-                if as_json:
-                    click.echo(json.dumps(result.to_json()))
-            on_lines(len(piece))
+    tally, out = Tally(task), sys.stdout
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():  # whatever a grader prints is no result
+        chosen = find_given(task)
+        golds = golds_of(chosen, data)
+        total = sum(1 for _ in given_lines(path, chosen, golds))  # a broken line is named before anything is graded
+        if not total:
+            raise UserError(f"{path} is empty", "it has 0 lines", "give a file of completions")
+        with line_progress(total) as on_lines:
+            for piece in results(chosen, given_lines(path, chosen, golds)):
+                for result in piece:
+                    tally.add(result)
+                    if as_json:
+                        click.echo(json.dumps(result.to_json()), file=out)
+                on_lines(len(piece))
     if not as_json:
         tally.print()
     if tally.failed:

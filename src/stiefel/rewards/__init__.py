@@ -6,7 +6,9 @@ Open grade.py first: it says what a grade is; math.py, choice.py and code.py gra
 from __future__ import annotations
 
 from .batch import CODE, GSM8K, MATH, BatchGrader, grade_all
+from .cases import CASE_COLUMNS, TEST_COLUMNS
 from .choice import choice_texts, gold_letter, grade_choice
+from .code import why_unreadable
 from .dapo import grade_dapo, grade_dapo_boxed, signed
 from .exact import exact, exact_after_mark
 from .extract import after_thinking
@@ -24,7 +26,9 @@ GRADERS: dict[str, Grader] = {
 }
 
 __all__ = [
+    "CASE_COLUMNS",
     "GRADERS",
+    "TEST_COLUMNS",
     "BatchGrader",
     "Grade",
     "Grader",
@@ -38,4 +42,5 @@ __all__ = [
     "grade_all",
     "reward_function",
     "signed",
+    "why_unreadable",
 ]

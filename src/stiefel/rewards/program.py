@@ -5,12 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-# possessive: a line of a million backticks is read once
-FENCE = re.compile(
-    r"^[ \t]*+(`{3,}+|~{3,}+)[ \t]*+([\w+-]*+)[^\n]*+\n(.*?)(?:^[ \t]*+\1|\1[ \t]*+$|\Z)", re.MULTILINE | re.DOTALL
-)
-CLOSING = re.compile(r"^`{3,}+[ \t]*+$", re.MULTILINE)
-PYTHON = {"", "python", "py", "python3"}
+from .fences import CLOSING, LANGUAGE, fences
+
 MARKED = re.compile(r"\[(?:BEGIN|PYTHON)\]\s*+(.*?)(?:\[(?:DONE|/PYTHON)\]|\Z)", re.DOTALL)
 CODE = re.compile(r"^(?:def|class|async|import|from|@)(?![\w'])[^\n]*+", re.MULTILINE)
 # a line at the margin that is a sentence: a capital, then words and no operators
@@ -27,16 +23,21 @@ def find_program(text: str, entries: Collection[str] = ()) -> str:
     """The completion's program: the last fenced block, that defines one of `entries` where one does, with the earlier
     blocks whose definitions it uses; else `[BEGIN]…[DONE]`; else the text without the sentences around it.
 
-    A fence that a prompt opened is closed by the first fence of the completion.
+    A fence that a prompt opened is closed by the first fence of the completion; its language may stand before it.
     """
+    text = LANGUAGE.sub("", text, count=1)
     closing = CLOSING.search(text)
     if closing and continues_code(text[: closing.start()]):
         return text[: closing.start()]
-    fenced = [(language, dedented(block)) for _, language, block in FENCE.findall(text) if language.lower() in PYTHON]
-    blocks = [block for _, block in fenced]
+    fenced = fences(text)
+    python = [fence for fence in fenced if fence.python] or [
+        fence for fence in fenced if defined(fence.block) & set(entries)
+    ]
+    blocks = [fence.block for fence in python]
     if blocks:
         defining = [number for number, block in enumerate(blocks) if defined(block) & set(entries)]
-        marked_so = [number for number in defining if fenced[number][0]]  # a bare one may be what the program prints
+        candidates = defining or ([] if entries else range(len(blocks)))
+        marked_so = [number for number in candidates if python[number].named]  # a bare one may be what it prints
         chosen = (marked_so or defining or [len(blocks) - 1])[-1]
         return with_what_it_uses(blocks[chosen], blocks[:chosen])
     marked: list[str] = MARKED.findall(text)
@@ -82,22 +83,18 @@ def whole_program(text: str, prompt: str, entry: str) -> str:
     """
     program = find_program(text, [entry])
     if entry in defined(program):
-        future = "".join(FUTURE.findall(program))  # must come first
-        return f"{future}{before_function(prompt, entry)}\n{FUTURE.sub('', program) if future else program}"
+        return after_imports(program, before_function(prompt, entry))
     body = NEXT_TOP_LEVEL.split(f"\n{program}" if not program.startswith("\n") else program, maxsplit=1)[0]
     return f"{prompt}{body.removeprefix(chr(10)) if prompt.endswith(chr(10)) else body}\n"
+
+
+def after_imports(program: str, before: str) -> str:
+    """A program behind what it may rely on; what it imports from the future comes first."""
+    future = "".join(FUTURE.findall(program))
+    return f"{future}{before}\n{FUTURE.sub('', program) if future else program}"
 
 
 def before_function(prompt: str, entry: str) -> str:
     """What a prompt has before the function to write: imports and helpers."""
     found = re.search(rf"^(?:async[ ]+)?def[ ]+{re.escape(entry)}\b", prompt, re.M)
     return prompt[: found.start()] if found else ""
-
-
-def dedented(block: str) -> str:
-    """A block that a list item indents, at the margin; a function's body, which has an indent of its own, as it is."""
-    lines = [line for line in block.splitlines() if line.strip()]
-    if not lines or not re.match(r"\s+(?:def|class|import|from|@)", lines[0]):
-        return block
-    indent = min(len(line) - len(line.lstrip()) for line in lines)
-    return "\n".join(line[indent:] for line in block.splitlines())

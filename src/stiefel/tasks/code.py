@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..rewards import GRADERS
+from ..rewards import CASE_COLUMNS, GRADERS
 from .benchmark import Benchmark, Fields, Hub, as_text, fill
 from .task import Row, Sampling
 
@@ -13,6 +13,8 @@ OURS = "sampling: ours, greedy (the GeoRA notes and the RLPO/RLMO paper score MB
 # Chen et al., arXiv:2107.03374, §3: where a base model that continues a function begins something else
 NEXT_TOP_LEVEL = ("\nclass ", "\ndef ", "\n#", "\nif ", "\nprint(", "\n```")
 TEST_COLUMNS = ("test_list", "test_setup_code", "test_imports")
+
+OWN_COLUMNS = tuple(dict.fromkeys((*CASE_COLUMNS, *TEST_COLUMNS)))
 
 
 def fenced(program: str) -> str:
@@ -42,7 +44,7 @@ def humaneval_chat_row(template: str, fields: Fields) -> Row:
 
 def own_code_row(template: str, fields: Fields) -> Row:
     """A prompt of the user's and the tests beside it."""
-    columns = {name: fields[name] for name in ("prompt", "entry_point", "tests", "test", *TEST_COLUMNS) if fields[name]}
+    columns = {name: fields[name] for name in ("prompt", *OWN_COLUMNS) if fields[name]}
     return Row(fill(template, prompt=as_text(fields["prompt"])), "", "", columns)
 
 
@@ -96,7 +98,7 @@ own_code = Benchmark(
     hub=None,
     template="{prompt}",
     columns={"prompt": ("prompt", "text", "question")},
-    optional={name: (name,) for name in ("tests", "test", "entry_point", *TEST_COLUMNS)},
+    optional={name: (name,) for name in OWN_COLUMNS},
     make=own_code_row,
     sampling=GREEDY_2048,
     source="prompt and tests are yours; sampling: as MBPP",

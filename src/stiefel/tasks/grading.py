@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -9,6 +10,8 @@ from itertools import islice
 from ..rewards import BatchGrader, Grade, GraderFailure, grade_all
 from .given import Given, GivenTask
 
+FRAME = '  File "'  # how a traceback's frames begin
+COLOURED = re.compile(r"\x1b\[[\d;]*m")
 LINES, PROGRAMS = 512, 32  # graded at once; a program may take seconds
 
 
@@ -56,7 +59,21 @@ def graded(task: GivenTask, piece: list[Given]) -> list[Result]:
 
 
 def result(grade: Grade | None, failure: str) -> Result:
-    """One grade, or the last line of why the grader failed."""
+    """One grade, or why the grader failed."""
     if grade is None:
-        return Result(None, None, f"the grader failed: {(failure.strip().splitlines() or ['?'])[-1]}", failed=True)
+        return Result(None, None, f"the grader failed: {meaning(failure)}", failed=True)
     return Result(grade.score, grade.extracted, grade.reason)
+
+
+def meaning(failure: str) -> str:
+    """The line of a traceback that says what was raised, with the first words of a message that begins with ornaments;
+    of another text the last line that says anything.
+    """
+    lines = [line for line in COLOURED.sub("", failure).splitlines() if any(map(str.isalnum, line))]
+    frames = [number for number, line in enumerate(lines) if line.startswith(FRAME)]
+    if not frames:
+        return lines[-1].strip() if lines else "?"
+    raised = [line for line in lines[frames[-1] + 1 :] if line[0] != " "] or lines[-1:]
+    said = raised[0].rstrip()
+    below = lines[lines.index(raised[0]) + 1 :]
+    return f"{said} {below[0].strip()}" if said.endswith(":") and below else said

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import redirect_stdout
 from typing import Any
 
 from ..errors import UserError
@@ -14,7 +16,8 @@ from .task import Row, Sampling
 def grade_ifeval(completion: str, answer: Any = "", **row: Any) -> Grade:
     """1 if every instruction of the row is followed, strictly (IFEval's prompt-level strict accuracy)."""
     try:
-        from lm_eval.tasks.ifeval import utils
+        with redirect_stdout(sys.stderr):  # it downloads what it needs, and says so
+            from lm_eval.tasks.ifeval import utils
     except ImportError as error:
         raise UserError(
             "ifeval needs lm-eval", f"its checks are lm-eval's: {error}", "pip install 'stiefel[lm-eval]'"
@@ -22,7 +25,8 @@ def grade_ifeval(completion: str, answer: Any = "", **row: Any) -> Grade:
     text = after_thinking(completion).strip()
     document = {name: row[name] for name in ("key", "prompt", "instruction_id_list", "kwargs")}
     document["kwargs"] = [{name: value for name, value in one.items() if value is not None} for one in row["kwargs"]]
-    followed = utils.process_results(document, [text])
+    with redirect_stdout(sys.stderr):
+        followed = utils.process_results(document, [text])
     names = zip(row["instruction_id_list"], followed["inst_level_strict_acc"], strict=True)
     broken = [name for name, kept in names if not kept]
     return Grade(float(not broken), text[:200], f"not followed: {', '.join(broken)}" if broken else "all followed")

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import UserError, nearest
 from ..recipe import TaskSettings
-from ..rewards import Grader, choice_texts
+from ..rewards import TEST_COLUMNS, Grader, choice_texts
 from .columns import MISSING, at
 from .hub import read_hub
 from .opened import Opened, hub_origin, looks_like_a_path, open_file
@@ -78,7 +78,7 @@ def check_rows(table: Table, size: int, row: Any) -> bool:
 
 def make_row(record: Record, place: str, settings: TaskSettings) -> Row:
     """One record with its prompt and answer checked."""
-    value = column(record, settings.answer_column, "answer_column", place)
+    value = answer_or_tests(record, place, settings)
     if settings.reward == "choice":
         value = letter_of_index(value, record.get("choices"))
     answer = answer_of(value, place, settings.answer_column)
@@ -87,6 +87,20 @@ def make_row(record: Record, place: str, settings: TaskSettings) -> Row:
         prompt = [{"role": "user", "content": prompt}]
     others = {key: value for key, value in record.items() if key not in ("completion", "answer")}
     return Row(prompt, answer, target=answer, columns={"prompt": prompt, **others})
+
+
+def answer_or_tests(record: Record, place: str, settings: TaskSettings) -> Any:
+    """The value of the answer's column; programs have none unless it is named: their rows have tests."""
+    unnamed = settings.answer_column == TaskSettings().answer_column
+    if settings.reward != "code" or not unnamed or isinstance(at(record, settings.answer_column), str | int | float):
+        return column(record, settings.answer_column, "answer_column", place)
+    if not any(record.get(name) is not None for name in (*TEST_COLUMNS, "inputs")):
+        raise UserError(
+            f"{place} has no tests",
+            f"the reward code runs them; the columns there are {', '.join(map(repr, record)) or 'none'}",
+            f"give a column {', '.join(TEST_COLUMNS)}, or inputs and outputs",
+        )
+    return ""
 
 
 def column(record: Record, name: str, setting: str, place: str) -> Any:

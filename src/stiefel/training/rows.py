@@ -14,6 +14,7 @@ from ..errors import UserError
 from ..model import beyond_context, context_length, resolve_model
 from ..recipe import Recipe
 from ..tasks import Messages, Row, Task, prompt_tokens, shown, stated
+from .golds import check_golds
 
 Progress = Callable[[str], None]
 
@@ -35,6 +36,7 @@ def training_rows(recipe: Recipe, task: Task, tokenizer: Any, progress: Progress
     if asked > wanted:
         progress(f"prompts of more than {recipe.rollout.max_prompt_tokens} tokens are left out")
     check_context(recipe, kept[:wanted], tokenizer)
+    check_golds(task, kept[:wanted])
     return Dataset.from_list([record(row) for row in kept[:wanted]])
 
 

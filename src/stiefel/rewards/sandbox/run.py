@@ -22,6 +22,7 @@ class Limits:
 
     cpu_seconds: int = 5
     wall_seconds: float = 15.0  # from the start of the sandbox to the verdict
+    case_seconds: float = 2.0  # more of it for each case of standard input
     memory_bytes: int = 512 * 2**20
     file_bytes: int = 8 * 2**20  # one file
     scratch_bytes: int = 16 * 2**20  # all files, in /tmp
@@ -29,12 +30,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class Job:
-    """A program, the definitions that its tests may rely on, the tests, and the name under test ("" to read it off)."""
+    """A program, the definitions that its tests may rely on, the tests, and the name under test ("" to read it off); or
+    a program and cases of what it reads and prints.
+    """
 
     program: str
     tests: str
     trusted: str = ""
     entry: str = ""
+    cases: tuple[tuple[str, str], ...] = ()  # (standard input, what is to be printed), in place of tests
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,9 @@ def run_job(job: Job, kind: Kind, limits: Limits = Limits()) -> Verdict:
     Raises SandboxError. Cost: one start of Python and the kernel's namespaces, about 50 ms, beside the program's own.
     """
     bounds = {name: value for name, value in asdict(limits).items() if isinstance(value, int)}
-    config = {"program": job.program, "limits": bounds, "filter": seccomp_filter()}
-    tests = {"tests": job.tests, "trusted": job.trusted, "entry": job.entry}
+    config = {"program": job.program, "limits": bounds, "filter": seccomp_filter(), "runs": len(job.cases)}
+    tests = {"tests": job.tests, "trusted": job.trusted, "entry": job.entry, "cases": job.cases}
+    wall = limits.wall_seconds + limits.case_seconds * len(job.cases)
     # the directory is what a program without walls calls its own; the others have their own /tmp
     with tempfile.TemporaryDirectory() as scratch:
         process = subprocess.Popen(
@@ -69,9 +74,9 @@ def run_job(job: Job, kind: Kind, limits: Limits = Limits()) -> Verdict:
             start_new_session=True,
         )
         try:
-            out, err = process.communicate(frame(config) + frame(tests), timeout=limits.wall_seconds)
+            out, err = process.communicate(frame(config) + frame(tests), timeout=wall)
         except subprocess.TimeoutExpired:
-            return Verdict(False, f"{OUT_OF_TIME}no verdict within {limits.wall_seconds:g} s")
+            return Verdict(False, f"{OUT_OF_TIME}no verdict within {wall:g} s")
         finally:
             kill(process)
     if len(out) > 4 and len(out) == 4 + struct.unpack(">I", out[:4])[0]:

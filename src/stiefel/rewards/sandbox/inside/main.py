@@ -7,6 +7,7 @@ import signal
 import time
 from typing import Any, NoReturn
 
+from .cases import judged, prepare
 from .confine import confine, hide
 from .program import serve
 from .tests import Connection, Unusable, run
@@ -26,6 +27,8 @@ def main() -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process of a namespace gets only signals it handles
     config = receive(0)
     hide()
+    if config["runs"]:
+        judge_cases(config)
     (asked, ask), (told, tell) = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
@@ -46,6 +49,20 @@ def main() -> NoReturn:
     except Closed as error:
         send(verdict, {"passed": False, "reason": f"the program {fate(child)}: {error}"})
     os._exit(0)  # and with the first process of the namespace, all others
+
+
+def judge_cases(config: dict[str, Any]) -> NoReturn:
+    """As `main`, for a program that reads standard input: as many processes of it as there are cases, before these
+    have arrived; what each prints is all that it says.
+    """
+    runs = [prepare(config) for _ in range(config["runs"])]
+    job = receive(0)
+    verdict = os.dup(1)
+    silence()
+    confine(config)
+    reason = judged(runs, job["cases"])
+    send(verdict, {"passed": not reason, "reason": reason[:LONGEST_REASON]})
+    os._exit(0)
 
 
 def hold_program(config: dict[str, Any], requests: int, replies: int) -> NoReturn:

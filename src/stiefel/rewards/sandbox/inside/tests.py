@@ -216,6 +216,7 @@ def run(job: dict[str, Any], connection: Connection) -> str:
     the name under test, or "" to take the names from the tests. Raises `Unusable`, and `Closed` where the program
     is lost.
     """
+    asked, objects = connection.asked, dict[str, Any]()
     try:
         trusted, tests = parsed(job["trusted"], "the definitions before the tests"), parsed(job["tests"], "the tests")
         require_imports(tests)
@@ -235,6 +236,9 @@ def run(job: dict[str, Any], connection: Connection) -> str:
         exec(compile(tests, "<tests>", "exec"), namespace)
     except AssertionError as error:
         return f"failed{place(error, job['tests'])}" + (f": {text}" if (text := said(error)) else "")
+    except SystemExit as error:
+        if error.code not in (None, 0):
+            return f"the tests leave with {error.code!r}{place(error, job['tests'])}"
     except Exception as error:  # noqa: BLE001
         return f"{type(error).__name__}{place(error, job['tests'])}: {said(error)}"
     if connection.asked == asked and all(type(value) is Remote for value in objects.values()):

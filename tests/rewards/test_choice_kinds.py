@@ -1,0 +1,230 @@
+"""The letter of a choice, in every kind of sentence: what names one, and what only looks like it."""
+# ruff: noqa: E501  many cases a line, with the marks that models write
+
+from __future__ import annotations
+
+import pytest
+
+from stiefel.rewards.choice import grade_choice
+
+COLOURS = ["red", "green", "blue", "yellow"]
+DIGITS = [str(number) for number in range(10)]
+# kind: (the letter that is named, or None; the choices, or None where only the question has them; completions)
+KINDS = {
+    "answers in other languages": ("C", COLOURS, [
+        "Antwort: C", "**Antwort:** C", "Die Antwort ist C.", "Die richtige Antwort lautet C.", "Richtige Antwort: **C**", "Lösung: C",
+        "Die richtige Antwort ist (C) blue.", "Daher ist die Antwort C.", "Respuesta: C", "La respuesta correcta es la C.",
+        "La respuesta es (C).", "Respuesta final: C", "La opción correcta es la C", "Opción C", "La alternativa correcta es la letra C.",
+        "Respuesta correcta: c) blue", "La réponse est (C).", "Réponse : C", "La bonne réponse est la C.", "La réponse correcte est C",
+        "Réponse finale : **C**", "La réponse est donc C.", "Risposta: C", "La risposta corretta è C.", "La risposta giusta è la C",
+        "Risposta finale: C", "L'opzione corretta è C.", "Resposta: C", "A resposta correta é C.", "A resposta é a letra C.",
+        "A resposta correta é a alternativa C.", "Alternativa C", "Alternativa correta: C", "Gabarito: C", "Resposta final: (C)",
+        "Antwoord: C", "Het juiste antwoord is C.", "Het antwoord is C", "Ответ: C", "Правильный ответ: C", "Правильный ответ — C.",
+        "Ответ — C", "Верный ответ: C)", "Правильный вариант ответа: C", "答案：C", "答案: C", "答案是C", "答案是 C。", "答案为C", "正确答案是C。", "正确答案：C",
+        "正确答案为（C）", "正确选项是C", "答案选C", "所以选C", "因此选C。", "故选：C", "故选C。", "故选:C", "本题选C", "应选C", "选C", "选择C", "选项C正确", "C选项正确", "因此，答案是**C**。",
+        "答案：（Ｃ）", "答案：Ｃ", "故答案为：C", "故答案為C", "正確答案是C", "答案應選C", "所以答案选择C。", "答案：【C】", "最终答案：C", "答え：C", "答えはCです。", "答えは「C」です", "正解はCです。",
+        "正解：C", "解答：C", "回答：C", "したがって、答えはCである。", "Cが正解です。", "選択肢Cが正しい", "正解は選択肢C", "정답: C", "정답은 C입니다.", "답: C", "답변: C", "따라서 답은 C이다.",
+        "정답은 (C)입니다.", "정답은 C번입니다", "C가 정답입니다.", "الإجابة: C", "الإجابة الصحيحة هي C", "الجواب: C", "الجواب هو C.", "الإجابة: ج",
+        "الإجابة الصحيحة هي (ج)", "الإجابة الصحيحة: C", "उत्तर: C", "सही उत्तर C है", "সঠিক উত্তর: C", "উত্তর: C", "Jawaban: C",
+        "Jawaban yang benar adalah C", "Jibu: C", "Đáp án: C", "Đáp án đúng là C", "Câu trả lời: C", "Cevap: C", "Doğru cevap C",
+        "Odpowiedź: C", "Odpověď: C", "Svar: C", "Vastaus: C", "Απάντηση: C", "Răspuns: C", "Válasz: C", "Ìdáhùn: C", "คำตอบ: C",
+        "คำตอบคือ C", "Відповідь: C", "Отговор: C", "תשובה: C", "Sagot: C",
+    ]),
+    "full-width and styled letters": ("C", COLOURS, [
+        "Answer： C", "Answer：Ｃ", "ＡＮＳＷＥＲ：Ｃ", "Answer: （C）", "Ａｎｓｗｅｒ： Ｃ", "Answer: 𝐂", "Answer: Ⓒ", "Answer:\u200b C", "Answer:\xa0C",
+    ]),
+    "small letters": ("C", COLOURS, [
+        "Answer: c) blue", "\\boxed{c}", "\\boxed{(c)}", "\\boxed{c) blue}", "\\boxed{\\text{c}}", "\\boxed{\\text{(c) blue}}", "Answer: c",
+        "answer: c.", "The answer is (c).", "the answer is **c**", "The answer is option c.", "So the answer is c", "I choose c.",
+        "I'd go with (c)", "I would go with option c.", "c) blue", "c. blue", "**c**", "(c)", "(c) blue", "Reasoning here.\n\nc",
+        "Reasoning here.\n\nc) blue", "Final answer: c", "option c", "the correct option is (c)", "(c) is correct.", "Answer: $c$",
+        "The answer is c, because it is so.", "Antwort: c", "Respuesta: c)", "答案：c", "<answer>c</answer>",
+        "The answer is c) blue, as a car is.",
+    ]),
+    "a small a": ("A", COLOURS, [
+        "Answer: a) red", "\\boxed{a}", "Answer: a", "(a)", "a) red", "The answer is (a).", "The answer is a.", "Option a.",
+    ]),
+    "sentences that end in the letter": ("D", COLOURS, [
+        "The answer appears to be D", "The answer appears to be D.", "The answer seems to be (D).", "Answer: A careful reading shows D",
+        "Answer: I think it is D", "The answer is I think D.", "Answer: After elimination we are left with D",
+        "Answer: The evidence points to D.", "The answer must be D", "The answer has to be D.", "The answer is therefore D",
+        "The answer should be option D", "The correct answer would be D.", "The answer is most probably D.", "My answer is D",
+        "My final answer: D", "The answer, I believe, is D.", "Answer: It is D", "Answer: it's D.", "I'm going with D.", "I will go with D",
+        "I'd pick D", "I would say D.", "Answer: A close look at the table suggests D.", "ANSWER: A CAREFUL READING SHOWS D",
+        "Answer: Because a car is yellow, it is D.", "Final Answer -> D", "Answer - D", "Answer = D", "### Answer\n\n**D**", "Answer\n\nD",
+        "The answer is: \n\n**D)** yellow", "I am confident that the answer is D.", "The answer is 'D'.", 'The answer is "D".',
+        "Answer: `D`", "Answer: <b>D</b>", "Answer:D", "answer is D", "So, D.", "Therefore D.", "Therefore, D is the answer.",
+        "Thus it must be D.", "It's D.",
+    ]),
+    "the one that is right, not the one that is wrong": ("B", COLOURS, [
+        "A is wrong so B", "It is not A but B.", "Not A. B.", "A is incorrect, C is incorrect, D is incorrect. So B.",
+        "You might think the answer is A, but it is B.", "The answer is not A. The answer is B.", "The answer isn't A, it's B.",
+        "Answer: B, not A", "Answer: B (not A)", "The answer is B. Option A is incorrect.", "The answer is B. Option A: too weak.",
+        "The answer is B, which is better than option A.", "The answer is B. Option A is a common distractor.",
+        "The answer is B.\nOption A: x.\nOption C: y.\nOption D: z.", "Most students choose A, but the answer is B.", "I choose B over A.",
+        "The answer is A... no, B.", "Answer: A. Wait, B.", "Answer: B because A is wrong", "Answer: B. A is too strong.",
+        "Answer: B green", "Answer: B — green", "I'd choose B rather than A.", "Is it A or C? No. The answer is B.",
+        "If the answer is A, we get a contradiction. So the answer is B.", "If x = 3, the answer is B.", "Rule out (A). Rule out (C). (B)",
+        "Answer: I am sure it is B", "We can rule out (A), (C) and (D), so (B).", "A is wrong, B is right.",
+        "(a) is wrong, (b) is correct.",
+    ]),
+    "a letter, and no article": ("A", COLOURS, [
+        "Answer: A", "Answer: A.", "The answer is A because it is red.", "The answer is A since B is false.", "The answer is A, as shown.",
+        "Answer: A red", "Answer: A) red", "Answer: A - red", "Answer: A is correct", "The best choice is A because it is cheap",
+        "The answer is A for two reasons.", "The answer is A by elimination", "The answer is A and not B",
+        "The answer is A\nA careful look confirms it.", "Answer: **A** careful reading confirms it",
+        "The answer is A, a careful reading shows.", "A", "A.", "(A)", "A) red", "A is the answer.", "Answer: A\n\nI don't know why.",
+        "The answer is A due to the red.", "Answer: A, I think",
+    ]),
+    "nothing is chosen": (None, COLOURS, [
+        "ANSWER: I don't know", "ANSWER: I do not know", "Answer: Don't know", "Answer: I DON'T KNOW", "I don't know",
+        "Answer: I can't tell", "Answer: I am not sure", "Answer: None of the above", "Answer: All of the above", "Answer: Neither",
+        "The answer is a color I like.", "The answer is a matter of taste", "Answer: A colour that is not listed",
+        "Answer: A careful reading shows nothing", "Answer: A combination", "The answer is A combination of all",
+        "Answer: Cannot be determined", "Answer: Depends", "Answer: Both", "Answer: B and C", "Answer: b or c", "(b) or (c)", "Answer: A/B",
+        "Answer: A, B, and C", "Answer: A & B", "Antwort: A oder B", "Respuesta: A o B", "Réponse : A ou B", "答案：A或B", "答案：AB", "答案：A、B",
+        "故选ABD", "정답: A 또는 B", "答えはAまたはB", "The answer is not B.", "The answer isn't B", "The answer cannot be B.", "The answer can't be B",
+        "Answer: not B", "I would not choose B.", "Don't choose B.", "I wouldn't pick B", "Never choose B", "The answer is anything but B",
+        "Everything except (B)", "Answer: anything but B", "Die Antwort ist nicht B.", "La respuesta no es B", "La réponse n'est pas B.",
+        "La risposta non è B", "A resposta não é B", "答案不是B", "不选B", "答案并非B", "答えはBではない", "정답은 B가 아닙니다", "B是错误的", "B ist falsch",
+        "B est fausse", "B es incorrecta", "(b) is wrong", "B is not correct", "B isn't correct", "B doesn't work", "B cannot be right",
+        "Is it B?", "Is the answer B?", "Could it be (B)?", "If the answer is B, then we have a contradiction", "Suppose the answer is B.",
+        "Students often choose B.", "A common mistake is to choose B", "Bananas", "Answer: Blueish", "Answer: B12", "Answer: B_1 + 3",
+        "The answer is B = 5", "The answer is $A^2$", "Answer: C++", "Answer: D-glucose", "Answer: B+", "The answer is x", "Answer: E",
+        "Vitamin C is the best treatment", "Rule out (B).", "Vitamin B is important.", "The choices are A, B, C and D.",
+        "Options: A, B, C, D", "The options are (A) red (B) green (C) blue (D) yellow", "Answer: It depends on B",
+        "The answer depends on B.", "Answer: the opposite of B", "Answer: A) red B) green C) blue D) yellow",
+        "A careful reading shows nothing.", "A is for apple", "I think so", "D'accord.", "C'est ça.",
+        "Answer: the evidence does not support B.", "Answer: I don't think it is B", "I don't think the answer is B",
+        "I do not think that B is correct", "It is not true that the answer is B.", "C. elegans is a worm", "e.g. this", "i.e. that",
+        "Answer: i.e. this", "Answer: e.g. this", "\\boxed{A = 5}",
+    ]),
+    "a box in the working holds no choice": ("C", COLOURS, [
+        "\\boxed{42}\n\nAnswer: C", "\\boxed{x = 5}\nThe answer is C.", "\\boxed{E = mc^2}\n\nAnswer: C",
+        "\\boxed{A = \\pi r^2}\n\n**Answer: C**", "\\boxed{D=3}. Answer: C", "\\boxed{}\nAnswer: C",
+        "\\boxed{\\text{about } 5}\n\nAnswer: C", "Answer: C\n\nThe value is \\boxed{42}.", "\\boxed{1.5}\n\n\\boxed{C}",
+        "\\boxed{C}\n\\boxed{C}", "\\boxed{C}. The value is \\boxed{12}.", "\\boxed{A^2}\nAnswer: C", "\\boxed{B(x)}. So the answer is C.",
+        "\\boxed{H}\nAnswer: C", "\\boxed{C.}", "\\boxed{C)}", "\\boxed{\\mathrm{C}}", "\\boxed{\\textbf{C: } blue}", "\\boxed{blue (C)}",
+        "\\boxed{\\text{blue (C)}}", "\\boxed{\\text{Option C is correct}}", "\\boxed{\\text{The answer is C}}",
+        "\\boxed{\\text{Answer: C}}", "\\boxed{C, blue}", "\\boxed{C \\text{ blue}}", "\\boxed{\\text{blue}}", "\\boxed{blue}",
+        "\\boxed{Blue.}", "$\\boxed{C}$", "\\[\\boxed{C}\\]", "\\boxed C", "\\fbox{C}", "\\boxed{3}\n故选：C", "\\boxed{7}\nAntwort: C",
+        "\\boxed{2}, i.e. option C", "\\boxed{2}, which is choice (C).", "\\boxed{\\frac12}. C", "\\boxed{12}\n\nC",
+        "\\boxed{12}\n\nC) blue", "\\boxed{\\textbf{(C)}\\ 45}",
+    ]),
+    "a box that holds no choice, and nothing else": (None, COLOURS, [
+        "\\boxed{42}", "\\boxed{}", "\\boxed{E}", "\\boxed{A, B}", "\\boxed{None}", "The answer is C... \\boxed{\\text{none of these}}",
+        "\\boxed{A \\times B}", "\\boxed{A=5}", "\\boxed{C_6}", "\\boxed{D^2}", "\\boxed{A + B}", "By (A), \\boxed{42}", "\\boxed{?}",
+        "\\boxed{\\text{I don't know}}", "\\boxed{B}, \\boxed{C}", "\\boxed{B \\text{ or } C}", "\\boxed{a + b}", "\\boxed{a}, \\boxed{b}",
+        "\\boxed{d/dx}", "\\boxed{c^2}", "\\boxed{e^x}", "\\boxed{\\text{A careful reading}}",
+    ]),
+    "a box and a number that is a choice": ("B", ["10", "12", "14", "16"], [
+        "So $x=\\boxed{12}$.\n\nAnswer: B", "\\boxed{12}", "\\boxed{\\frac{24}{2}}\nAnswer: B",
+    ]),
+    "a later answer stands before a box that holds a text": ("C", ["10", "12", "14", "16"], [
+        "\\boxed{12}\n\nAnswer: C", "\\boxed{14}",
+    ]),
+    "fractions in LaTeX": ("A", ["1/2", "1/3", "1/4", "1/5"], [
+        "\\boxed{\\frac{1}{2}}", "\\boxed{\\dfrac{1}{2}}", "Answer: $\\frac{1}{2}$", "\\boxed{1/2}",
+    ]),
+    "none of the above is a choice": ("D", ["1", "2", "3", "None of the above"], [
+        "ANSWER: None of the above", "Answer: none of the above.", "\\boxed{\\text{None of the above}}",
+    ]),
+    "an I that is a pronoun": (None, DIGITS, [
+        "ANSWER: I do not know", "Answer: I don't know", "ANSWER: I DO NOT KNOW", "I think so", "Answer: I guess not",
+        "The answer is I have no idea", "Answer: I cannot say",
+    ]),
+    "an I that is a pronoun, where the choices are in the question": (None, None, [
+        "ANSWER: I do not know", "Answer: I don't know", "ANSWER: I DO NOT KNOW", "I think so", "Answer: I guess not",
+        "The answer is I have no idea", "Answer: I cannot say", "Answer: A careful reading shows nothing",
+    ]),
+    "an I that is a letter": ("I", DIGITS, [
+        "Answer: I", "Answer: (I)", "\\boxed{I}", "The answer is I.", "Answer: I because it is 8", "Answer: I, because", "Answer: I) 8",
+        "I",
+    ]),
+    "after I think": ("B", DIGITS, [
+        "Answer: I think it is B", "The answer is I think B.", "Answer: I believe it's B", "Answer: I'd say B",
+    ]),
+    "a choice's text that begins with a letter": ("A", ["C. elegans", "E. coli", "B. subtilis", "yeast"], [
+        "Answer: C. elegans", "The answer is C. elegans.", "Answer: C. elegans, a worm",
+    ]),
+    "a letter before such a text": ("C", ["C. elegans", "E. coli", "B. subtilis", "yeast"], [
+        "Answer: B. subtilis", "Answer: C. B. subtilis", "Answer: C", "Answer: C) B. subtilis",
+    ]),
+    "a text that begins with another's letter": ("C", ["T cells", "NK cells", "B cells", "mast cells"], [
+        "Answer: B cells", "The answer is B cells, which make antibodies.", "Answer: C", "Answer: C. B cells",
+    ]),
+    "a choice that is a letter and a sign": ("B", ["O-", "A+", "B-", "AB+"], [
+        "Answer: A+", "\\boxed{A+}", "Answer: B",
+    ]),
+    "an answer, in more words": ("C", COLOURS, [
+        "The final answer is: C", "My final answer is (C)", "Thus, the answer is: **C. blue**", "The correct answer is C: blue.",
+        "Answer: C. blue is the colour.", "The answer is C) blue, not B) green.", "The answer would have to be C", "Best answer: C",
+        "The most likely answer is C.", "The most appropriate answer is C", "The right choice: C", "Correct choice: **C**",
+        "Choice C is correct", "Choice C.", "I'm confident it's C.", "I am fairly certain the answer is C.", "I'd answer C",
+        "I would answer C.", "Let me answer: C", "So I'd go with option C.", "So we pick C", "We therefore choose C.", "Hence, C.",
+        "Hence the answer is C", "Ergo C.", "Clearly, the answer is C.", "C it is.", "C, because it is blue.", "C because it is blue.",
+        "C is the only possible answer.", "C is the only correct option.", "C is most likely correct.", "Only C works.", "Only C fits.",
+        "The only correct answer is C.", "Statement C is true, so the answer is C.", "This leaves C.", "This leaves us with C.",
+        "That leaves option C.", "By elimination, C.", "By elimination, the answer is C.", "Process of elimination gives C.",
+        "Which gives us option C.", "Therefore, option (C) is the right answer.", "Therefore C is correct.", "(C) is the answer.",
+        "C) is correct", "Option C, blue.", "Option C - blue", "**Option C**", "**C) blue**", "* C", "Answer (C)", "Answer: [C]",
+        "Answer: {C}", 'Answer: "C"', '{"answer": "C"}', "{'answer': 'C'}", "answer = 'C'", "Answer:** C", "**Answer**: **C**",
+        "***Answer: C***", "__Answer: C__", "Answer:\tC", "ANSWER: c", "FINAL ANSWER: C", "Final answer is C", "Final Answer (C)",
+        "The answer is option (C): blue", "The answer is choice C", "A: C", "Ans: C", "A is too small. B is too large. The answer is C.",
+        "While A seems right, the answer is C.", "Although B is tempting, C is correct.", "B is a distractor; C is correct.",
+        "It can't be A or B, so it's C.", "Neither A nor B; the answer is C.", "It is neither A nor B, so C.",
+        "A and B are wrong. C is right.", "Both A and B are wrong, so the answer is C.", "A, B and D are incorrect. Answer: C",
+        "Not A, B or D, so C.", "The answer is not A, B, or D. It is C.", "I initially thought A, but the answer is C.",
+        "I first considered A. The answer is C.", "Is it A? No. Is it B? No. It is C.", "Answer: C!", "The answer is C!!",
+        "The answer is C...", "The answer is C;", "The answer is C, and here is why: A is too weak.", "The answer is C, as A and B fail.",
+        "The answer is C. A, B, and D are wrong.", "The answer is C (A and B are wrong)", "C.\n\nA is wrong because it is red.",
+        "C\n\nA: red is wrong.\nB: green is wrong.\nD: yellow is wrong.", "The answer is C.\n\nA) wrong\nB) wrong\nD) wrong",
+        "Answer: C\nConfidence: 90%", "Answer: C\nConfidence: A", "Answer: C [high]", "The answer is\nC", "The answer is:\n\n(C)",
+        "# Answer\nC", "## Final Answer: C", "Answer: C.", "Answer：（C）", "答案：**C**", "答案是：C", "答案是选项 C", "答案为 C 选项", "答案应为 C。", "正确答案应该是C",
+        "最终答案是C", "我选C", "我选择C。", "我认为答案是C", "所以正确答案是 C：blue", "因此正确选项为C。", "综上，选C", "综上所述，答案选C。", "故本题答案为C", "A错误，B错误，D错误，故选C。",
+        "A不正确，所以选C。", "排除A、B、D，选C。", "不选A，选C。", "正確な答えはCです", "答えはC：blueです", "正答はCである", "答えは(C)。", "私はCを選びます。", "Cを選ぶ。", "정답은 C: blue",
+        "정답 : C", "답은 C입니다", "C를 선택합니다.", "따라서 정답은 C입니다.", "최종 답변: C", "La respuesta es: C) blue",
+        "Por lo tanto, la respuesta correcta es C.", "Respuesta: la C", "La respuesta correcta es la opción C.", "La opción C es correcta",
+        "Elijo la C", "Elijo la opción C.", "La C es correcta.", "La bonne réponse est donc la réponse C.", "La bonne réponse : C",
+        "Réponse C", "La réponse C est correcte.", "Je choisis C.", "Je choisis la réponse C", "Donc C.", "C'est la réponse C.", "C’est C.",
+        "C'est C", "Die Antwort lautet: C", "Antwort C", "Antwort C ist richtig.", "Ich wähle C.", "Es ist C.", "Die korrekte Antwort: C",
+        "La risposta è C", "La risposta è la lettera C", "La risposta corretta è l'opzione C.", "Scelgo C.", "Scelgo la C.",
+        "A resposta certa é a letra C", "Letra C", "A alternativa correta é C", "Portanto, a resposta é C.", "Escolho C.", "É a C.",
+        "Het goede antwoord is C.", "Ik kies C.", "Antwoord C", "Dus het antwoord is C", "Правильный ответ - C",
+        "Правильный ответ: C) blue", "Ответ: вариант C", "Я выбираю C.", "Выбираю C", "Итак, ответ: C.", "Cevap: C", "Doğru cevap: C",
+        "Poprawna odpowiedź: C", "Poprawna odpowiedź to C.", "Správná odpověď je C", "Oikea vastaus on C", "Rätt svar är C",
+        "Rett svar er C", "Svaret er C", "Svaret är C", "Jawabannya adalah C", "Jawaban: (C)", "Đáp án C", "Chọn C", "Chọn đáp án C.",
+        "الإجابة هي C", "الإجابة الصحيحة هي الخيار C", "الجواب الصحيح: C", "सही उत्तर: C", "उत्तर है C", "উত্তর হল C",
+    ]),
+    "no answer, in more words": (None, COLOURS, [
+        "Answer: unclear", "Answer: N/A", "Answer: None", "Answer: I'm not sure", "Answer: I would need more data",
+        "I am not sure whether it is B", "It could be A or B.", "Maybe B or C", "Either B or C", "Both A and C.", "A and C", "A, C",
+        "A or C", "A/C", "(A) and (C)", "A&C", "AC", "Answer: AC", "Answer: A and C only", "Answer: Not enough information", "No answer",
+        "The answer is unclear", "The answer is in the text", "The answer is as follows", "Answer: a bird", "Answer: A bird",
+        "An answer is needed", "Do you want B?", "Why B?", "What about B?", "B?", "Perhaps it's not B.", "It's not B.", "It isn't B",
+        "This is not option B", "I'd rule out B", "I would avoid B", "I reject B.", "Definitely not B", "B is not the answer.",
+        "B is not right", "B is wrong", "B is the wrong answer", "B is incorrect", "B is false", "Option B is wrong.",
+        "Option B is incorrect.", "Choice B is not correct", "Answer B is wrong", "The answer B is wrong", "(B) is not the answer",
+        "B can be eliminated", "B can be ruled out.", "B is eliminated", "We eliminate B", "Eliminating B", "Excluding B", "All but B",
+        "All except B", "Anything but B.", "None but those", "Not B", "not (B)", "Never B", "No: not B.", "Je ne choisis pas B",
+        "Ce n'est pas B", "No es B", "Non è B", "Não é B", "Nicht B", "Es ist nicht B.", "Niet B", "Не B", "不是B", "不选B。", "B不对", "B错误",
+        "B不正确", "排除B", "Bではない", "Bは間違い", "B가 아니다", "B는 틀렸다", "Ich wähle nicht B", "No elijo B", "答案不是B。", "答案不应该是B", "B est faux",
+        "B è sbagliata", "B está errada", "B is fout", "Suppose B.", "If B, then C follows", "If we choose B we get a contradiction",
+        "If I choose B, I am wrong", "Some would choose B.", "A wrong answer is B.", "The wrong answer is B.", "An incorrect answer is B",
+        "The incorrect option is B", "The worst answer is B", "The least likely answer is B", "A common wrong answer is B",
+        "La respuesta incorrecta es B", "Die falsche Antwort ist B", "错误答案是B", "The answer to part A is 5", "The answer to question B is 7",
+        "The answer choices are A, B, C, D.", "Answer choices: A) red", "The answer key says so", "In Appendix B, see.",
+        "Figure B shows it.", "Plan B", "Hepatitis B", "Type A", "Grade A", "Vitamin C", "The answer is vitamin C",
+        "The answer is hepatitis B", "The answer is grade A", "C major", "D minor is a key", "B.C.", "A.D.", "A.I. is hard",
+        "Let A be a set.", "Let A = B.", "A = B", "A + B = C", "So A = 3", "then B = 4", "f(A)", "P(A)", "P(B|A)", "x \\in A", "the set A.",
+        "so A.I. wins", "So I", "Therefore I", "I choose to abstain.", "I pick a card", "option a and option b are equal", "a) and b)",
+        "(a) and (b)", "Answer: (a) and (c)", "Answer: a, c", "Answer: a and c",
+    ]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_letter_is_named_or_is_not(kind):
+    letter, choices, completions = KINDS[kind]
+    read = {text: grade_choice(text, "A", choices=choices).extracted for text in completions}
+    assert {text: found for text, found in read.items() if found != letter} == {}
