@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stiefel.weights import load_tokenizer
+from stiefel.model.weights import load_tokenizer
 
 from stiefel.errors import UserError
 from stiefel.recipe import make_recipe
