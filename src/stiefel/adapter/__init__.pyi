@@ -14,6 +14,8 @@ from .files import CONFIG_FILE as CONFIG_FILE
 from .files import FACTORS_FILE as FACTORS_FILE
 from .files import WEIGHTS_FILE as WEIGHTS_FILE
 from .files import factor_names as factor_names
+from .rehearsed import rehearse_attach as rehearse_attach
+from .rehearsed import rehearse_load as rehearse_load
 from .saved import load as load
 from .saved import read_certificate as read_certificate
 from .saved import save as save

@@ -10,26 +10,24 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..artifacts import BASES, GRID, METRICS, RUNS, check_room, write_text
 from ..errors import UserError
-from ..model import model_files
 from ..quiet import quiet
 from ..recipe import Grid, Recipe
 from ..run import (
     BEFORE,
     BaseSamples,
     Diverged,
-    check_names,
-    check_run,
     finished,
     measure_base,
     read_samples,
+    rehearse,
     same_recipe,
     sample_lines,
     status,
@@ -53,10 +51,10 @@ def compare(
     What can be refused is refused before anything is written or removed. `on_progress` is called every second with the
     rollouts that each run has done. A run that diverges is noted in its manifest and does not stop the others.
     """
-    for recipe in grid.runs.values():
-        check_names(recipe, shared=True)
-        check_run(recipe, out)
-        model_files(recipe.model.path, recipe.model.revision)
+    done: set[str] = set()
+    for name, recipe in grid.runs.items():
+        with named(name):
+            rehearse(recipe, out, done)
     if resume and out.exists():
         require_same_grid(grid, out)
     else:
@@ -91,6 +89,15 @@ def compare(
                 worker.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+@contextmanager
+def named(run: str) -> Iterator[None]:
+    """A block whose error says which run of the grid it is about."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{run}: {error.what}", error.why, error.instead) from error
 
 
 def begin_worker() -> None:
@@ -141,9 +148,12 @@ def rollouts_done(run: Path) -> int:
 
 
 def base_key(recipe: Recipe) -> str:
-    """A name for everything that the samples of the base model depend on."""
-    settings = (recipe.model, recipe.eval, recipe.rollout.max_completion_tokens, recipe.run.threads)
-    return hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
+    """A name for everything that the samples of the base model depend on; a key with its default adds nothing."""
+    model, measured = (section.model_dump(exclude_defaults=True) for section in (recipe.model, recipe.eval))
+    settings = [model, measured, recipe.rollout.max_completion_tokens, recipe.run.threads]
+    if recipe.task.name in recipe.eval.tasks:  # by rows of its own, where it has any
+        settings.append(recipe.task.model_dump(exclude_defaults=True))
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def base_samples(recipe: Recipe, path: Path) -> BaseSamples:

@@ -160,13 +160,23 @@ def refuse_rollout_keys(tables: Mapping[str, Any]) -> None:
     for section, keys_of_rollouts in ROLLOUT_KEYS.items():
         table = tables.get(section, {})
         if isinstance(table, Mapping):
-            unused = written(table, usual[section], set(usual[section]) - keys_of_rollouts)
+            read = set(usual[section]) - keys_of_rollouts
+            if section == "task" and measures_its_own(tables):
+                read.add("reward")
+            unused = written(table, usual[section], read)
             if unused:
                 raise UserError(
                     f"{section}.{unused[0]} is set for sft",
                     "supervised training generates nothing: its length is algorithm.epochs, its batch algorithm.batch",
                     f"leave out {section}.{f', {section}.'.join(unused)}",
                 )
+
+
+def measures_its_own(tables: Mapping[str, Any]) -> bool:
+    """Whether [eval] names what is trained, so that its reward is read where nothing is rewarded."""
+    task, measured = tables.get("task", {}), tables.get("eval", {})
+    both = isinstance(task, Mapping) and isinstance(measured, Mapping)
+    return both and task.get("name", TaskSettings().name) in measured.get("tasks", [])
 
 
 def written(table: Mapping[str, Any], usual: Mapping[str, Any], read: set[str]) -> list[str]:
@@ -276,6 +286,12 @@ def check(recipe: Recipe) -> None:
             f"eval.every = {recipe.eval.every} without eval.tasks",
             "there is nothing to measure",
             "name the tasks, or leave out eval.every",
+        )
+    if recipe.task.heldout and recipe.task.name not in recipe.eval.tasks:
+        raise UserError(
+            f"task.heldout = {recipe.task.heldout!r} without {recipe.task.name} among eval.tasks",
+            "nothing would be measured on these rows",
+            f'set eval.tasks = ["{recipe.task.name}"], or leave task.heldout out',
         )
     if recipe.eval.sampling == "task":
         unread = written(recipe.eval.model_dump(), EvalSettings().model_dump(), set(EvalSettings.model_fields) - DRAWN)

@@ -10,7 +10,7 @@ from .choice import choice_texts, gold_letter, grade_choice
 from .dapo import grade_dapo, grade_dapo_boxed, signed
 from .exact import exact, exact_after_mark
 from .extract import after_thinking
-from .function import reward_function
+from .function import OwnReward, reward_function
 from .grade import Grade, Grader, GraderFailure, UnreadableGold
 
 GRADERS: dict[str, Grader] = {
@@ -29,6 +29,7 @@ __all__ = [
     "Grade",
     "Grader",
     "GraderFailure",
+    "OwnReward",
     "UnreadableGold",
     "after_thinking",
     "choice_texts",

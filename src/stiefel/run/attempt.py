@@ -25,7 +25,7 @@ from ..artifacts import (
 )
 from ..geometry import GeometryCallback
 from ..recipe import Recipe
-from ..tasks import Task, training_task
+from ..tasks import Task
 from ..training import (
     GRPOTrainer,
     NoProbabilities,
@@ -53,9 +53,11 @@ from .measurements import (
     mean_score,
     measured,
     read_samples,
+    same_questions,
 )
 from .outcome import leave, replace_adapter
 from .reaction import ended
+from .rehearsal import measured_tasks, trained_on, trained_task
 from .reporting import report_into
 
 
@@ -75,7 +77,10 @@ class Attempt:
         self.main = PartialState().is_main_process
         self.guard = Guard(recipe.guard)
         supervised = recipe.algorithm.name == "sft"
-        task = training_task(recipe.task, graded=not supervised)
+        task = trained_task(recipe)
+        self.tasks = measured_tasks(recipe)
+        for name in trained_on(self.tasks):
+            progress(f'note: {name} is measured on the rows that it is trained on; task.heldout = "FILE" names others')
         self.model, self.tokenizer = load_pair(recipe)
         read = sft_rows if supervised else training_rows
         dataset = read(recipe, task, self.tokenizer, progress)
@@ -93,8 +98,8 @@ class Attempt:
         self.phases = read_samples(out / SAMPLES) if keep else {}
         known = BEFORE in self.phases
         if not known:
-            drawn = base if base is not None else measured(recipe, self.model, self.tokenizer, BEFORE, progress)
-            self.phases[BEFORE] = drawn
+            self.phases[BEFORE] = base if base is not None else self._measured(BEFORE)
+        same_questions(recipe, self.tasks, self.tokenizer, self.phases[BEFORE])
         self.model = adapted(recipe, self.model)
         if is_adalora(self.model):  # of an adapter in a directory it is not known before
             schedule(certificate_of(self.model).options, updates)
@@ -148,10 +153,13 @@ class Attempt:
         if self.main:
             self.on_row(row)
 
+    def _measured(self, when: str) -> BaseSamples:
+        return measured(self.recipe, self.model, self.tokenizer, when, self.progress, self.tasks)
+
     def _evaluate(self, when: str) -> None:
         """Measure the policy as it is, and keep its adapter if none was better."""
         earlier = [mean_score(samples) for name, samples in self.phases.items() if name != BEFORE]
-        self.phases[when] = measured(self.recipe, self.model, self.tokenizer, when, self.progress)
+        self.phases[when] = self._measured(when)
         if not self.main:
             return
         append_samples(self.out / SAMPLES, when, self.phases[when])

@@ -16,6 +16,7 @@ from .directory import finished, read_events, same_recipe, status
 from .guard import Tripped
 from .measurements import BaseSamples, Progress
 from .reaction import ended, react
+from .rehearsal import rehearse_start
 
 
 def train(
@@ -50,6 +51,7 @@ def train(
     check_room(out, force=force or again, kind="run")
     check_names(recipe, shared=shared, written=written)
     check_run(recipe, out)
+    rehearse_start(recipe)
     replicas().wait_for_everyone()  # all have looked before one writes
     events = read_events(out) if again else []
     if events and events[-1]["action"] == "stop":  # killed before it could say so in the manifest
