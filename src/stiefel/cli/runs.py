@@ -92,7 +92,7 @@ def compare_and_report(grid: Any, out: Path, jobs: int, *, resume: bool, force: 
     refuse_both(resume, force)
     say(f"{len(grid.runs)} runs, {jobs} at a time")
     with grid_progress({name: recipe.optim.rollouts for name, recipe in grid.runs.items()}) as on_progress:
-        run_grid(grid, out, resume=resume, force=force, jobs=jobs, on_progress=on_progress)
+        run_grid(grid, out, resume=resume, force=force, jobs=jobs, say=say, on_progress=on_progress)
     page = write_report(out, say=say)
     print_table(out)
     click.echo(f"report: {page}")

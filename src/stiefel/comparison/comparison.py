@@ -44,6 +44,7 @@ def compare(
     resume: bool = False,
     force: bool = False,
     jobs: int = 1,
+    say: Callable[[str], None] = lambda line: None,
     on_progress: Callable[[dict[str, int]], None] = lambda done: None,
 ) -> None:
     """Run every recipe of a grid into `out/runs/NAME`, `jobs` at a time; each base model is evaluated once.
@@ -58,6 +59,8 @@ def compare(
     if resume and out.exists():
         require_same_grid(grid, out)
     else:
+        if resume:
+            say(f"{out} holds no comparison to go on with: beginning a new one")
         check_room(out, force=force, kind="comparison")
         if out.is_dir():
             shutil.rmtree(out)
@@ -120,7 +123,7 @@ def require_same_grid(grid: Grid, out: Path) -> None:
         raise UserError(
             f"{out} was not started with this grid",
             "runs of two grids in one table would not be comparable",
-            "give the same grid, or another --out",
+            "give the same grid, or another --out; --force begins again in its place",
         )
     for name, recipe in grid.runs.items():
         if status(out / RUNS / name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -59,7 +60,17 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def load_recipe(path: Path, changes: Iterable[str] = (), profile: str = "") -> Recipe:
     """The recipe in a file, overlaid with one of its profiles and then with `--set a.b=value` changes."""
-    return make_recipe(read_toml(path), changes, profile, str(path))
+    tables = read_toml(path)
+    if is_grid(tables):
+        raise UserError(
+            f"{path} is a grid", "it holds many runs, and a recipe is one", f"stiefel compare {path} --out DIR"
+        )
+    return make_recipe(tables, changes, profile, str(path))
+
+
+def is_grid(tables: Mapping[str, Any]) -> bool:
+    """Whether a file's tables are those of a grid."""
+    return bool(tables.keys() & {"axes", "recipe"}) and not tables.keys() & Recipe.model_fields.keys()
 
 
 # where an algorithm's defaults are not DAPO's; sources: GRPO arXiv:2402.03300, Dr. GRPO arXiv:2503.20783
@@ -192,6 +203,13 @@ def with_defaults(tables: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**tables, "algorithm": {**DEFAULTS[algorithm["name"]], **algorithm}}
 
 
+def usual_recipe(algorithm: str) -> dict[str, Any]:
+    """Every key with its default, where the algorithm of that name is chosen."""
+    return Recipe().model_dump() | {
+        "algorithm": {**AlgorithmSettings().model_dump(), "name": algorithm, **DEFAULTS.get(algorithm, {})}
+    }
+
+
 def overlay(base: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """`above` laid over `base`, table by table."""
     merged = dict(base)
@@ -230,7 +248,11 @@ def explain(error: ValidationError, source: str) -> UserError:
             "a key that nothing reads would be a setting silently lost",
             nearest(path, keys()),
         )
-    return UserError(f"{path} = {first['input']!r}{where} does not fit", first["msg"], f"{path}: {meaning(path)}")
+    instead = f"{path}: {meaning(path)}"
+    if first["type"] == "literal_error" and isinstance(first["input"], str):
+        words = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        instead = f"{nearest(first['input'], words)} {instead}"
+    return UserError(f"{path} = {first['input']!r}{where} does not fit", first["msg"], instead)
 
 
 def keys() -> dict[str, str]:

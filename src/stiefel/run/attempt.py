@@ -173,7 +173,7 @@ class Attempt:
             self.model.eval()
             self._evaluate(AFTER)
         except FloatingPointError as error:  # of supervised training, which has no guard
-            raise ended(self.out, str(error)) from error
+            raise ended(self.recipe, self.out, str(error)) from error
         except NoProbabilities as error:
             raise self._lost() from error
         if not self.main:
@@ -183,9 +183,9 @@ class Attempt:
     def _lost(self) -> Exception:
         """What is raised for a policy that gives no probabilities any more."""
         if isinstance(self.trainer, SFTTrainer):
-            return ended(self.out, "the trained model gives no probabilities any more")
+            return ended(self.recipe, self.out, "the trained model gives no probabilities any more")
         rollout = self.trainer.rollout  # the one that it would generate
         reason = f"the policy gives no probabilities any more after rollout {rollout - 1}"
         if self.recipe.guard.action != "off":
             return Tripped(rollout, reason)
-        return ended(self.out, reason)
+        return ended(self.recipe, self.out, reason)
