@@ -22,6 +22,7 @@ from ..model import (
     target_of,
 )
 from ..own_code import is_own
+from ..quiet import quiet
 from .attached import wrap_native
 from .saved import read_certificate
 from .standing import selection_of
@@ -50,7 +51,9 @@ def rehearse_attach(
     settings = make_settings(
         composition, r, alpha, seed, "auto", options, targets=target_modules, dropout=dropout, cache=False
     )
-    skeleton = build_skeleton(resolve_model(model, revision))
+    directory = resolve_model(model, revision)
+    quiet()
+    skeleton = build_skeleton(directory)
     selection = selection_of(skeleton, composition, target_modules)
     if composition.start is not None or composition.main.mask is not None:
         if needs_rank(composition, settings):
@@ -87,6 +90,7 @@ def rehearse_load(model: str, directory: str | Path, *, revision: str = "", dtyp
     directory = Path(directory)
     certificate = read_certificate(directory)
     files = model_files(model, revision)
+    quiet()
     skeleton = build_skeleton(files)
     checkpoint = Checkpoint(files, skeleton)
     for base in certificate.bases:

@@ -53,6 +53,9 @@ def train(
             written=written,
         )
     if os.environ.get("RANK", "0") == "0":  # of a launch with several processes
+        from ..report import print_scores
+
+        print_scores(out)
         click.echo(str(out))
         say(f"next: stiefel report {out}")
 
