@@ -6,9 +6,10 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.constrain import Constrain
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
@@ -23,12 +24,22 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
+@dataclass(frozen=True)
+class Short:
+    """What leaves the last columns free, where a terminal writes ^C: a full line would go on in the next one."""
+
+    content: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Constrain(self.content, options.max_width - len("^C "))
+
+
 class Bars(Progress):
-    """Bars that leave the last columns free, where a terminal writes ^C: a full line would grow by one below it."""
+    """Bars in lines that are not full."""
 
     def get_renderables(self) -> Iterable[RenderableType]:
         """One table of all bars."""
-        yield Constrain(self.make_tasks_table(self.tasks), self.console.width - len("^C "))
+        yield Short(self.make_tasks_table(self.tasks))
 
 
 def bars() -> Progress:
