@@ -53,9 +53,11 @@ def bars() -> Progress:
         TextColumn(
             "{task.description}",
             markup=False,
-            table_column=Column(no_wrap=True, overflow="ellipsis", max_width=console.width // 3 if narrow else NAME),
+            table_column=Column(
+                no_wrap=True, overflow="ellipsis", max_width=console.width * 2 // 5 if narrow else NAME
+            ),
         ),
-        BarColumn(bar_width=10 if narrow else 30),
+        BarColumn(bar_width=5 if narrow else 30),
         MofNCompleteColumn(table_column=Column(no_wrap=True)),
         TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
         TextColumn(
@@ -94,7 +96,7 @@ def run_progress(rollouts: int | None) -> Iterator[Callable[[dict[str, Any]], No
     note = RunNote()
     if sys.stderr.isatty():
         with bars() as progress:
-            task = progress.add_task("training", total=rollouts, note="")
+            task = progress.add_task("train", total=rollouts, note="")
             yield lambda row: progress.update(task, completed=row["step"], note=note.of(row))
         return
 
@@ -139,7 +141,7 @@ class GridBars:
 
     def counted(self, finished: int) -> str:
         """The runs that are through."""
-        return f"{finished} of {len(self.rollouts)} runs"
+        return f"{finished}/{len(self.rollouts)} runs"
 
     def update(self, done: dict[str, int]) -> None:
         """The rollouts that each run has done by now."""

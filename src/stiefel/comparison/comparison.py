@@ -9,15 +9,18 @@ import multiprocessing.connection
 import os
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from ..artifacts import BASES, GRID, METRICS, RUNS, check_room, write_text
 from ..errors import UserError
+from ..model import model_files
 from ..quiet import quiet
 from ..recipe import Grid, Recipe
 from ..run import (
@@ -33,8 +36,14 @@ from ..run import (
     status,
     train,
 )
+from .words import speak_into, words_of_workers
 
 POLL_SECONDS = 1.0
+
+
+def print_error(line: str) -> None:
+    """Say a line where no result stands."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def compare(
@@ -44,17 +53,19 @@ def compare(
     resume: bool = False,
     force: bool = False,
     jobs: int = 1,
-    say: Callable[[str], None] = lambda line: None,
+    say: Callable[[str], None] = print_error,
     on_progress: Callable[[dict[str, int]], None] = lambda done: None,
 ) -> None:
     """Run every recipe of a grid into `out/runs/NAME`, `jobs` at a time; each base model is evaluated once.
 
     What can be refused is refused before anything is written or removed. `on_progress` is called every second with the
-    rollouts that each run has done. A run that diverges is noted in its manifest and does not stop the others.
+    rollouts that each run has done, `say` with what the workers print. A run that diverges is noted in its manifest and
+    does not stop the others.
     """
     done: set[str] = set()
     for name, recipe in grid.runs.items():
         with named(name):
+            model_files(recipe.model.path, recipe.model.revision)
             rehearse(recipe, out, done)
     if resume and out.exists():
         require_same_grid(grid, out)
@@ -69,7 +80,8 @@ def compare(
     write_text(out / GRID, grid.source)
     todo = {name: recipe for name, recipe in grid.runs.items() if not finished(out / RUNS / name)}
     # spawned, not forked: torch's threads do not survive a fork
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=begin_worker) as pool:
+    spawned = multiprocessing.get_context("spawn")
+    with words_of_workers(say) as words, ProcessPoolExecutor(jobs, spawned, begin_worker, (words,)) as pool:
         try:
             bases = {
                 base_key(recipe): pool.submit(base_samples, recipe, out / BASES / f"{base_key(recipe)}.jsonl")
@@ -103,8 +115,9 @@ def named(run: str) -> Iterator[None]:
         raise UserError(f"{run}: {error.what}", error.why, error.instead) from error
 
 
-def begin_worker() -> None:
-    """A worker leaves Ctrl-C to the parent, which ends it, and ends itself when the parent is gone."""
+def begin_worker(words: Connection) -> None:
+    """A worker leaves Ctrl-C and speaking to the parent, which ends it, and ends itself when the parent is gone."""
+    speak_into(words)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -8,7 +8,6 @@ from typing import Any
 
 from ..adapter import rehearse_attach, rehearse_load
 from ..methods import used_settings
-from ..model import model_files
 from ..recipe import Recipe
 from ..tasks import Task, training_task, tried
 from ..training import sft_rows, training_rows
@@ -25,7 +24,6 @@ def rehearse(recipe: Recipe, out: Path, done: set[str], *, written: Collection[s
     """
     check_names(recipe, shared=True, written=written)
     check_run(recipe, out)
-    model_files(recipe.model.path, recipe.model.revision)
     if is_new(done, "start", recipe.model, recipe.adapter):
         rehearse_start(recipe)
     optim = recipe.optim.rollouts, recipe.run.seed

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import UserError, nearest
 from ..recipe import TaskSettings
-from ..rewards import GRADERS, Grader, choice_texts
+from ..rewards import Grader, choice_texts
 from .columns import MISSING, at
 from .hub import read_hub
 from .opened import Opened, hub_origin, looks_like_a_path, open_file
@@ -41,7 +41,7 @@ def own_task(settings: TaskSettings, grader: Grader) -> Task:
     own = own_rows(settings, last=settings.train_rows)
 
     def rows(split: Split, count: int, seed: int) -> list[Row]:
-        assert split == "train", "what is measured is made by `measured_own`"
+        assert split == "train", "a user's own data is trained on; evaluation tasks are named, see `measured_own`"
         return [own.row(number) for number in islice(passes(own.size, seed), count)]
 
     return Task(
@@ -131,10 +131,8 @@ def check_rows(table: Table, size: int, row: Callable[[int], Row], first: int = 
 
 
 def reward_of(settings: TaskSettings) -> str:
-    """What grades rows of one's own: `task.reward`, or else the task's own name, where that is a reward's."""
-    if settings.reward:
-        return settings.reward
-    return settings.name if settings.name in GRADERS or is_function(settings.name) else ""
+    """What grades rows of one's own: `task.reward`, or else the task's own name, where that is a function's."""
+    return settings.reward or (settings.name if is_function(settings.name) else "")
 
 
 def is_function(name: str) -> bool:

@@ -75,6 +75,7 @@ def find_task(
                 prompt_column=prompt_column or TaskSettings().prompt_column,
                 answer_column=answer_column or TaskSettings().answer_column,
                 chat=chat,
+                reward=name,
             ),
             split or "test",
         )
