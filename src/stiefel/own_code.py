@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import sysconfig
 import traceback
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ def is_own(name: str) -> bool:
     return bool(colon) and attribute.isidentifier() and all(part.isidentifier() for part in module.split("."))
 
 
-def imported(name: str, what: str, instead: str) -> Any:
+def imported(name: str, what: str, fits: Callable[[Any], bool], instead: str) -> Any:
     """What `module:function` names; the working directory is searched for the module first.
 
-    `what` is the role that it plays, for the errors; `instead` is what to write where the module has nothing to offer.
+    `what` is the role that it plays, for the errors; a name that is not there is answered by the nearest of those that
+    the module has and that `fits` takes, or by `instead`, what to write there.
     Raises UserError, with the place in the user's file, where the module cannot be imported or has no such name.
     """
     module, _, attribute = name.partition(":")
@@ -37,7 +39,7 @@ def imported(name: str, what: str, instead: str) -> Any:
             f"run from the directory that holds {module.partition('.')[0]}.py, or mend the module",
         ) from error
     if attribute not in found:
-        names = [key for key, value in found.items() if callable(value) and not key.startswith("_")]
+        names = [key for key, value in found.items() if fits(value) and not key.startswith("_")]
         raise UserError(
             f"the {what} {name} does not exist",
             f"{module} has no function {attribute}",

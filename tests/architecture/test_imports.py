@@ -22,7 +22,7 @@ ROOMS = {
     "spectrum": (),
     "methods": ("model", "spectrum"),
     "adapter": ("model", "spectrum", "methods"),
-    "contract": ("model", "methods", "adapter"),
+    "contract": ("methods", "adapter"),
     "rewards": (),
     "tasks": ("nano", "recipe", "rewards"),
     "geometry": ("model", "spectrum", "methods", "adapter"),
@@ -33,7 +33,7 @@ ROOMS = {
     "foresight": ("recipe", "model", "spectrum", "methods", "adapter", "tasks", "geometry", "training", "run"),
     "comparison": ("recipe", "model", "run"),
     "cli": (
-        *("nano", "recipe", "methods", "spectrum", "adapter", "tasks"),
+        *("nano", "recipe", "methods", "spectrum", "adapter", "contract", "tasks"),
         *("geometry", "evaluation", "run", "report", "foresight", "comparison"),
     ),
 }

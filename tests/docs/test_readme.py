@@ -12,6 +12,7 @@ from scripts.readme import GEOMETRY, README, REWARDS, ROOT, geometry_page, readm
 from stiefel.cli import cli
 from stiefel.recipe.grid import load_grid
 from stiefel.recipe.recipe import load_recipe, read_toml
+from tests.architecture.test_imports import ROOMS
 
 PAGES = (README, *sorted((ROOT / "docs").glob("*.md")))
 COMMANDS = [
@@ -24,6 +25,25 @@ def test_the_generated_blocks_are_fresh() -> None:
     assert README.read_text() == readme(), "run `make docs`"
     assert REWARDS.read_text() == rewards_page(), "run `make docs`"
     assert GEOMETRY.read_text() == geometry_page(), "run `make docs`"
+
+
+def test_the_tree_is_the_folder() -> None:
+    tree = re.search(r"## The tree\n\n```\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    assert tree is not None
+    top, *lines = tree.group(1).splitlines()
+    home = ROOT / top
+    named = {name for line in lines for name in re.findall(r"(?:^|\s)(\w+/|\w+\.py)(?=\s)", line)}
+    there = {f"{path.name}/" for path in home.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    there |= {path.name for path in home.glob("*.py") if not path.name.startswith("__")}
+    assert named == there
+
+
+def test_the_page_on_the_architecture_has_every_room_in_the_order_of_imports() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \|.*\| `([\w.]+)` \|$", (ROOT / "docs/architecture.md").read_text(), flags=re.MULTILINE
+    )
+    assert [room for room, _ in rows] == list(ROOMS)
+    assert [file for room, file in rows if not (ROOT / "src/stiefel" / room / file).is_file()] == []
 
 
 @pytest.mark.parametrize("line", COMMANDS)

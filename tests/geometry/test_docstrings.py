@@ -11,11 +11,12 @@ import pytest
 from stiefel import geometry
 from stiefel.geometry import layer, lora, native
 
+NO_MEASURES = (geometry.all_small, geometry.inspect, geometry.open_subject, geometry.print_inspection)
 MEASURES = [
     *(
         function
         for name in geometry.__all__
-        if inspect.isfunction(function := getattr(geometry, name)) and function is not geometry.inspect
+        if inspect.isfunction(function := getattr(geometry, name)) and function not in NO_MEASURES
     ),
     *(layer.angles, layer.curve, layer.spectrum_of, layer.spectra),
     *(lora.dora_change, native.adalora_change, native.vera_change, native.miss_change),

@@ -112,7 +112,7 @@ def wrong_start(method: Method, W: Tensor, scaling: float) -> str:
 
 
 def wrong_seed(method: Method, W: Tensor, scaling: float) -> str:
-    """The same seed gives the same bits; another one, or another layer, others where that is claimed, and only there."""
+    """The same seed gives the same bits; another one, or another layer, others where it is claimed, and only there."""
     first, again, other = (drawn(method, W, scaling, seed) for seed in (3, 3, 4))
     if not (torch.equal(first.A, again.A) and torch.equal(first.B, again.B)):
         return "the same seed gave other bits; draw from layer.generator()"

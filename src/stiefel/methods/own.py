@@ -23,7 +23,7 @@ def own_start(name: str) -> Method:
 
     Raises UserError where the module cannot be imported or holds something else under that name.
     """
-    found = imported(name, "method", f"write one there: {RECORD}")
+    found = imported(name, "method", lambda value: isinstance(value, Method), f"write one there: {RECORD}")
     if not isinstance(found, Method):
         raise UserError(
             f"{name} is no method",

@@ -71,7 +71,7 @@ def import_function(name: str) -> Callable[..., Any]:
             "it is neither a known name nor of the form module:function",
             "set it to exact, or to module:function",
         )
-    found = imported(name, "reward", f"write one there: {SIGNATURE}")
+    found = imported(name, "reward", callable, f"write one there: {SIGNATURE}")
     if not callable(found):
         raise UserError(
             f"the reward {name} cannot be called",

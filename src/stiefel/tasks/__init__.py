@@ -9,7 +9,7 @@ from .benchmark import Benchmark
 from .given import find_given, given_lines, golds_of
 from .grading import results
 from .opened import stated
-from .registry import BENCHMARKS, TASKS, find_task, measured_task, training_task
+from .registry import BENCHMARKS, MADE_HERE, TASKS, find_task, measured_task, training_task
 from .render import prompt_tokens, rendered, shown, stops
 from .task import AS_MANY_AS_FIT, Messages, Row, Sampling, Task
 from .thinking import opened_thinking
@@ -18,6 +18,7 @@ from .tried import tried
 __all__ = [
     "AS_MANY_AS_FIT",
     "BENCHMARKS",
+    "MADE_HERE",
     "TASKS",
     "Benchmark",
     "Messages",
