@@ -23,6 +23,7 @@ from ..artifacts import (
     write_json,
     write_text,
 )
+from ..errors import UserError
 from ..geometry import GeometryCallback
 from ..recipe import Recipe
 from ..tasks import Task
@@ -75,6 +76,7 @@ class Attempt:
     ) -> None:
         self.recipe, self.out, self.progress, self.on_row = recipe, out, progress, on_row
         self.main = PartialState().is_main_process
+        self.replaces = out.is_dir()  # what stands there may give way; what comes there meanwhile is another's
         self.guard = Guard(recipe.guard)
         supervised = recipe.algorithm.name == "sft"
         task = trained_task(recipe)
@@ -122,9 +124,14 @@ class Attempt:
             self.trainer.remove_callback(callback)
 
     def _begin(self, data: str, base: dict[str, str]) -> None:
+        if self.out.is_dir() and not self.replaces:
+            raise begun_by_another(self.out)
         if self.out.is_dir():
             discard(self.out)
-        self.out.mkdir(parents=True)
+        try:
+            self.out.mkdir(parents=True)
+        except FileExistsError as error:
+            raise begun_by_another(self.out) from error
         write_json(self.out / MANIFEST, manifest(self.recipe, data, base))  # first: it makes the directory a run's
         write_text(self.out / RECIPE, self.recipe.to_toml())
 
@@ -189,3 +196,12 @@ class Attempt:
         if self.recipe.guard.action != "off":
             return Tripped(rollout, reason)
         return ended(self.recipe, self.out, reason)
+
+
+def begun_by_another(out: Path) -> UserError:
+    """The error of a directory that was not there when this process began, as when a command is started twice."""
+    return UserError(
+        f"{out} was begun by another process meanwhile",
+        "two runs in one directory would write over each other",
+        "wait for that one; processes that are to train together are launched by `accelerate launch` or torchrun",
+    )
