@@ -90,7 +90,10 @@ def test_a_grid_of_54_on_a_terminal(width: int, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
-    with subprocess.Popen([sys.executable, "script.py"], stdout=theirs, stderr=theirs, cwd=tmp_path) as process:
+    size = {"COLUMNS", "LINES"}  # which a shell does not hand on, and a test's may
+    env = {key: value for key, value in os.environ.items() if key not in size}
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    with subprocess.Popen([sys.executable, "script.py"], **streams, cwd=tmp_path, env=env) as process:
         os.close(theirs)
         printed = until(ours, b"enough")
         time.sleep(1)
@@ -113,8 +116,9 @@ def test_a_grid_of_54_on_a_terminal(width: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [40, 60, 100, 200])
-def test_a_bar_is_one_line_and_never_a_full_one(width: int) -> None:
+def test_a_bar_is_one_line_and_never_a_full_one(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long its name and note are."""
+    monkeypatch.setenv("COLUMNS", str(width))
     progress = bars()
     progress.add_task("a-name-that-is-very-long-" * 4, total=1000, note="a note that is very long " * 5)
     progress.add_task("short", total=1000, completed=1000, note="")
