@@ -111,7 +111,7 @@ def run_progress(rollouts: int | None) -> Iterator[Callable[[dict[str, Any]], No
 
 @contextmanager
 def grid_progress(rollouts: Mapping[str, int]) -> Iterator[Callable[[dict[str, int]], None]]:
-    """A callback for the rollouts that each run of a grid has done: the sum of all, and a bar for each that goes on."""
+    """A callback for the rollouts that each run of a grid has done: a bar of all runs, and of each that goes on."""
     if sys.stderr.isatty():
         with bars() as progress:
             yield GridBars(progress, rollouts).update
@@ -122,31 +122,26 @@ def grid_progress(rollouts: Mapping[str, int]) -> Iterator[Callable[[dict[str, i
         for name, count in done.items():
             if count == rollouts[name] and name not in seen:
                 seen.add(name)
-                print(f"[{len(seen)}/{len(rollouts)}] {name}: {count} rollouts", file=sys.stderr, flush=True)
+                print(f"[{len(seen)}/{len(rollouts)}] {name}", file=sys.stderr, flush=True)
 
     yield lines
 
 
 class GridBars:
-    """The bars of a grid: one of all rollouts, which also counts the runs, and those of the runs that are under way.
+    """The bars of a grid: one of all its runs, and those of the runs that are under way.
 
     However many runs there are, no more lines are drawn than stand on a screen.
     """
 
     def __init__(self, progress: Progress, rollouts: Mapping[str, int]) -> None:
         self.progress, self.rollouts = progress, rollouts
-        self.total = progress.add_task("all runs", total=sum(rollouts.values()), note=self.counted(0))
+        self.total = progress.add_task("all runs", total=len(rollouts), note="")
         self.most = max(1, min(BARS, progress.console.height - 4))
         self.shown: dict[str, TaskID] = {}
 
-    def counted(self, finished: int) -> str:
-        """The runs that are through."""
-        return f"{finished}/{len(self.rollouts)} runs"
-
     def update(self, done: dict[str, int]) -> None:
-        """The rollouts that each run has done by now."""
-        finished = sum(count >= self.rollouts[name] for name, count in done.items())
-        self.progress.update(self.total, completed=sum(done.values()), note=self.counted(finished))
+        """The rollouts that each run has done by now; a run under way counts for its part."""
+        self.progress.update(self.total, completed=sum(done[name] / total for name, total in self.rollouts.items()))
         going = [name for name, count in done.items() if 0 < count < self.rollouts[name]][: self.most]
         for name in [name for name in self.shown if name not in going]:
             self.progress.remove_task(self.shown.pop(name))

@@ -20,8 +20,10 @@ import pytest
 from rich.console import Console
 
 from stiefel.cli import main
+from stiefel.comparison.comparison import rollouts_done
 from stiefel.comparison.words import speak_into, words_of_workers
 from stiefel.progress import GridBars, RunNote, bars
+from stiefel.recipe.recipe import make_recipe
 
 NAMES = {f"seed{n // 18}-lr0.000{n // 6 % 3}-random_orthonormal+lora_fa{n % 6}": 30 for n in range(54)}
 
@@ -108,9 +110,9 @@ def test_a_grid_of_54_on_a_terminal(width: int, tmp_path: Path) -> None:
     os.close(ours)
     assert all(len(row) <= width for row in during)
     assert "a line of words" in during
-    shown = [row for row in during if "/1620" in row or "/30" in row]
+    shown = [row for row in during if "/54" in row or "/30" in row]
     assert len(shown) <= 2
-    assert "13/54 runs" in shown[0]
+    assert "13/54" in shown[0]
     after = [row for row in screen(printed, width, 24) if row]
     assert after == ["a line of words", "enough", "interrupted"]
 
@@ -135,13 +137,25 @@ def test_no_more_bars_than_a_screen_has_lines() -> None:
     grid = GridBars(progress, NAMES)
     grid.update(dict.fromkeys(NAMES, 3))  # as many at a time as there are
     assert 2 <= len(progress.tasks) <= 13
-    assert progress.tasks[0].total == 54 * 30
-    assert progress.tasks[0].completed == 54 * 3
+    assert progress.tasks[0].total == 54
+    assert progress.tasks[0].completed == pytest.approx(5.4)
     grid.update({name: 30 if number < 50 else 4 for number, name in enumerate(NAMES)})
     assert [task.description for task in progress.tasks[1:]] == list(NAMES)[50:]
-    assert progress.tasks[0].fields["note"] == "50/54 runs"
+    assert int(progress.tasks[0].completed) == 50
     grid.update(dict.fromkeys(NAMES, 30))
     assert len(progress.tasks) == 1
+
+
+def test_a_run_that_ended_early_or_has_no_rollouts_counts_as_through(tmp_path: Path) -> None:
+    """A diverged one stands still; a supervised one counts updates, of which nobody knows how many there will be."""
+    rollouts, supervised = make_recipe({}), make_recipe({"algorithm": {"name": "sft"}})
+    (tmp_path / "metrics.jsonl").write_text('{"step": 12}\n')
+    (tmp_path / "manifest.json").write_text('{"status": "running"}')
+    assert [rollouts_done(recipe, tmp_path) for recipe in (rollouts, supervised)] == [12, 0]
+    (tmp_path / "metrics.jsonl").write_text('{"step": 60}\n')  # and its last measurement is still to come
+    assert rollouts_done(rollouts, tmp_path) == 59
+    (tmp_path / "manifest.json").write_text('{"status": "diverged"}')
+    assert [rollouts_done(recipe, tmp_path) for recipe in (rollouts, supervised)] == [60, 60]
 
 
 def test_the_kl_that_is_shown_is_named_and_is_the_one_to_the_base() -> None:

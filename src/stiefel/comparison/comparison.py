@@ -150,15 +150,22 @@ def follow(pending: set[Future[None]], out: Path, grid: Grid, on_progress: Calla
         done, left = wait(left, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
         for future in done:
             future.result()
-        on_progress({name: rollouts_done(out / RUNS / name) for name in grid.runs})
+        on_progress({name: rollouts_done(recipe, out / RUNS / name) for name, recipe in grid.runs.items()})
 
 
-def rollouts_done(run: Path) -> int:
-    """The rollout that a run has last written metrics of."""
+def rollouts_done(recipe: Recipe, run: Path) -> int:
+    """The rollout that a run has last written metrics of; all of them where it has ended, diverged or not.
+
+    Supervised training has none, and its updates are not known before: it has done nothing until it has ended.
+    """
+    if finished(run):
+        return recipe.optim.rollouts
+    if recipe.algorithm.name == "sft":
+        return 0
     path = run / METRICS
     last = path.read_bytes().splitlines()[-1:] if path.is_file() else []
     try:
-        return int(json.loads(last[0])["step"]) if last else 0
+        return min(int(json.loads(last[0])["step"]), recipe.optim.rollouts - 1) if last else 0
     except json.JSONDecodeError:  # read while it is being written
         return 0
 
