@@ -9,8 +9,8 @@ endif
 
 .PHONY: demo test lowest lint venv bench docs smollm2 smollm2-warm
 
-demo: venv ## train four starts at two learning rates on the embedded model, write demo/report.html
-	$(BIN)/stiefel demo --out demo --force
+demo: venv ## train four starts at two learning rates on the embedded model, write demo/report.html; goes on where it was interrupted
+	$(BIN)/stiefel demo --out demo --resume
 
 test: venv ## the whole suite
 	$(BIN)/python -m pytest

@@ -18,7 +18,22 @@ class UserError(Exception):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The known names closest to a mistyped one, or all of them: the `instead` of an "unknown X" error."""
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    """The known names closest to a mistyped one, or all of them: the `instead` of an "unknown X" error.
+
+    Case counts for nothing, nor which of - _ and space stands between words: where that alone differs, it is the one.
+    """
+    names = sorted(set(known))
+    plain = {one: plainly(one) for one in names}
+    same = [one for one in names if plain[one] == plainly(name)]
+    close = same or [
+        one
+        for match in dict.fromkeys(difflib.get_close_matches(plainly(name), plain.values(), n=3, cutoff=0.5))
+        for one in names
+        if plain[one] == match
+    ]
     return f"did you mean {' or '.join(close)}?" if close else f"one of: {', '.join(names)}"
+
+
+def plainly(name: str) -> str:
+    """A name without its case and the marks between its words."""
+    return name.casefold().replace("-", "").replace("_", "").replace(" ", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable
 from importlib import import_module
@@ -62,5 +63,6 @@ def place_in(module: str, error: BaseException) -> str:
 
 
 def is_installed(file: Path) -> bool:
-    """True for a file of Stiefel or of an installed package, which may lie below the user's directory."""
-    return Path(__file__).parent in file.parents or "site-packages" in file.parts
+    """True for a file of Stiefel, Python or an installed package, any of which may lie below the user's directory."""
+    homes = Path(__file__).parent, Path(sysconfig.get_path("stdlib"))
+    return any(home in file.parents for home in homes) or "site-packages" in file.parts

@@ -252,3 +252,17 @@ def test_files_that_do_not_fit_are_refused(write: Any, capsys: pytest.CaptureFix
     assert "1 completions, the data 2 rows" in refused(
         capsys, "grade", "--task", "gsm8k", "--input", lines, "--data", str(two)
     )
+
+
+def test_the_golds_column_may_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As in a recipe, `a.b` is b in the table a; a line without it is named."""
+    path = tmp_path / "lines.jsonl"
+    path.write_text('{"completion": "4", "gold": {"value": 4}}\n{"completion": "5", "gold": {"value": 4}}\n')
+    command = ["grade", "--task", "exact", "--input", str(path), "--json"]
+    with pytest.raises(SystemExit):
+        main([*command, "--answer-column", "gold.value"])
+    assert [json.loads(line)["score"] for line in capsys.readouterr().out.splitlines()] == [1, 0]
+    with pytest.raises(SystemExit) as status:
+        main([*command, "--answer-column", "golds"])
+    assert status.value.code == 2
+    assert "line 1 has no golds" in capsys.readouterr().err

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stiefel.model.weights import load_tokenizer
 
 from stiefel.errors import UserError
+from stiefel.model.weights import load_tokenizer
 from stiefel.recipe import make_recipe
 from stiefel.tasks import training_task
 from stiefel.training.rows import training_rows

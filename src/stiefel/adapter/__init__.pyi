@@ -16,6 +16,8 @@ from .files import WEIGHTS_FILE as WEIGHTS_FILE
 from .files import factor_names as factor_names
 from .found import adapter_in as adapter_in
 from .found import find_adapter as find_adapter
+from .rehearsed import rehearse_attach as rehearse_attach
+from .rehearsed import rehearse_load as rehearse_load
 from .saved import certify_saved as certify_saved
 from .saved import load as load
 from .saved import read_certificate as read_certificate

@@ -89,14 +89,19 @@ def attach_start(
 
 def attach_native(model: PreTrainedModel, settings: Settings, selection: Selection) -> tuple[PeftModel, Certificate]:
     """One of PEFT's other adapters."""
+    certified = certified_weights(standing(model, settings.composition, selection))
+    return wrap_native(model, settings, selection), settings.certificate(weights=certified)
+
+
+def wrap_native(model: PreTrainedModel, settings: Settings, selection: Selection) -> PeftModel:
+    """PEFT's wrapping of a model by an adapter of its own, put right."""
     weights = standing(model, settings.composition, selection)
-    certified = certified_weights(weights)
     on_norms = settings.composition.stands_on == "norms"
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
     names = {name.rpartition(".")[0] for name in weights} if on_norms else set(weights)
     adapted = wrap(model, peft_config(settings, selection, shapes), settings.seed, names)
     put_right(adapted, settings.composition)
-    return adapted, settings.certificate(weights=certified)
+    return adapted
 
 
 def train_own_weights(

@@ -15,10 +15,13 @@ from .options import force_option, json_option, refuse_both, resume_option, say
 @click.command("eval")
 @click.argument("model")
 @click.option("--adapter", type=click.Path(path_type=Path), help="An adapter's directory, ours or PEFT's, or a run's.")
-@click.option("--task", "task", required=True, help="A task, or lm-eval:NAME.")
+@click.option("--task", "task", required=True, help="A task, a grader or module:function for --data, or lm-eval:NAME.")
 @click.option("--data", default="", help="A local file with the task's columns, or a hub id, in place of its own.")
 @click.option("--split", default="", help="The split of a hub data set, in place of the task's own.")
 @click.option("--data-revision", default="", help="Branch, tag or commit of a hub data set.")
+@click.option("--prompt-column", default="", help="Of your own --data for a grader: prompt by default.")
+@click.option("--answer-column", default="", help="Of your own --data for a grader: answer by default.")
+@click.option("--chat", is_flag=True, help="Of your own --data for a grader: text prompts are a user's messages.")
 @click.option("--samples", type=int, help="Completions a question; this and the next four: the task's by default.")
 @click.option("--temperature", type=float, help="0 is greedy.")
 @click.option("--top-p", type=float, help="Nucleus; 1 keeps all tokens.")
@@ -77,6 +80,9 @@ def wanted_of(given: dict[str, Any]) -> Any:
         data=given["data"],
         data_revision=given["data_revision"],
         split=given["split"],
+        prompt_column=given["prompt_column"],
+        answer_column=given["answer_column"],
+        chat=given["chat"],
         drawn=Drawn(*(given[key] for key in ("samples", "temperature", "top_p", "top_k", "max_tokens", "seed"))),
         limit=given["limit"],
         batch=given["batch"],
@@ -144,8 +150,8 @@ def measure(given: dict[str, Any]) -> int:
 
 
 NOT_OF_LM_EVAL = (
-    *("data", "split", "data_revision", "samples", "temperature", "top_p", "top_k", "max_tokens"),
-    *("ks", "show", "against", "strict"),
+    *("data", "split", "data_revision", "prompt_column", "answer_column", "chat"),
+    *("samples", "temperature", "top_p", "top_k", "max_tokens", "ks", "show", "against", "strict"),
 )
 
 
@@ -194,8 +200,8 @@ def title(given: dict[str, Any]) -> str:
 
 
 KEPT = (
-    *("data", "split", "data_revision", "samples", "temperature", "top_p", "top_k", "max_tokens", "limit"),
-    *("batch", "dtype", "revision", "engine"),
+    *("data", "split", "data_revision", "prompt_column", "answer_column", "samples", "temperature", "top_p", "top_k"),
+    *("max_tokens", "limit", "batch", "dtype", "revision", "engine"),
 )
 
 
@@ -203,6 +209,7 @@ def next_command(given: dict[str, Any]) -> str:
     """What is useful after an evaluation: the same on the other side, or a look at what was trained."""
     usual = (None, "", "auto", "hf")
     written = [f" --{key.replace('_', '-')} {given[key]}" for key in KEPT if given[key] not in usual]
+    written += [" --chat"] if given["chat"] else []
     command = f"stiefel eval {given['model']} --task {given['task']}{''.join(written)}"
     if given["adapter"] is None:
         return f"{command} --adapter DIR --out {given['out']}-adapter --against {given['out']}"

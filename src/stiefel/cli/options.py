@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -19,8 +20,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 def say(line: str) -> None:
-    """Progress and advice go to stderr, so that stdout holds results alone."""
-    click.echo(line, err=True)
+    """Progress and advice go to stderr, so that stdout holds results alone.
+
+    To `sys.stderr` as it is now: while a bar is drawn it is the bar's, which makes room for the line above itself.
+    """
+    print(line, file=sys.stderr, flush=True)
 
 
 def refuse_both(resume: bool, force: bool) -> None:

@@ -53,6 +53,9 @@ def train(
             written=written,
         )
     if os.environ.get("RANK", "0") == "0":  # of a launch with several processes
+        from ..report import print_scores
+
+        print_scores(out)
         click.echo(str(out))
         say(f"next: stiefel report {out}")
 
@@ -92,7 +95,7 @@ def compare_and_report(grid: Any, out: Path, jobs: int, *, resume: bool, force: 
     refuse_both(resume, force)
     say(f"{len(grid.runs)} runs, {jobs} at a time")
     with grid_progress({name: recipe.optim.rollouts for name, recipe in grid.runs.items()}) as on_progress:
-        run_grid(grid, out, resume=resume, force=force, jobs=jobs, on_progress=on_progress)
+        run_grid(grid, out, resume=resume, force=force, jobs=jobs, say=say, on_progress=on_progress)
     page = write_report(out, say=say)
     print_table(out)
     click.echo(f"report: {page}")

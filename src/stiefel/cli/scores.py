@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,13 @@ SHOWN = 5  # reasons in the table
 @click.option("--task", required=True, help="A task, a grader (math, code, choice, dapo, exact), or module:function.")
 @click.option("--input", "path", type=click.Path(path_type=Path), required=True, help="JSON lines of completions.")
 @click.option("--data", default="", help="The task's rows, file or hub id, where the lines hold completions alone.")
+@click.option("--answer-column", default="", help="The column of the gold; the task's own by default, or answer.")
 @click.option("--strict", is_flag=True, help="Exit 1 if a gold cannot be read.")
 @json_option
 @click.pass_context
-def grade(context: click.Context, task: str, path: Path, data: str, strict: bool, as_json: bool) -> None:
+def grade(
+    context: click.Context, task: str, path: Path, data: str, answer_column: str, strict: bool, as_json: bool
+) -> None:
     """Grade given completions; no model is needed.
 
     A line is {"completion": "...", "answer": "..."}; for code, the task's own columns stand beside the completion.
@@ -34,7 +38,7 @@ def grade(context: click.Context, task: str, path: Path, data: str, strict: bool
 
     tally, out = Tally(task), sys.stdout
     with redirect_stdout(sys.stderr) if as_json else nullcontext():  # whatever a grader prints is no result
-        chosen = find_given(task)
+        chosen = replace(find_given(task), answer=answer_column)
         golds = golds_of(chosen, data)
         total = sum(1 for _ in given_lines(path, chosen, golds))  # a broken line is named before anything is graded
         if not total:

@@ -9,11 +9,13 @@ import multiprocessing.connection
 import os
 import shutil
 import signal
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from ..artifacts import BASES, GRID, METRICS, RUNS, check_room, write_text
@@ -25,18 +27,23 @@ from ..run import (
     BEFORE,
     BaseSamples,
     Diverged,
-    check_names,
-    check_run,
     finished,
     measure_base,
     read_samples,
+    rehearse,
     same_recipe,
     sample_lines,
     status,
     train,
 )
+from .words import speak_into, words_of_workers
 
 POLL_SECONDS = 1.0
+
+
+def print_error(line: str) -> None:
+    """Say a line where no result stands."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def compare(
@@ -46,20 +53,25 @@ def compare(
     resume: bool = False,
     force: bool = False,
     jobs: int = 1,
+    say: Callable[[str], None] = print_error,
     on_progress: Callable[[dict[str, int]], None] = lambda done: None,
 ) -> None:
     """Run every recipe of a grid into `out/runs/NAME`, `jobs` at a time; each base model is evaluated once.
 
     What can be refused is refused before anything is written or removed. `on_progress` is called every second with the
-    rollouts that each run has done. A run that diverges is noted in its manifest and does not stop the others.
+    rollouts that each run has done, `say` with what the workers print. A run that diverges is noted in its manifest and
+    does not stop the others.
     """
-    for recipe in grid.runs.values():
-        check_names(recipe, shared=True)
-        check_run(recipe, out)
-        model_files(recipe.model.path, recipe.model.revision)
+    done: set[str] = set()
+    for name, recipe in grid.runs.items():
+        with named(name):
+            model_files(recipe.model.path, recipe.model.revision)
+            rehearse(recipe, out, done)
     if resume and out.exists():
         require_same_grid(grid, out)
     else:
+        if resume:
+            say(f"{out} holds no comparison to go on with: beginning a new one")
         check_room(out, force=force, kind="comparison")
         if out.is_dir():
             shutil.rmtree(out)
@@ -68,7 +80,8 @@ def compare(
     write_text(out / GRID, grid.source)
     todo = {name: recipe for name, recipe in grid.runs.items() if not finished(out / RUNS / name)}
     # spawned, not forked: torch's threads do not survive a fork
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=begin_worker) as pool:
+    spawned = multiprocessing.get_context("spawn")
+    with words_of_workers(say) as words, ProcessPoolExecutor(jobs, spawned, begin_worker, (words,)) as pool:
         try:
             bases = {
                 base_key(recipe): pool.submit(base_samples, recipe, out / BASES / f"{base_key(recipe)}.jsonl")
@@ -93,8 +106,18 @@ def compare(
             raise
 
 
-def begin_worker() -> None:
-    """A worker leaves Ctrl-C to the parent, which ends it, and ends itself when the parent is gone."""
+@contextmanager
+def named(run: str) -> Iterator[None]:
+    """A block whose error says which run of the grid it is about."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{run}: {error.what}", error.why, error.instead) from error
+
+
+def begin_worker(words: Connection) -> None:
+    """A worker leaves Ctrl-C and speaking to the parent, which ends it, and ends itself when the parent is gone."""
+    speak_into(words)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -113,7 +136,7 @@ def require_same_grid(grid: Grid, out: Path) -> None:
         raise UserError(
             f"{out} was not started with this grid",
             "runs of two grids in one table would not be comparable",
-            "give the same grid, or another --out",
+            "give the same grid, or another --out; --force begins again in its place",
         )
     for name, recipe in grid.runs.items():
         if status(out / RUNS / name):
@@ -127,23 +150,33 @@ def follow(pending: set[Future[None]], out: Path, grid: Grid, on_progress: Calla
         done, left = wait(left, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
         for future in done:
             future.result()
-        on_progress({name: rollouts_done(out / RUNS / name) for name in grid.runs})
+        on_progress({name: rollouts_done(recipe, out / RUNS / name) for name, recipe in grid.runs.items()})
 
 
-def rollouts_done(run: Path) -> int:
-    """The rollout that a run has last written metrics of."""
+def rollouts_done(recipe: Recipe, run: Path) -> int:
+    """The rollout that a run has last written metrics of; all of them where it has ended, diverged or not.
+
+    Supervised training has none, and its updates are not known before: it has done nothing until it has ended.
+    """
+    if finished(run):
+        return recipe.optim.rollouts
+    if recipe.algorithm.name == "sft":
+        return 0
     path = run / METRICS
     last = path.read_bytes().splitlines()[-1:] if path.is_file() else []
     try:
-        return int(json.loads(last[0])["step"]) if last else 0
+        return min(int(json.loads(last[0])["step"]), recipe.optim.rollouts - 1) if last else 0
     except json.JSONDecodeError:  # read while it is being written
         return 0
 
 
 def base_key(recipe: Recipe) -> str:
-    """A name for everything that the samples of the base model depend on."""
-    settings = (recipe.model, recipe.eval, recipe.rollout.max_completion_tokens, recipe.run.threads)
-    return hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
+    """A name for everything that the samples of the base model depend on; a key with its default adds nothing."""
+    model, measured = (section.model_dump(exclude_defaults=True) for section in (recipe.model, recipe.eval))
+    settings = [model, measured, recipe.rollout.max_completion_tokens, recipe.run.threads]
+    if recipe.task.name in recipe.eval.tasks:  # by rows of its own, where it has any
+        settings.append(recipe.task.model_dump(exclude_defaults=True))
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def base_samples(recipe: Recipe, path: Path) -> BaseSamples:

@@ -56,6 +56,8 @@ def evaluate_into(
         if read_json(out / MANIFEST)["status"] == "finished":
             say(f"{out} is finished")
             return read_evaluation(out)
+    elif resume:
+        say(f"{out} holds no evaluation to go on with: beginning a new one")
     check_room(out, force=force or again, kind="evaluation")
     if prepared.wanted.engine == "vllm":
         require_vllm()

@@ -63,6 +63,8 @@ def run_lm_eval(
             found: dict[str, Any] = read_json(wanted.out / EVAL)
             return found
         say(f"{wanted.out}: lm-eval begins again")
+    elif resume:
+        say(f"{wanted.out} holds no evaluation to go on with: beginning a new one")
     check_room(wanted.out, force=force or again, kind="evaluation")
     results = answered(wanted)
     begin(wanted.out, settings)

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import UserError
-from ..model import beyond_context, context_length, load_tokenizer, resolve_model
-from ..tasks import Row, Sampling, Task, find_task, stops
+from ..model import load_tokenizer, resolve_model
+from ..tasks import Row, Sampling, Task, find_task, stops, tried
+from .fitting import fitted
 from .plan import Job, plan
 from .sample import Question, ask
 from .settings import Wanted, check_numbers, resolved, room_for
@@ -41,14 +42,17 @@ class Prepared:
 def prepare_evaluation(wanted: Wanted) -> Prepared:
     """Read data, tokenizer and digests; raises UserError for whatever does not fit, before any weight is loaded."""
     check_numbers(wanted)
-    task = find_task(wanted.task, wanted.data, wanted.data_revision, wanted.split)
+    task = task_of(wanted)
     sampling = resolved(task.sampling, wanted.drawn)
     check_adapter(wanted.subject)
     rows = rows_of(task, wanted.limit)
+    tried(task, rows[0])
     origin = task.origin("test")
     tokenizer = load_tokenizer(wanted.subject.model, wanted.subject.revision)
     questions = ask(task, rows, tokenizer)
-    check_context(wanted, questions, sampling)
+    longest = max(len(question.tokens) for question in questions)
+    directory = resolve_model(wanted.subject.model, wanted.subject.revision)
+    sampling = fitted(sampling, wanted.subject.model, directory, longest, named="--max-tokens")
     room = room_for(wanted)
     stop = stops(task, tokenizer)
     settings = {
@@ -69,6 +73,19 @@ def prepare_evaluation(wanted: Wanted) -> Prepared:
     return Prepared(wanted, task, tokenizer, questions, sampling, stop, batches, settings)
 
 
+def task_of(wanted: Wanted) -> Task:
+    """The task that is meant: one of ours, or a reward and the columns of the rows that it grades."""
+    return find_task(
+        wanted.task,
+        wanted.data,
+        wanted.data_revision,
+        wanted.split,
+        prompt_column=wanted.prompt_column,
+        answer_column=wanted.answer_column,
+        chat=wanted.chat,
+    )
+
+
 def rows_of(task: Task, limit: int | None) -> list[Row]:
     """The first `limit` test rows, or all there are."""
     rows = task.rows("test", limit or task.origin("test").get("rows", DEFAULT_LIMIT), 0)
@@ -86,15 +103,3 @@ def digest(value: Any) -> str:
     """A digest of what JSON writes."""
     text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-def check_context(wanted: Wanted, questions: Sequence[Question], sampling: Sampling) -> None:
-    """Raise where prompt and completion would be longer than what the model was made for."""
-    limit = context_length(resolve_model(wanted.subject.model, wanted.subject.revision))
-    longest = max(len(question.tokens) for question in questions)
-    if limit and longest + sampling.max_tokens > limit:
-        room = limit - longest
-        instead = (
-            f"give --max-tokens {room}" if room > 0 else "give a model with a longer context, or shorter questions"
-        )
-        raise beyond_context(wanted.subject.model, limit, longest, sampling.max_tokens, instead)

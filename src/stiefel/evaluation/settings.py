@@ -35,6 +35,9 @@ class Wanted:
     data: str = ""
     data_revision: str = ""
     split: str = ""
+    prompt_column: str = ""  # this and the next two: of one's own rows, where the task is the name of a reward
+    answer_column: str = ""
+    chat: bool = False
     drawn: Drawn = Drawn()
     limit: int | None = None  # None: all questions; DEFAULT_LIMIT of a task that makes them
     batch: int | None = None  # sequences together; None: as many as fit

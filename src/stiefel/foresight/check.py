@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import UserError
 from ..methods import compose
 from ..recipe import Recipe
-from ..run import check_names, check_run
+from ..run import check_names, check_run, rehearse_start
 
 
 def variants(recipe: Recipe, methods: Sequence[str], kl_budget: float) -> dict[str, Recipe]:
@@ -32,6 +32,7 @@ def variants(recipe: Recipe, methods: Sequence[str], kl_budget: float) -> dict[s
         with tempfile.TemporaryDirectory() as scratch:
             check_names(probed, shared=True)
             check_run(probed, Path(scratch))
+        rehearse_start(probed)
         found[key] = probed
     return found
 

@@ -15,7 +15,7 @@ from ..adapter import Certificate, attach, certificate_of, read_certificate, tra
 from ..model import kind_and_depth
 from ..recipe import Recipe
 from ..run import load_pair
-from ..tasks import training_task
+from ..tasks import training_task, tried
 from ..training import rate_factor, training_rows
 from .bench import Bench, Progress, gradients_on, sample, started
 from .change import matrices_of
@@ -51,6 +51,7 @@ def preflight(
     asked = variants(recipe, methods, kl_budget)
     disable_progress_bar()
     task = training_task(recipe.task)
+    tried(task, task.rows("train", 1, recipe.run.seed)[0])
     first = next(iter(asked.values()))
     with tempfile.TemporaryDirectory() as scratch:
         model, tokenizer = load_pair(recipe)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, nearest
-from .recipe import Recipe, keys, make_recipe, overlay, read_toml
+from .recipe import Recipe, is_grid, keys, make_recipe, overlay, read_toml
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,27 @@ def load_grid(path: Path) -> Grid:
     Keys joined by commas vary together: `"adapter.method, optim.lr" = [["lora", 3e-4], ["full", 3e-5]]`.
     """
     tables = read_toml(path)
+    of_recipes = [key for key in tables if key in Recipe.model_fields]
+    if of_recipes and not tables.keys() & {"recipe", "axes"}:
+        raise UserError(
+            f"{path} is a recipe", "it is one run, and a grid varies it along axes", f"stiefel train {path} --out DIR"
+        )
+    if of_recipes:
+        raise UserError(
+            f"[{of_recipes[0]}] in {path} stands beside a grid's own tables",
+            "a grid's settings are those of its recipe",
+            f"write [recipe.{of_recipes[0]}]",
+        )
     for key in tables:
         if key not in ("recipe", "axes"):
             raise UserError(f"unknown key {key} in {path}", "a grid holds a recipe and axes", "recipe or [axes]")
     recipe = tables.get("recipe", {})
     if isinstance(recipe, str):
         recipe = read_toml(path.parent / recipe)
+        if is_grid(recipe):
+            raise UserError(
+                f"the recipe of {path} is itself a grid", "the axes of two grids would be mixed", "name a recipe"
+            )
     axes = tables.get("axes", {})
     if not isinstance(axes, dict):
         raise UserError(f"axes = {axes!r} in {path}", "axes map keys to lists of values", '"optim.lr" = [1e-4, 1e-3]')

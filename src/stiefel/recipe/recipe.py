@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -59,7 +60,17 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def load_recipe(path: Path, changes: Iterable[str] = (), profile: str = "") -> Recipe:
     """The recipe in a file, overlaid with one of its profiles and then with `--set a.b=value` changes."""
-    return make_recipe(read_toml(path), changes, profile, str(path))
+    tables = read_toml(path)
+    if is_grid(tables):
+        raise UserError(
+            f"{path} is a grid", "it holds many runs, and a recipe is one", f"stiefel compare {path} --out DIR"
+        )
+    return make_recipe(tables, changes, profile, str(path))
+
+
+def is_grid(tables: Mapping[str, Any]) -> bool:
+    """Whether a file's tables are those of a grid."""
+    return bool(tables.keys() & {"axes", "recipe"}) and not tables.keys() & Recipe.model_fields.keys()
 
 
 # where an algorithm's defaults are not DAPO's; sources: GRPO arXiv:2402.03300, Dr. GRPO arXiv:2503.20783
@@ -160,13 +171,23 @@ def refuse_rollout_keys(tables: Mapping[str, Any]) -> None:
     for section, keys_of_rollouts in ROLLOUT_KEYS.items():
         table = tables.get(section, {})
         if isinstance(table, Mapping):
-            unused = written(table, usual[section], set(usual[section]) - keys_of_rollouts)
+            read = set(usual[section]) - keys_of_rollouts
+            if section == "task" and measures_its_own(tables):
+                read.add("reward")
+            unused = written(table, usual[section], read)
             if unused:
                 raise UserError(
                     f"{section}.{unused[0]} is set for sft",
                     "supervised training generates nothing: its length is algorithm.epochs, its batch algorithm.batch",
                     f"leave out {section}.{f', {section}.'.join(unused)}",
                 )
+
+
+def measures_its_own(tables: Mapping[str, Any]) -> bool:
+    """Whether [eval] names what is trained, so that its reward is read where nothing is rewarded."""
+    task, measured = tables.get("task", {}), tables.get("eval", {})
+    both = isinstance(task, Mapping) and isinstance(measured, Mapping)
+    return both and task.get("name", TaskSettings().name) in measured.get("tasks", [])
 
 
 def written(table: Mapping[str, Any], usual: Mapping[str, Any], read: set[str]) -> list[str]:
@@ -180,6 +201,13 @@ def with_defaults(tables: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(algorithm, Mapping) or algorithm.get("name") not in DEFAULTS:
         return tables
     return {**tables, "algorithm": {**DEFAULTS[algorithm["name"]], **algorithm}}
+
+
+def usual_recipe(algorithm: str) -> dict[str, Any]:
+    """Every key with its default, where the algorithm of that name is chosen."""
+    return Recipe().model_dump() | {
+        "algorithm": {**AlgorithmSettings().model_dump(), "name": algorithm, **DEFAULTS.get(algorithm, {})}
+    }
 
 
 def overlay(base: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -220,7 +248,11 @@ def explain(error: ValidationError, source: str) -> UserError:
             "a key that nothing reads would be a setting silently lost",
             nearest(path, keys()),
         )
-    return UserError(f"{path} = {first['input']!r}{where} does not fit", first["msg"], f"{path}: {meaning(path)}")
+    instead = f"{path}: {meaning(path)}"
+    if first["type"] == "literal_error" and isinstance(first["input"], str):
+        words = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        instead = f"{nearest(first['input'], words)} {instead}"
+    return UserError(f"{path} = {first['input']!r}{where} does not fit", first["msg"], instead)
 
 
 def keys() -> dict[str, str]:
@@ -276,6 +308,12 @@ def check(recipe: Recipe) -> None:
             f"eval.every = {recipe.eval.every} without eval.tasks",
             "there is nothing to measure",
             "name the tasks, or leave out eval.every",
+        )
+    if recipe.task.heldout and recipe.task.name not in recipe.eval.tasks:
+        raise UserError(
+            f"task.heldout = {recipe.task.heldout!r} without {recipe.task.name} among eval.tasks",
+            "nothing would be measured on these rows",
+            f'set eval.tasks = ["{recipe.task.name}"], or leave task.heldout out',
         )
     if recipe.eval.sampling == "task":
         unread = written(recipe.eval.model_dump(), EvalSettings().model_dump(), set(EvalSettings.model_fields) - DRAWN)

@@ -69,6 +69,8 @@ class TaskSettings(Section):
     """math, gsm8k, dapo, dapo-boxed, choice, code, exact, or module:function; empty takes the named task's grader."""
     train_rows: NotNegative = 0
     """Use only the first rows of the training set; 0 takes all."""
+    heldout: str = ""
+    """Rows of the same columns, a file or a hub id, on which `eval.tasks` measures this task."""
 
 
 class AlgorithmSettings(Section):

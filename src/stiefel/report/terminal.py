@@ -4,10 +4,35 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from statistics import fmean
 
 from .cells import narrow_cells
-from .runs import read_runs
-from .table import table
+from .runs import read_run, read_runs
+from .table import WINDOW, table
+
+
+def print_scores(directory: Path) -> None:
+    """Print what a run came to, on stdout: its reward, and every measured task before and after training."""
+    from rich.console import Console
+    from rich.table import Table
+
+    run = read_run(directory)
+    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    grid = Table(box=None, pad_edge=False, collapse_padding=True)
+    for name in ("", "before → after", "gain [95%]"):
+        grid.add_column(name, justify="left", no_wrap=not name, overflow="fold")
+    rewards = [value for _, value in run.values("reward")]
+    if rewards:
+        grid.add_row("reward, first → last", f"{fmean(rewards[:WINDOW]):.3f} → {fmean(rewards[-WINDOW:]):.3f}", "")
+    for task, score in run.scores.items():
+        gain = score.difference
+        grid.add_row(
+            task.replace("[", "\\["),
+            f"{score.before.mean:.3f} → {score.after.mean:.3f}",
+            f"{gain.mean:+.3f} \\[{gain.low:+.3f}, {gain.high:+.3f}], {gain.questions} questions",
+        )
+    if grid.row_count:
+        console.print(grid)
 
 
 def print_table(directory: Path) -> None:

@@ -12,7 +12,7 @@ from .code import why_unreadable
 from .dapo import grade_dapo, grade_dapo_boxed, signed
 from .exact import exact, exact_after_mark
 from .extract import after_thinking
-from .function import reward_function
+from .function import OwnReward, reward_function
 from .grade import Grade, Grader, GraderFailure, UnreadableGold
 
 GRADERS: dict[str, Grader] = {
@@ -33,6 +33,7 @@ __all__ = [
     "Grade",
     "Grader",
     "GraderFailure",
+    "OwnReward",
     "UnreadableGold",
     "after_thinking",
     "choice_texts",

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
 from ..errors import UserError
 from ..own_code import imported, place_in
-from .grade import Grade, Grader
+from .grade import Grade
 
 SIGNATURE = "def function(completion: str, answer: str, **row) -> float"
 
 
-def reward_function(name: str) -> Grader:
+@dataclass(frozen=True)
+class OwnReward:
     """The grader of a user's function(completion, answer, **row), which returns a number or a Grade.
 
-    `row` holds the other columns of the row, the prompt among them. The working directory is searched for the module
-    first. Raises UserError, naming the function, where it cannot be imported, and later where it raises or returns
-    something that is no finite number: scored 0, a broken reward would look like a weak model.
+    Raises UserError, with the place in the user's file, where the function raises or returns something that is no
+    finite number: scored 0, a broken reward would look like a weak model.
     """
-    function = import_function(name)
 
-    def grade(completion: str, answer: str, **row: Any) -> Grade:
+    name: str
+    function: Callable[..., Any]
+
+    def __call__(self, completion: str, answer: str, **row: Any) -> Grade:
+        """The grade of one completion; `row` holds the other columns of the row, the prompt among them."""
+        name = self.name
         try:
-            value = function(completion, answer, **row)
+            value = self.function(completion, answer, **row)
         except Exception as error:  # it is someone else's code: whatever it raises is reported, nothing is swallowed
             where = place_in(name.partition(":")[0], error)
             raise broken(name, f"raised {type(error).__name__}: {error}{where}", completion, answer) from error
@@ -34,7 +39,13 @@ def reward_function(name: str) -> Grader:
             raise broken(name, f"returned {value!r}, which is no finite number", completion, answer)
         return given
 
-    return grade
+
+def reward_function(name: str) -> OwnReward:
+    """The grader that `module:function` names; the working directory is searched for the module first.
+
+    Raises UserError, naming the function, where it cannot be imported.
+    """
+    return OwnReward(name, import_function(name))
 
 
 def number(value: Any) -> float:

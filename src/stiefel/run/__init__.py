@@ -10,6 +10,7 @@ from .directory import finished, same_recipe, status
 from .loading import adapted, load_pair
 from .measurements import BEFORE, BaseSamples, measure_base, read_samples, sample_lines
 from .reaction import Diverged
+from .rehearsal import rehearse, rehearse_start
 from .run import train
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "load_pair",
     "measure_base",
     "read_samples",
+    "rehearse",
+    "rehearse_start",
     "same_recipe",
     "sample_lines",
     "status",

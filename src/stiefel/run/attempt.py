@@ -23,9 +23,10 @@ from ..artifacts import (
     write_json,
     write_text,
 )
+from ..errors import UserError
 from ..geometry import GeometryCallback
 from ..recipe import Recipe
-from ..tasks import Task, training_task
+from ..tasks import Task
 from ..training import (
     GRPOTrainer,
     NoProbabilities,
@@ -53,9 +54,11 @@ from .measurements import (
     mean_score,
     measured,
     read_samples,
+    same_questions,
 )
 from .outcome import leave, replace_adapter
 from .reaction import ended
+from .rehearsal import measured_tasks, trained_on, trained_task
 from .reporting import report_into
 
 
@@ -73,9 +76,13 @@ class Attempt:
     ) -> None:
         self.recipe, self.out, self.progress, self.on_row = recipe, out, progress, on_row
         self.main = PartialState().is_main_process
+        self.replaces = out.is_dir()  # what stands there may give way; what comes there meanwhile is another's
         self.guard = Guard(recipe.guard)
         supervised = recipe.algorithm.name == "sft"
-        task = training_task(recipe.task, graded=not supervised)
+        task = trained_task(recipe)
+        self.tasks = measured_tasks(recipe)
+        for name in trained_on(self.tasks):
+            progress(f'note: {name} is measured on the rows that it is trained on; task.heldout = "FILE" names others')
         self.model, self.tokenizer = load_pair(recipe)
         read = sft_rows if supervised else training_rows
         dataset = read(recipe, task, self.tokenizer, progress)
@@ -93,8 +100,8 @@ class Attempt:
         self.phases = read_samples(out / SAMPLES) if keep else {}
         known = BEFORE in self.phases
         if not known:
-            drawn = base if base is not None else measured(recipe, self.model, self.tokenizer, BEFORE, progress)
-            self.phases[BEFORE] = drawn
+            self.phases[BEFORE] = base if base is not None else self._measured(BEFORE)
+        same_questions(recipe, self.tasks, self.tokenizer, self.phases[BEFORE])
         self.model = adapted(recipe, self.model)
         if is_adalora(self.model):  # of an adapter in a directory it is not known before
             schedule(certificate_of(self.model).options, updates)
@@ -117,9 +124,14 @@ class Attempt:
             self.trainer.remove_callback(callback)
 
     def _begin(self, data: str, base: dict[str, str]) -> None:
+        if self.out.is_dir() and not self.replaces:
+            raise begun_by_another(self.out)
         if self.out.is_dir():
             discard(self.out)
-        self.out.mkdir(parents=True)
+        try:
+            self.out.mkdir(parents=True)
+        except FileExistsError as error:
+            raise begun_by_another(self.out) from error
         write_json(self.out / MANIFEST, manifest(self.recipe, data, base))  # first: it makes the directory a run's
         write_text(self.out / RECIPE, self.recipe.to_toml())
 
@@ -148,10 +160,13 @@ class Attempt:
         if self.main:
             self.on_row(row)
 
+    def _measured(self, when: str) -> BaseSamples:
+        return measured(self.recipe, self.model, self.tokenizer, when, self.progress, self.tasks)
+
     def _evaluate(self, when: str) -> None:
         """Measure the policy as it is, and keep its adapter if none was better."""
         earlier = [mean_score(samples) for name, samples in self.phases.items() if name != BEFORE]
-        self.phases[when] = measured(self.recipe, self.model, self.tokenizer, when, self.progress)
+        self.phases[when] = self._measured(when)
         if not self.main:
             return
         append_samples(self.out / SAMPLES, when, self.phases[when])
@@ -165,7 +180,7 @@ class Attempt:
             self.model.eval()
             self._evaluate(AFTER)
         except FloatingPointError as error:  # of supervised training, which has no guard
-            raise ended(self.out, str(error)) from error
+            raise ended(self.recipe, self.out, str(error)) from error
         except NoProbabilities as error:
             raise self._lost() from error
         if not self.main:
@@ -175,9 +190,18 @@ class Attempt:
     def _lost(self) -> Exception:
         """What is raised for a policy that gives no probabilities any more."""
         if isinstance(self.trainer, SFTTrainer):
-            return ended(self.out, "the trained model gives no probabilities any more")
+            return ended(self.recipe, self.out, "the trained model gives no probabilities any more")
         rollout = self.trainer.rollout  # the one that it would generate
         reason = f"the policy gives no probabilities any more after rollout {rollout - 1}"
         if self.recipe.guard.action != "off":
             return Tripped(rollout, reason)
-        return ended(self.out, reason)
+        return ended(self.recipe, self.out, reason)
+
+
+def begun_by_another(out: Path) -> UserError:
+    """The error of a directory that was not there when this process began, as when a command is started twice."""
+    return UserError(
+        f"{out} was begun by another process meanwhile",
+        "two runs in one directory would write over each other",
+        "wait for that one; processes that are to train together are launched by `accelerate launch` or torchrun",
+    )

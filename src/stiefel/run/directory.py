@@ -22,7 +22,7 @@ from ..artifacts import (
     write_json,
 )
 from ..errors import UserError
-from ..recipe import Recipe, read_toml
+from ..recipe import Recipe, overlay, read_toml, usual_recipe
 from ..training import Row, append_row, checkpoints_in, cut_back, journal_sizes
 
 
@@ -86,7 +86,7 @@ def same_recipe(recipe: Recipe, out: Path) -> None:
     """Raise, naming what differs, if the run in `out` was started with other settings."""
     if not (out / RECIPE).is_file():  # killed in its first moment: there is nothing to mix with
         return
-    before, now = flat(read_toml(out / RECIPE)), flat(recipe.model_dump())
+    before, now = resolved(read_toml(out / RECIPE)), flat(recipe.model_dump())
     differences = [
         f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())
@@ -98,6 +98,12 @@ def same_recipe(recipe: Recipe, out: Path) -> None:
             "going on with changed settings would mix two experiments in one run",
             "give the same settings, or another --out",
         )
+
+
+def resolved(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's recipe, `section.key`; a key that is younger than the run has its default, which is what the run did."""
+    algorithm = tables.get("algorithm", {}).get("name", Recipe().algorithm.name)
+    return flat(overlay(usual_recipe(algorithm), tables))
 
 
 def same_data(out: Path, recipe: Recipe, data: str) -> None:

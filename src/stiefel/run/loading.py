@@ -17,6 +17,12 @@ def load_pair(recipe: Recipe) -> tuple[Any, Any]:
     """The base model and its tokenizer, on the recipe's number of threads."""
     if recipe.run.threads:
         torch.set_num_threads(recipe.run.threads)
+    tokenizer = load_ending_tokenizer(recipe)
+    return load_model(recipe.model.path, recipe.model.dtype, recipe.model.revision), tokenizer
+
+
+def load_ending_tokenizer(recipe: Recipe) -> Any:
+    """The tokenizer; raises UserError for one without an end of sequence."""
     tokenizer = load_tokenizer(recipe.model.path, recipe.model.revision)
     if tokenizer.eos_token is None:
         raise UserError(
@@ -24,7 +30,7 @@ def load_pair(recipe: Recipe) -> tuple[Any, Any]:
             "a completion could not end, and none could be learned to",
             "set eos_token in its tokenizer_config.json",
         )
-    return load_model(recipe.model.path, recipe.model.dtype, recipe.model.revision), tokenizer
+    return tokenizer
 
 
 def adapted(recipe: Recipe, model: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from accelerate import PartialState
 
 from ..artifacts import read_jsonl, room_for
 from ..errors import UserError
-from ..evaluation import Sample, evaluate, readable, unreadable, unreadable_warning
-from ..model import beyond_context, context_length, resolve_model
+from ..evaluation import Sample, evaluate, fitted, readable, unreadable, unreadable_warning
+from ..model import resolve_model
 from ..recipe import Recipe
 from ..scores import average_at, paired_difference, question_means
-from ..tasks import Sampling, Task, find_task, prompt_tokens
+from ..tasks import Sampling, Task, measured_task, prompt_tokens, rendered
 from ..training import finite_logits
 from .loading import load_pair
 
@@ -33,21 +33,24 @@ def during(rollout: int) -> str:
     return f"rollout {rollout}"
 
 
-def measure(recipe: Recipe, model: Any, tokenizer: Any, when: str, progress: Progress) -> BaseSamples:
+def measure(
+    recipe: Recipe, model: Any, tokenizer: Any, when: str, progress: Progress, tasks: Sequence[Task] | None = None
+) -> BaseSamples:
     """Graded samples of every evaluation task's fixed test questions; the model is left as it was, and where it was.
 
-    A question whose gold answer cannot be read is left out of the scores, with a warning. Raises UserError for a task
-    of which none can be read, or whose answers can be longer than what the model was made for.
+    `tasks` are the recipe's, where a run holds them already, so that a file which is changed meanwhile changes no
+    question. A question whose gold answer cannot be read is left out of the scores, with a warning. Raises UserError
+    for a task of which none can be read, or whose answers can be longer than what the model was made for.
     """
     found = {}
-    for task in tasks_of(recipe):
-        check_context(recipe, task, tokenizer)
+    tasks = tasks_of(recipe) if tasks is None else tasks
+    samplings = [sampling_for(recipe, task, tokenizer) for task in tasks]
     training, home = model.training, model.device
     model.eval()
     model.to(PartialState().device)  # before training it may still be beside its GPU
-    for task in tasks_of(recipe):
+    for task, sampling in zip(tasks, samplings, strict=True):
         progress(f"evaluating {task.name} ({when})")
-        samples = evaluate(model, tokenizer, task, task.rows("test", recipe.eval.limit, 0), sampling_of(recipe, task))
+        samples = evaluate(model, tokenizer, task, task.rows("test", recipe.eval.limit, 0), sampling)
         lost, questions = unreadable(samples), len({sample.question for sample in samples})
         if lost:
             progress(unreadable_warning(task.name, lost, questions))
@@ -63,19 +66,21 @@ def measure(recipe: Recipe, model: Any, tokenizer: Any, when: str, progress: Pro
     return found
 
 
-def check_context(recipe: Recipe, task: Task, tokenizer: Any) -> None:
-    """Raise where a question and its answer can be longer than what the model was made for."""
-    limit, sampling = context_length(resolve_model(recipe.model.path, recipe.model.revision)), sampling_of(recipe, task)
-    if not limit:
-        return
+def sampling_for(recipe: Recipe, task: Task, tokenizer: Any) -> Sampling:
+    """`sampling_of`, held against the model's context: raises where a question and its answer can be longer."""
     rows = task.rows("test", recipe.eval.limit, 0)
     longest = max((len(prompt_tokens(row.prompt, tokenizer, chat=task.chat)) for row in rows), default=0)
-    if longest + sampling.max_tokens > limit:
-        key = "leave out eval.sampling" if recipe.eval.sampling == "task" else "lower rollout.max_completion_tokens"
-        instead = f"{key}, or leave {task.name} out of eval.tasks"
-        raise beyond_context(
-            recipe.model.path, limit, longest, sampling.max_tokens, instead, f"a question of {task.name}"
-        )
+    by_task = recipe.eval.sampling == "task"
+    shorter = "leave out eval.sampling" if by_task else "lower rollout.max_completion_tokens"
+    return fitted(
+        sampling_of(recipe, task),
+        recipe.model.path,
+        resolve_model(recipe.model.path, recipe.model.revision),
+        longest,
+        named="rollout.max_completion_tokens, without eval.sampling = 'task'",
+        shorter=f"{shorter}, or leave {task.name} out of eval.tasks",
+        of=f"a question of {task.name}",
+    )
 
 
 def sampling_of(recipe: Recipe, task: Task) -> Sampling:
@@ -91,9 +96,24 @@ def sampling_of(recipe: Recipe, task: Task) -> Sampling:
     )
 
 
+def same_questions(recipe: Recipe, tasks: Sequence[Task], tokenizer: Any, samples: BaseSamples) -> None:
+    """Raise where samples of the base are not of the questions that the tasks ask now."""
+    for task in tasks:
+        rows = task.rows("test", recipe.eval.limit, 0)
+        asked = {
+            (number, rendered(row.prompt, tokenizer, chat=task.chat), row.answer) for number, row in enumerate(rows)
+        }
+        if {(sample.question, sample.prompt, sample.answer) for sample in samples.get(task.name, [])} != asked:
+            raise UserError(
+                f"the base was measured on other questions of {task.name} than there are now",
+                "a gain is the difference on the same questions",
+                "restore the rows as they were, or begin again with another --out or --force",
+            )
+
+
 def tasks_of(recipe: Recipe) -> list[Task]:
-    """The recipe's evaluation tasks."""
-    return [find_task(name) for name in recipe.eval.tasks]
+    """The recipe's evaluation tasks, what it trains on among them where it names that."""
+    return [measured_task(name, recipe.task) for name in recipe.eval.tasks]
 
 
 def sample_lines(when: str, samples: BaseSamples) -> str:
@@ -151,7 +171,9 @@ def measure_base(recipe: Recipe) -> BaseSamples:
     return measured(recipe, model, tokenizer, BEFORE, lambda line: None)
 
 
-def measured(recipe: Recipe, model: Any, tokenizer: Any, when: str, progress: Progress) -> BaseSamples:
+def measured(
+    recipe: Recipe, model: Any, tokenizer: Any, when: str, progress: Progress, tasks: Sequence[Task] | None = None
+) -> BaseSamples:
     """`measure`; raises NoProbabilities, in every process alike, where the model's logits are no numbers."""
     with finite_logits(model):
-        return measure(recipe, model, tokenizer, when, progress)
+        return measure(recipe, model, tokenizer, when, progress, tasks)

@@ -19,13 +19,25 @@ class Diverged(UserError):
     """A policy whose probabilities are no longer numbers, or which the guard stopped."""
 
 
-def ended(out: Path, reason: str) -> Diverged:
+def ended(recipe: Recipe, out: Path, reason: str) -> Diverged:
     """Note in the manifest that the run went wrong, and the error that says so."""
     if PartialState().is_main_process:
         note(out, "diverged", reason=reason, events=read_events(out))
-    return Diverged(
-        f"{out}: {reason}", "its weights moved beyond what can be trained on", "a smaller optim.lr, or a guard"
-    )
+    return Diverged(f"{out}: {reason}", "its weights moved beyond what can be trained on", way_out(recipe))
+
+
+def way_out(recipe: Recipe) -> str:
+    """What may keep another run from going wrong, beside what this one had already."""
+    smaller = "a smaller optim.lr"
+    bounds = " and ".join(f"guard.{key}" for key in ("kl_base", "grad_norm") if vars(recipe.guard)[key])
+    larger = f", or a larger {bounds}" if bounds else ""
+    if recipe.algorithm.name == "sft":  # which has no guard
+        return smaller
+    if recipe.guard.action == "off":
+        return f"{smaller}, or a guard: guard.action = 'stop' ends a run in time, 'restore' takes it back"
+    if recipe.guard.action == "stop":
+        return f"{smaller}{larger}, or guard.action = 'restore', which goes back to a checkpoint at half the rate"
+    return f"{smaller} from the start: halving it {MOST_RESTORES} times did not help{larger}"
 
 
 def react(recipe: Recipe, out: Path, trip: Tripped, progress: Progress) -> None:
@@ -42,7 +54,7 @@ def react(recipe: Recipe, out: Path, trip: Tripped, progress: Progress) -> None:
             append_row(out / METRICS, event)
     PartialState().wait_for_everyone()
     if stop:
-        raise ended(out, trip.reason)
+        raise ended(recipe, out, trip.reason)
     progress(f"guard, rollout {trip.step}: {trip.reason}; back to rollout {event['restored_to']} at half the rate")
 
 

@@ -16,6 +16,7 @@ from .directory import finished, read_events, same_recipe, status
 from .guard import Tripped
 from .measurements import BaseSamples, Progress
 from .reaction import ended, react
+from .rehearsal import rehearse_start
 
 
 def train(
@@ -47,13 +48,16 @@ def train(
         if finished(out):
             progress(f"{out} is finished" if status(out) == "finished" else f"{out} has ended: it diverged")
             return
+    elif resume:
+        progress(f"{out} holds no run to go on with: beginning a new one")
     check_room(out, force=force or again, kind="run")
     check_names(recipe, shared=shared, written=written)
     check_run(recipe, out)
+    rehearse_start(recipe)
     replicas().wait_for_everyone()  # all have looked before one writes
     events = read_events(out) if again else []
     if events and events[-1]["action"] == "stop":  # killed before it could say so in the manifest
-        raise ended(out, events[-1]["reason"])
+        raise ended(recipe, out, events[-1]["reason"])
     keep = again and bool(checkpoints_in(out / CHECKPOINTS) or events)
     if again:
         progress(f"{out}: going on from its last checkpoint" if keep else f"{out} has no checkpoint: beginning again")

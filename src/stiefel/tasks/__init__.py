@@ -9,12 +9,14 @@ from .benchmark import Benchmark
 from .given import find_given, given_lines, golds_of
 from .grading import results
 from .opened import stated
-from .registry import BENCHMARKS, MADE_HERE, TASKS, find_task, training_task
+from .registry import BENCHMARKS, MADE_HERE, TASKS, find_task, measured_task, training_task
 from .render import prompt_tokens, rendered, shown, stops
-from .task import Messages, Row, Sampling, Task
+from .task import AS_MANY_AS_FIT, Messages, Row, Sampling, Task
 from .thinking import opened_thinking
+from .tried import tried
 
 __all__ = [
+    "AS_MANY_AS_FIT",
     "BENCHMARKS",
     "MADE_HERE",
     "TASKS",
@@ -27,6 +29,7 @@ __all__ = [
     "find_task",
     "given_lines",
     "golds_of",
+    "measured_task",
     "opened_thinking",
     "prompt_tokens",
     "rendered",
@@ -35,4 +38,5 @@ __all__ = [
     "stated",
     "stops",
     "training_task",
+    "tried",
 ]

@@ -26,6 +26,7 @@ class GivenTask:
     name: str
     grader: Grader
     benchmark: Benchmark | None
+    answer: str = ""  # the column of the gold, where it is named
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def with_gold(task: GivenTask, record: Record, place: str) -> Given:
     if isinstance(task.grader, BatchGrader) and task.grader.by_row:
         return Given(completion, "", {name: value for name, value in record.items() if name != "completion"})
     columns = task.benchmark.columns if task.benchmark is not None else {}
-    names = tuple(dict.fromkeys((*ANSWER, *columns.get("answer", ()))))
+    names = (task.answer,) if task.answer else tuple(dict.fromkeys((*ANSWER, *columns.get("answer", ()))))
     answer = value_of(record, names)
     if answer is MISSING and task.benchmark is not None and "answer" not in columns:
         row = made_row(task.benchmark, record, place)  # its gold is in columns of other names

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -18,7 +19,17 @@ from .hub import read_hub
 from .opened import Opened, hub_origin, looks_like_a_path, open_file
 from .passes import passes
 from .table import SUFFIXES, Record, Table
-from .task import Messages, Row, Split, Task
+from .task import AS_MANY_AS_FIT, Messages, Row, Sampling, Split, Task
+
+
+@dataclass(frozen=True)
+class OwnRows:
+    """Checked rows by number, how many there are, whether they are chats, and where they came from."""
+
+    row: Callable[[int], Row]
+    size: int
+    chat: bool
+    origin: dict[str, Any]
 
 
 def own_task(settings: TaskSettings, grader: Grader) -> Task:
@@ -27,24 +38,67 @@ def own_task(settings: TaskSettings, grader: Grader) -> Task:
     Every row of a file is checked now; a data set of the hub may hold millions, so each of its rows is checked when it
     is drawn.
     """
+    own = own_rows(settings, last=settings.train_rows)
+
+    def rows(split: Split, count: int, seed: int) -> list[Row]:
+        assert split == "train", "a user's own data is trained on; evaluation tasks are named, see `measured_own`"
+        return [own.row(number) for number in islice(passes(own.size, seed), count)]
+
+    return Task(
+        settings.name, described(settings.data, own), grader, rows, own.size, origin=lambda split="train": own.origin
+    )
+
+
+def measured_own(settings: TaskSettings, grader: Grader, split: str = "test") -> Task:
+    """Rows of one's own as they are measured: the first ones, each asked once, with as many tokens as fit the model.
+
+    The rows are those of `task.heldout`, of a hub id that `split`; without it those that `task.train_rows` leaves out
+    of the training; without either the very rows that are trained on, which `origin` then says.
+    """
+    if settings.heldout:
+        here = {"data": settings.heldout, "split": split}
+        if settings.heldout != settings.data:
+            here["revision"] = ""  # a revision is that of `task.data`
+        own = own_rows(settings.model_copy(update=here))
+    else:
+        own = own_rows(settings, last=settings.train_rows)
+        rest = int(own.origin["rows"]) - own.size
+        own = own_rows(settings, first=own.size) if rest else replace(own, origin={**own.origin, "trained_on": True})
+
+    def rows(split: Split, count: int, seed: int) -> list[Row]:
+        assert split == "test", "what is trained on is made by `own_task`"
+        return [own.row(number) for number in range(min(count, own.size))]
+
+    return Task(
+        settings.name,
+        described(settings.heldout or settings.data, own),
+        grader,
+        rows,
+        sampling=Sampling(max_tokens=AS_MANY_AS_FIT),
+        origin=lambda split="test": {**own.origin, "rows": own.size},
+    )
+
+
+def described(place: str, own: OwnRows) -> str:
+    """A task's description: where its rows are, and of which kind."""
+    return f"{place}, {'chat' if own.chat else 'text'} prompts"
+
+
+def own_rows(settings: TaskSettings, first: int = 0, last: int = 0) -> OwnRows:
+    """The rows of `task.data` from number `first` on and before `last`, 0 being the end; `origin` counts all."""
     opened = open_own(settings)
     table = opened.table
-    size = min(len(table), settings.train_rows or len(table))
-    if not size:
-        raise UserError(f"{settings.data} is empty", "there is nothing to train on", "give data with rows")
+    size = min(len(table), last or len(table)) - first
+    if size < 1:
+        raise UserError(f"{settings.data} is empty", "there are no rows in it", "give data with rows")
 
     @cache
     def row(number: int) -> Row:
-        return make_row(table[number], f"row {number + 1} of {settings.data}", settings)
+        place = first + number
+        return make_row(table[place], f"row {place + 1} of {settings.data}", settings)
 
-    def rows(split: Split, count: int, seed: int) -> list[Row]:
-        assert split == "train", "a user's own data is trained on; evaluation tasks are named"
-        return [row(number) for number in islice(passes(size, seed), count)]
-
-    chat = check_rows(table, size, row)
-    description = f"{settings.data}, {'chat' if chat else 'text'} prompts"
-    origin = {**opened.origin, "rows": len(table)}
-    return Task(settings.name, description, grader, rows, size, origin=lambda split="train": origin)
+    chat = check_rows(table, size, row, first)
+    return OwnRows(row, size, chat, {**opened.origin, "rows": len(table)})
 
 
 def open_own(settings: TaskSettings) -> Opened:
@@ -56,30 +110,40 @@ def open_own(settings: TaskSettings) -> Opened:
         raise UserError(
             f"no data at {data}",
             "there is no such file, and it has not the form of a hub id (owner/name)",
-            f"give an existing file ({', '.join(SUFFIXES)}) or a hub id in task.data",
+            f"give an existing file ({', '.join(SUFFIXES)}) or a hub id",
         )
     table, commit = read_hub(data, split, revision=settings.revision)
     return Opened(table, data, hub_origin(data, "", split, commit))
 
 
-def check_rows(table: Table, size: int, row: Any) -> bool:
+def check_rows(table: Table, size: int, row: Callable[[int], Row], first: int = 0) -> bool:
     """Raise for a broken row, or for prompts of both kinds; True if the prompts are chat messages."""
     chat = isinstance(row(0).prompt, list)
     if isinstance(table, list):
         for number in range(size):
             if isinstance(row(number).prompt, list) != chat:
                 raise UserError(
-                    f"row {number + 1} is {'text' if chat else 'chat'}, the rows before it are not",
+                    f"row {first + number + 1} is {'text' if chat else 'chat'}, the rows before it are not",
                     "prompts are rendered in one way",
                     "make all prompts texts, or all lists of messages",
                 )
     return chat
 
 
+def reward_of(settings: TaskSettings) -> str:
+    """What grades rows of one's own: `task.reward`, or else the task's own name, where that is a function's."""
+    return settings.reward or (settings.name if is_function(settings.name) else "")
+
+
+def is_function(name: str) -> bool:
+    """True for a name that can only be `module:function`."""
+    return ":" in name and not name.startswith("lm-eval:")
+
+
 def make_row(record: Record, place: str, settings: TaskSettings) -> Row:
     """One record with its prompt and answer checked."""
     value = answer_or_tests(record, place, settings)
-    if settings.reward == "choice":
+    if reward_of(settings) == "choice":
         value = letter_of_index(value, record.get("choices"))
     answer = answer_of(value, place, settings.answer_column)
     prompt = prompt_of(column(record, settings.prompt_column, "prompt_column", place), place)
@@ -92,7 +156,7 @@ def make_row(record: Record, place: str, settings: TaskSettings) -> Row:
 def answer_or_tests(record: Record, place: str, settings: TaskSettings) -> Any:
     """The value of the answer's column; programs have none unless it is named: their rows have tests."""
     unnamed = settings.answer_column == TaskSettings().answer_column
-    if settings.reward != "code" or not unnamed or isinstance(at(record, settings.answer_column), str | int | float):
+    if reward_of(settings) != "code" or not unnamed or isinstance(at(record, settings.answer_column), str | int | float):
         return column(record, settings.answer_column, "answer_column", place)
     if not any(record.get(name) is not None for name in (*TEST_COLUMNS, "inputs")):
         raise UserError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from ..errors import UserError, nearest
@@ -28,7 +28,7 @@ from .competitions import (
 from .instructions import ifeval
 from .math import gsm8k, math500, math500_boxed, minerva, own_math, svamp
 from .nano import nano_arithmetic, nano_reverse, nano_sort
-from .own import own_task
+from .own import is_function, measured_own, own_task, reward_of
 from .passes import limited
 from .reader import as_task
 from .task import Row, Split, Task
@@ -48,12 +48,43 @@ BENCHMARKS = tuple(task for task in TASKS if isinstance(task, Benchmark))
 MADE_HERE = tuple(task for task in TASKS if isinstance(task, Task))
 
 
-def find_task(name: str, data: str = "", revision: str = "", split: str = "") -> Task:
-    """The task of that name; an unknown one raises with the nearest names.
+def find_task(
+    name: str,
+    data: str = "",
+    revision: str = "",
+    split: str = "",
+    *,
+    prompt_column: str = "",
+    answer_column: str = "",
+    chat: bool = False,
+) -> Task:
+    """The task of that name, one of ours or a reward by which the rows of `data` are graded; an unknown one raises.
 
     data: a local file of its columns, or another hub id, in place of its own hub id; revision: branch, tag or commit of
-    a hub id; split: in place of the task's own. Rows are read when they are first asked for.
+    a hub id; split: in place of the task's own. Rows are read when they are first asked for, but for those of a reward:
+    they are checked now, and their columns may be named.
     """
+    named = bool(prompt_column or answer_column or chat)
+    if is_function(name) or (name in GRADERS and (named or name not in names())):
+        return rewarded(
+            TaskSettings(
+                name=name,
+                data=data,
+                heldout=data,
+                revision=revision,
+                prompt_column=prompt_column or TaskSettings().prompt_column,
+                answer_column=answer_column or TaskSettings().answer_column,
+                chat=chat,
+                reward=name,
+            ),
+            split or "test",
+        )
+    if named:
+        raise UserError(
+            f"columns of one's own are named for {name}",
+            "it has a prompt, columns and a grader of its own",
+            f"leave them out, or name a grader in its place: {', '.join(GRADERS)}, or module:function",
+        )
     for task in TASKS:
         if task.name != name:
             continue
@@ -64,7 +95,53 @@ def find_task(name: str, data: str = "", revision: str = "", split: str = "") ->
                 f"{name} takes no data", "its questions are made here", "leave out data, revision and split"
             )
         return task
-    raise UserError(f"unknown task {name!r}", "there is no such task", nearest(name, [task.name for task in TASKS]))
+    raise unknown(name, names())
+
+
+def names() -> list[str]:
+    """The names of all our tasks."""
+    return [task.name for task in TASKS]
+
+
+def unknown(name: str, known: Iterable[str]) -> UserError:
+    """The error of a name that is no task's."""
+    return UserError(f"unknown task {name!r}", "there is no such task", nearest(name, known))
+
+
+def rewarded(settings: TaskSettings, split: str) -> Task:
+    """Rows of one's own under the name of the reward that grades them."""
+    if not settings.data:
+        raise UserError(
+            f"{settings.name} has no data of its own",
+            "it is a grader for yours",
+            f"give them: --data FILE, rows with the columns {settings.prompt_column}, {settings.answer_column}; in a "
+            "recipe task.data, with task.name among eval.tasks",
+        )
+    return measured_own(settings, own_grader(settings), split)
+
+
+def measured_task(name: str, settings: TaskSettings) -> Task:
+    """A task that [eval] names: what the recipe trains on, by `task.name`, or any of ours.
+
+    Of rows of one's own the held-out ones are measured, and of one of our tasks those of `task.heldout` where that is
+    given. Raises UserError for an unknown name, and for held-out rows that would hide a task of ours.
+    """
+    ours = {task.name for task in TASKS if not isinstance(task, Benchmark) or task.hub is not None}
+    if name != settings.name:
+        if name not in names():
+            raise unknown(name, [*names(), settings.name] if settings.data else names())
+        return find_task(name)
+    if not settings.data or has_columns_of_its_task(settings):
+        return find_task(name, settings.heldout)
+    if name not in ours:
+        return measured_own(settings, own_grader(settings))
+    if settings.heldout:
+        raise UserError(
+            f"task.heldout is set for rows of your own with the name {name}",
+            "that is the name of a task of ours, and the scores of one would be taken for those of the other",
+            "give your rows a task.name of their own, and name it in eval.tasks",
+        )
+    return find_task(name)
 
 
 def training_task(settings: TaskSettings, *, graded: bool = True) -> Task:
@@ -112,10 +189,11 @@ def with_prompts(task: Task) -> Callable[[Split, int, int], list[Row]]:
 
 def own_grader(settings: TaskSettings) -> Grader:
     """The grader that `task.reward` names: one of ours, or module:function."""
-    if settings.reward in GRADERS:
-        return GRADERS[settings.reward]
-    if settings.reward:
-        return reward_function(settings.reward)
+    reward = reward_of(settings)
+    if reward in GRADERS:
+        return GRADERS[reward]
+    if reward:
+        return reward_function(reward)
     raise UserError(
         f"task.data = {settings.data!r} without task.reward",
         "there is no rule by which completions are right or wrong",

@@ -28,6 +28,9 @@ class Row:
         return self.prompt
 
 
+AS_MANY_AS_FIT = 0  # for max_tokens: what the model's context leaves beside the longest prompt
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How completions are drawn; temperature 0 is greedy, top_k 0 keeps all tokens."""

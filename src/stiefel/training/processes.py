@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Mapping
 from typing import TypeVar
 
 from accelerate import PartialState
@@ -12,6 +13,8 @@ from transformers import TrainingArguments
 
 from ..errors import UserError
 
+# how many processes MPI's and Slurm's launchers started, which torch does not ask
+LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
 Arguments = TypeVar("Arguments", bound=TrainingArguments)
 
@@ -23,7 +26,7 @@ def launched() -> PartialState:
     would write over each other.
     """
     state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
-    started = int(os.environ.get("WORLD_SIZE", "1"))
+    started = processes_started(os.environ)
     if state.num_processes != started:
         raise UserError(
             f"{started} processes were launched, and each would train alone",
@@ -31,6 +34,26 @@ def launched() -> PartialState:
             "set ACCELERATE_USE_CPU=true in their environment, or launch on GPUs",
         )
     return state
+
+
+def processes_started(environment: Mapping[str, str]) -> int:
+    """How many processes a launcher says that it started; 1 where there was none.
+
+    Raises UserError where the environment speaks of others and not of how many: `accelerate launch --cpu
+    --num_processes 2` starts a single process, which knows of an address to meet others at and would train alone.
+    """
+    if environment.get("WORLD_SIZE"):
+        return int(environment["WORLD_SIZE"])
+    counts = [int(environment[name]) for name in LAUNCHERS if environment.get(name, "").isdecimal()]
+    spoken = next((name for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR") if environment.get(name)), "")
+    if spoken and max(counts, default=1) == 1:
+        raise UserError(
+            f"a launch with {spoken} = {environment[spoken]} and without WORLD_SIZE",
+            "this process is to meet others, does not know how many, and would train alone",
+            "accelerate launch --multi_gpu --num_processes N, on a CPU with ACCELERATE_USE_CPU=true, or torchrun; for "
+            f"one process alone unset {spoken}",
+        )
+    return max(counts, default=1)
 
 
 def replicas() -> PartialState:
