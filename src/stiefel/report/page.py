@@ -17,13 +17,14 @@ from ..artifacts import RECIPE, writable, write_text
 from ..errors import UserError
 from . import theme, words
 from .answers import questions
-from .cells import cells, rate
+from .cells import cells
 from .charts import CHOSEN, charts
 from .evidence import Evidence, read_evidence
 from .figures import write_figures
 from .figures.views import sections
 from .files import write_table
 from .inspections import Progress
+from .numbers import rate
 from .runs import Run, is_run, read_runs
 from .series import ordered, series_of, styles
 from .table import table
