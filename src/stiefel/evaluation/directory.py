@@ -104,7 +104,7 @@ def make_engine(prepared: Prepared) -> Engine:
     subject, sampling, stop = prepared.wanted.subject, prepared.sampling, prepared.stop
     if prepared.wanted.engine == "vllm":
         return VLLMEngine(subject, prepared.tokenizer, sampling, stop, prepared.longest)
-    return HFEngine(load_subject(subject), prepared.tokenizer, sampling, stop)
+    return HFEngine(load_subject(subject, prepared.tokenizer), prepared.tokenizer, sampling, stop)
 
 
 def begin(out: Path, settings: dict[str, Any]) -> None:

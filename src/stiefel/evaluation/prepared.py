@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import UserError
-from ..model import beyond_context, context_length, load_tokenizer, resolve_model
+from ..model import beyond_context, context_length, end_ids, resolve_model
 from ..tasks import Row, Sampling, Task, find_task, stops
 from .plan import Job, plan
 from .sample import Question, ask
@@ -46,7 +46,8 @@ def prepare_evaluation(wanted: Wanted) -> Prepared:
     check_adapter(wanted.subject)
     rows = rows_of(task, wanted.limit)
     origin = task.origin("test")
-    tokenizer = load_tokenizer(wanted.subject.model, wanted.subject.revision)
+    tokenizer = wanted.subject.tokenizer()
+    end_ids(tokenizer, None, wanted.subject.turn_ends)  # a name that is no token is refused here
     questions = ask(task, rows, tokenizer)
     check_context(wanted, questions, sampling)
     room = room_for(wanted)

@@ -6,7 +6,7 @@ Open sections.py first: it says every key and its default; recipe.py reads a rec
 from __future__ import annotations
 
 from .grid import Grid, load_grid
-from .recipe import Recipe, load_recipe, read_toml
+from .recipe import Recipe, load_recipe, parse_value, read_toml
 from .sections import AdapterSettings, GuardSettings, OptimSettings, TaskSettings
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "TaskSettings",
     "load_grid",
     "load_recipe",
+    "parse_value",
     "read_toml",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 
 from datasets import Dataset
 
+from ..model import end_ids, visible_ends
 from ..recipe import Recipe
 from ..tasks import Task
 from .rewards import GradedReward, opening_of, shaping
@@ -18,7 +19,8 @@ def trainer_arguments(
 ) -> dict[str, Any]:
     """Rewards, rows, settings, divergences, sampling and the optimizer; `scale` multiplies the schedule's rates."""
     factor = rate_factor(recipe.optim)
-    correctness = GradedReward(task.grader, opening_of(dataset[0]["prompt"], tokenizer))
+    endings = visible_ends(tokenizer, end_ids(tokenizer, None, recipe.model.turn_ends))
+    correctness = GradedReward(task.grader, opening_of(dataset[0]["prompt"], tokenizer), endings)
     return {
         "reward_funcs": [correctness, *shaping(recipe, correctness)],
         "train_dataset": dataset,
