@@ -31,10 +31,9 @@ from stiefel.training.sft import SFTTrainer
 from tests.chats import QWEN, chat_model, chat_tokenizer
 
 SUMS = [(f"{a}+{b}?", str(a + b)) for a, b in ((0, 2), (1, 2), (2, 2), (3, 1), (4, 4), (5, 1))]
+QUESTIONS = [Row([{"role": "user", "content": prompt}], answer) for prompt, answer in SUMS]
 UNMARKED = "{% for message in messages %}{{ message.content }}{% endfor %}{% if add_generation_prompt %}>{% endif %}"
-TWO_ENDS = QWEN.replace("{%- if add_generation_prompt %}", "{%- if add_generation_prompt %}", 1).replace(
-    "{%- endif %}{%- endif %}", "{%- endif %}{%- else %}{{- eos_token }}{%- endif %}"
-)
+TWO_ENDS = QWEN.removesuffix("{%- endif %}") + "{%- else %}{{- eos_token }}{%- endif %}"
 
 
 def rows_file(directory: Path) -> str:
@@ -64,12 +63,12 @@ def supervised(model: str, data: str, **optim: Any) -> dict[str, Any]:
 def test_after_supervised_training_every_answer_ends(eos: str, tmp_path: Path) -> None:
     """Where the tokenizer's end is the turn's, and where it is another token, as of every base model of Qwen's."""
     path = chat_model(tmp_path / "model", chat_tokenizer(eos=eos))
-    learn = {**supervised(path, rows_file(tmp_path), epochs=400), "adapter": {"method": "full"}}
+    learn = {**supervised(path, rows_file(tmp_path), epochs=150), "adapter": {"method": "full"}}
     train(make_recipe(learn), tmp_path / "run")
     export(tmp_path / "run" / "adapter", path, "merged", tmp_path / "merged")
     merged, tokenizer = load_model(str(tmp_path / "merged")), load_tokenizer(str(tmp_path / "merged"))
     task = training_task(make_recipe(tables(path, rows_file(tmp_path))).task)
-    found = evaluate(merged, tokenizer, task, [Row(p, a) for p, a in SUMS], Sampling(temperature=0.0, max_tokens=8))
+    found = evaluate(merged, tokenizer, task, QUESTIONS, Sampling(temperature=0.0, max_tokens=8))
     assert [sample.completion for sample in found] == [answer for _, answer in SUMS]
     assert [sample.truncated for sample in found] == [False] * 6
     assert {sample.tokens for sample in found} == {2}
