@@ -96,7 +96,7 @@ def show(given: dict[str, Any]) -> None:
 
     prompts = first_prompts(wanted_of(given), given["show"])
     if given["as_json"]:
-        click.echo(json.dumps(prompts, indent=1, ensure_ascii=False))
+        click.echo(json.dumps(prompts, indent=1))  # in ASCII, which every terminal and pipe carries
         return
     for number, prompt in enumerate(prompts, start=1):
         say(f"question {number}: {len(prompt['tokens'])} tokens, answer {prompt['answer']!r}")

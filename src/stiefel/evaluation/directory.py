@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import EVAL, MANIFEST, SAMPLES, check_room, discard, is_evaluation, read_json, versions, write_json
+from ..artifacts import (
+    EVAL,
+    MANIFEST,
+    SAMPLES,
+    check_room,
+    discard,
+    is_evaluation,
+    read_json,
+    room_for,
+    versions,
+    write_json,
+)
 from ..errors import UserError
 from ..rewards import GraderFailure
 from .hf import HFEngine
@@ -111,7 +122,8 @@ def begin(out: Path, settings: dict[str, Any]) -> None:
     """An empty evaluation in place of whatever was there, which `check_room` has looked at."""
     if out.is_dir():
         discard(out)
-    out.mkdir(parents=True)
+    with room_for(out):
+        out.mkdir(parents=True)
     write_json(out / MANIFEST, manifest(settings, "running"))
 
 

@@ -51,7 +51,7 @@ def load_grid(path: Path) -> Grid:
         if name in runs:
             raise UserError(f"two points of {path} are both {name}", "a value is listed twice", "list each value once")
         runs[name] = make_recipe(tables, source=str(path))
-    return Grid(path.read_text(), runs)
+    return Grid(path.read_text(encoding="utf-8-sig"), runs)
 
 
 def axis_keys(axis: str) -> list[str]:

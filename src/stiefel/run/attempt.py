@@ -20,6 +20,7 @@ from ..artifacts import (
     RECIPE,
     SAMPLES,
     discard,
+    room_for,
     write_json,
     write_text,
 )
@@ -119,7 +120,8 @@ class Attempt:
     def _begin(self, data: str, base: dict[str, str]) -> None:
         if self.out.is_dir():
             discard(self.out)
-        self.out.mkdir(parents=True)
+        with room_for(self.out):
+            self.out.mkdir(parents=True)
         write_json(self.out / MANIFEST, manifest(self.recipe, data, base))  # first: it makes the directory a run's
         write_text(self.out / RECIPE, self.recipe.to_toml())
 
