@@ -38,7 +38,7 @@ def a_directory(path: Path) -> None:
     [
         lambda path: write_text(path, "x" * 20_000),
         lambda path: append(path, [SAMPLE]),
-        lambda path: metrics.append(path, {"note": "x" * 20_000}),
+        lambda path: metrics.append_row(path, {"note": "x" * 20_000}),
         a_directory,
     ],
 )
