@@ -17,6 +17,7 @@ from ..artifacts import read_json
 from ..errors import UserError
 from ..nano import NANO, NANO_PATH
 from .chat_template import Option, bind_options
+from .modalities import require_text_alone
 
 PIECE = 1 << 18  # entries
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -97,6 +98,7 @@ def load_model(model: str, dtype: str = "float32", revision: str = "") -> Any:
             "pickled weights (.bin, .pt) can run code when they are read, so they never are",
             "convert them once with save_pretrained(safe_serialization=True)",
         )
+    require_text_alone(path)
     kind = dtype if dtype == "auto" else DTYPES[dtype]
     try:
         loaded, found = AutoModelForCausalLM.from_pretrained(
