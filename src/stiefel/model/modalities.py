@@ -65,7 +65,7 @@ def auto_class(model_type: str, directory: Path) -> Any:
     if model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
         return AutoModelForImageTextToText
     raise UserError(
-        f"{directory} is of the type {model_type!r}, which is no language model to transformers",
+        f"{directory} is not a causal language model: its type is {model_type!r}",
         "adapters stand on the language models that AutoModelForCausalLM and AutoModelForImageTextToText make",
         "give such a model",
     )
