@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .expected import AVERAGE, BASE, Published, methods_named, numbers, tasks_named
 from .grid import Grid, load_grid
-from .recipe import Recipe, load_recipe, overlay, read_toml, usual_recipe
+from .recipe import Recipe, load_recipe, overlay, parse_value, read_toml, usual_recipe
 from .sections import AdapterSettings, ExpectedSettings, GuardSettings, OptimSettings, TaskSettings
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "methods_named",
     "numbers",
     "overlay",
+    "parse_value",
     "read_toml",
     "tasks_named",
     "usual_recipe",

@@ -236,17 +236,22 @@ def parse_change(change: str) -> dict[str, Any]:
     key, equals, text = change.partition("=")
     if not equals or not key.strip():
         raise UserError(f"--set {change!r} is not a change", "it has no key and value", "write --set optim.lr=1e-3")
+    value = parse_value(text)
+    for part in reversed(key.strip().split(".")):
+        value = {part: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def parse_value(text: str) -> Any:
+    """The value that a TOML file would hold; a text that is not TOML is taken as a string."""
     try:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         parsed = {"value": text}
     if parsed.keys() != {"value"}:
-        raise UserError(f"--set {change!r} is more than one change", "one key is set at a time", "repeat --set")
-    value = parsed["value"]
-    for part in reversed(key.strip().split(".")):
-        value = {part: value}
-    assert isinstance(value, dict)
-    return value
+        raise UserError(f"{text!r} is more than one value", "one key is set at a time", "repeat the option")
+    return parsed["value"]
 
 
 def explain(error: ValidationError, source: str) -> UserError:

@@ -10,6 +10,7 @@ from .expected import Published, check_metric, check_scores, published_scores
 
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
+FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
 NotNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -29,6 +30,10 @@ class ModelSettings(Section):
     """Type of the frozen weights; the trained factors are float32 always."""
     revision: str = ""
     """Branch, tag or commit of a hub id."""
+    turn_ends: list[Annotated[str, Field(min_length=1)]] = []
+    """Tokens that end an answer, beside those of the chat template, the tokenizer and generation_config.json."""
+    chat_template_options: dict[str, bool | int | FiniteFloat | str] = {}
+    """Settings that the chat template reads, such as { enable_thinking = false }."""
 
 
 class AdapterSettings(Section):

@@ -84,7 +84,9 @@ def html(evidence: Evidence) -> str:
             dark=theme.DARK,
             table=cells(table(runs)),
             answers=[(caption(run, series[run.name].label), questions(run)) for run in in_order(runs) if run.finished],
-            recipes=[(caption(run, series[run.name].label), (run.path / RECIPE).read_text()) for run in in_order(runs)],
+            recipes=[
+                (caption(run, series[run.name].label), (run.path / RECIPE).read_text("utf-8")) for run in in_order(runs)
+            ],
             versions=list(dict.fromkeys(tuple(run.manifest.versions.items()) for run in runs)),
             library=library(),
             rate=rate,

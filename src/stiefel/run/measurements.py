@@ -11,7 +11,7 @@ from typing import Any
 
 from accelerate import PartialState
 
-from ..artifacts import read_jsonl, room_for
+from ..artifacts import append_text, read_jsonl
 from ..errors import UserError
 from ..evaluation import Sample, evaluate, fitted, readable, unreadable, unreadable_warning
 from ..model import resolve_model
@@ -124,8 +124,7 @@ def sample_lines(when: str, samples: BaseSamples) -> str:
 
 def append_samples(path: Path, when: str, samples: BaseSamples) -> None:
     """Add one evaluation in one write."""
-    with room_for(path), path.open("a") as file:
-        file.write(sample_lines(when, samples))
+    append_text(path, sample_lines(when, samples))
 
 
 def read_samples(path: Path) -> dict[str, BaseSamples]:
