@@ -12,6 +12,9 @@ from .exact import exact, exact_after_mark
 from .extract import after_thinking
 from .function import reward_function
 from .grade import Grade, Grader, GraderFailure, UnreadableGold
+from .gym import GYM, GYM_PARTIAL, RowFailure, described, gym_columns, is_gym, made_rows
+from .gym import PREFIX as GYM_PREFIX
+from .gym import version as gym_version
 
 GRADERS: dict[str, Grader] = {
     "math": MATH,
@@ -25,17 +28,26 @@ GRADERS: dict[str, Grader] = {
 
 __all__ = [
     "GRADERS",
+    "GYM",
+    "GYM_PARTIAL",
+    "GYM_PREFIX",
     "BatchGrader",
     "Grade",
     "Grader",
     "GraderFailure",
+    "RowFailure",
     "UnreadableGold",
     "after_thinking",
     "choice_texts",
+    "described",
     "exact",
     "exact_after_mark",
     "gold_letter",
     "grade_all",
+    "gym_columns",
+    "gym_version",
+    "is_gym",
+    "made_rows",
     "reward_function",
     "signed",
 ]
