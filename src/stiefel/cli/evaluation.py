@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ..errors import UserError
-from .options import force_option, json_option, refuse_both, resume_option, say
+from .options import force_option, json_option, option_values, refuse_both, resume_option, say, task_option
 
 
 @click.command("eval")
@@ -19,6 +20,8 @@ from .options import force_option, json_option, refuse_both, resume_option, say
 @click.option("--data", default="", help="A local file with the task's columns, or a hub id, in place of its own.")
 @click.option("--split", default="", help="The split of a hub data set, in place of the task's own.")
 @click.option("--data-revision", default="", help="Branch, tag or commit of a hub data set.")
+@task_option
+@click.option("--chat", is_flag=True, help="Ask reasoning-gym's questions through the chat template.")
 @click.option("--samples", type=int, help="Completions a question; this and the next four: the task's by default.")
 @click.option("--temperature", type=float, help="0 is greedy.")
 @click.option("--top-p", type=float, help="Nucleus; 1 keeps all tokens.")
@@ -80,6 +83,8 @@ def wanted_of(given: dict[str, Any]) -> Any:
         limit=given["limit"],
         batch=given["batch"],
         engine=given["engine"],
+        options=option_values(given["options"]),
+        chat=given["chat"],
     )
 
 
@@ -144,17 +149,17 @@ def measure(given: dict[str, Any]) -> int:
 
 NOT_OF_LM_EVAL = (
     *("data", "split", "data_revision", "samples", "temperature", "top_p", "top_k", "max_tokens"),
-    *("ks", "show", "against", "strict"),
+    *("ks", "show", "against", "strict", "options", "chat"),
 )
 
 
 def refuse_own_settings(given: dict[str, Any]) -> None:
     """Raise for what lm-eval settles itself."""
-    written = [key for key in NOT_OF_LM_EVAL if given[key] not in (None, "", False)]
+    written = [key for key in NOT_OF_LM_EVAL if given[key] not in (None, "", False, ())]
     if given["engine"] != "hf":
         written.append("engine")
     if written:
-        name = "k" if written[0] == "ks" else written[0].replace("_", "-")
+        name = {"ks": "k", "options": "option"}.get(written[0], written[0].replace("_", "-"))
         raise UserError(
             f"--{name} is given for {given['task']}",
             "prompts, data, sampling and scores are lm-eval's own there",
@@ -202,6 +207,7 @@ def next_command(given: dict[str, Any]) -> str:
     """What is useful after an evaluation: the same on the other side, or a look at what was trained."""
     usual = (None, "", "auto", "hf")
     written = [f" --{key.replace('_', '-')} {given[key]}" for key in KEPT if given[key] not in usual]
+    written += [f" --option {shlex.quote(text)}" for text in given["options"]] + [" --chat"] * given["chat"]
     command = f"stiefel eval {given['model']} --task {given['task']}{''.join(written)}"
     if given["adapter"] is None:
         return f"{command} --adapter DIR --out {given['out']}-adapter --against {given['out']}"

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ..errors import UserError
-from .options import json_option, say
+from .options import json_option, option_values, say, task_option
 
 SHOWN = 5  # reasons in the table
 
@@ -21,17 +21,20 @@ SHOWN = 5  # reasons in the table
 @click.option("--task", required=True, help="A task, a grader (math, code, choice, dapo, exact), or module:function.")
 @click.option("--input", "path", type=click.Path(path_type=Path), required=True, help="JSON lines of completions.")
 @click.option("--data", default="", help="The task's rows, file or hub id, where the lines hold completions alone.")
+@task_option
 @click.option("--strict", is_flag=True, help="Exit 1 if a gold cannot be read.")
 @json_option
 @click.pass_context
-def grade(context: click.Context, task: str, path: Path, data: str, strict: bool, as_json: bool) -> None:
+def grade(
+    context: click.Context, task: str, path: Path, data: str, options: tuple[str, ...], strict: bool, as_json: bool
+) -> None:
     """Grade given completions; no model is needed.
 
     A line is {"completion": "...", "answer": "..."}; for code, the task's own columns stand beside the completion.
     """
     from ..tasks import find_given, given_lines, golds_of, results
 
-    chosen = find_given(task)
+    chosen = find_given(task, option_values(options))
     golds = golds_of(chosen, data)
     total = sum(1 for _ in given_lines(path, chosen, golds))  # a broken line is named before anything is graded
     if not total:

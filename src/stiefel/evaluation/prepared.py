@@ -41,7 +41,7 @@ class Prepared:
 def prepare_evaluation(wanted: Wanted) -> Prepared:
     """Read data, tokenizer and digests; raises UserError for whatever does not fit, before any weight is loaded."""
     check_numbers(wanted)
-    task = find_task(wanted.task, wanted.data, wanted.data_revision, wanted.split)
+    task = task_of(wanted)
     sampling = resolved(task.sampling, wanted.drawn)
     check_adapter(wanted.subject)
     rows = rows_of(task, wanted.limit)
@@ -67,6 +67,13 @@ def prepare_evaluation(wanted: Wanted) -> Prepared:
     lengths = [len(question.tokens) for question in questions]
     batches = plan(lengths, sampling.samples, sampling.max_tokens, room)
     return Prepared(wanted, task, tokenizer, questions, sampling, stop, batches, settings)
+
+
+def task_of(wanted: Wanted) -> Task:
+    """The task that is meant."""
+    return find_task(
+        wanted.task, wanted.data, wanted.data_revision, wanted.split, options=wanted.options, chat=wanted.chat
+    )
 
 
 def rows_of(task: Task, limit: int | None) -> list[Row]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ..errors import UserError
 from ..tasks import Sampling
@@ -39,6 +40,8 @@ class Wanted:
     limit: int | None = None  # None: all questions; DEFAULT_LIMIT of a task that makes them
     batch: int | None = None  # sequences together; None: as many as fit
     engine: str = "hf"
+    options: Mapping[str, Any] = field(default_factory=dict)  # of a task of reasoning-gym, as the next
+    chat: bool = False
 
 
 def resolved(usual: Sampling, drawn: Drawn) -> Sampling:

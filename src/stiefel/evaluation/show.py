@@ -6,8 +6,8 @@ from typing import Any
 
 from ..errors import UserError
 from ..model import load_tokenizer
-from ..tasks import find_task, stops
-from .prepared import rows_of
+from ..tasks import stops
+from .prepared import rows_of, task_of
 from .sample import ask
 from .settings import Wanted, check_numbers
 
@@ -17,7 +17,7 @@ def first_prompts(wanted: Wanted, count: int) -> list[dict[str, Any]]:
     if count < 1:
         raise UserError(f"--show {count}", "it is below 1", "give --show 1")
     check_numbers(wanted)
-    task = find_task(wanted.task, wanted.data, wanted.data_revision, wanted.split)
+    task = task_of(wanted)
     rows = rows_of(task, count)
     tokenizer = load_tokenizer(wanted.subject.model, wanted.subject.revision)
     return [

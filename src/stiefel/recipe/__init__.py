@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from .grid import Grid, load_grid
 from .recipe import Recipe, load_recipe, read_toml
-from .sections import AdapterSettings, GuardSettings, OptimSettings, TaskSettings
+from .sections import AdapterSettings, GuardSettings, MixtureEntry, OptimSettings, TaskSettings
 
 __all__ = [
     "AdapterSettings",
     "Grid",
     "GuardSettings",
+    "MixtureEntry",
     "OptimSettings",
     "Recipe",
     "TaskSettings",

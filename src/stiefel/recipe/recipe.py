@@ -11,6 +11,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from ..errors import UserError, nearest
+from .mixture import check_mixture, with_mixture
 from .sections import (
     AdapterSettings,
     AlgorithmSettings,
@@ -76,7 +77,7 @@ ROLLOUT_KEYS = {  # what only rollouts read
     "run": {"kl_every", "geometry_every"},
     "eval": {"every"},
     "guard": {"action", "kl_base", "grad_norm"},
-    "task": {"reward"},
+    "task": {"reward", "partial_credit"},
 }
 DRAWN = {"samples", "temperature", "top_p"}  # of [eval], where it is not the task that says
 VLLM_KEYS = (
@@ -109,6 +110,7 @@ def make_recipe(tables: Mapping[str, Any], changes: Iterable[str] = (), profile:
         base = overlay(base, profiles[profile])
     for change in changes:
         base = overlay(base, parse_change(change))
+    base = with_mixture(base)
     refuse_unused(base)
     try:
         recipe = Recipe.model_validate(with_defaults(base))
@@ -243,6 +245,7 @@ def meaning(path: str) -> str:
 
 def check(recipe: Recipe) -> None:
     """What no single key can tell."""
+    check_mixture(recipe.task)
     algorithm, rollout, optim = recipe.algorithm, recipe.rollout, recipe.optim
     completions = rollout.prompts * rollout.completions
     if algorithm.name != "sft" and completions % optim.updates_per_rollout:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from datasets import Dataset
+
 from ..errors import UserError
 from ..methods import compose, unused_settings
 from ..recipe import AdapterSettings, Recipe
-from ..tasks import find_task
+from ..tasks import check_held_out, check_task
 from ..training import grpo_config, require_vllm, schedule, sft_config
 from .measurements import tasks_of
 from .reporting import require_reporters
@@ -19,8 +21,7 @@ def check_names(recipe: Recipe, *, shared: bool = False, written: Collection[str
 
     Of `shared` settings only those of [adapter] that are named in `written` must have one.
     """
-    if not recipe.task.data:
-        find_task(recipe.task.name)
+    check_task(recipe.task)
     tasks_of(recipe)
     require_reporters(recipe.run.report_to)
     if recipe.adapter.path:
@@ -36,6 +37,12 @@ def check_names(recipe: Recipe, *, shared: bool = False, written: Collection[str
             f"{recipe.adapter.method} has no use for it, and a setting that nothing reads would be lost in silence",
             f"leave out adapter.{', adapter.'.join(lost)}",
         )
+
+
+def check_rows(recipe: Recipe, dataset: Dataset) -> None:
+    """Raise where a row that is trained on asks a question that [eval] measures."""
+    for task in tasks_of(recipe):
+        check_held_out(dataset["prompt"], task, recipe.eval.limit)
 
 
 def check_run(recipe: Recipe, out: Path) -> None:

@@ -17,7 +17,7 @@ from ..evaluation import Sample, evaluate, readable, unreadable, unreadable_warn
 from ..model import beyond_context, context_length, resolve_model
 from ..recipe import Recipe
 from ..scores import average_at, paired_difference, question_means
-from ..tasks import Sampling, Task, find_task, prompt_tokens
+from ..tasks import Sampling, Task, measured_task, prompt_tokens
 from ..training import finite_logits
 from .loading import load_pair
 
@@ -93,7 +93,7 @@ def sampling_of(recipe: Recipe, task: Task) -> Sampling:
 
 def tasks_of(recipe: Recipe) -> list[Task]:
     """The recipe's evaluation tasks."""
-    return [find_task(name) for name in recipe.eval.tasks]
+    return [measured_task(name, recipe.task) for name in recipe.eval.tasks]
 
 
 def sample_lines(when: str, samples: BaseSamples) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from ..errors import UserError, nearest
 from ..recipe import TaskSettings
-from ..rewards import GRADERS, Grader, exact, reward_function
+from ..rewards import GRADERS, GYM_PREFIX, Grader, exact, is_gym, reward_function
 from .benchmark import Benchmark
 from .choice import medqa, mmlu, own_choice
 from .classification import cola, mrpc
@@ -25,6 +26,7 @@ from .competitions import (
     hmmt25,
     olymmath,
 )
+from .gym import gym_task, gym_training_task, is_gym_training, options_of, refuse_gym_keys
 from .instructions import ifeval
 from .math import gsm8k, math500, math500_boxed, minerva, own_math, svamp
 from .nano import nano_arithmetic, nano_reverse, nano_sort
@@ -48,12 +50,33 @@ BENCHMARKS = tuple(task for task in TASKS if isinstance(task, Benchmark))
 MADE_HERE = tuple(task for task in TASKS if isinstance(task, Task))
 
 
-def find_task(name: str, data: str = "", revision: str = "", split: str = "") -> Task:
+def find_task(
+    name: str,
+    data: str = "",
+    revision: str = "",
+    split: str = "",
+    *,
+    options: Mapping[str, Any] | None = None,
+    chat: bool = False,
+) -> Task:
     """The task of that name; an unknown one raises with the nearest names.
 
     data: a local file of its columns, or another hub id, in place of its own hub id; revision: branch, tag or commit of
-    a hub id; split: in place of the task's own. Rows are read when they are first asked for.
+    a hub id; split: in place of the task's own; options and chat are for the tasks of reasoning-gym. Rows are read
+    when they are first asked for.
     """
+    if is_gym(name):
+        if data or revision or split:
+            raise UserError(
+                f"{name} takes no data", "reasoning-gym makes its rows", "leave out data, revision and split"
+            )
+        return gym_task(name, options or {}, chat=chat)
+    if options or chat:
+        raise UserError(
+            f"{'options are' if options else 'chat is'} given for {name}",
+            f"only tasks of reasoning-gym take them, {GYM_PREFIX}NAME",
+            "leave them out",
+        )
     for task in TASKS:
         if task.name != name:
             continue
@@ -64,7 +87,27 @@ def find_task(name: str, data: str = "", revision: str = "", split: str = "") ->
                 f"{name} takes no data", "its questions are made here", "leave out data, revision and split"
             )
         return task
-    raise UserError(f"unknown task {name!r}", "there is no such task", nearest(name, [task.name for task in TASKS]))
+    raise UserError(
+        f"unknown task {name!r}",
+        "there is no such task",
+        nearest(name, [task.name for task in TASKS]),
+    )
+
+
+def measured_task(name: str, settings: TaskSettings) -> Task:
+    """A task that [eval] names; one of reasoning-gym with the options, and shown as, [task] says."""
+    if is_gym(name):
+        return gym_task(name, options_of(name, settings), chat=settings.chat)
+    return find_task(name)
+
+
+def check_task(settings: TaskSettings) -> None:
+    """Raise for an unknown task, or for settings of [task] that it does not read."""
+    refuse_gym_keys(settings)
+    if is_gym_training(settings):
+        gym_training_task(settings)
+    elif not settings.data:
+        find_task(settings.name)
 
 
 def training_task(settings: TaskSettings, *, graded: bool = True) -> Task:
@@ -72,10 +115,16 @@ def training_task(settings: TaskSettings, *, graded: bool = True) -> Task:
 
     Supervised training grades nothing, so that data of one's own need no reward there.
     """
+    refuse_gym_keys(settings)
     if settings.data and not has_columns_of_its_task(settings):
         return own_task(settings, own_grader(settings) if graded else exact)
     benchmark = next((benchmark for benchmark in BENCHMARKS if benchmark.name == settings.name), None)
-    task = find_task(settings.name, revision=settings.revision) if benchmark is None else trained(benchmark, settings)
+    if is_gym_training(settings):
+        task = gym_training_task(settings)
+    else:
+        task = (
+            find_task(settings.name, revision=settings.revision) if benchmark is None else trained(benchmark, settings)
+        )
     if settings.reward:
         task = replace(task, grader=own_grader(settings), rows=with_prompts(task))
     if settings.train_rows and benchmark is None:
