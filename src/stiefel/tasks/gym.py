@@ -112,7 +112,7 @@ def checked(name: str, options: Mapping[str, Any]) -> str:
         given = ", ".join(f"{key} = {value!r}" for key, value in options.items()) or "no options"
         raise UserError(
             f"{name} does not take {given}",
-            f"reasoning-gym says: {found['refused']}",
+            f"its configuration: {found['refused']}",
             "its defaults: " + (", ".join(f"{key} = {value}" for key, value in found["options"].items()) or "none"),
         )
     return short

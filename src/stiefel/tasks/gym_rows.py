@@ -50,25 +50,26 @@ class Entries:
         self.found: list[Entry] = []
         self.seen: set[str] = set()
         self.misses = 0
-        self.ended = False
+        self.trouble = ""  # why the generator made no row, the last time
 
     def first(self, count: int) -> list[Entry]:
         """The first so many; fewer of those held out where there are no more different questions.
 
         Raises UserError where none can be made, or none is left to train on.
         """
-        while len(self.found) < count and not self.ended:
+        while len(self.found) < count and self.misses < PATIENCE:
             self.more(count - len(self.found))
+        if len(self.found) < count and not (self.held_out and self.found):
+            raise self.too_few()
         return self.found[:count]
 
     def more(self, wanted: int) -> None:
         """Make some more."""
         asked = min(BATCH, wanted * (SHARE if self.held_out else 1) + 1)
-        trouble = ""
         try:
             for made in made_rows(self.name, self.options, list(islice(self.indices, asked))):
                 if isinstance(made, str):
-                    trouble = made
+                    self.trouble = made
                 elif is_held_out(made["question"]) == self.held_out and made["question"] not in self.seen:
                     self.found.append(made)
                     self.misses = -1
@@ -79,20 +80,14 @@ class Entries:
             raise UserError(
                 f"{GYM_PREFIX}{self.name} makes no row with these options", str(error), "change its options"
             ) from error
-        if self.misses >= PATIENCE:
-            self.end(trouble)
 
-    def end(self, trouble: str) -> None:
-        """There are no more: what was found is all that is held out, or too little."""
-        self.ended = True
-        if self.held_out and self.found:
-            return
-        raise UserError(
+    def too_few(self) -> UserError:
+        """The error of a task that has no question left."""
+        lost = f"{PATIENCE} rows held none " + ("of these" if self.held_out else "of the others")
+        return UserError(
             f"{GYM_PREFIX}{self.name} has too few different questions with these options",
-            f"its generator fails: {trouble}"
-            if trouble
-            else f"one in {SHARE} is held out and never trained on, and {PATIENCE} rows held none "
-            + ("of these" if self.held_out else "of the others"),
+            f"one in {SHARE} is held out and never trained on, and {lost}"
+            + (f"; its generator said {self.trouble}" if self.trouble else ""),
             "give it options with more questions",
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import random
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass, replace
 from datetime import date, datetime
@@ -59,6 +60,7 @@ def dataset(name: str, options: dict[str, Any]) -> Any:
 
 def built(name: str, options: dict[str, Any], seed: int, size: int) -> Any:
     """A data set with its options in the types that the package wants."""
+    settle(seed)
     kind, configuration = registry[name]
     defaults = {field.name: usual(field) for field in fields(configuration)}
     values = {key: converted(key, defaults[key], value) for key, value in options.items()}
@@ -89,15 +91,26 @@ def made(name: str, options: dict[str, Any], index: int) -> dict[str, Any]:
     """The row at an index; the same, whatever was made before it."""
     if name in LAID_OUT:
         size = LAID_OUT[name]
-        found = built(name, options, index, size)[index % size]
+        data = built(name, options, index, size)
+        settle(index)
+        found = data[index % size]
     elif name in SEEDED:
         data = dataset(name, options)
         data.seed, data.size = index, 500
+        settle(index)
         found = data[0]
     else:
-        found = dataset(name, options)[index]
+        data = dataset(name, options)
+        settle(index)
+        found = data[index]
     row = {key: found[key] for key in ("question", "answer", "metadata")}
     return dict(json.loads(json.dumps(row, default=str)))
+
+
+def settle(seed: int) -> None:
+    """Some generators draw from the global random states."""
+    random.seed(seed)
+    vars(importlib.import_module("numpy.random"))["seed"](seed)
 
 
 def row(name: str, options: dict[str, Any], index: int) -> dict[str, Any]:
