@@ -76,6 +76,8 @@ class Entries:
                     if self.held_out:  # a question is measured once, but may be trained on many times
                         self.seen.add(made["question"])
                 self.misses += 1
+                if self.misses >= PATIENCE:  # here, and not after a batch: what is held out is no matter of batches
+                    return
         except RowFailure as error:
             raise UserError(
                 f"{GYM_PREFIX}{self.name} makes no row with these options", str(error), "change its options"
