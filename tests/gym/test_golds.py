@@ -8,7 +8,7 @@ import pytest
 
 from stiefel.rewards import GYM, GYM_PARTIAL, Grade, described, grade_all, gym_columns, made_rows
 
-from .names import ANSWERED, NO_TASK, NULL
+from .names import ANSWERED, NO_TASK, NULL, library
 
 
 def grades(name, entry, completions, partial=False) -> list[Grade]:
@@ -103,6 +103,43 @@ def test_scorers_that_take_too_much_are_held_to_their_question():
     (entry,) = made_rows("game_of_life_halting", {}, [0])
     other = {"True": "False", "False": "True"}[entry["answer"]]
     assert grades("game_of_life_halting", entry, [other])[0].score == 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "guess"),
+    [
+        ("word_sorting", "{answer}, and, more"),
+        ("gsm_symbolic", "-{answer}"),
+        ("gsm_symbolic", "{answer},123"),
+        ("spell_backward", "{answer}{answer}"),
+        ("coin_flip", "{answer}1"),
+    ],
+)
+def test_what_a_scorer_calls_whole_is_the_answer_and_nothing_more(name, guess):
+    rows = made_rows(name, {}, range(60))
+    entries = [entry for entry in rows if name != "coin_flip" or entry["answer"].isdigit()]
+    texts = [guess.format(answer=entry["answer"]) for entry in entries]
+    script = """
+from reasoning_gym.factory import get_score_answer_fn
+found = [get_score_answer_fn(given[0])(text, entry) for entry, text in zip(given[1], given[2])]
+"""
+    believed = library(script, [name, entries, texts])
+    assert 1.0 in believed, "mended upstream?"
+    assert max(grades(name, entry, [text])[0].score for entry, text in zip(entries, texts, strict=True)) == 0.0
+
+
+def test_a_second_guess_beside_the_answer_is_no_answer():
+    for name, index in (("advanced_geometry", 0), ("time_intervals", 0)):
+        entry = next(
+            entry
+            for entry in made_rows(name, {}, range(index, 40))
+            if entry["metadata"]["task_type"] in ("orthocenter", "date")
+        )
+        beside = {"advanced_geometry": "{}, (1.0, 2.0)", "time_intervals": "{} 00:34:28"}[name]
+        assert [grade.score for grade in grades(name, entry, [entry["answer"], beside.format(entry["answer"])])] == [
+            1,
+            0,
+        ]
 
 
 def test_a_fraction_is_paid_where_it_is_asked_for_and_never_for_holding_the_answer():

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from . import gym_rows
 from .confine import PR_SET_PDEATHSIG, confine, drop_capabilities, hide, prctl
-from .shapes import EVALUATED, PARSED, unfit
+from .shapes import EVALUATED, PARSED, unearned, unfit
 from .wire import Closed, receive, send
 
 GROUP = 16  # answers that a child scores at most
@@ -154,14 +154,17 @@ def scored(dataset: Any, request: dict[str, Any]) -> dict[str, Any]:
         if wrong:
             return {"score": 0.0, "reason": wrong}
         score = float(dataset.score_answer(answer, entry))
+        wrong = unearned(name, answer, entry) if score >= 1.0 else ""
     except Exception as error:  # noqa: BLE001  the scorer's, on a text or on a gold that it cannot read
         trouble = f"the scorer raised {gym_rows.text_of(error)}"
         if refused(dataset, name, entry):
             return {"unreadable": trouble}
         return {"score": 0.0, "reason": trouble}
+    if wrong:
+        score = 0.0
     if score < 1.0 and request["given"] and refused(dataset, name, entry):
         return {"unreadable": "the scorer does not take the row's own answer"}
-    return {"score": score, "reason": ""}
+    return {"score": score, "reason": wrong}
 
 
 def refused(dataset: Any, name: str, entry: dict[str, Any]) -> bool:
@@ -169,7 +172,9 @@ def refused(dataset: Any, name: str, entry: dict[str, Any]) -> bool:
     if entry["answer"] is None:
         return False
     try:
-        return bool(unfit(name, entry["answer"], entry)) or float(dataset.score_answer(entry["answer"], entry)) < 1.0
+        gold = entry["answer"]
+        wrong = unfit(name, gold, entry) or unearned(name, gold, entry)
+        return bool(wrong) or float(dataset.score_answer(gold, entry)) < 1.0
     except Exception:  # noqa: BLE001  the scorer's
         return True
 

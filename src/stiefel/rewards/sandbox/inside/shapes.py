@@ -6,6 +6,7 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 Entry = dict[str, Any]
@@ -41,14 +42,19 @@ WHOLE: dict[str, re.Pattern[str]] = {
 
 
 def unfit(name: str, answer: str, entry: Entry) -> str:
-    """Why the scorer of a task is not to see, or to believe in, an answer; "" where it may."""
+    """Why the scorer of a task is not to see an answer, that has not the form of one; "" where it may."""
     if name in EVALUATED:
         return "" if PLAIN.fullmatch(answer) or is_literal(answer) else "neither a text of the task's form nor a list"
     if name in PARSED:
-        return bad_expression(answer, entry) or RULES.get(name, any_answer)(answer, entry)
+        return bad_expression(answer, entry)
     if name in WHOLE and not WHOLE[name].fullmatch(answer.strip()):
         return "not of the form of this task's answers"
-    return RULES.get(name, any_answer)(answer, entry)
+    return ""
+
+
+def unearned(name: str, answer: str, entry: Entry) -> str:
+    """Why an answer that its scorer calls whole is not; "" where it is."""
+    return RULES[name](answer, entry) if name in RULES else ""
 
 
 def is_literal(text: str) -> bool:
@@ -69,20 +75,33 @@ def bad_expression(answer: str, entry: Entry) -> str:
     return f"no arithmetic expression: {strange[0][:40]}" if strange else ""
 
 
-def any_answer(answer: str, entry: Entry) -> str:
-    """No rule beside the scorer's."""
-    return ""
-
-
 def the_word(answer: str, entry: Entry) -> str:
     """game_of_life_halting's scorer takes every text that is not empty: bool("False") is True."""
     return "" if answer.strip().lower() == str(entry["answer"]).strip().lower() else "another word than the answer"
 
 
-def as_many_words(answer: str, entry: Entry) -> str:
+def as_long(answer: str, entry: Entry) -> str:
     """The scorers of letter_jumble and spell_backward read as much as the answer has, and no further."""
-    many, wanted = len(answer.split()), len(str(entry["answer"]).split())
-    return "" if many == wanted else f"{many} words and not {wanted}"
+    return "" if len(answer.strip()) == len(str(entry["answer"]).strip()) else "not as long as the answer"
+
+
+def as_many(answer: str, entry: Entry) -> str:
+    """The scorers of word_sorting and advanced_geometry read the first items, and no further."""
+    many, wanted = answer.count(",") + 1, str(entry["answer"]).count(",") + 1
+    return "" if many == wanted else f"{many} items and not {wanted}"
+
+
+def the_number(answer: str, entry: Entry) -> str:
+    """gsm_symbolic's scorer reads a part of a number, without its sign; coin_flip's takes longer ones."""
+    value, gold = (Fraction(text.strip("$% ").replace(",", "")) for text in (answer, str(entry["answer"])))
+    return "" if abs(value - gold) <= Fraction(1, 10_000) else "another number than the answer"
+
+
+def of_its_kind(answer: str, entry: Entry) -> str:
+    """time_intervals' scorer reads days, or a clock, and leaves a sign or the rest aside."""
+    gold = str(entry["answer"])
+    same = all((mark in answer) == (mark in gold) for mark in ("day", ":", "-"))
+    return "" if same else "another kind of time than the answer"
 
 
 def its_numbers(answer: str, entry: Entry) -> str:
@@ -93,8 +112,13 @@ def its_numbers(answer: str, entry: Entry) -> str:
 
 
 RULES: dict[str, Callable[[str, Entry], str]] = {
+    "advanced_geometry": as_many,
+    "coin_flip": the_number,
     "game_of_life_halting": the_word,
-    "letter_jumble": as_many_words,
-    "spell_backward": as_many_words,
+    "gsm_symbolic": the_number,
+    "letter_jumble": as_long,
     "puzzle24": its_numbers,
+    "spell_backward": as_long,
+    "time_intervals": of_its_kind,
+    "word_sorting": as_many,
 }
