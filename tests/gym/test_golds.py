@@ -124,7 +124,7 @@ from reasoning_gym.factory import get_score_answer_fn
 found = [get_score_answer_fn(given[0])(text, entry) for entry, text in zip(given[1], given[2])]
 """
     believed = library(script, [name, entries, texts])
-    assert 1.0 in believed, "mended upstream?"
+    assert max(believed) >= 1.0, "mended upstream?"
     assert max(grades(name, entry, [text])[0].score for entry, text in zip(entries, texts, strict=True)) == 0.0
 
 
