@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from scripts.readme import replace_block
-from stiefel.rewards import GRADERS
+from stiefel.rewards import GRADERS, described
+from stiefel.rewards.sandbox.inside.shapes import EVALUATED, PARSED
 from stiefel.tasks import BENCHMARKS, MADE_HERE, Benchmark, Sampling
 from stiefel.tasks.benchmark import Names
 
@@ -78,10 +79,19 @@ def templates() -> str:
     return "\n".join(blocks)
 
 
+def gym() -> str:
+    """The names of reasoning-gym's tasks, with those that have something to be said of."""
+    null = ("boxnet", "graph_color", "propositional_logic", "rubiks_cube", "rush_hour")
+    marks = dict.fromkeys((*EVALUATED, *PARSED), "ᵉ") | dict.fromkeys(null, "⁰")
+    names = [f"`{name}`{marks.get(name, '')}" for name in described("gcd", {})["names"]]
+    return f"{', '.join(names)}\n\nᵉ: the scorer evaluates the text. ⁰: rows with an answer of null.\n"
+
+
 def page() -> str:
     """docs/tasks.md as it should be."""
     text = replace_block(PAGE.read_text(), "asked", asked())
     text = replace_block(text, "places", places())
+    text = replace_block(text, "gym", gym())
     return replace_block(text, "templates", templates())
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ..errors import UserError
-from .options import force_option, json_option, refuse_both, resume_option, say
+from .options import force_option, json_option, option_values, refuse_both, resume_option, say, task_option
 
 
 @click.command("eval")
@@ -23,7 +23,8 @@ from .options import force_option, json_option, refuse_both, resume_option, say
 @click.option("--data-revision", default="", help="Branch, tag or commit of a hub data set.")
 @click.option("--prompt-column", default="", help="Of your own --data for a grader: prompt by default.")
 @click.option("--answer-column", default="", help="Of your own --data for a grader: answer by default.")
-@click.option("--chat", is_flag=True, help="Of your own --data for a grader: text prompts are a user's messages.")
+@click.option("--chat", is_flag=True, help="Prompts of your own --data, or of reasoning-gym, are a user's messages.")
+@task_option
 @click.option("--samples", type=int, help="Completions a question; this and the next four: the task's by default.")
 @click.option("--temperature", type=float, help="0 is greedy.")
 @click.option("--top-p", type=float, help="Nucleus; 1 keeps all tokens.")
@@ -94,6 +95,7 @@ def wanted_of(given: dict[str, Any]) -> Any:
         limit=given["limit"],
         batch=given["batch"],
         engine=given["engine"],
+        options=option_values(given["options"]),
     )
 
 
@@ -158,17 +160,17 @@ def measure(given: dict[str, Any]) -> int:
 
 NOT_OF_LM_EVAL = (
     *("data", "split", "data_revision", "prompt_column", "answer_column", "chat"),
-    *("samples", "temperature", "top_p", "top_k", "max_tokens", "ks", "show", "against", "strict"),
+    *("samples", "temperature", "top_p", "top_k", "max_tokens", "ks", "show", "against", "strict", "options"),
 )
 
 
 def refuse_own_settings(given: dict[str, Any]) -> None:
     """Raise for what lm-eval settles itself."""
-    written = [key for key in NOT_OF_LM_EVAL if given[key] not in (None, "", False)]
+    written = [key for key in NOT_OF_LM_EVAL if given[key] not in (None, "", False, ())]
     if given["engine"] != "hf":
         written.append("engine")
     if written:
-        name = "k" if written[0] == "ks" else written[0].replace("_", "-")
+        name = {"ks": "k", "options": "option"}.get(written[0], written[0].replace("_", "-"))
         raise UserError(
             f"--{name} is given for {given['task']}",
             "prompts, data, sampling and scores are lm-eval's own there",
@@ -240,6 +242,7 @@ def next_command(given: dict[str, Any]) -> str:
     written += [" --chat"] if given["chat"] else []
     for key in ("chat_template_option", "turn_end"):
         written += [f" --{key.replace('_', '-')} {shlex.quote(text)}" for text in given[key]]
+    written += [f" --option {shlex.quote(text)}" for text in given["options"]]
     command = f"stiefel eval {given['model']} --task {given['task']}{''.join(written)}"
     if given["adapter"] is None:
         return f"{command} --adapter DIR --out {given['out']}-adapter --against {given['out']}"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,6 +22,25 @@ resume_option = click.option(
 profile_option = click.option("--profile", default="", help="Overlay one of the recipe's profiles.")
 set_option = click.option("--set", "changes", multiple=True, metavar="A.B=VALUE", help="Change one key; repeatable.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+task_option = click.option(
+    "--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of a task of reasoning-gym; repeatable."
+)
+
+
+def option_values(texts: Sequence[str]) -> dict[str, Any]:
+    """`max_value=40` → {"max_value": 40}; a value that is not TOML is taken as a text."""
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise UserError(f"--option {text!r} is no option", "it has no key and value", "write --option max_value=40")
+        try:
+            parsed = tomllib.loads(f"value = {value}")
+        except tomllib.TOMLDecodeError:
+            parsed = {"value": value}
+        found[key.strip()] = parsed["value"]
+    return found
 
 
 def say(line: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from ..errors import UserError
-from .options import json_option, say
+from .options import json_option, option_values, say, task_option
 
 SHOWN = 5  # reasons in the table
 
@@ -23,11 +23,19 @@ SHOWN = 5  # reasons in the table
 @click.option("--input", "path", type=click.Path(path_type=Path), required=True, help="JSON lines of completions.")
 @click.option("--data", default="", help="The task's rows, file or hub id, where the lines hold completions alone.")
 @click.option("--answer-column", default="", help="The column of the gold; the task's own by default, or answer.")
+@task_option
 @click.option("--strict", is_flag=True, help="Exit 1 if a gold cannot be read.")
 @json_option
 @click.pass_context
 def grade(
-    context: click.Context, task: str, path: Path, data: str, answer_column: str, strict: bool, as_json: bool
+    context: click.Context,
+    task: str,
+    path: Path,
+    data: str,
+    answer_column: str,
+    options: tuple[str, ...],
+    strict: bool,
+    as_json: bool,
 ) -> None:
     """Grade given completions; no model is needed.
 
@@ -38,7 +46,7 @@ def grade(
 
     tally, out = Tally(task), sys.stdout
     with redirect_stdout(sys.stderr) if as_json else nullcontext():  # whatever a grader prints is no result
-        chosen = replace(find_given(task), answer=answer_column)
+        chosen = replace(find_given(task, option_values(options)), answer=answer_column)
         golds = golds_of(chosen, data)
         total = sum(1 for _ in given_lines(path, chosen, golds))  # a broken line is named before anything is graded
         if not total:

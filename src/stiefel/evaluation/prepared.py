@@ -84,6 +84,7 @@ def task_of(wanted: Wanted) -> Task:
         prompt_column=wanted.prompt_column,
         answer_column=wanted.answer_column,
         chat=wanted.chat,
+        options=wanted.options,
     )
 
 

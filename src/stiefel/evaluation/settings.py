@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ..errors import UserError
 from ..tasks import Sampling
@@ -37,11 +38,12 @@ class Wanted:
     split: str = ""
     prompt_column: str = ""  # this and the next two: of one's own rows, where the task is the name of a reward
     answer_column: str = ""
-    chat: bool = False
+    chat: bool = False  # of reasoning-gym too
     drawn: Drawn = Drawn()
     limit: int | None = None  # None: all questions; DEFAULT_LIMIT of a task that makes them
     batch: int | None = None  # sequences together; None: as many as fit
     engine: str = "hf"
+    options: Mapping[str, Any] = field(default_factory=dict)  # of a task of reasoning-gym
 
 
 def resolved(usual: Sampling, drawn: Drawn) -> Sampling:

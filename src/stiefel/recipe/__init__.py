@@ -8,7 +8,7 @@ from __future__ import annotations
 from .expected import AVERAGE, BASE, Published, methods_named, numbers, tasks_named
 from .grid import Grid, load_grid
 from .recipe import Recipe, load_recipe, overlay, parse_value, read_toml, usual_recipe
-from .sections import AdapterSettings, ExpectedSettings, GuardSettings, OptimSettings, TaskSettings
+from .sections import AdapterSettings, ExpectedSettings, GuardSettings, MixtureEntry, OptimSettings, TaskSettings
 
 __all__ = [
     "AVERAGE",
@@ -17,6 +17,7 @@ __all__ = [
     "ExpectedSettings",
     "Grid",
     "GuardSettings",
+    "MixtureEntry",
     "OptimSettings",
     "Published",
     "Recipe",

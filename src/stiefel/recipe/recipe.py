@@ -12,6 +12,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from ..errors import UserError, nearest
+from .mixture import check_mixture, with_mixture
 from .sections import (
     AdapterSettings,
     AlgorithmSettings,
@@ -87,7 +88,7 @@ ROLLOUT_KEYS = {  # what only rollouts read
     "run": {"kl_every", "geometry_every"},
     "eval": {"every"},
     "guard": {"action", "kl_base", "grad_norm"},
-    "task": {"reward"},
+    "task": {"reward", "partial_credit"},
 }
 DRAWN = {"samples", "temperature", "top_p"}  # of [eval], where it is not the task that says
 VLLM_KEYS = (
@@ -107,6 +108,7 @@ def make_recipe(tables: Mapping[str, Any], changes: Iterable[str] = (), profile:
     base = profiled(tables, profile, source)
     for change in changes:
         base = overlay(base, parse_change(change))
+    base = with_mixture(base)
     refuse_unused(base)
     try:
         recipe = Recipe.model_validate(with_defaults(base))
@@ -292,6 +294,7 @@ def meaning(path: str) -> str:
 
 def check(recipe: Recipe) -> None:
     """What no single key can tell."""
+    check_mixture(recipe.task)
     algorithm, rollout, optim = recipe.algorithm, recipe.rollout, recipe.optim
     completions = rollout.prompts * rollout.completions
     if algorithm.name != "sft" and completions % optim.updates_per_rollout:

@@ -55,6 +55,17 @@ class AdapterSettings(Section):
     """The method's own options."""
 
 
+class MixtureEntry(Section):
+    """[[task.mixture]]"""
+
+    name: Annotated[str, Field(min_length=1)]
+    """A task of reasoning-gym, reasoning_gym:NAME."""
+    weight: NotNegativeFloat = 1.0
+    """How often its rows are drawn, against the other weights."""
+    options: dict[str, Any] = {}
+    """Options of its data set."""
+
+
 class TaskSettings(Section):
     """[task]"""
 
@@ -71,13 +82,19 @@ class TaskSettings(Section):
     answer_column: str = "answer"
     """The column of `data` that holds the reference answer."""
     chat: bool = False
-    """Show a text prompt of `data` to the model as a user's message, through its tokenizer's chat template."""
+    """Show a text prompt of `data`, or a question of reasoning-gym, as a user's message, through the chat template."""
     reward: str = ""
     """math, gsm8k, dapo, dapo-boxed, choice, code, exact, or module:function; empty takes the named task's grader."""
     train_rows: NotNegative = 0
     """Use only the first rows of the training set; 0 takes all."""
     heldout: str = ""
     """Rows of the same columns, a file or a hub id, on which `eval.tasks` measures this task."""
+    options: dict[str, Any] = {}
+    """reasoning_gym:NAME only: options of its data set."""
+    partial_credit: bool = False
+    """reasoning_gym:NAME only: train on the scorer's fraction of an answer that is not whole."""
+    mixture: list[MixtureEntry] = []
+    """Tasks of reasoning-gym in place of name and options, each with `name`, `weight` and `options`."""
 
 
 class AlgorithmSettings(Section):

@@ -12,6 +12,9 @@ from .exact import exact, exact_after_mark
 from .extract import after_thinking
 from .function import OwnReward, reward_function
 from .grade import Grade, Grader, GraderFailure, UnreadableGold
+from .gym import GYM, GYM_PARTIAL, RowFailure, described, gym_columns, is_gym, made_rows
+from .gym import PREFIX as GYM_PREFIX
+from .gym import version as gym_version
 from .programs.cases import CASE_COLUMNS, TEST_COLUMNS
 from .programs.code import why_unreadable
 
@@ -28,19 +31,28 @@ GRADERS: dict[str, Grader] = {
 __all__ = [
     "CASE_COLUMNS",
     "GRADERS",
+    "GYM",
+    "GYM_PARTIAL",
+    "GYM_PREFIX",
     "TEST_COLUMNS",
     "BatchGrader",
     "Grade",
     "Grader",
     "GraderFailure",
     "OwnReward",
+    "RowFailure",
     "UnreadableGold",
     "after_thinking",
     "choice_texts",
+    "described",
     "exact",
     "exact_after_mark",
     "gold_letter",
     "grade_all",
+    "gym_columns",
+    "gym_version",
+    "is_gym",
+    "made_rows",
     "reward_function",
     "signed",
     "why_unreadable",

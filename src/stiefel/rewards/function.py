@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import UserError
 from ..own_code import imported, place_in
 from .grade import Grade
+from .gym import PREFIX, is_gym
 
 SIGNATURE = "def function(completion: str, answer: str, **row) -> float"
 
@@ -65,6 +66,12 @@ def broken(name: str, what: str, completion: str, answer: str) -> UserError:
 def import_function(name: str) -> Callable[..., Any]:
     """The callable that `module:function` names."""
     module, colon, attribute = name.partition(":")
+    if is_gym(name):
+        raise UserError(
+            f"task.reward = {name!r} is no reward",
+            f"{PREFIX}NAME is a task of the package reasoning-gym, which brings its own scorer",
+            f"set task.name = {name!r} and leave task.reward out",
+        )
     if not (module and colon and attribute):
         raise UserError(
             f"task.reward = {name!r} is no reward",

@@ -41,7 +41,7 @@ from ..training import (
     trainer_arguments,
     training_rows,
 )
-from .checks import check_budget
+from .checks import check_budget, check_rows
 from .directory import last_checkpoint, manifest, read_events, rewind, same_base, same_data, sweep
 from .guard import Guard, Tripped
 from .loading import adapted, load_pair
@@ -87,6 +87,7 @@ class Attempt:
         self.model, self.tokenizer = load_pair(recipe)
         read = sft_rows if supervised else training_rows
         dataset = read(recipe, task, self.tokenizer, progress)
+        check_rows(recipe, dataset)
         data = digest(dataset)
         updates = recipe.optim.rollouts * recipe.optim.updates_per_rollout
         if supervised:

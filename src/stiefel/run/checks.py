@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from datasets import Dataset
+
 from ..errors import UserError
 from ..methods import compose, unused_settings
 from ..recipe import AVERAGE, AdapterSettings, Recipe, methods_named, numbers, tasks_named
-from ..tasks import find_task
+from ..tasks import check_held_out, check_task, find_task
 from ..training import grpo_config, require_vllm, schedule, sft_config
 from .measurements import tasks_of
 from .reporting import require_reporters
@@ -19,8 +21,7 @@ def check_names(recipe: Recipe, *, shared: bool = False, written: Collection[str
 
     Of `shared` settings only those of [adapter] that are named in `written` must have one.
     """
-    if not recipe.task.data:
-        find_task(recipe.task.name)
+    check_task(recipe.task)
     tasks_of(recipe)
     require_reporters(recipe.run.report_to)
     check_expected(recipe)
@@ -62,6 +63,12 @@ def check_expected(recipe: Recipe) -> None:
             "a percentage is between 0 and 100" if expected.percent else "a score is between 0 and 1",
             "mend it" if expected.percent else "set expected.percent = true where the scores are in percent",
         )
+
+
+def check_rows(recipe: Recipe, dataset: Dataset) -> None:
+    """Raise where a row that is trained on asks a question that [eval] measures."""
+    for task in tasks_of(recipe):
+        check_held_out(dataset["prompt"], task, recipe.eval.limit)
 
 
 def check_run(recipe: Recipe, out: Path) -> None:

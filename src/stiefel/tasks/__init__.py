@@ -8,8 +8,9 @@ from __future__ import annotations
 from .benchmark import Benchmark
 from .given import find_given, given_lines, golds_of
 from .grading import results
+from .gym_rows import check_held_out
 from .opened import stated
-from .registry import BENCHMARKS, MADE_HERE, TASKS, find_task, measured_task, training_task
+from .registry import BENCHMARKS, MADE_HERE, TASKS, check_task, find_task, measured_task, training_task
 from .render import prompt_tokens, rendered, shown, stops
 from .task import AS_MANY_AS_FIT, Messages, Row, Sampling, Task
 from .thinking import opened_thinking
@@ -25,6 +26,8 @@ __all__ = [
     "Row",
     "Sampling",
     "Task",
+    "check_held_out",
+    "check_task",
     "find_given",
     "find_task",
     "given_lines",

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, nearest
-from ..rewards import GRADERS, BatchGrader, Grader, reward_function
+from ..rewards import GRADERS, BatchGrader, Grader, is_gym, reward_function
 from .benchmark import BadRow, Benchmark, as_text
 from .columns import MISSING, value_of
+from .gym_given import given_entry
 from .opened import open_table
 from .reader import made_row
-from .registry import BENCHMARKS, MADE_HERE
+from .registry import BENCHMARKS, MADE_HERE, find_task
 from .table import Record, Table, parse, read_file
 
 ANSWER = ("answer",)
@@ -27,6 +28,7 @@ class GivenTask:
     grader: Grader
     benchmark: Benchmark | None
     answer: str = ""  # the column of the gold, where it is named
+    options: Mapping[str, Any] = field(default_factory=dict)  # of a task of reasoning-gym
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,10 @@ class Given:
     truncated: bool = False  # the limit cut it off
 
 
-def find_given(name: str) -> GivenTask:
-    """A task, one of the graders alone, or a function of the user's, module:function."""
+def find_given(name: str, options: Mapping[str, Any] | None = None) -> GivenTask:
+    """A task, one of the graders alone, or a function of the user's, module:function; options are reasoning-gym's."""
+    if is_gym(name) or options:
+        return GivenTask(name, find_task(name, options=options).grader, None, options=options or {})
     for benchmark in BENCHMARKS:
         if benchmark.name == name:
             return GivenTask(name, benchmark.grader, benchmark)
@@ -112,6 +116,8 @@ def truncated_of(record: Record, place: str) -> bool:
 def with_gold(task: GivenTask, record: Record, place: str) -> Given:
     """A line's completion, gold and columns, as `given`."""
     completion = completion_of(record, place)
+    if is_gym(task.name):
+        return Given(completion, "", given_entry(task.name, task.options, record, place))
     if isinstance(task.grader, BatchGrader) and task.grader.by_row:
         return Given(completion, "", {name: value for name, value in record.items() if name != "completion"})
     columns = task.benchmark.columns if task.benchmark is not None else {}

@@ -87,6 +87,9 @@ def stated(origin: dict[str, Any]) -> str:
             return f"{origin['rows']:,} rows of {origin['id']} ({configured}) at {origin['revision'][:12]}"
         case "file" | "directory":
             return f"{origin['rows']:,} rows of {origin['path']}"
+        case "reasoning-gym":
+            chosen = ", ".join(f"{key} = {value!r}" for key, value in origin.get("options", {}).items())
+            return f"made by reasoning-gym {origin['version']}" + (f", {chosen}" if chosen else "")
     return "made here"
 
 

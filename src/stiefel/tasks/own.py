@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import UserError, nearest
 from ..recipe import TaskSettings
-from ..rewards import TEST_COLUMNS, Grader, choice_texts
+from ..rewards import GYM_PREFIX, TEST_COLUMNS, Grader, choice_texts
 from .columns import MISSING, at
 from .hub import read_hub
 from .opened import Opened, hub_origin, looks_like_a_path, open_file
@@ -137,7 +137,7 @@ def reward_of(settings: TaskSettings) -> str:
 
 def is_function(name: str) -> bool:
     """True for a name that can only be `module:function`."""
-    return ":" in name and not name.startswith("lm-eval:")
+    return ":" in name and not name.startswith(("lm-eval:", GYM_PREFIX))
 
 
 def make_row(record: Record, place: str, settings: TaskSettings) -> Row:

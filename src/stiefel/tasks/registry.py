@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from ..errors import UserError, nearest
 from ..recipe import TaskSettings
-from ..rewards import GRADERS, Grader, exact, reward_function
+from ..rewards import GRADERS, GYM_PREFIX, Grader, exact, is_gym, reward_function
 from .benchmark import Benchmark
 from .choice import medqa, mmlu, own_choice
 from .classification import cola, mrpc
@@ -25,6 +26,7 @@ from .competitions import (
     hmmt25,
     olymmath,
 )
+from .gym import gym_task, gym_training_task, is_gym_training, options_of, refuse_gym_keys
 from .instructions import ifeval
 from .math import gsm8k, math500, math500_boxed, minerva, own_math, svamp
 from .nano import nano_arithmetic, nano_reverse, nano_sort
@@ -57,13 +59,28 @@ def find_task(
     prompt_column: str = "",
     answer_column: str = "",
     chat: bool = False,
+    options: Mapping[str, Any] | None = None,
 ) -> Task:
     """The task of that name, one of ours or a reward by which the rows of `data` are graded; an unknown one raises.
 
     data: a local file of its columns, or another hub id, in place of its own hub id; revision: branch, tag or commit of
     a hub id; split: in place of the task's own. Rows are read when they are first asked for, but for those of a reward:
-    they are checked now, and their columns may be named.
+    they are checked now, and their columns may be named. options are for the tasks of reasoning-gym, as is chat.
     """
+    if is_gym(name):
+        if data or revision or split or prompt_column or answer_column:
+            raise UserError(
+                f"{name} takes no data",
+                "reasoning-gym makes its rows",
+                "leave out data, its columns, revision and split",
+            )
+        return gym_task(name, options or {}, chat=chat)
+    if options:
+        raise UserError(
+            f"options are given for {name}",
+            f"only tasks of reasoning-gym take them, {GYM_PREFIX}NAME",
+            "leave them out",
+        )
     named = bool(prompt_column or answer_column or chat)
     if is_function(name) or (name in GRADERS and (named or name not in names())):
         return rewarded(
@@ -124,8 +141,12 @@ def measured_task(name: str, settings: TaskSettings) -> Task:
     """A task that [eval] names: what the recipe trains on, by `task.name`, or any of ours.
 
     Of rows of one's own the held-out ones are measured, and of one of our tasks those of `task.heldout` where that is
-    given. Raises UserError for an unknown name, and for held-out rows that would hide a task of ours.
+    given; one of reasoning-gym has the options, and is shown, as [task] says. Raises UserError for an unknown name, and
+    for held-out rows that would hide a task of ours.
     """
+    if is_gym(name):
+        heldout = settings.heldout if name == settings.name else ""
+        return find_task(name, heldout, chat=settings.chat, options=options_of(name, settings))
     ours = {task.name for task in TASKS if not isinstance(task, Benchmark) or task.hub is not None}
     if name != settings.name:
         if name not in names():
@@ -144,15 +165,30 @@ def measured_task(name: str, settings: TaskSettings) -> Task:
     return find_task(name)
 
 
+def check_task(settings: TaskSettings) -> None:
+    """Raise for an unknown task, or for settings of [task] that it does not read."""
+    refuse_gym_keys(settings)
+    if is_gym_training(settings):
+        gym_training_task(settings)
+    elif not settings.data:
+        find_task(settings.name)
+
+
 def training_task(settings: TaskSettings, *, graded: bool = True) -> Task:
     """What a recipe's [task] trains on: a named task or data of one's own, graded by its own grader or by a reward.
 
     Supervised training grades nothing, so that data of one's own need no reward there.
     """
+    refuse_gym_keys(settings)
     if settings.data and not has_columns_of_its_task(settings):
         return own_task(settings, own_grader(settings) if graded else exact)
     benchmark = next((benchmark for benchmark in BENCHMARKS if benchmark.name == settings.name), None)
-    task = find_task(settings.name, revision=settings.revision) if benchmark is None else trained(benchmark, settings)
+    if is_gym_training(settings):
+        task = gym_training_task(settings)
+    else:
+        task = (
+            find_task(settings.name, revision=settings.revision) if benchmark is None else trained(benchmark, settings)
+        )
     if settings.reward:
         task = replace(task, grader=own_grader(settings), rows=with_prompts(task))
     if settings.train_rows and benchmark is None:

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +21,14 @@ ENVIRONMENT = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"}  # all a program sees
 
 @dataclass(frozen=True)
 class Kind:
-    """A sandbox by name: the command line for a size of scratch space, or why it cannot be used here."""
+    """A sandbox by name: its command line, or why it cannot be used here.
+
+    `command` takes a size of scratch space, directories to show beside Python's own, and the module of `inside` whose
+    `main` is started.
+    """
 
     name: str
-    command: Callable[[int], list[str]]
+    command: Callable[..., list[str]]
     missing: Callable[[], str]
 
 
@@ -55,20 +59,27 @@ def shown() -> tuple[list[str], dict[str, str]]:
     return visible, links
 
 
-def namespaces_command(scratch_bytes: int) -> list[str]:
+def with_more(visible: Sequence[str], more: Sequence[str]) -> list[str]:
+    """The directories to show, without those that lie in another of them."""
+    new = [path for path in more if not any(Path(path).is_relative_to(parent) for parent in visible)]
+    return [*visible, *new]
+
+
+def namespaces_command(scratch_bytes: int, more: Sequence[str] = (), module: str = "main") -> list[str]:
     """The kernel's namespaces, entered by our own launcher."""
     visible, links = shown()
-    plan = {"visible": visible, "devices": DEVICES, "links": links, "scratch_bytes": scratch_bytes}
+    places = {"visible": with_more(visible, more), "devices": DEVICES, "links": links}
+    plan = {**places, "scratch_bytes": scratch_bytes, "module": module}
     return [*entry(str(HERE), "namespaces", "enter"), json.dumps(plan)]
 
 
-def bubblewrap_command(scratch_bytes: int) -> list[str]:
+def bubblewrap_command(scratch_bytes: int, more: Sequence[str] = (), module: str = "main") -> list[str]:
     """bwrap(1)."""
     visible, links = shown()
     walls = ["--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL"]
     walls += ["--uid", NOBODY, "--gid", NOBODY]
     walls += ["--size", str(scratch_bytes), "--tmpfs", "/tmp"]  # first: what is visible may lie below it
-    for path in visible:
+    for path in with_more(visible, more):
         walls += ["--ro-bind", path, path]
     walls += ["--ro-bind", str(HERE), INSIDE]
     for path, pointed in links.items():
@@ -76,12 +87,12 @@ def bubblewrap_command(scratch_bytes: int) -> list[str]:
     for path in DEVICES:
         walls += ["--dev-bind", path, path]
     walls += ["--remount-ro", "/", "--chdir", "/tmp"]
-    return [shutil.which("bwrap") or "bwrap", *walls, "--", *entry(INSIDE, "main", "main")]
+    return [shutil.which("bwrap") or "bwrap", *walls, "--", *entry(INSIDE, module, "main")]
 
 
-def none_command(scratch_bytes: int) -> list[str]:
+def none_command(scratch_bytes: int, more: Sequence[str] = (), module: str = "main") -> list[str]:
     """No walls: limits and the filter on system calls only; files can be read, and written where the user may."""
-    return entry(str(HERE), "main", "main")
+    return entry(str(HERE), module, "main")
 
 
 def bubblewrap_missing() -> str:

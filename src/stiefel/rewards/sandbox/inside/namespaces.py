@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import json
 import os
 import signal
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .confine import PR_SET_PDEATHSIG, checked, libc, prctl
-from .main import main
 
 NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = (  # linux/sched.h
     0x00020000,
@@ -31,13 +31,14 @@ STAGE = "/tmp"  # where the new root is put together; any directory would do, as
 
 
 def enter() -> NoReturn:
-    """New namespaces, a first process in them with a root of read-only parts, no network and no user; then `main`.
+    """New namespaces, a first process in them with a root of read-only parts, no network and no user; then a `main`.
 
     argv[1] is JSON: "visible", directories shown read-only; "devices"; "links", symbolic links; "scratch_bytes", the
-    size of /tmp, the only place to write. Raises OSError where the kernel refuses a step. Source: namespaces(7),
-    pivot_root(2), mount_setattr(2) (Linux 5.12).
+    size of /tmp, the only place to write; "module", the one of `inside` whose `main` is started. Raises OSError where
+    the kernel refuses a step. Source: namespaces(7), pivot_root(2), mount_setattr(2) (Linux 5.12).
     """
     plan = json.loads(sys.argv[1])
+    serve = importlib.import_module(f".{plan['module']}", __package__).main  # now: the new root does not hold it
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     root = unshare()
     child = os.fork()
@@ -48,7 +49,7 @@ def enter() -> NoReturn:
             os.setresgid(NOBODY, NOBODY, NOBODY)
             os.setresuid(NOBODY, NOBODY, NOBODY)
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # last: a change of user takes it back
-        main()
+        serve()
     os.close(0)
     os.close(1)
     _, status = os.waitpid(child, 0)

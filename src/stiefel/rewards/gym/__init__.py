@@ -1,0 +1,19 @@
+"""reasoning-gym in a sandbox: a task's name and an index → a row; a completion and its row → a grade."""
+
+from __future__ import annotations
+
+from .ask import RowFailure, described, made_rows
+from .grade import GYM, GYM_PARTIAL, gym_columns
+from .package import PREFIX, is_gym, version
+
+__all__ = [
+    "GYM",
+    "GYM_PARTIAL",
+    "PREFIX",
+    "RowFailure",
+    "described",
+    "gym_columns",
+    "is_gym",
+    "made_rows",
+    "version",
+]
