@@ -142,7 +142,10 @@ def rollouts_done(run: Path) -> int:
 
 def base_key(recipe: Recipe) -> str:
     """A name for everything that the samples of the base model depend on."""
-    settings = (recipe.model, recipe.eval, recipe.rollout.max_completion_tokens, recipe.run.threads)
+    task = recipe.task
+    # a task of reasoning-gym is measured with the options, and shown, as it is trained
+    questions = (task.name if task.options else "", task.options, task.mixture, task.chat)
+    settings = (recipe.model, recipe.eval, recipe.rollout.max_completion_tokens, recipe.run.threads, questions)
     return hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
 
 
