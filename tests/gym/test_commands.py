@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from stiefel.cli import cli
+from stiefel.comparison.comparison import base_key
 from stiefel.recipe.recipe import make_recipe
 from stiefel.run.run import train
 from stiefel.tasks import find_task
@@ -45,6 +46,16 @@ def test_a_mixture_is_trained_on_and_measured_on_held_out_rows_and_goes_on(tmp_p
     said: list[str] = []
     train(recipe, out, resume=True, progress=said.append)
     assert said == [f"{out} is finished"]
+
+
+def test_runs_of_a_grid_share_a_base_only_where_their_questions_are_the_same():
+    def key(**task):
+        return base_key(make_recipe({"task": task, "eval": {"tasks": ["reasoning_gym:gcd"]}}))
+
+    gcd, options = "reasoning_gym:gcd", {"max_value": 40}
+    assert len({key(name=gcd), key(name=gcd, options=options), key(name=gcd, options=options, chat=True)}) == 3
+    assert key(mixture=[{"name": gcd}]) != key(mixture=[{"name": gcd, "options": options}])
+    assert key(name=gcd) == key(name=gcd, partial_credit=True) == key(name="nano-sort")
 
 
 def test_grade_takes_the_packages_own_rows(tmp_path):
