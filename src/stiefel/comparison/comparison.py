@@ -175,9 +175,12 @@ def base_key(recipe: Recipe) -> str:
     """A name for everything that the samples of the base model depend on; a key with its default adds nothing."""
     model, measured = (section.model_dump(exclude_defaults=True) for section in (recipe.model, recipe.eval))
     settings = [model, measured, recipe.rollout.max_completion_tokens, recipe.run.threads]
-    # by rows of its own, where it has any; a task of reasoning-gym is measured with the options that are trained
-    if recipe.task.name in recipe.eval.tasks or recipe.task.options or recipe.task.mixture or recipe.task.chat:
-        settings.append(recipe.task.model_dump(exclude_defaults=True))
+    task = recipe.task
+    if (task.data or task.heldout) and task.name in recipe.eval.tasks:  # by rows of its own
+        asked = task.model_dump(exclude_defaults=True)
+    else:  # a task of reasoning-gym is measured with the options, and shown, as it is trained
+        asked = task.model_dump(include={"options", "mixture", "chat"}, exclude_defaults=True)
+    settings += [asked] if asked else []
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
