@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 from ..errors import UserError, kind_of
 from ..methods import compose, require_rank
 from ..model import Selection
+from ..spectrum import one_thread
 from .certificate import Certificate
 from .standing import certified_weights, selection_of, standing, weight_named
 from .start import Progress, Settings, layer_of, make_settings, start_error, starts
@@ -135,7 +136,8 @@ def train_own_weights(
         if progress is not None:
             progress(target.name, number, len(selection.targets))
         require_rank(target.name, target.shape, settings.r)
-        found = mask(layer_of(target.name, weights[target.name], settings))
+        with one_thread():
+            found = mask(layer_of(target.name, weights[target.name], settings))
         masks[target.parameter] = found.T.contiguous() if target.conv1d else found
     train_entries(model, masks)
     return settings.certificate(weights=certified)

@@ -41,6 +41,9 @@ class LayerCertificate:
     statistics: dict[str, float]  # the method's own
     seconds: float
     peak_memory_bytes: int  # of the process so far
+    # of the triplets, what is right to a thousandth: "product" or "energy"; empty where none were solved, or by an
+    # earlier version
+    promise: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ def certify(layer: Layer, factors: Factors, claims: Claims, seconds: float) -> L
         statistics=dict(factors.statistics),
         seconds=round(seconds, 4),
         peak_memory_bytes=peak_memory_bytes(),
+        promise=solved.promise if solved is not None else "",
     )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..methods import compose
 from ..model import fingerprint
+from ..spectrum import one_thread
 from .certificate import Certificate, LayerCertificate
 from .start import layer_of, make_settings
 
@@ -44,7 +45,8 @@ class Redrawn:
             self.trained += start is None
             return
         self.drawn += 1
-        found = self._factors(layer_of(layer.name, form, self._settings))
+        with one_thread():
+            found = self._factors(layer_of(layer.name, form, self._settings))
         for side, drawn, saved in (("A₀", found.A, start[0]), ("B₀", found.B, start[1])):
             drawn = drawn.to("cpu", torch.float32)
             if float((drawn - saved).abs().max()) > CLOSE * max(float(drawn.abs().max()), float(saved.abs().max())):

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..errors import UserError, nearest
 from ..methods import Composition, Factors, Layer, Value, Wanted, require_rank, unused_settings
 from ..model import Target
-from ..spectrum import SOLVERS, Solver, SpectrumCache
+from ..spectrum import SOLVERS, Solver, SpectrumCache, one_thread
 from .certificate import Certificate, LayerCertificate, WeightCertificate, certify, product_norm
 
 RANK, ALPHA = 16, 32  # where neither is given
@@ -145,7 +145,16 @@ def starts(
 
 
 def start_of(name: str, base: Tensor, settings: Settings) -> tuple[Factors, LayerCertificate]:
-    """One matrix's factors, on the CPU in float32, and what is known of them."""
+    """One matrix's factors, on the CPU in float32, and what is known of them.
+
+    The same bits on any number of threads, but where LAPACK solves a large matrix whole.
+    """
+    with one_thread():
+        return measured_start(name, base, settings)
+
+
+def measured_start(name: str, base: Tensor, settings: Settings) -> tuple[Factors, LayerCertificate]:
+    """The same, on the threads that there are."""
     began = time.perf_counter()
     method = settings.composition.start
     assert method is not None

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from decimal import Decimal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import UserError
-from ..spectrum import Spectrum, Triplets
+from ..spectrum import Solver, Spectrum, Triplets
 from .layer import Factors, Layer
 from .method import Claims, method
 from .option import Fraction
 from .papers import GEORA
 from .spectral import balanced, sigma_option
+from .thresholds import Decided, smallest, smallest_of_product
 
-SAMPLE = 65_536  # values that bracket a threshold
 OPTIONS = {
     "sigma": sigma_option("undivided"),
     "rho": Fraction(0.2, "the share of the matrix's entries that each mask keeps"),
@@ -65,26 +62,27 @@ def geora_tail(layer: Layer) -> Factors:
 @method(paper=GEORA, claims=Claims(subspace="top", start="top", matrix="W_Geo"), needs="top", options=OPTIONS)
 def geora_spectral(layer: Layer) -> Factors:
     """As `geora` with W_Geo = W ⊙ M_Spec (GeoRA's ablation "w/o M_Euc")."""
-    W_geo, statistics = masked_by_one(layer, spectral_mask(layer))
+    W_geo, statistics = masked_by_one(layer, decided_spectral_mask(layer))
     return balanced(layer, W_geo.top(layer.rank), statistics)
 
 
 @method(paper=GEORA, claims=Claims(subspace="top", start="top", matrix="W_Geo"), needs="top", options=OPTIONS)
 def geora_euclidean(layer: Layer) -> Factors:
     """As `geora` with W_Geo = W ⊙ M_Euc (GeoRA's ablation "w/o M_Spec")."""
-    W_geo, statistics = masked_by_one(layer, euclidean_mask(layer))
+    W_geo, statistics = masked_by_one(layer, Decided(euclidean_mask(layer), 0))
     return balanced(layer, W_geo.top(layer.rank), statistics)
 
 
 def masked_by_both(layer: Layer) -> tuple[Spectrum, Mapping[str, float]]:
     """The spectrum of W ⊙ (M_Spec ∪ M_Euc), and how the two masks overlap."""
-    spectral, euclidean = spectral_mask(layer), euclidean_mask(layer)
-    return masked(layer, spectral | euclidean), overlap(spectral, euclidean)
+    spectral, euclidean = decided_spectral_mask(layer), euclidean_mask(layer)
+    statistics = {**overlap(spectral.mask, euclidean), **undecided(spectral)}
+    return masked(layer, spectral.mask | euclidean), statistics
 
 
-def masked_by_one(layer: Layer, mask: Tensor) -> tuple[Spectrum, Mapping[str, float]]:
+def masked_by_one(layer: Layer, decided: Decided) -> tuple[Spectrum, Mapping[str, float]]:
     """The spectrum of W ⊙ M, and the share of the entries that M keeps."""
-    return masked(layer, mask), {"mask_share": share(mask)}
+    return masked(layer, decided.mask), {"mask_share": share(decided.mask), **undecided(decided)}
 
 
 def masked(layer: Layer, mask: Tensor) -> Spectrum:
@@ -102,54 +100,33 @@ def masked(layer: Layer, mask: Tensor) -> Spectrum:
 
 def spectral_mask(layer: Layer) -> Tensor:
     """M_Spec = 1[|Ŵ_r| ≤ τ_Spec], Ŵ_r the rank-r approximation of W: entries that its principal part leaves alone."""
-    # an error δ of Ŵ_r moves a share of about δ/2 of the entries over the threshold, which changes W_Geo by √δ: what is
-    # enough for the energy of W's top is not enough here, so the product is converged
-    U, S, Vh = layer.product_spectrum("mask").top(layer.rank)
-    return smallest(((U * S) @ Vh).abs_(), layer.fraction("rho"), nonnegative=True)
+    return decided_spectral_mask(layer).mask
+
+
+def decided_spectral_mask(layer: Layer) -> Decided:
+    """M_Spec, and how many of its entries are nearer to the threshold than Ŵ_r is known.
+
+    One entry that flips is an entry of W more or less in W_Geo, however little Ŵ_r is off: so Ŵ_r is made to the last
+    bits, in float64, and where its solver leaves entries undecided LAPACK is asked.
+    """
+    found = decided_by(layer, layer.solver)
+    return decided_by(layer, "exact") if found.undecided and layer.solver == "auto" else found
+
+
+def decided_by(layer: Layer, solver: Solver) -> Decided:
+    """The same from one solver's triplets."""
+    solved = layer.product_spectrum("mask", solver).side("top", layer.rank)
+    return smallest_of_product(solved.triplets, solved.angle, layer.fraction("rho"))
+
+
+def undecided(decided: Decided) -> Mapping[str, float]:
+    """How many entries float64 cannot decide, where there are any: equal ones, above all."""
+    return {"mask_undecided": decided.undecided} if decided.undecided else {}
 
 
 def euclidean_mask(layer: Layer) -> Tensor:
     """M_Euc = 1[|W| ≤ τ_Euc]: entries near zero."""
     return smallest(layer.W, layer.fraction("rho"))
-
-
-def smallest(values: Tensor, rho: float, *, nonnegative: bool = False) -> Tensor:
-    """1[|x| ≤ τ] with τ exactly the ⌊ρ·mn⌋-th smallest |x|, so that ties with τ are kept too.
-
-    One copy of memory, and none of values that are known not to be negative.
-    """
-    count = math.floor(Decimal(str(rho)) * values.numel())  # ρ as it is written: in floats, 0.29·100 is below 29
-    if count == 0:
-        return torch.zeros_like(values, dtype=torch.bool)
-    bound = kth_smallest_magnitude(values, count, nonnegative=nonnegative)
-    below = values <= bound
-    return below if nonnegative else below.logical_and_(values >= -bound)
-
-
-def kth_smallest_magnitude(values: Tensor, k: int, *, nonnegative: bool = False) -> float:
-    """The k-th smallest |x|, from 1; O(mn). torch.quantile would interpolate, and refuse more than 16.7M values."""
-    magnitudes = values if nonnegative else torch.abs(values, out=values.new_empty(values.shape))
-    magnitudes = magnitudes.flatten()  # contiguous, so that this is a view
-    if magnitudes.is_cuda:
-        return float(magnitudes.kthvalue(k).values)
-    return kth_smallest(magnitudes.numpy(), k)
-
-
-def kth_smallest(array: np.ndarray, k: int) -> float:
-    """The k-th smallest value, from 1.
-
-    Of many values only those between two order statistics of a sample are sorted out; counting says whether the k-th
-    is among them, and if it is not all are.
-    """
-    if array.size > 16 * SAMPLE:
-        sample = np.sort(array[:: array.size // SAMPLE])
-        place, margin = k * sample.size // array.size, 4 * math.isqrt(sample.size)  # eight standard deviations or more
-        low, high = sample[max(0, place - margin)], sample[min(sample.size - 1, place + margin)]
-        below = int(np.count_nonzero(array < low))
-        inside = array[(array >= low) & (array <= high)]
-        if below < k <= below + inside.size:
-            array, k = inside, k - below
-    return float(np.partition(array, k - 1)[k - 1])
 
 
 def overlap(first: Tensor, second: Tensor) -> Mapping[str, float]:

@@ -118,9 +118,12 @@ class Layer:
         self.spectra["W"] = found
         return found
 
-    def product_spectrum(self, converge: Converge) -> Spectrum:
-        """W's singular triplets, whose product U diag(S) Vh is converged and not only their energy."""
-        return self._spectrum(self.matrix, converge)
+    def product_spectrum(self, converge: Converge, solver: Solver | None = None) -> Spectrum:
+        """W's singular triplets, whose product U diag(S) Vh is converged and not only their energy.
+
+        By a solver other than the layer's own where one is named.
+        """
+        return self._spectrum(self.matrix, converge, solver)
 
     def derived_spectrum(self, label: str, W: Tensor, converge: Converge = "product") -> Spectrum:
         """The spectrum of a matrix made from this layer's, which errors name by the layer and `label`.
@@ -131,13 +134,13 @@ class Layer:
         self.spectra[label] = found
         return found
 
-    def _spectrum(self, matrix: Matrix, converge: Converge) -> Spectrum:
+    def _spectrum(self, matrix: Matrix, converge: Converge, solver: Solver | None = None) -> Spectrum:
         return Spectrum(
             matrix.name,
             self.shape,
             lambda: matrix.W,
             lambda: matrix.digest,
-            self.solver,
+            solver or self.solver,
             converge,
             self.cache,
             self.base.device,

@@ -9,11 +9,12 @@ from decimal import Decimal
 import torch
 from torch import Tensor
 
-from .geora import euclidean_mask, smallest, spectral_mask
+from .geora import euclidean_mask, spectral_mask
 from .layer import Layer
 from .method import Claims, Method, Shape
 from .option import Choice, Fraction, Value
 from .papers import GEORA, PEFT_FOR_RLVR
+from .thresholds import smallest
 
 
 def sparse_mask(layer: Layer) -> Tensor:

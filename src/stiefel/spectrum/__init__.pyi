@@ -6,11 +6,13 @@ from .linalg import frobenius_norm as frobenius_norm
 from .linalg import numerical_rank as numerical_rank
 from .linalg import orthonormality_error as orthonormality_error
 from .solver import SURE as SURE
-from .solver import Converge as Converge
 from .solver import norm_estimate as norm_estimate
 from .solver import top_triplets as top_triplets
+from .threads import each as each
+from .threads import one_thread as one_thread
 from .triplets import RESOLVED as RESOLVED
 from .triplets import SOLVERS as SOLVERS
+from .triplets import Converge as Converge
 from .triplets import Solver as Solver
 from .triplets import Spectrum as Spectrum
 from .triplets import TooFewDirections as TooFewDirections

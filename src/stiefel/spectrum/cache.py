@@ -24,7 +24,7 @@ from torch import Tensor
 
 from .linalg import Triplets
 
-VERSION = "3"  # of the solvers: entries of another one are not read
+VERSION = "4"  # of the solvers: entries of another one are not read
 LIMIT_BYTES = 8 * 2**30
 BUILDING = ".building-"  # begins the name of a directory in which an entry is written
 AN_HOUR = 3600.0  # seconds, which no entry takes to write
@@ -39,6 +39,7 @@ class Entry:
     norm: float
     solver: str
     residual: float
+    angle: float = 1.0
 
 
 def default_directory() -> Path:
@@ -58,15 +59,15 @@ class SpectrumCache:
         self.directory = default_directory() if directory is None else directory
         self.limit_bytes = limit_bytes
 
-    def get(self, key: str, r: int, leading: bool) -> Entry | None:
-        """The first (leading) or last r triplets of an entry of rank r or more."""
+    def get(self, key: str) -> Entry | None:
+        """What was kept under that name, to the bit."""
         path = self._path(key)
         try:
             data = path.read_bytes()  # at once: another process may put a new entry in its place meanwhile
             tensors = load(data)
             words = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
             found = Triplets(*(tensors[name] for name in Triplets._fields))
-            entry = Entry(found, float(words["norm"]), words["solver"], float(words["residual"]))
+            entry = Entry(found, float(words["norm"]), words["solver"], float(words["residual"]), float(words["angle"]))
             whole = words["check"] == checksum(entry)
         except FileNotFoundError:
             return None
@@ -78,17 +79,15 @@ class SpectrumCache:
             return None
         with suppress(OSError):  # a directory for reading only
             os.utime(path)
-        rank = len(found.S)
-        if rank < r:
-            return None
-        part = found.slice(0, r) if leading else found.slice(rank - r, rank)
-        return Entry(part, entry.norm, entry.solver, entry.residual)
+        return entry
 
-    def put(self, key: str, triplets: Triplets, norm: float, solver: str, residual: float) -> None:
+    def put(
+        self, key: str, triplets: Triplets, norm: float, solver: str, residual: float, *, angle: float = 1.0
+    ) -> None:
         """Keep an entry, then remove old ones beyond the limit; a full or read-only disk costs the entry alone."""
         tensors = {name: tensor.cpu().contiguous() for name, tensor in triplets._asdict().items()}
-        words = {"norm": repr(norm), "solver": solver, "residual": repr(residual)}
-        words["check"] = checksum(Entry(triplets, norm, solver, residual))
+        words = {"norm": repr(norm), "solver": solver, "residual": repr(residual), "angle": repr(angle)}
+        words["check"] = checksum(Entry(triplets, norm, solver, residual, angle))
         path = self._path(key)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -159,7 +158,7 @@ def remove(path: Path) -> None:
 def checksum(entry: Entry) -> str:
     """A digest of the numbers and the shapes."""
     shapes = [tuple(tensor.shape) for tensor in entry.triplets]
-    digest = xxhash.xxh3_128(f"{shapes} {entry.norm!r} {entry.solver} {entry.residual!r} ".encode())
+    digest = xxhash.xxh3_128(f"{shapes} {entry.norm!r} {entry.solver} {entry.residual!r} {entry.angle!r} ".encode())
     for tensor in entry.triplets:
         digest.update(bytes_of(tensor))
     return digest.hexdigest()

@@ -1,29 +1,22 @@
 """Just the r singular triplets that a method needs: block Krylov for the top, shift-and-invert for the bottom.
 
 Both work in float32 on the tall orientation of W, and both stop on what they measure: the share of energy that one
-more block of the Krylov space still adds, or for "product" the change of U diag(S) Vh itself.
+more block of the Krylov space still adds. Where the product U diag(S) Vh itself is wanted see product.py.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from .gram import gram, images
 from .linalg import Triplets, canonical_signs
-
-Converge = Literal["energy", "product", "mask"]
 
 OVERSAMPLE = 8  # columns of a block beyond r
 ENERGY_CHANGE = 2e-4  # what the last block added, relative; what further ones would add falls geometrically
 TAIL_CHANGE = 4e-3  # the same of Σ_{i≥j}σ_i² for every j: a dominant σ₁ must not hide what follows it
-# of the product, relative, extrapolated from the changes between checks; a mask of the smallest entries of the product
-# flips a share of them of half the error, and each may be large in another matrix
-PRODUCT_ERROR = {"product": 2e-4, "mask": 1e-6}
-PRODUCT_CHECKS = (4, 6, 8, 10, 12, 15)  # blocks
 SURE = 0.05  # residual above which a solution is none: rounding spoiled it
 BOTTOM_CHANGE = 1e-3  # the bottom's energy is needed to 1%, and what further blocks would take off falls geometrically
 MAX_COLUMNS, MAX_SHARE = 720, 0.6  # of the Krylov space, of n: beyond both the exact solver is the cheaper one
@@ -36,6 +29,7 @@ class Solution:
 
     triplets: Triplets
     residual: float
+    angle: float = 1.0  # a bound of the sine of the largest angle to W's own spans; 1 where none is known
 
 
 def orthonormal(X: Tensor, against: Tensor | None = None) -> Tensor:
@@ -65,7 +59,7 @@ def oriented(found: Triplets, W: Tensor) -> Triplets:
 
 def sure(found: Solution, W: Tensor) -> Solution | None:
     """A solution of the tall view as one of W; None where its residual says that it is none."""
-    return Solution(oriented(found.triplets, W), found.residual) if found.residual <= SURE else None
+    return Solution(oriented(found.triplets, W), found.residual, found.angle) if found.residual <= SURE else None
 
 
 def start_block(n: int, columns: int, W: Tensor) -> Tensor:
@@ -74,7 +68,7 @@ def start_block(n: int, columns: int, W: Tensor) -> Tensor:
     return orthonormal(torch.randn(n, columns, generator=generator, dtype=torch.float32).to(W.device))
 
 
-def top_triplets(W: Tensor, r: int, converge: Converge = "energy") -> Solution | None:
+def top_triplets(W: Tensor, r: int) -> Solution | None:
     """The r largest triplets of W (m, n) in float32 by a block Krylov method; None where it did not converge.
 
     K = [X, AᵀAX, …, (AᵀA)^qX], A the tall view; the singular triplets of A restricted to K. Each further block costs
@@ -82,25 +76,20 @@ def top_triplets(W: Tensor, r: int, converge: Converge = "energy") -> Solution |
     """
     A = tall_view(W)
     n = A.shape[1]
-    block = min(n, r + OVERSAMPLE if converge == "energy" else 2 * r + OVERSAMPLE)
+    block = min(n, r + OVERSAMPLE)
     K, Y, Z = [start_block(n, block, W)], [], []  # an orthonormal basis in blocks, A K and AᵀA K
-    gram = torch.zeros(0, 0, dtype=torch.float64, device=W.device)
+    inner = torch.zeros(0, 0, dtype=torch.float64, device=W.device)  # of Y
     tails = torch.zeros(r, dtype=torch.float64, device=W.device)
-    progress = ProductProgress()
     while True:
-        Y.append(A @ K[-1])
-        Z.append(A.T @ Y[-1])
-        if converge == "energy":
-            gram = bordered(gram, Y)
-            now = tail_energies(gram, r)
-            added = (now - tails) / now
-            if (float(added[0]) <= ENERGY_CHANGE and float(added.max()) <= TAIL_CHANGE) or block == n:
-                return sure(ritz(A, K, Y, Z, r), W)
-            tails = now
-        elif len(K) in PRODUCT_CHECKS or block == n:
-            found = ritz(A, K, Y, Z, r)
-            if progress.error_after(found.triplets) <= PRODUCT_ERROR[converge] or block == n:
-                return sure(found, W)
+        image, back = images(A, K[-1])
+        Y.append(image)
+        Z.append(back)
+        inner = bordered(inner, Y)
+        now = tail_energies(inner, r)
+        added = (now - tails) / now
+        if (float(added[0]) <= ENERGY_CHANGE and float(added.max()) <= TAIL_CHANGE) or block == n:
+            return sure(ritz(A, K, Y, Z, r), W)
+        tails = now
         if (len(K) + 1) * block > most_columns(n):
             return None
         K.append(orthonormal(Z[-1], torch.cat(K, 1)))
@@ -111,37 +100,19 @@ def most_columns(n: int) -> int:
     return min(n, max(MAX_COLUMNS, int(MAX_SHARE * n)))
 
 
-class ProductProgress:
-    """How far U diag(S) Vh still is from its limit, from how it changed over the last two checks.
-
-    The error falls geometrically and its change between checks is nearly all of it: e₃ ≈ e₂²/e₁.
-    """
-
-    def __init__(self) -> None:
-        self._before: Triplets | None = None
-        self._change = float("inf")
-
-    def error_after(self, now: Triplets) -> float:
-        """The relative error of the newest product; infinite until three of them are known."""
-        change = product_change(self._before, now) if self._before is not None else float("inf")
-        error = change * change / self._change if self._change < float("inf") else float("inf")
-        self._before, self._change = now, change
-        return max(error, 0.1 * change)
-
-
-def bordered(gram: Tensor, Y: list[Tensor]) -> Tensor:
+def bordered(inner: Tensor, Y: list[Tensor]) -> Tensor:
     """YᵀY of all blocks in float64, from that of all but the last: squares of float32 are exact there."""
     new = Y[-1].to(torch.float64)
     corner = new.T @ new
     if len(Y) == 1:
         return corner
     cross = torch.cat(Y[:-1], 1).to(torch.float64).T @ new
-    return torch.cat([torch.cat([gram, cross], 1), torch.cat([cross.T, corner], 1)])
+    return torch.cat([torch.cat([inner, cross], 1), torch.cat([cross.T, corner], 1)])
 
 
-def tail_energies(gram: Tensor, r: int) -> Tensor:
+def tail_energies(inner: Tensor, r: int) -> Tensor:
     """Σ_{i≥j}^r λ_i for j = 1 … r of the r largest eigenvalues of a Gram matrix; positive even where they are not."""
-    values: Tensor = torch.linalg.eigvalsh(gram)[-r:].clamp(min=torch.finfo(torch.float64).tiny)
+    values: Tensor = torch.linalg.eigvalsh(inner)[-r:].clamp(min=torch.finfo(torch.float64).tiny)
     tails: Tensor = values.cumsum(0).flip(0)
     return tails
 
@@ -171,14 +142,6 @@ def closest_orthonormal(X: Tensor) -> Tensor:
     return X
 
 
-def product_change(before: Triplets, after: Triplets) -> float:
-    """‖after − before‖_F/‖after‖_F of two products U diag(S) Vh, from their factors."""
-    overlap = (after.U.T @ before.U) * (after.Vh @ before.Vh.T)
-    cross = float((after.S[:, None] * overlap * before.S).sum())
-    energy = float(after.S.square().sum())
-    return math.sqrt(max(0.0, (energy + float(before.S.square().sum()) - 2 * cross) / energy))
-
-
 def bottom_triplets(W: Tensor, r: int, dtype: torch.dtype = torch.float32) -> Solution | None:
     """The r smallest triplets of a W (m, n) of full rank; None where `dtype` does not resolve them.
 
@@ -188,7 +151,7 @@ def bottom_triplets(W: Tensor, r: int, dtype: torch.dtype = torch.float32) -> So
     A = tall_view(W).to(dtype)
     m, n = A.shape
     if m >= NARROW * n:  # a matrix this tall is seldom ill-conditioned
-        G = A.T @ A
+        G = gram(A, dtype).to(dtype)
         R, failed = torch.linalg.cholesky_ex(G, upper=True)
         if not failed:
             found = inverse_krylov(A, W, R, r, SQUARED_FLOOR[dtype])
@@ -221,16 +184,16 @@ def inverse_krylov(A: Tensor, W: Tensor, R: Tensor, r: int, resolved: float) -> 
     block = min(n, r + OVERSAMPLE)
     new = start_block(n, block, W).to(R.dtype)
     K, RK = new, (R @ new).to(torch.float64)
-    gram = RK.T @ RK  # of A on K, through R, which is small
+    inner = RK.T @ RK  # of A on K, through R, which is small
     energy = float("inf")
     while True:
         X = torch.linalg.solve_triangular(R, torch.linalg.solve_triangular(R.T, new, upper=False), upper=True)
         new = orthonormal(X / torch.linalg.vector_norm(X, dim=0), K)
         image = (R @ new).to(torch.float64)
         cross = RK.T @ image
-        gram = torch.cat([torch.cat([gram, cross], 1), torch.cat([cross.T, image.T @ image], 1)])
+        inner = torch.cat([torch.cat([inner, cross], 1), torch.cat([cross.T, image.T @ image], 1)])
         K, RK = torch.cat([K, new], 1), torch.cat([RK, image], 1)
-        values, T = torch.linalg.eigh(gram)
+        values, T = torch.linalg.eigh(inner)
         now = float(values[:r].sum())
         if energy - now <= BOTTOM_CHANGE * now or K.shape[1] + block > n:
             break

@@ -44,13 +44,13 @@ def solves(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def counted(name: str) -> None:
         original = vars(stiefel.spectrum.triplets)[name]
 
-        def call(*args: object) -> object:
+        def call(*args: object, **options: object) -> object:
             called.append(name)
-            return original(*args)
+            return original(*args, **options)
 
         monkeypatch.setattr(stiefel.spectrum.triplets, name, call)
 
-    for name in ("top_triplets", "bottom_triplets", "exact_svd"):
+    for name in ("top_triplets", "product_triplets", "bottom_triplets", "exact_svd"):
         counted(name)
     return called
 

@@ -38,10 +38,10 @@ def test_the_entries_read_longest_ago_go_first(tmp_path):
     for number, key in enumerate(["a", "b", "c"]):
         cache.put(key, triplets_of(number), 1.0, "exact", 0.0)
         aged(cache, key, 1000 + number)
-    assert cache.get("a", 4, True) is not None  # now the youngest
+    assert cache.get("a") is not None  # now the youngest
     cache.put("d", triplets_of(3), 1.0, "exact", 0.0)
     assert keys(cache) == {"a", "c", "d"}
-    assert cache.get("b", 4, True) is None
+    assert cache.get("b") is None
     assert sum(path.stat().st_size for path in cache.entries()) <= cache.limit_bytes
 
 
@@ -58,7 +58,7 @@ def test_an_entry_larger_than_the_limit_is_not_kept(tmp_path):
     cache = SpectrumCache(tmp_path, limit_bytes=100)
     cache.put("a", triplets_of(1), 1.0, "exact", 0.0)
     assert not cache.entries()
-    assert cache.get("a", 4, True) is None
+    assert cache.get("a") is None
 
 
 def write_and_read(place: str, number: int, rounds: int) -> None:
@@ -67,7 +67,7 @@ def write_and_read(place: str, number: int, rounds: int) -> None:
     cache = SpectrumCache(Path(place))
     for _ in range(rounds):
         cache.put("shared", triplets_of(number), float(number), "exact", 0.0)
-        entry = cache.get("shared", 4, True)
+        entry = cache.get("shared")
         assert entry is not None, "a broken entry was seen"
         assert {float(entry.norm)} == {value for part in entry.triplets for value in part.unique().tolist()}
 
@@ -79,7 +79,7 @@ def write_and_evict(place: str, number: int, rounds: int) -> None:
     for step in range(rounds):
         cache.put(f"{number}x{step}", triplets_of(number), float(number), "exact", 0.0)
         cache.entries()
-        cache.get(f"{1 - number}x{step}", 4, True)
+        cache.get(f"{1 - number}x{step}")
 
 
 def together(target, place: Path) -> None:
