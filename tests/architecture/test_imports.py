@@ -22,7 +22,7 @@ ROOMS = {
     "spectrum": (),
     "methods": ("model", "spectrum"),
     "adapter": ("model", "spectrum", "methods"),
-    "contract": ("methods", "adapter"),
+    "contract": ("spectrum", "methods", "adapter"),
     "rewards": (),
     "tasks": ("nano", "recipe", "rewards"),
     "geometry": ("model", "spectrum", "methods", "adapter"),

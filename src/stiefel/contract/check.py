@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
-import torch
+from collections.abc import Callable
 
 from ..adapter import Check
 from ..errors import UserError
 from ..methods import Method, compose
+from ..spectrum import one_thread
 from .attaching import CONTRACT
 from .claims import MEASURES, broken_claims
 
 CLAIMS = ("record", *MEASURES, "a_row_norm")
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """A block in which torch takes one thread: the matrices are so small that handing them out costs more."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def check_method(name: str, progress: Callable[[str, int, int], None] | None = None) -> list[Check]:
