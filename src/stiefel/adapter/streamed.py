@@ -99,6 +99,7 @@ def prepare(
                 if anchors is not None:
                     anchors.write(f"{target.name}.A", start.A)
                     anchors.write(f"{target.name}.B", start.B)
+        sort_targets(building)
         digests = {path.name: digest(path) for path in sorted(building.glob("*.safetensors"))}
         made = settings.certificate(tuple(layers), files=digests)
         write_json(building / CERTIFICATE, made.to_json())
@@ -122,13 +123,12 @@ def require_factors(composition: Composition) -> None:
 
 
 def write_config(building: Path, settings: Settings, selection: Selection, model: str) -> None:
-    """adapter_config.json as PEFT writes it, with the targets in a fixed order."""
+    """adapter_config.json as PEFT writes it."""
     shapes = {target.name: target.shape for target in selection.targets}
     config = peft_config(settings, selection, shapes)
     config.base_model_name_or_path = model
     config.inference_mode = True  # as in every saved adapter
     config.save_pretrained(str(building))
-    sort_targets(building)
 
 
 def factor_shapes(selection: Selection, rank: int) -> dict[str, tuple[int, ...]]:
