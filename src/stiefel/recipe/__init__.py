@@ -5,6 +5,7 @@ Open sections.py first: it says every key and its default; recipe.py reads a rec
 
 from __future__ import annotations
 
+from .former import as_begun, as_today
 from .grid import Grid, load_grid
 from .recipe import Recipe, load_recipe, overlay, read_toml, usual_recipe
 from .sections import AdapterSettings, GuardSettings, OptimSettings, TaskSettings
@@ -16,6 +17,8 @@ __all__ = [
     "OptimSettings",
     "Recipe",
     "TaskSettings",
+    "as_begun",
+    "as_today",
     "load_grid",
     "load_recipe",
     "overlay",

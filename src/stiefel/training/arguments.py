@@ -10,6 +10,7 @@ from datasets import Dataset
 from ..recipe import Recipe
 from ..tasks import Task
 from .rewards import GradedReward, opening_of, shaping
+from .rows import longest_prompt
 from .settings import grpo_config, rate_factor
 
 
@@ -18,6 +19,7 @@ def trainer_arguments(
 ) -> dict[str, Any]:
     """Rewards, rows, settings, divergences, sampling and the optimizer; `scale` multiplies the schedule's rates."""
     factor = rate_factor(recipe.optim)
+    longest = longest_prompt(dataset, tokenizer) if recipe.rollout.engine == "vllm" else None
     correctness = GradedReward(
         task.grader,
         opening_of(dataset[0]["prompt"], tokenizer),
@@ -28,7 +30,7 @@ def trainer_arguments(
         "reward_funcs": [correctness, *shaping(recipe, correctness)],
         "train_dataset": dataset,
         "processing_class": tokenizer,
-        "args": grpo_config(recipe, out),
+        "args": grpo_config(recipe, out, longest),
         "kl_every": recipe.run.kl_every,
         "max_gen_batches": recipe.algorithm.max_gen_batches if recipe.algorithm.dynamic_sampling else 0,
         "weight_decay_on": recipe.optim.weight_decay_on,
