@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.machine import keep
 from stiefel.rewards import GRADERS, Grade, grade_all
 from stiefel.rewards.batch import code_outcomes
-from stiefel.rewards.math import grade_math
+from stiefel.rewards.mathematics.math import grade_math
 from stiefel.rewards.pool import Pool
 from stiefel.rewards.sandbox import Job, Limits, find_sandbox, run_job
 from stiefel.rewards.sandbox.find import hole

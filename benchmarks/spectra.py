@@ -28,6 +28,7 @@ SHARES: dict[str, Callable[[LayerGeometry], float | None]] = {
     "s_head_left": lambda one: one.s_head_left,
     "s_head_right": lambda one: one.s_head_right,
     "s_head_joint": lambda one: one.s_head_joint,
+    "s_head_product": lambda one: one.s_head if one.s_head_product is None else one.s_head_product,
     "s_tail": lambda one: one.s_tail,
     "s_tail_left": lambda one: one.s_tail_left,
     "s_tail_right": lambda one: one.s_tail_right,

@@ -173,15 +173,17 @@ CLAIMS = (
     Claim(
         GEORA,
         "PiSSA's S_Head is about 0.98",
-        "S_Head above 0.9",
+        "S_Head above 0.9, of the true change and of sBA: the notes do not say which they mean",
         head_at_least("pissa", 0.9),
-        "ΔB·A₀ lies wholly in the leading input directions and B₀·ΔA in the output ones, so that about a half is given",
+        "ΔB·A₀ lies wholly in the leading input directions and B₀·ΔA in the output ones, so that about a half is "
+        "given; sBA holds the start, which is W's leading part itself, so that near 1 is given",
     ),
     Claim(
         GEORA,
         "GeoRA's update barely touches the leading directions (S_Head ≤ 0.02)",
-        "S_Head below chance: 0.02 is no bound where r/n is larger",
+        "S_Head below chance, of the true change and of sBA: 0.02 is no bound where r/n is larger",
         geora_avoids_the_head,
+        "sBA holds the start, whose place is that of W ⊙ (M_Spec ∪ M_Euc)",
     ),
     Claim(
         GEORA,

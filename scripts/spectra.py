@@ -36,6 +36,7 @@ TABLE = (  # heading → scope, figure, whether it is a share
     ("‖ΔW‖/‖W‖", EVERY, "relative", True),
     ("NSS", EVERY, "nss", True),
     ("S_Head", EVERY, "s_head", True),
+    ("S_Head of sBA", EVERY, "s_head_product", True),
     ("left", EVERY, "s_head_left", True),
     ("right", EVERY, "s_head_right", True),
     ("joint", EVERY, "s_head_joint", True),
@@ -138,6 +139,7 @@ def figures(study: Study) -> str:
             f"counted at r = {recipe['rank']}. By chance S_Head and S_Tail are {100 * s:.1f}%, and GeoRA's masks hold "
             f"{100 * masks:.1f}%.\n",
             table(study, TABLE),
+            *repeated(study),
             "The same of the RLPO paper's Fig. 3, over query and output projections of the first, the middle and the "
             f"last layer: shares of Σ_i(u_iᵀΔWv_i)². By chance {100 * aligned:.1f}%.\n",
             table(study, FIGURE_3),
@@ -147,6 +149,22 @@ def figures(study: Study) -> str:
             "--out runs/geometry` and `python -m benchmarks.spectra runs/geometry`.\n",
         ]
     )
+
+
+def repeated(study: Study) -> list[str]:
+    """Of which runs S_Head of sBA is, where they are not those of the other figures."""
+    found = study.results.get("repeated")
+    if found is None:
+        return []
+    pairs = [
+        f"`{method}` {100 * again['mean']:.3g}% for {100 * study.mean(method, 's_head'):.3g}%"
+        for method, again in found["s_head"].items()
+    ]
+    return [
+        "S_Head of sBA is that of the change where B₀A₀ = 0. Of the other starts it was measured of the same runs "
+        f"repeated apart ({found['machine']['device']}), whose S_Head of the change is "
+        f"{', '.join(pairs)} above: `python -m benchmarks.heads`.\n"
+    ]
 
 
 def table(study: Study, columns: Sequence[tuple[str, str, str, bool]]) -> str:

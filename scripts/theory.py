@@ -18,6 +18,15 @@ from stiefel.spectrum.linalg import Triplets, exact_svd
 PAGE = Path(__file__).parents[1] / "docs" / "theory.md"
 RANK, SCALING, ROUNDING = 4, 2.0, 1e-12
 FLOAT32 = 1e-6  # relative, of factors and of the gap between a solver's float32 vectors and LAPACK's
+REAL_SIZES = (  # (where, n, r): inputs of a layer and a rank that the papers use, and one beyond the limit
+    ("Qwen2.5-1.5B, hidden", 1536, 16),
+    ("Qwen2.5-1.5B, hidden", 1536, 32),
+    ("Qwen2.5-1.5B, feed-forward", 8960, 32),
+    ("Qwen2.5-7B, hidden", 3584, 32),
+    ("Qwen3-8B, hidden", 4096, 16),
+    ("nano", 128, 8),
+    ("a narrow layer", 128, 32),
+)
 TOYS: dict[str, Callable[[], Problem]] = {"linear layer": linear_layer, "softmax policy": softmax_policy}
 
 
@@ -167,6 +176,27 @@ def theorem_5_2(steps: int = 20) -> Iterator[Line]:
                 yield Line(where, setting, "≤ 1", ratio, ratio <= 1)
 
 
+def defect_at_real_sizes() -> Iterator[Line]:
+    """‖I − A₀ᵀA₀‖₂ is exactly 1 for Gaussian starts too as long as no σ_i(A₀) passes √2, about r/n ≤ (√2 − 1)² = 0.17.
+
+    A₀ᵀA₀ has rank r, so that I − A₀ᵀA₀ has n − r eigenvalues 1 and r eigenvalues 1 − σ_i². Of N(0, 1/n) the largest σ_i
+    is about 1 + √(r/n) (Bai and Yin), of U(±1/√n) that over √3. At the papers' sizes the bound of Theorem 5.2 is
+    therefore the same for every start with B₀ = 0, and does not tell orthonormal rows from others; beyond them, as on
+    the toys (r/n = 0.2), it does.
+    """
+    generator = torch.Generator().manual_seed(2)
+    limit = (2**0.5 - 1) ** 2
+    for where, n, r in REAL_SIZES:
+        gaussian = normal(generator, r, n) / n**0.5
+        uniform = (2 * torch.rand(r, n, generator=generator, dtype=torch.float64) - 1) / n**0.5
+        rows = torch.linalg.qr(normal(generator, n, r))[0].T
+        for name, A in (("gaussian", gaussian), ("lora", uniform), ("random_orthonormal", rows)):
+            exactly = name != "gaussian" or r / n < limit
+            found, most = frame_defect(A), float(torch.linalg.svdvals(A)[0])
+            setting = f"{name}, r = {r}, n = {n}, largest σ = {most:.3g}"
+            yield Line(where, setting, "1" if exactly else "> 1", found, (found == 1) if exactly else (found > 1))
+
+
 def theorem_4_2() -> Iterator[Line]:
     """‖ΔW‖_F/√(2K/μ) of a step with KL = K: ≤ 1 + o(1) as K falls, → 1 in the direction of μ."""
     problem = softmax_policy()
@@ -210,6 +240,7 @@ RESULTS: dict[str, Callable[[], Iterator[Line]]] = {
     "Lemma B.1: the first step in the SVD basis": lemma_b1,
     "Theorem 4.1: PiSSA's first step beside OLoRA's": theorem_4_1,
     "Theorem 5.2: the gap to full fine-tuning": theorem_5_2,
+    "Theorem 5.2 at real sizes: its last factor is 1 for every start": defect_at_real_sizes,
     "Theorem 4.2: how far a step of bounded KL can go": theorem_4_2,
 }
 HEAD = """# Theory, predicted and measured

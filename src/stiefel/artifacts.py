@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from .errors import UserError
 
@@ -54,17 +57,58 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+NUMBERED = re.compile(r"\(os error (\d+)\)")  # how safetensors, which is written in Rust, says it
+
+
+class NoRoom(UserError):
+    """A full disk, a quota, a file system that cannot be written."""
+
+
 @contextmanager
 def room_for(path: Path) -> Iterator[None]:
     """A block that writes `path`: where there is no room, the error names the file that the user knows."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG):
+    except NoRoom as error:  # of a part of it, under a name that will not stay
+        raise NoRoom(f"{path} could not be written", error.why, error.instead) from error
+    except (OSError, SafetensorError, RuntimeError) as error:
+        number = error_number(error)
+        if number not in NO_ROOM:
             raise
-        raise UserError(
-            f"{path} could not be written", error.strerror or str(error), "make room there, or give another --out"
+        raise NoRoom(
+            f"{path} could not be written", os.strerror(number), "make room there, or give another --out"
         ) from error
+
+
+def error_number(error: BaseException) -> int:
+    """What the system said, whoever wrote: Python itself, safetensors, or torch.save to a file of Python's; else 0."""
+    if isinstance(error, OSError):
+        return error.errno or 0
+    if isinstance(error, SafetensorError):
+        found = NUMBERED.search(str(error))
+        return int(found[1]) if found else 0
+    cause = error.__context__  # torch's own error hides what its file raised
+    return cause.errno or 0 if isinstance(cause, OSError) else 0
+
+
+def append_text(path: Path, text: str, *, synced: bool = False) -> None:
+    """Add a text to a file, whole or not at all; `synced` sees it to the disk, which takes some milliseconds."""
+    before = path.stat().st_size if path.is_file() else None
+    data = memoryview(text.encode())
+    with room_for(path):
+        try:
+            with path.open("ab", buffering=0) as file:
+                while data:  # a write may be a part of what it was given
+                    data = data[file.write(data) :]
+                if synced:
+                    os.fsync(file.fileno())
+        except OSError:
+            if before is not None:
+                os.truncate(path, before)
+            else:
+                path.unlink(missing_ok=True)
+            raise
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -184,16 +228,18 @@ def writable(out: Path) -> Path:
 
 def discard(directory: Path) -> None:
     """Remove a directory in one stroke: a process killed meanwhile leaves no half of it under its name."""
-    doomed = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
-    directory.rename(doomed / directory.name)
+    with room_for(directory):  # which even a rename may lack
+        doomed = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
+        directory.rename(doomed / directory.name)
     shutil.rmtree(doomed)
 
 
 @contextmanager
 def whole_directory(out: Path) -> Iterator[Path]:
     """A directory to fill that takes the place of `out` only when the block ends well."""
-    writable(out).parent.mkdir(parents=True, exist_ok=True)
+    writable(out)
     with room_for(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
         try:
             yield building

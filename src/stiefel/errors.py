@@ -17,6 +17,11 @@ class UserError(Exception):
         return type(self), (self.what, self.why, self.instead)  # so that it survives the way out of a worker process
 
 
+def kind_of(thing: object) -> str:
+    """What was given in a model's place, in words: a text is shown, of anything else its type is named."""
+    return repr(thing) if isinstance(thing, str) else f"a {type(thing).__name__}"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """The known names closest to a mistyped one, or all of them: the `instead` of an "unknown X" error.
 

@@ -6,6 +6,7 @@ import ctypes
 import platform
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -16,6 +17,17 @@ M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 def peak_memory_bytes() -> int:
     """Peak of the accelerator's memory where there is one, else of the process's resident memory."""
     return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else peak_resident_bytes()
+
+
+def forget_peak() -> None:
+    """Count the peaks anew, for a process that does one thing after another.
+
+    The accelerator's, and the process's where Linux lets it; elsewhere that one stays the largest since it began.
+    """
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError):  # no Linux, or a container that forbids it
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def free_at_once() -> None:

@@ -90,3 +90,30 @@ def test_other_numbers_give_other_verdicts() -> None:
     assert together(swapped) == "does not appear"
     assert together(measured) != together(swapped)
     assert page(exchanged("rlpo", "rlmo")) != PAGE.read_text()
+
+
+@pytest.mark.parametrize(("method", "says"), [("pissa", "PiSSA's S_Head is"), ("geora", "GeoRA's update barely")])
+def test_s_head_is_asked_of_the_change_and_of_sba(method: str, says: str) -> None:
+    """The published 0.98 and 0.02 appear in one reading alone, so that a question of the other is half a question."""
+    (claim,) = [claim for claim in CLAIMS if claim.says.startswith(says)]
+    change, product = claim.findings(Study(results("spectra")))
+    assert (change.of, product.of) == (f"{method}, S_Head of the change", f"{method}, S_Head of sBA")
+    assert (change.verdict, product.verdict) == ("does not appear", "appears")
+    kept = copy.deepcopy(results("spectra"))
+    for variant in kept["variants"]:
+        variant["all"]["s_head_product"] = variant["all"]["s_head"]
+    assert {found.verdict for found in claim.findings(Study(kept))} == {"does not appear"}
+
+
+def test_s_head_of_sba_is_that_of_the_change_where_nothing_is_anchored() -> None:
+    kept = results("spectra")
+    for variant in kept["variants"]:
+        same = variant["all"]["s_head_product"] == variant["all"]["s_head"]
+        assert same != (variant["method"] in ("pissa", "milora", "olora", "olora_tail", "geora")), variant["method"]
+
+
+def test_runs_that_were_repeated_are_said_and_agree() -> None:
+    kept = results("spectra")
+    for method, again in kept.get("repeated", {}).get("s_head", {}).items():
+        assert again["mean"] == pytest.approx(Study(kept).mean(method, "s_head"), rel=0.05)
+        assert f"`{method}` {100 * again['mean']:.3g}% for" in PAGE.read_text()

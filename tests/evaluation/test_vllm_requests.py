@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +19,7 @@ from stiefel.evaluation.vllm import VLLMEngine, engine_settings, model_ends, req
 from stiefel.model.weights import load_model, load_tokenizer
 from stiefel.nano import NANO_PATH
 from stiefel.tasks import Sampling
+from tests.chats import chat_model, chat_tokenizer
 
 SAMPLING = Sampling(samples=4, temperature=0.6, top_p=0.95, top_k=20, max_tokens=100, seed=3)
 
@@ -87,3 +91,32 @@ def test_a_plain_adapter_that_vllm_cannot_serve_is_refused(tmp_path: Path) -> No
     (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 600}))
     with pytest.raises(UserError, match="rank 600"):
         engine_settings(Subject("nano", adapter=tmp_path), NANO_PATH, tmp_path, SAMPLING, 100)
+
+
+def test_a_chat_is_asked_to_end_where_its_turns_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM itself knows the tokenizer's end and those of generation_config.json."""
+    tokenizer = chat_tokenizer()
+    user = tokenizer.convert_tokens_to_ids("<|user|>")
+    path = chat_model(tmp_path / "model", tokenizer, ends=[user])
+    asked: list[dict[str, Any]] = []
+
+    class Engine:
+        def __init__(self, **settings: Any) -> None:
+            assert settings["generation_config"] == "vllm"
+
+        def generate(self, prompts: Any, parameters: Any, **others: Any) -> list[Any]:
+            asked.extend(parameters)
+            return []
+
+    vllm, lora = ModuleType("vllm"), ModuleType("vllm.lora.request")
+    vars(vllm).update(LLM=Engine, SamplingParams=dict)
+    vars(lora).update(LoRARequest=dict)
+    for name, module in (("vllm", vllm), ("vllm.lora", ModuleType("vllm.lora")), ("vllm.lora.request", lora)):
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr("stiefel.evaluation.vllm.require_vllm", lambda: None)
+    subject = Subject(path, turn_ends=("<|eot|>",))
+    engine = VLLMEngine(subject, subject.tokenizer(), SAMPLING, [], 100)
+    engine([[1]], [0])
+    engine.scratch.cleanup()
+    named = ["<|im_end|>", "<|endoftext|>", "<|user|>", "<|eot|>"]
+    assert asked[0]["stop_token_ids"] == sorted(tokenizer.convert_tokens_to_ids(named))

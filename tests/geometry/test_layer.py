@@ -52,6 +52,7 @@ def expected(W: np.ndarray, D: np.ndarray, A: np.ndarray, P: np.ndarray) -> dict
         "nss": reference.nss(W, D),
         "s_head": (head["left"] + head["right"]) / 2,
         **{f"s_head_{side}": value for side, value in head.items()},
+        "s_head_product": sum(reference.head(W, P, k)[side] for side in ("left", "right")) / 2,
         "s_tail": (tail["left"] + tail["right"]) / 2,
         **{f"s_tail_{side}": value for side, value in tail.items()},
         "s_head_chance": chance(W.shape, k),

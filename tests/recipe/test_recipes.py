@@ -11,6 +11,7 @@ import pytest
 
 from stiefel.artifacts import read_jsonl
 from stiefel.methods import compose
+from stiefel.recipe import methods_named, tasks_named
 from stiefel.recipe.grid import load_grid
 from stiefel.recipe.recipe import load_recipe, read_toml
 from stiefel.run.checks import check_names
@@ -81,7 +82,8 @@ def test_the_changes_that_a_header_proposes_parse(path: Path) -> None:
         recipe = load_recipe(path, [*method, *changes], "paper")
         resolved = compose(recipe.adapter.method).resolve_options(recipe.adapter.options)
         assert recipe.adapter.options.items() <= resolved.items()
-        assert "sigma" in resolved or recipe.adapter.method == "lora_plus"
+        assert "sigma" in resolved or recipe.adapter.method not in ("pissa", "milora")
+        check_names(recipe, shared=True)
     pinned = load_recipe(path, profile="paper").adapter.options
     assert proposed or pinned["sigma"] == "undivided"
 
@@ -113,9 +115,36 @@ def test_the_main_protocol_is_the_papers_table_2() -> None:
 
 def test_published_averages_are_those_of_their_rows() -> None:
     """A figure that was copied wrongly would not fit its row."""
-    for row in load_recipe(ROOT / "rlpo" / "main.toml").expected.scores.values():
-        *tasks, average = [mean for mean, _ in row.values()]
-        assert average == pytest.approx(sum(tasks) / 5, abs=0.01)  # half a digit of the mean, half of the figures
+    expected = load_recipe(ROOT / "rlpo" / "main.toml").expected
+    for method in expected.scores:
+        row = expected.of(method)
+        average = row.pop("average")
+        assert list(row) == expected.average_of
+        # half a digit of the mean, half of the figures
+        assert 100 * average.mean == pytest.approx(100 * sum(score.mean for score in row.values()) / 5, abs=0.01)
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=name)
+def test_published_scores_are_of_what_the_papers_profile_measures(path: Path) -> None:
+    """Keyed by methods that can be chosen and by the profile's own tasks, in a metric that these have samples for."""
+    recipe = load_recipe(path, profile="paper")
+    expected = recipe.expected
+    assert {*tasks_named(expected.scores), *expected.average_of} - {"average"} <= set(recipe.eval.tasks)
+    assert all(compose(method).name for method in methods_named(expected.scores))
+    assert expected.percent
+    for task in recipe.eval.tasks:
+        metric = expected.metric_of(task)
+        assert metric == "avg" or metric == f"pass@{find_task(task).sampling.samples}"
+    check_names(recipe)
+
+
+def test_the_rlpo_papers_lora_is_the_gaussian_start() -> None:
+    """Its A is N(0, 1/n), PEFT's is U(±1/√n): a run of `lora` gets no published number of another start beside it."""
+    recipe = load_recipe(ROOT / "rlpo" / "main.toml", profile="paper")
+    assert recipe.expected.of("gaussian")["math500"].mean == pytest.approx(0.8193)
+    assert recipe.expected.of("lora") == {}
+    text = (ROOT / "rlpo" / "main.toml").read_text()
+    assert "--set adapter.method=gaussian, rlmo, pissa or milora" in text
 
 
 @pytest.mark.parametrize("path", PAPERS, ids=name)

@@ -7,8 +7,9 @@ import pytest
 
 from stiefel.methods import METHODS
 from stiefel.report import print_table
-from stiefel.report.cells import cells, rate
+from stiefel.report.cells import cells
 from stiefel.report.files import write_table
+from stiefel.report.numbers import rate
 from stiefel.report.runs import read_runs
 from stiefel.report.series import STYLES, Series, ordered, style_of, styles
 from stiefel.report.table import Figure, TableRow, table

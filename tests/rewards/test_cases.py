@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stiefel.errors import UserError
-from stiefel.rewards.code import FIRST, grade_code
+from stiefel.rewards.programs.code import FIRST, grade_code
 from stiefel.rewards.sandbox import find_sandbox, run
 from stiefel.rewards.sandbox.inside.compare import same_output
 
@@ -114,7 +114,7 @@ NOTHING: dict[str, dict[str, Any]] = {
 def test_tests_that_ask_nothing_give_no_score_before_a_program_is_run(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stiefel.rewards.code.run_job", lambda *_: pytest.fail("a program was run"))
+    monkeypatch.setattr("stiefel.rewards.programs.code.run_job", lambda *_: pytest.fail("a program was run"))
     for program in ("def f(x):\n    return 2", "raise ValueError", "", "print(1)"):
         grade = grade_code(program, NOTHING[name])
         assert grade.score is None
@@ -188,7 +188,7 @@ def test_cases_are_run_some_at_a_time_until_one_fails(monkeypatch: pytest.Monkey
         seen.append(len(job.cases))
         return run.run_job(job, *rest)
 
-    monkeypatch.setattr("stiefel.rewards.code.run_job", counted)
+    monkeypatch.setattr("stiefel.rewards.programs.code.run_job", counted)
     rows = {"inputs": [str(n) for n in range(45)], "outputs": [str(2 * n) for n in range(45)]}
     assert grade_code(DOUBLE, rows).score == 1.0
     assert (seen[0], sum(seen)) == (FIRST, 45)

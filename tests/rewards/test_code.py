@@ -9,8 +9,8 @@ import pytest
 
 from stiefel.errors import UserError
 from stiefel.rewards import CODE, GraderFailure, grade_all
-from stiefel.rewards.code import LONGEST_PROGRAM, grade_code, read_job
-from stiefel.rewards.program import find_program
+from stiefel.rewards.programs.code import LONGEST_PROGRAM, grade_code, read_job
+from stiefel.rewards.programs.program import find_program
 from stiefel.rewards.sandbox import Job, SandboxError, find_sandbox, run_job
 from stiefel.rewards.sandbox.find import choose
 from stiefel.rewards.sandbox.kinds import KINDS, NAMESPACES, NONE, Kind
@@ -239,6 +239,6 @@ def test_a_sandbox_that_fails_is_no_wrong_answer():
 
 
 def test_a_failing_sandbox_reaches_the_caller_as_the_graders_failure(monkeypatch):
-    monkeypatch.setattr("stiefel.rewards.code.find_sandbox", lambda: BROKEN)
+    monkeypatch.setattr("stiefel.rewards.programs.code.find_sandbox", lambda: BROKEN)
     with pytest.raises(GraderFailure, match="exit status 1"):
         grade_all(CODE, [DOUBLE + "# not graded before"], [""], [MBPP])

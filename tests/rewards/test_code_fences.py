@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from stiefel.rewards.program import find_program
+from stiefel.rewards.programs.program import find_program
 
 ADD = "def add(a, b):\n    return a + b"
 TAGS = (

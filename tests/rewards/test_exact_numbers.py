@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stiefel.rewards.math import grade_math
+from stiefel.rewards.mathematics.math import grade_math
 
 # (gold, answer)
 SAME = [

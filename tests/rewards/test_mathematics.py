@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from stiefel.rewards.equal import equal
-from stiefel.rewards.math import grade_gsm8k, grade_math
-from stiefel.rewards.values import same_values, values
+from stiefel.rewards.mathematics.equal import equal
+from stiefel.rewards.mathematics.math import grade_gsm8k, grade_math
+from stiefel.rewards.mathematics.values import same_values, values
 
 # (gold, answer)
 EQUAL = [

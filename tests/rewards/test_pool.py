@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from stiefel.rewards import GRADERS, BatchGrader, Grade, GraderFailure, grade_all
-from stiefel.rewards.math import grade_math
+from stiefel.rewards.mathematics.math import grade_math
 from stiefel.rewards.pool import GRACE_SECONDS, START_SECONDS, Pool
 from tests.rewards.strings import hostile_strings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stiefel.rewards import CODE, GRADERS, grade_all
-from stiefel.rewards.math import grade_gsm8k, grade_math
+from stiefel.rewards.mathematics.math import grade_gsm8k, grade_math
 
 MARKED = [
     "\\boxed{6}, so",

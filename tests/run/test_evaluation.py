@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stiefel.errors import UserError
-from stiefel.evaluation import evaluate
+from stiefel.evaluation import Sample, evaluate
 from stiefel.evaluation.directory import evaluate_into
 from stiefel.evaluation.prepared import prepare_evaluation
 from stiefel.evaluation.settings import Drawn, Wanted
@@ -17,7 +17,7 @@ from stiefel.model.weights import load_model, load_tokenizer
 from stiefel.recipe.recipe import make_recipe
 from stiefel.rewards import GRADERS
 from stiefel.run import measurements as evaluation
-from stiefel.run.measurements import AFTER, BEFORE, EVAL_SEED, compare_scores, measure, sampling_of
+from stiefel.run.measurements import AFTER, BEFORE, EVAL_SEED, BaseSamples, compare_scores, measure, sampling_of
 from stiefel.tasks import Row, Sampling, Task, find_task
 
 EVAL = {"tasks": ["nano-sort"], "limit": 10}
@@ -89,3 +89,37 @@ def test_answers_beyond_the_models_context_are_refused() -> None:
     assert "lower rollout.max_completion_tokens" in error.value.instead
     own = make_recipe({"eval": {**EVAL, "sampling": "task"}, "rollout": {"max_completion_tokens": 256}})
     assert measure(own, load_model("nano"), load_tokenizer("nano"), BEFORE, lambda line: None)["nano-sort"]
+
+
+def sample(when_right: list[list[int]]) -> BaseSamples:
+    """Graded samples of one task; each question's scores."""
+    return {
+        "sums": [
+            Sample("sums", question, number, "1+1?", "2", "2", 1, False, float(score), None, "")
+            for question, scores in enumerate(when_right)
+            for number, score in enumerate(scores)
+        ]
+    }
+
+
+def test_a_run_holds_pass_at_k_under_a_key_of_its_own() -> None:
+    """Beside the keys that eval.json has: powers of two up to the samples of a question, and all of them."""
+    before = sample([[1, 0, 0, 0, 0, 0], [0] * 6])
+    after = sample([[1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1]])
+    found = compare_scores({BEFORE: before, "rollout 5": after, AFTER: after})["sums"]
+    assert set(found) == {"before", "after", "difference", "during", "unreadable", "pass_at"}
+    assert found["after"]["mean"] == pytest.approx(0.25)
+    assert list(found["pass_at"]) == ["1", "2", "4", "6"]
+    two = found["pass_at"]["2"]
+    assert two["before"]["mean"] == pytest.approx((1 / 3 + 0) / 2)
+    assert two["after"]["mean"] == pytest.approx(((1 - 6 / 15) + 1 / 3) / 2)
+    assert two["difference"]["mean"] == pytest.approx(two["after"]["mean"] - two["before"]["mean"])
+    assert two["during"]["rollout 5"]["mean"] == two["after"]["mean"]
+    assert found["pass_at"]["6"]["after"] == {**found["pass_at"]["6"]["after"], "mean": 1.0, "questions": 2}
+    assert found["pass_at"]["1"]["after"]["mean"] == found["after"]["mean"]
+
+
+def test_one_sample_a_question_has_pass_at_1_alone() -> None:
+    found = compare_scores({BEFORE: sample([[1], [0]]), AFTER: sample([[1], [1]])})["sums"]
+    assert list(found["pass_at"]) == ["1"]
+    assert found["pass_at"]["1"]["after"] == found["after"]

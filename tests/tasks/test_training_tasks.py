@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from stiefel.artifacts import read_jsonl
 from stiefel.errors import UserError
 from stiefel.recipe.recipe import make_recipe
-from stiefel.rewards import GRADERS
+from stiefel.rewards import GRADERS, grade_all
 from stiefel.run.run import train
 from stiefel.tasks import training_task
 
@@ -120,3 +121,30 @@ def test_a_benchmark_is_trained_on(algorithm: str, model: str, data: str, tmp_pa
     train(make_recipe(tables), tmp_path / "run", progress=said.append)
     assert read_jsonl(tmp_path / "run" / "metrics.jsonl")
     assert f"gsm8k: 10 rows of {data}" in said
+
+
+@pytest.mark.parametrize(
+    ("answer", "target"),
+    [
+        ("He has 3*6 = <<3*6=18>>18 eggs.\n#### 18", "He has 3*6 = 18 eggs.\n\\boxed{18}\n#### 18"),
+        ("18", "\\boxed{18}\n#### 18"),
+        ("It costs $1,000 each.\n#### 2,125", "It costs $1,000 each.\n\\boxed{2,125}\n#### 2,125"),
+        ("Down 3 degrees.\n#### -3", "Down 3 degrees.\n\\boxed{-3}\n#### -3"),
+    ],
+)
+def test_what_gsm8k_teaches_is_found_by_the_strict_match_of_lm_eval(answer: str, target: str, tmp_path: Path) -> None:
+    path = tmp_path / "gsm8k.jsonl"
+    path.write_text(json.dumps({"question": "How many?", "answer": answer}) + "\n")
+    (row,) = task_of(name="gsm8k", data=str(path)).rows("train", 1, 0)
+    assert row.target == target
+    found = re.findall(r"#### (\-?[0-9\.\,]+)", row.target)  # lm-eval's gsm8k.yaml, "strict-match"
+    assert found == [row.answer]
+    (grade,) = grade_all(GRADERS["gsm8k"], [row.target], [row.answer], [row.columns])
+    assert grade.score == 1.0
+
+
+def test_only_gsm8k_teaches_its_mark(tmp_path: Path) -> None:
+    path = tmp_path / "svamp.jsonl"
+    path.write_text(json.dumps({"Body": "Ann has 20 pens.", "Question": "How many?", "Answer": 20}) + "\n")
+    (row,) = task_of(name="svamp", data=str(path)).rows("train", 1, 0)
+    assert row.target == "\\boxed{20}"

@@ -10,7 +10,7 @@ import pytest
 
 from stiefel.errors import UserError
 from stiefel.model.weights import load_tokenizer
-from stiefel.recipe import make_recipe
+from stiefel.recipe.recipe import make_recipe
 from stiefel.tasks import training_task
 from stiefel.training.rows import training_rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 import stiefel
+from stiefel.memory import forget_peak, peak_resident_bytes
 from stiefel.model.weights import load_model
 
 IDS = torch.arange(4, 24).repeat(4, 2)
@@ -40,3 +42,15 @@ def test_an_anchored_adapter_keeps_what_a_lora_keeps_and_the_frozen_factors(meth
     sizes = [sum(t.nbytes for t in (*model.parameters(), *model.buffers())) for model in (anchored, lora)]
     anchors = sum(buffer.nbytes for name, buffer in anchored.named_buffers() if name.endswith("anchor"))
     assert sizes[0] - sizes[1] == anchors
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").is_file(), reason="Linux alone lets a process forget its peak")
+def test_a_process_that_does_several_runs_counts_each_ones_peak() -> None:
+    """A comparison's worker trains one run after another."""
+    large = torch.ones(2**27)
+    high = peak_resident_bytes()
+    assert high > large.nbytes
+    del large
+    assert peak_resident_bytes() > high - 2**20, "the peak of all that went before"
+    forget_peak()
+    assert peak_resident_bytes() < high - 2**28

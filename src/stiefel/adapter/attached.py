@@ -6,13 +6,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from os import PathLike
 
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import nn
 from transformers import PreTrainedModel
 
-from ..errors import UserError
+from ..errors import UserError, kind_of
 from ..methods import compose, require_rank
 from ..model import Selection
 from .certificate import Certificate
@@ -50,6 +51,7 @@ def attach(
     rank or target that does not fit, and for a setting that the method has no use for. Cost: what the method's singular
     triplets take, O(mnr) a matrix for the top and O(mn·min(m, n)) for the bottom.
     """
+    require_model(model, "attach")
     composition = compose(method)
     settings = make_settings(
         composition, r, alpha, seed, solver, options, targets=target_modules, dropout=dropout, cache=cache
@@ -71,6 +73,20 @@ def attach(
         adapted, certificate = model, train_own_weights(model, settings, selection, progress)
     remember(adapted, certificate)
     return adapted
+
+
+def require_model(model: object, who: str) -> None:
+    """Raise for what is no model in memory: its name, its directory, a pipeline."""
+    if not isinstance(model, nn.Module):
+        named = isinstance(model, str | PathLike)
+        raise UserError(
+            f"{who} was given {kind_of(model)} in the model's place",
+            "the start is computed from the weights of a model that is loaded, and stands in it",
+            "load it first: AutoModelForCausalLM.from_pretrained(...); or stiefel.prepare, which writes the adapter of "
+            "a model on disk"
+            if named
+            else "give the model that AutoModelForCausalLM.from_pretrained returned",
+        )
 
 
 def attach_start(
@@ -138,6 +154,7 @@ def remember(model: nn.Module, certificate: Certificate) -> None:
 
 def certificate_of(model: nn.Module) -> Certificate:
     """The certificate of a model that `attach` or `load` made."""
+    require_model(model, "the adapter's record")
     if CERTIFICATE_KEY not in vars(model):
         raise UserError(
             f"this {type(model).__name__} carries no adapter that Stiefel made",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,16 @@ from transformers.pytorch_utils import Conv1D
 
 from ..artifacts import check_room, read_json, whole_directory, write_json
 from ..errors import UserError, nearest
-from ..model import DTYPES, TOKENIZER_FILES, load_model, model_files, tokenizer_files
+from ..model import (
+    DTYPES,
+    TOKENIZER_FILES,
+    holds_tokenizer,
+    let_turns_end,
+    load_model,
+    load_tokenizer,
+    model_files,
+    tokenizer_files,
+)
 from .certificate import Certificate
 from .files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, factor_names
 from .found import adapter_in
@@ -27,14 +36,23 @@ BASE = "base"  # beside a residual adapter
 
 
 def export(
-    directory: Path, model: str, form: str, out: Path, *, dtype: str = "auto", force: bool = False, revision: str = ""
+    directory: Path,
+    model: str,
+    form: str,
+    out: Path,
+    *,
+    dtype: str = "auto",
+    force: bool = False,
+    revision: str = "",
+    turn_ends: Sequence[str] = (),
 ) -> None:
     """Write an adapter as `lora`, `merged` or `residual`.
 
     lora: PEFT's two files alone, rank r, or 2r where the adapter is anchored. merged, for every method: the whole
     model with W + s(BA − B₀A₀) in each target, summed in float32 and rounded once. residual, for anchored adapters: a
     base with W − sB₀A₀ and a LoRA of rank r beside it, exact up to that base's rounding. `dtype` is the type of the
-    written model, the base's own where it is "auto". Raises UserError for a form that the method does not have, a
+    written model, the base's own where it is "auto"; its generation config names every token that ends a turn, those of
+    `turn_ends` too. Raises UserError for a form that the method does not have, a
     damaged adapter or another base. Memory: `merged` and `residual` hold the model, `lora` one matrix.
     """
     if form not in FORMS:
@@ -66,10 +84,12 @@ def export(
     tokenizer_files(model, revision)
     local = str(model_files(model, revision))  # where the tokenizer's files are now too
     with whole_directory(out) as building:
-        FORMS[form](directory, certificate, local, dtype, building)
+        FORMS[form](directory, certificate, local, dtype, building, turn_ends)
 
 
-def write_lora(directory: Path, certificate: Certificate, model: str, dtype: str, out: Path) -> None:
+def write_lora(
+    directory: Path, certificate: Certificate, model: str, dtype: str, out: Path, turn_ends: Sequence[str]
+) -> None:
     """The two files that every engine reads."""
     wrong = [check for check in verify(directory, model) if not check.holds]
     if wrong:
@@ -82,18 +102,20 @@ def write_lora(directory: Path, certificate: Certificate, model: str, dtype: str
         shutil.copyfile(directory / name, out / name)
 
 
-def write_merged(directory: Path, certificate: Certificate, model: str, dtype: str, out: Path) -> None:
+def write_merged(
+    directory: Path, certificate: Certificate, model: str, dtype: str, out: Path, turn_ends: Sequence[str]
+) -> None:
     """The model with its weights changed."""
     base = certified_base(directory, certificate, model, dtype)
     kind = None if dtype == "auto" else DTYPES[dtype]
     if certificate.composition.start is None or certificate.composition.has("dora"):
-        save_whole(merged_by_peft(base, directory, kind), model, out)
+        save_whole(merged_by_peft(base, directory, kind), model, out, turn_ends)
         return
     factors = load_file(directory / FACTORS_FILE)
     for layer in certificate.layers:
         A, B = (factors[name] for name in factor_names(layer.name))
         add_to_weight(base.get_submodule(layer.name), certificate.scaling * (B @ A), kind)
-    save_whole(base if kind is None else base.to(kind), model, out)
+    save_whole(base if kind is None else base.to(kind), model, out, turn_ends)
 
 
 def certified_base(directory: Path, certificate: Certificate, model: str, dtype: str) -> Any:
@@ -114,7 +136,9 @@ def merged_by_peft(base: Any, directory: Path, kind: torch.dtype | None) -> Any:
     return adapted.to(torch.float32).merge_and_unload().to(kept)
 
 
-def write_residual(directory: Path, certificate: Certificate, model: str, dtype: str, out: Path) -> None:
+def write_residual(
+    directory: Path, certificate: Certificate, model: str, dtype: str, out: Path, turn_ends: Sequence[str]
+) -> None:
     """W − sB₀A₀ in `base/`, and beside it the LoRA of rank r with A = A₀ + ΔA and B = B₀ + ΔB."""
     base = certified_base(directory, certificate, model, dtype)
     kind = None if dtype == "auto" else DTYPES[dtype]
@@ -132,7 +156,7 @@ def write_residual(directory: Path, certificate: Certificate, model: str, dtype:
     config = read_json(directory / CONFIG_FILE)
     config |= {"r": r, "lora_alpha": certificate.alpha, "base_model_name_or_path": BASE}
     write_json(out / CONFIG_FILE, config)
-    save_whole(base if kind is None else base.to(kind), model, out / BASE)
+    save_whole(base if kind is None else base.to(kind), model, out / BASE, turn_ends)
 
 
 def add_to_weight(module: Any, change: Tensor, kind: torch.dtype | None) -> None:
@@ -143,15 +167,17 @@ def add_to_weight(module: Any, change: Tensor, kind: torch.dtype | None) -> None
     module.weight = nn.Parameter(total.contiguous().to(kind or module.weight.dtype))
 
 
-def save_whole(base: Any, model: str, out: Path) -> None:
-    """The model and its tokenizer's files."""
+def save_whole(base: Any, model: str, out: Path, turn_ends: Sequence[str]) -> None:
+    """The model and its tokenizer's files; who serves it stops where a turn ends, as generation_config.json says."""
+    if holds_tokenizer(Path(model)):
+        let_turns_end(base, load_tokenizer(model), turn_ends)
     base.save_pretrained(str(out))
     for pattern in TOKENIZER_FILES:
         for path in Path(model).glob(pattern):
             shutil.copyfile(path, out / path.name)
 
 
-FORMS: dict[str, Callable[[Path, Certificate, str, str, Path], None]] = {
+FORMS: dict[str, Callable[[Path, Certificate, str, str, Path, Sequence[str]], None]] = {
     "lora": write_lora,
     "merged": write_merged,
     "residual": write_residual,

@@ -11,16 +11,7 @@ from transformers.pytorch_utils import Conv1D
 
 from ..errors import UserError
 from ..methods import Composition, Value, compose, require_rank
-from ..model import (
-    DTYPES,
-    Checkpoint,
-    Selection,
-    build_skeleton,
-    fingerprint,
-    model_files,
-    resolve_model,
-    target_of,
-)
+from ..model import DTYPES, Checkpoint, Selection, build_skeleton, fingerprint, model_files, resolve_model, target_of
 from ..own_code import is_own
 from ..quiet import quiet
 from .attached import wrap_native

@@ -17,7 +17,8 @@ from ..errors import UserError
 from ..methods import Factors, Wanted
 from ..model import snapshot
 from .anchored import AnchoredFactor
-from .attached import certificate_of, remember
+from .attached import certificate_of, remember, require_model
+from .beside import keep_reference_alike
 from .certificate import Certificate
 from .files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, WEIGHTS_FILE, sort_targets
 from .found import adapter_in
@@ -172,6 +173,7 @@ def load(model: PreTrainedModel, directory: str | Path, *, trainable: bool = Tru
 
     Raises UserError, leaving the model as it was, where the base is another one or the directory was changed.
     """
+    require_model(model, "load")
     directory = adapter_in(Path(directory))
     certificate = read_certificate(directory)
     require_base(model, certificate, directory)
@@ -217,6 +219,7 @@ def freeze_a(model: PeftModel) -> None:
     """Turn a loaded LoRA's A into the buffer that it was saved from."""
     for _, module in lora_layers(model):
         module.lora_A[ADAPTER] = FrozenFactor(module.lora_A[ADAPTER].weight)
+        keep_reference_alike(module, ADAPTER)
 
 
 def load_own_weights(model: PreTrainedModel, certificate: Certificate, directory: Path, *, trainable: bool) -> None:

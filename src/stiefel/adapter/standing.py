@@ -10,7 +10,7 @@ from transformers.pytorch_utils import Conv1D
 
 from ..errors import UserError
 from ..methods import Composition
-from ..model import Selection, fingerprint, select_targets
+from ..model import Selection, fingerprint, outside_language, select_targets
 from .certificate import Certificate, WeightCertificate
 
 
@@ -33,7 +33,9 @@ def standing(model: PreTrainedModel, composition: Composition, selection: Select
         case "linear":
             return {target.name: weight_named(model, target.name) for target in selection.targets}
         case "norms":
-            return {name: parameter.detach() for name, parameter in norm_parameters(model)}
+            outside = outside_language(model)
+            norms = [pair for pair in norm_parameters(model) if pair[0].rpartition(".")[0] not in outside]
+            return {name: parameter.detach() for name, parameter in norms}
         case "parameters":
             return {name: parameter.detach() for name, parameter in model.named_parameters()}
 

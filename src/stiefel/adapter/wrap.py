@@ -19,6 +19,7 @@ from ..errors import UserError
 from ..methods import Composition, Factors
 from ..model import Selection, snapshot
 from .anchored import AnchoredA, AnchoredB
+from .beside import keep_reference_alike
 from .frozen import FrozenFactor
 from .start import Settings
 
@@ -106,6 +107,8 @@ def set_factors(module: LoraLayer, factors: Factors, composition: Composition) -
             linear.weight = nn.Parameter(factor.clone())
         if composition.frozen_a:
             module.lora_A[ADAPTER] = FrozenFactor(A)
+    if composition.anchored or composition.frozen_a:
+        keep_reference_alike(module, ADAPTER)
     module.train(module.get_base_layer().training)
 
 

@@ -5,6 +5,7 @@ Verbs only: each file holds those of one kind, and calls the room that does the 
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -38,7 +39,15 @@ for verb in VERBS:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; a user's mistake is one message and exit 2, an interruption exit 130."""
+    speak_anywhere()
     sys.exit(guarded(lambda: cli.main(args=arguments, standalone_mode=False)))
+
+
+def speak_anywhere() -> None:
+    """Print what a terminal can show, whatever its encoding: a sign that it cannot is a question mark, and no error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def guarded(command: Callable[[], Any]) -> int:

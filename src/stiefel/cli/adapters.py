@@ -199,17 +199,20 @@ def told(broken: list[Any]) -> list[str]:
     help="Type of the written model.",
 )
 @click.option("--revision", default="", help="Branch, tag or commit of a hub id.")
+@click.option("--turn-end", multiple=True, metavar="TOKEN", help="A further token that ends an answer; repeatable.")
 @out_option
 @force_option
-def export(directory: Path, base: str, form: str, dtype: str, revision: str, out: Path, force: bool) -> None:
+def export(
+    directory: Path, base: str, form: str, dtype: str, revision: str, turn_end: tuple[str, ...], out: Path, force: bool
+) -> None:
     """Write an adapter in the form that another engine wants."""
     from ..adapter import export as run
     from ..quiet import quiet
 
     quiet()
-    run(directory, base, form, out, dtype=dtype, force=force, revision=revision)
+    run(directory, base, form, out, dtype=dtype, force=force, revision=revision, turn_ends=turn_end)
     click.echo(str(out))
-    rank = 0 if form == "merged" else json.loads((out / "adapter_config.json").read_text())["r"]
+    rank = 0 if form == "merged" else json.loads((out / "adapter_config.json").read_bytes())["r"]
     say(f"next: {served(out, form, rank, base)}")
 
 

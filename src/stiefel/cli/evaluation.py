@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,10 @@ from .options import force_option, json_option, refuse_both, resume_option, say
     help="Type the model is loaded in; auto is the checkpoint's own.",
 )
 @click.option("--revision", default="", help="Branch, tag or commit of a model's hub id.")
+@click.option(
+    "--chat-template-option", multiple=True, metavar="KEY=VALUE", help="A setting of the chat template; repeatable."
+)
+@click.option("--turn-end", multiple=True, metavar="TOKEN", help="A further token that ends an answer; repeatable.")
 @click.option("--engine", type=click.Choice(["hf", "vllm"]), default="hf", show_default=True, help="What generates.")
 @click.option("--k", "ks", default="", metavar="K,K,…", help="The k of pass@k to print; powers of two by default.")
 @click.option("--show", type=int, help="Print the first prompts as the model gets them, and stop.")
@@ -73,8 +79,9 @@ def wanted_of(given: dict[str, Any]) -> Any:
     from ..evaluation import Drawn, Subject, Wanted
 
     adapter = find_adapter(given["adapter"].resolve()) if given["adapter"] is not None else None
+    options = dict(chosen_option(text) for text in given["chat_template_option"])
     return Wanted(
-        subject=Subject(given["model"], given["revision"], given["dtype"], adapter),
+        subject=Subject(given["model"], given["revision"], given["dtype"], adapter, given["turn_end"], options),
         task=given["task"],
         out=given["out"] or Path(),
         data=given["data"],
@@ -96,7 +103,7 @@ def show(given: dict[str, Any]) -> None:
 
     prompts = first_prompts(wanted_of(given), given["show"])
     if given["as_json"]:
-        click.echo(json.dumps(prompts, indent=1, ensure_ascii=False))
+        click.echo(json.dumps(prompts, indent=1))  # in ASCII, which every terminal and pipe carries
         return
     for number, prompt in enumerate(prompts, start=1):
         say(f"question {number}: {len(prompt['tokens'])} tokens, answer {prompt['answer']!r}")
@@ -186,6 +193,27 @@ def measure_by_lm_eval(given: dict[str, Any]) -> None:
         say(f"next: stiefel inspect {given['adapter']} --base {given['model']}")
 
 
+def chosen_option(text: str) -> tuple[str, Any]:
+    """`enable_thinking=false` → its name and its value, read as a recipe would."""
+    from ..recipe import parse_value
+
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UserError(
+            f"--chat-template-option {text!r} is not KEY=VALUE",
+            "it has no =" if not equals else "it has no key",
+            "write --chat-template-option enable_thinking=false",
+        )
+    found = parse_value(value)
+    if not isinstance(found, bool | int | float | str) or (isinstance(found, float) and not math.isfinite(found)):
+        raise UserError(
+            f"--chat-template-option {text!r}",
+            "a setting is true, false, a number or a text",
+            "write --chat-template-option enable_thinking=false",
+        )
+    return key, found
+
+
 def chosen_ks(text: str) -> list[int]:
     """`1,8` → [1, 8]."""
     try:
@@ -210,6 +238,8 @@ def next_command(given: dict[str, Any]) -> str:
     usual = (None, "", "auto", "hf")
     written = [f" --{key.replace('_', '-')} {given[key]}" for key in KEPT if given[key] not in usual]
     written += [" --chat"] if given["chat"] else []
+    for key in ("chat_template_option", "turn_end"):
+        written += [f" --{key.replace('_', '-')} {shlex.quote(text)}" for text in given[key]]
     command = f"stiefel eval {given['model']} --task {given['task']}{''.join(written)}"
     if given["adapter"] is None:
         return f"{command} --adapter DIR --out {given['out']}-adapter --against {given['out']}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import UserError
-from .options import force_option, json_option, say
+from .options import force_option, json_option, profile_option, say, set_option
 
 if TYPE_CHECKING:
     from ..foresight import Preflight
@@ -60,8 +60,8 @@ def inspect(
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
-@click.option("--profile", default="", help="Overlay one of the recipe's profiles.")
-@click.option("--set", "changes", multiple=True, metavar="A.B=VALUE", help="Change one key; repeatable.")
+@profile_option
+@set_option
 @click.option("--methods", default="", metavar="A,B,…", help="Methods to set side by side; the recipe's by default.")
 @click.option("--kl-budget", default=1e-3, show_default=True, help="What one step may cost, in nats a token.")
 @click.option("--out", type=click.Path(path_type=Path, resolve_path=True), help="JSON file to write; none by default.")

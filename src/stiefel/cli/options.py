@@ -16,6 +16,8 @@ force_option = click.option("--force", is_flag=True, help="Replace what an earli
 resume_option = click.option(
     "--resume", is_flag=True, help="Go on with an interrupted run; a finished one is left alone."
 )
+profile_option = click.option("--profile", default="", help="Overlay one of the recipe's profiles.")
+set_option = click.option("--set", "changes", multiple=True, metavar="A.B=VALUE", help="Change one key; repeatable.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

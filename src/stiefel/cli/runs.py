@@ -9,13 +9,13 @@ from typing import Any
 import click
 
 from ..errors import UserError
-from .options import force_option, out_option, refuse_both, resume_option, say
+from .options import force_option, out_option, profile_option, refuse_both, resume_option, say, set_option
 
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
-@click.option("--profile", default="", help="Overlay one of the recipe's profiles.")
-@click.option("--set", "changes", multiple=True, metavar="A.B=VALUE", help="Change one key; repeatable.")
+@profile_option
+@set_option
 @click.option("--out", type=click.Path(path_type=Path, resolve_path=True), help="Run directory to write.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved recipe and stop.")
 @resume_option
@@ -62,15 +62,19 @@ def train(
 
 @click.command()
 @click.argument("grid", type=click.Path(path_type=Path))
+@profile_option
+@set_option
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at the same time.")
 @out_option
 @resume_option
 @force_option
-def compare(grid: Path, jobs: int, out: Path, resume: bool, force: bool) -> None:
+def compare(
+    grid: Path, profile: str, changes: tuple[str, ...], jobs: int, out: Path, resume: bool, force: bool
+) -> None:
     """Train every point of a GRID and put them into one table."""
     from ..recipe import load_grid
 
-    compare_and_report(load_grid(grid), out, jobs, resume=resume, force=force)
+    compare_and_report(load_grid(grid, changes, profile), out, jobs, resume=resume, force=force)
 
 
 @click.command()

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from ..artifacts import BASES, GRID, METRICS, RUNS, check_room, write_text
 from ..errors import UserError
+from ..memory import forget_peak
 from ..model import model_files
 from ..quiet import quiet
 from ..recipe import Grid, Recipe
@@ -189,6 +190,7 @@ def base_samples(recipe: Recipe, path: Path) -> BaseSamples:
 
 
 def one_run(recipe: Recipe, out: Path, base: BaseSamples) -> None:
-    """One recipe, in a worker."""
+    """One recipe, in a worker, which may have done others before."""
+    forget_peak()
     with suppress(Diverged):
         train(recipe, out, resume=True, base=base, shared=True)

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import EVAL, MANIFEST, SAMPLES, check_room, discard, is_evaluation, read_json, versions, write_json
+from ..artifacts import (
+    EVAL,
+    MANIFEST,
+    SAMPLES,
+    check_room,
+    discard,
+    is_evaluation,
+    read_json,
+    room_for,
+    versions,
+    write_json,
+)
 from ..errors import UserError
 from ..rewards import GraderFailure
 from .hf import HFEngine
@@ -106,14 +117,15 @@ def make_engine(prepared: Prepared) -> Engine:
     subject, sampling, stop = prepared.wanted.subject, prepared.sampling, prepared.stop
     if prepared.wanted.engine == "vllm":
         return VLLMEngine(subject, prepared.tokenizer, sampling, stop, prepared.longest)
-    return HFEngine(load_subject(subject), prepared.tokenizer, sampling, stop)
+    return HFEngine(load_subject(subject, prepared.tokenizer), prepared.tokenizer, sampling, stop)
 
 
 def begin(out: Path, settings: dict[str, Any]) -> None:
     """An empty evaluation in place of whatever was there, which `check_room` has looked at."""
     if out.is_dir():
         discard(out)
-    out.mkdir(parents=True)
+    with room_for(out):
+        out.mkdir(parents=True)
     write_json(out / MANIFEST, manifest(settings, "running"))
 
 

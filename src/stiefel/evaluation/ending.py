@@ -1,14 +1,8 @@
-"""Where a completion ends."""
+"""Where a completion ends by a text; by a token it ends where a turn does."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-
-
-def end_ids(of_model: int | list[int] | None, of_tokenizer: int | None) -> set[int]:
-    """The tokens that end a sequence: all that generation_config names, and the tokenizer's own."""
-    named = of_model if isinstance(of_model, list) else [of_model]
-    return {token for token in (*named, of_tokenizer) if token is not None}
 
 
 def cut_at(text: str, stop: Iterable[str]) -> str:

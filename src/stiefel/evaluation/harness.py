@@ -13,7 +13,6 @@ from typing import Any
 
 from ..artifacts import EVAL, MANIFEST, SAMPLES, check_room, read_json, write_json, write_text
 from ..errors import UserError, nearest
-from ..model import load_tokenizer
 from ..scores import accuracy
 from .directory import begin, manifest, same_settings
 from .settings import Wanted, check_numbers
@@ -105,10 +104,10 @@ def answered(wanted: Wanted) -> dict[str, Any]:
             "lm-eval marks it as unsafe code",
             "--task humaneval, humaneval-chat or mbpp, which run in a sandbox",
         )
-    tokenizer = load_tokenizer(wanted.subject.model, wanted.subject.revision)
+    tokenizer = wanted.subject.tokenizer()
     generates = all(one.OUTPUT_TYPE == "generate_until" for one in tasks.values())
     model = HFLM(
-        pretrained=load_subject(wanted.subject),
+        pretrained=load_subject(wanted.subject, tokenizer),
         tokenizer=tokenizer,
         batch_size=wanted.batch or BATCH,
         think_end_token=THINKING_ENDS if THINKING_ENDS in tokenizer.get_vocab() else None,

@@ -13,8 +13,9 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 
 from ..adapter import anchored_factors, held_factors
 from ..errors import UserError
+from ..model import end_ids
 from ..tasks import Sampling
-from .ending import cut_at, end_ids
+from .ending import cut_at
 from .plan import batch_seed
 from .sample import Completion
 
@@ -31,7 +32,7 @@ class HFEngine:
 
     def __init__(self, model: Any, tokenizer: Any, sampling: Sampling, stop: Sequence[str] = ()) -> None:
         self.model, self.tokenizer, self.stop = model, tokenizer, list(stop)
-        self.ends = end_ids(model.generation_config.eos_token_id, tokenizer.eos_token_id)
+        self.ends = set(end_ids(tokenizer, model.generation_config.eos_token_id))
         self.padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(self.ends, default=0)
         self.settings = GenerationConfig(
             max_new_tokens=sampling.max_tokens,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from ..artifacts import room_for
+from ..artifacts import append_text
 from ..errors import UserError
 from .plan import Job
 from .sample import Sample
@@ -20,12 +20,7 @@ SAMPLE = TypeAdapter(Sample)
 
 def append(path: Path, samples: Sequence[Sample]) -> None:
     """Add a batch in one write, and see it to the disk."""
-    data = "".join(json.dumps(asdict(sample)) + "\n" for sample in samples).encode()
-    with room_for(path), path.open("ab", buffering=0) as file:
-        view = memoryview(data)
-        while view:  # a write may be a part of what it was given
-            view = view[file.write(view) :]
-        os.fsync(file.fileno())
+    append_text(path, "".join(json.dumps(asdict(sample)) + "\n" for sample in samples), synced=True)
 
 
 def read_samples(path: Path) -> list[Sample]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import UserError
-from ..model import load_tokenizer, resolve_model
+from ..model import end_ids, resolve_model
 from ..tasks import Row, Sampling, Task, find_task, stops, tried
 from .fitting import fitted
 from .plan import Job, plan
@@ -48,7 +48,8 @@ def prepare_evaluation(wanted: Wanted) -> Prepared:
     rows = rows_of(task, wanted.limit)
     tried(task, rows[0])
     origin = task.origin("test")
-    tokenizer = load_tokenizer(wanted.subject.model, wanted.subject.revision)
+    tokenizer = wanted.subject.tokenizer()
+    end_ids(tokenizer, None, wanted.subject.turn_ends)  # a name that is no token is refused here
     questions = ask(task, rows, tokenizer)
     longest = max(len(question.tokens) for question in questions)
     directory = resolve_model(wanted.subject.model, wanted.subject.revision)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import UserError
-from ..model import load_tokenizer
 from ..tasks import stops
 from .prepared import rows_of, task_of
 from .sample import ask
@@ -19,7 +18,7 @@ def first_prompts(wanted: Wanted, count: int) -> list[dict[str, Any]]:
     check_numbers(wanted)
     task = task_of(wanted)
     rows = rows_of(task, count)
-    tokenizer = load_tokenizer(wanted.subject.model, wanted.subject.revision)
+    tokenizer = wanted.subject.tokenizer()
     return [
         {
             "prompt": tokenizer.decode(question.tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,17 @@ from safetensors import SafetensorError, safe_open
 from ..adapter import BASE, CONFIG_FILE, FACTORS_FILE, load, read_certificate
 from ..artifacts import CERTIFICATE, read_json
 from ..errors import UserError
-from ..model import INDEX_FILE, TOKENIZER_FILES, WEIGHTS_FILE, load_model, model_files, tokenizer_files
+from ..model import (
+    INDEX_FILE,
+    TOKENIZER_FILES,
+    WEIGHTS_FILE,
+    Option,
+    let_turns_end,
+    load_model,
+    load_tokenizer,
+    model_files,
+    tokenizer_files,
+)
 
 PIECE = 1 << 24  # bytes read at once
 
@@ -29,6 +39,12 @@ class Subject:
     revision: str = ""
     dtype: str = "auto"
     adapter: Path | None = None
+    turn_ends: tuple[str, ...] = ()  # further ones
+    chat_template_options: Mapping[str, Option] = field(default_factory=dict)
+
+    def tokenizer(self) -> Any:
+        """The model's tokenizer with these settings of its chat template."""
+        return load_tokenizer(self.model, self.revision, self.chat_template_options)
 
 
 def check_adapter(subject: Subject) -> None:
@@ -80,6 +96,10 @@ def identity(subject: Subject) -> dict[str, Any]:
         found["adapter"] = {"path": str(subject.adapter), "fingerprint": files_digest(sorted(files))}
         if (subject.adapter / CERTIFICATE).is_file():
             found["adapter"]["method"] = read_certificate(subject.adapter).method
+    if subject.turn_ends:
+        found["turn_ends"] = list(subject.turn_ends)
+    if subject.chat_template_options:
+        found["chat_template_options"] = dict(subject.chat_template_options)
     return found
 
 
@@ -96,9 +116,10 @@ def files_digest(paths: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def load_subject(subject: Subject) -> Any:
+def load_subject(subject: Subject, tokenizer: Any) -> Any:
     """The model with its adapter in place, on the GPU where there is one, in evaluation mode; raises UserError."""
     model = load_model(subject.model, subject.dtype, subject.revision)
+    let_turns_end(model, tokenizer, subject.turn_ends)
     if subject.adapter is not None:
         if (subject.adapter / CERTIFICATE).is_file():
             model = load(model, subject.adapter, trainable=False)

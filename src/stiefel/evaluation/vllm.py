@@ -13,9 +13,8 @@ from transformers import GenerationConfig
 from ..adapter import CONFIG_FILE, export, read_certificate
 from ..artifacts import CERTIFICATE, read_json
 from ..errors import UserError
-from ..model import model_files
+from ..model import end_ids, model_files
 from ..tasks import Sampling
-from .ending import end_ids
 from .sample import Completion
 from .subject import Subject
 
@@ -49,7 +48,7 @@ class VLLMEngine:
         )  # lives as long as the engine, which reads adapters when first used
         model, lora = servable(subject, Path(self.scratch.name))
         self.sampling, self.stop = sampling, stop
-        self.ends = end_ids(model_ends(model), tokenizer.eos_token_id)
+        self.ends = set(end_ids(tokenizer, model_ends(model), subject.turn_ends))
         self.parameters = SamplingParams
         self.lora = LoRARequest("adapter", 1, str(lora)) if lora is not None else None
         self.engine = LLM(**engine_settings(subject, model, lora, sampling, longest))
@@ -120,7 +119,7 @@ def servable(subject: Subject, scratch: Path) -> tuple[Path, Path | None]:
             )
         return model, directory
     form = served_as(directory)
-    export(directory, subject.model, form, scratch / form, revision=subject.revision)
+    export(directory, subject.model, form, scratch / form, revision=subject.revision)  # a request names its ends
     return (model, scratch / form) if form == "lora" else (scratch / form, None)
 
 

@@ -26,7 +26,17 @@ from .subject import Subject, Vector
 
 # what a table and a summary take the mean of
 FIGURES = (
-    *("relative", "nss", "s_head", "s_head_left", "s_head_right", "s_head_joint", "s_tail", "s_head_chance"),
+    *(
+        "relative",
+        "nss",
+        "s_head",
+        "s_head_left",
+        "s_head_right",
+        "s_head_joint",
+        "s_head_product",
+        "s_tail",
+        "s_head_chance",
+    ),
     *("stable_rank", "effective_rank", "similarity_top", "similarity_bottom", "orthonormality_error", "start_norm"),
     *("bf16_changed", "bf16_rounding"),
 )

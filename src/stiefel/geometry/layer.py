@@ -78,6 +78,7 @@ class LayerGeometry:
     s_head_left: float | None = None
     s_head_right: float | None = None
     s_head_joint: float | None = None
+    s_head_product: float | None = None  # of sBA, where that is another matrix
     s_tail: float | None = None
     s_tail_left: float | None = None
     s_tail_right: float | None = None
@@ -155,6 +156,7 @@ def measure(layer: Layer, trained: Trained, wanted: tuple[str, ...] = ()) -> Lay
         s_head_left=head.left,
         s_head_right=head.right,
         s_head_joint=head.joint,
+        s_head_product=None if trained.product is None else subspace_shares(trained.product, top).both,
         stable_rank=stable_rank(S),
         effective_rank=effective_rank(S),
         bf16_changed=bf16.changed,

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 from transformers import TrainerCallback
 
-from ..artifacts import room_for
+from ..artifacts import append_text
 from ..errors import UserError
 from ..spectrum import SpectrumCache
 from .watched import Row, gradient_norm, trained_of, watched_matrices
@@ -83,8 +83,7 @@ class GeometryCallback(TrainerCallback):  # type: ignore[misc]
             row["grad_norm"] = factor * self._gradients[row["name"]]
         row = {"step": self._row["step"], "summary": self._summary(), **self._row}
         if state.is_world_process_zero:
-            with room_for(self._path), self._path.open("a") as file:
-                file.write(json.dumps(finite(row), allow_nan=False) + "\n")
+            append_text(self._path, json.dumps(finite(row), allow_nan=False) + "\n")
         self._row = None
 
     def _is_due(self, state: Any) -> bool:

@@ -1,8 +1,10 @@
+from .chat_template import Option as Option
 from .checkpoint import Checkpoint as Checkpoint
 from .context import beyond_context as beyond_context
 from .context import context_length as context_length
 from .injection import snapshot as snapshot
 from .matrix_names import kind_and_depth as kind_and_depth
+from .modalities import outside_language as outside_language
 from .skeleton import build_skeleton as build_skeleton
 from .targets import Selection as Selection
 from .targets import Target as Target
@@ -12,11 +14,16 @@ from .tensorfile import Entry as Entry
 from .tensorfile import TensorFile as TensorFile
 from .tensorfile import read_header as read_header
 from .tensorfile import read_tensor as read_tensor
+from .turn_ends import closing_token as closing_token
+from .turn_ends import end_ids as end_ids
+from .turn_ends import let_turns_end as let_turns_end
+from .turn_ends import visible_ends as visible_ends
 from .weights import DTYPES as DTYPES
 from .weights import INDEX_FILE as INDEX_FILE
 from .weights import TOKENIZER_FILES as TOKENIZER_FILES
 from .weights import WEIGHTS_FILE as WEIGHTS_FILE
 from .weights import fingerprint as fingerprint
+from .weights import holds_tokenizer as holds_tokenizer
 from .weights import load_model as load_model
 from .weights import load_tokenizer as load_tokenizer
 from .weights import model_files as model_files

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedModel
 
 from ..artifacts import read_json
 from ..errors import UserError
+from .modalities import auto_class
 
 CONFIG = "config.json"
 # What transformers raises for a config.json with a value that no model has; it has no error class of its own for it.
@@ -28,7 +29,9 @@ BAD_CONFIG = (
 
 
 def build_skeleton(directory: Path) -> PreTrainedModel:
-    """The causal language model of a directory's config.json, on the meta device: modules and shapes, no weights.
+    """The language model of a directory's config.json, on the meta device: modules and shapes, no weights.
+
+    Of one that reads images too it holds these modules as well.
 
     Runs no code of the directory. Raises UserError where transformers does not know the model. Cost: some
     milliseconds a layer, no memory for weights.
@@ -37,7 +40,7 @@ def build_skeleton(directory: Path) -> PreTrainedModel:
     try:
         config = AutoConfig.from_pretrained(str(directory), trust_remote_code=False, local_files_only=True)
         with torch.device("meta"):
-            skeleton = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+            skeleton = auto_class(config.model_type, directory).from_config(config, trust_remote_code=False)
     except BAD_CONFIG as error:
         raise UserError(
             f"{directory} is not a causal language model that transformers can build",

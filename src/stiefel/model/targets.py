@@ -14,6 +14,7 @@ from transformers.pytorch_utils import Conv1D
 
 from ..errors import UserError, nearest
 from .injection import injected
+from .modalities import outside_language, without_towers
 from .unsupported import (
     counted,
     linear_names,
@@ -57,7 +58,8 @@ def select_targets(model: PreTrainedModel, target_modules: str | list[str]) -> S
 
     `model` may be a skeleton or a loaded model and is left as it was. Raises UserError unless every module that
     `target_modules` asks for is a linear layer with a weight of its own and PEFT selects exactly these: PEFT skips
-    names that match nothing, and for some mixtures of experts it rewrites the request.
+    names that match nothing, and for some mixtures of experts it rewrites the request. Of a model that reads images or
+    sounds too the language model alone is meant: `left_out` says what else has layers of these names.
     """
     if not isinstance(model, PreTrainedModel):
         raise UserError(
@@ -72,11 +74,14 @@ def select_targets(model: PreTrainedModel, target_modules: str | list[str]) -> S
             "PEFT would make a choice of its own, which differs from model to model",
             'use "all-linear", or a list of names such as ["q_proj", "v_proj"]',
         )
-    asked = asked_for(model, target_modules)
+    meant = asked_for(model, target_modules)
+    outside = outside_language(model)
+    asked = without_towers(meant, outside, target_modules)
+    request = target_modules if asked == meant else asked
     shared = shared_weights(model)
     for name in asked:
         refuse_unsupported(model, name, shared)
-    config = LoraConfig(r=1, target_modules=target_modules, task_type="CAUSAL_LM")
+    config = LoraConfig(r=1, target_modules=request, task_type="CAUSAL_LM")
     with injected(model, config):
         adapted = {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
     refuse_parameters(adapted, target_modules)
@@ -94,13 +99,29 @@ def select_targets(model: PreTrainedModel, target_modules: str | list[str]) -> S
         targets=tuple(target_of(name, model.get_submodule(name)) for name in asked),
         config_targets=chosen if isinstance(chosen, str) else sorted(chosen),
         fan_in_fan_out=config.fan_in_fan_out,
-        left_out=passed_over(model, asked) if is_all_linear(target_modules) else "",
+        left_out="; ".join(told_of(model, meant, asked, outside, target_modules)),
     )
 
 
 def is_all_linear(target_modules: str | list[str]) -> bool:
     """PEFT's reading of the word."""
     return isinstance(target_modules, str) and target_modules.lower() == ALL_LINEAR
+
+
+def told_of(
+    model: PreTrainedModel, meant: list[str], asked: list[str], outside: set[str], target_modules: str | list[str]
+) -> list[str]:
+    """What the user is told: layers of these names outside of the language model, matrices in no linear layer."""
+    told = []
+    if len(asked) < len(meant):
+        first = next(name for name in meant if name in outside)
+        told.append(
+            f"the language model alone is adapted: {len(meant) - len(asked)} layers outside of it stay as they are, "
+            f"the first is {first}"
+        )
+    if is_all_linear(target_modules):
+        told.append(passed_over(model, [*asked, *outside]))
+    return [line for line in told if line]
 
 
 def passed_over(model: PreTrainedModel, chosen: list[str]) -> str:
@@ -112,7 +133,11 @@ def passed_over(model: PreTrainedModel, chosen: list[str]) -> str:
     for name, module in model.named_modules():
         if isinstance(module, nn.Embedding) or module is model.get_output_embeddings():
             known.add(f"{name}.weight")
-    left = {name: p.numel() for name, p in model.named_parameters() if p.dim() > 1 and name not in known}
+    left = {
+        name: p.numel()
+        for name, p in model.named_parameters()
+        if p.dim() > 1 and name not in known and name.rpartition(".")[0] not in chosen
+    }
     if not left:
         return ""
     share = sum(left.values()) / sum(p.numel() for p in model.parameters())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from torch import Tensor
 from ..artifacts import read_json
 from ..errors import UserError
 from ..nano import NANO, NANO_PATH
+from .chat_template import Option, bind_options
+from .modalities import require_text_alone
 
 PIECE = 1 << 18  # entries
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -95,6 +98,7 @@ def load_model(model: str, dtype: str = "float32", revision: str = "") -> Any:
             "pickled weights (.bin, .pt) can run code when they are read, so they never are",
             "convert them once with save_pretrained(safe_serialization=True)",
         )
+    require_text_alone(path)
     kind = dtype if dtype == "auto" else DTYPES[dtype]
     try:
         loaded, found = AutoModelForCausalLM.from_pretrained(
@@ -118,12 +122,12 @@ def load_model(model: str, dtype: str = "float32", revision: str = "") -> Any:
     return loaded.eval()
 
 
-def load_tokenizer(model: str, revision: str = "") -> Any:
-    """The model's tokenizer, padding on the left as generation needs."""
+def load_tokenizer(model: str, revision: str = "", options: Mapping[str, Option] | None = None) -> Any:
+    """The model's tokenizer, padding on the left as generation needs; `options` are settings of its chat template."""
     from transformers import AutoTokenizer
 
     path = tokenizer_files(model, revision)
-    if not any(path.glob("tokenizer*")) and not any(path.glob("vocab*")):
+    if not holds_tokenizer(path):
         raise UserError(
             f"{path} holds no tokenizer", "prompts cannot be turned into tokens", "save the model's tokenizer there too"
         )
@@ -136,7 +140,13 @@ def load_tokenizer(model: str, revision: str = "") -> Any:
             "prompts of different lengths could not be put into one batch",
             "set pad_token in its tokenizer_config.json",
         )
+    bind_options(tokenizer, options or {}, model)
     return tokenizer
+
+
+def holds_tokenizer(directory: Path) -> bool:
+    """Whether a directory has a tokenizer's files."""
+    return any(directory.glob("tokenizer*")) or any(directory.glob("vocab*"))
 
 
 def fingerprint(W: Tensor) -> str:

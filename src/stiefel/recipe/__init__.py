@@ -5,23 +5,35 @@ Open sections.py first: it says every key and its default; recipe.py reads a rec
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 from .former import as_begun, as_today
+=======
+from .expected import AVERAGE, BASE, Published, methods_named, numbers, tasks_named
+>>>>>>> main
 from .grid import Grid, load_grid
-from .recipe import Recipe, load_recipe, overlay, read_toml, usual_recipe
-from .sections import AdapterSettings, GuardSettings, OptimSettings, TaskSettings
+from .recipe import Recipe, load_recipe, overlay, parse_value, read_toml, usual_recipe
+from .sections import AdapterSettings, ExpectedSettings, GuardSettings, OptimSettings, TaskSettings
 
 __all__ = [
+    "AVERAGE",
+    "BASE",
     "AdapterSettings",
+    "ExpectedSettings",
     "Grid",
     "GuardSettings",
     "OptimSettings",
+    "Published",
     "Recipe",
     "TaskSettings",
     "as_begun",
     "as_today",
     "load_grid",
     "load_recipe",
+    "methods_named",
+    "numbers",
     "overlay",
+    "parse_value",
     "read_toml",
+    "tasks_named",
     "usual_recipe",
 ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, nearest
-from .recipe import Recipe, is_grid, keys, make_recipe, overlay, read_toml
+from .recipe import Recipe, is_grid, keys, make_recipe, overlay, parse_change, profiled, profiles_of, read_toml
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,14 @@ class Grid:
     runs: dict[str, Recipe]
 
 
-def load_grid(path: Path) -> Grid:
+def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Grid:
     """Read a grid: `recipe` is a table of settings or the path of a recipe, `[axes]` maps keys to lists of values.
 
-    Keys joined by commas vary together: `"adapter.method, optim.lr" = [["lora", 3e-4], ["full", 3e-5]]`.
+    Keys joined by commas vary together: `"adapter.method, optim.lr" = [["lora", 3e-4], ["full", 3e-5]]`. A recipe with
+    profiles needs one of them: `profile = "nano"` at the grid's top, or the one that is given here; `profile = ""` asks
+    for none. The profile lies over the recipe, the `--set a.b=value` changes and each point's values over both.
     """
-    tables = read_toml(path)
+    tables, changes = read_toml(path), list(changes)
     of_recipes = [key for key in tables if key in Recipe.model_fields]
     if of_recipes and not tables.keys() & {"recipe", "axes"}:
         raise UserError(
@@ -38,15 +41,11 @@ def load_grid(path: Path) -> Grid:
             f"write [recipe.{of_recipes[0]}]",
         )
     for key in tables:
-        if key not in ("recipe", "axes"):
-            raise UserError(f"unknown key {key} in {path}", "a grid holds a recipe and axes", "recipe or [axes]")
-    recipe = tables.get("recipe", {})
-    if isinstance(recipe, str):
-        recipe = read_toml(path.parent / recipe)
-        if is_grid(recipe):
+        if key not in ("recipe", "profile", "axes"):
             raise UserError(
-                f"the recipe of {path} is itself a grid", "the axes of two grids would be mixed", "name a recipe"
+                f"unknown key {key} in {path}", "a grid holds a recipe, a profile and axes", "recipe, profile or [axes]"
             )
+    recipe = changed(base_recipe(tables, profile, path), changes)
     axes = tables.get("axes", {})
     if not isinstance(axes, dict):
         raise UserError(f"axes = {axes!r} in {path}", "axes map keys to lists of values", '"optim.lr" = [1e-4, 1e-3]')
@@ -54,19 +53,68 @@ def load_grid(path: Path) -> Grid:
     for name in named:
         if named.count(name) > 1:
             raise UserError(f"{name} is varied twice in {path}", "a run has one value of it", "name each key once")
+    for change in changes:
+        refuse_change_of_axis(change, named, path)
     points = [axis_points(axis, values, path) for axis, values in axes.items()]
     runs = {}
     for point in itertools.product(*points):
         settings = {key: value for part in point for key, value in part.items()}
-        tables = recipe
+        cell = recipe
         for key, value in settings.items():
             section, name = key.split(".")
-            tables = overlay(tables, {section: {name: value}})
+            cell = overlay(cell, {section: {name: value}})
         name = run_name(settings)
         if name in runs:
             raise UserError(f"two points of {path} are both {name}", "a value is listed twice", "list each value once")
-        runs[name] = make_recipe(tables, source=str(path))
-    return Grid(path.read_text(), runs)
+        runs[name] = make_recipe(cell, source=str(path))
+    asked = [f"# --profile {profile}\n"] if profile else []
+    return Grid("".join([path.read_text(encoding="utf-8-sig"), *asked, *(f"# --set {one}\n" for one in changes)]), runs)
+
+
+def base_recipe(tables: Mapping[str, Any], profile: str, path: Path) -> dict[str, Any]:
+    """What all points share: the grid's recipe with one of its profiles."""
+    recipe, source = tables.get("recipe", {}), str(path)
+    if isinstance(recipe, str):
+        source = str(path.parent / recipe)
+        recipe = read_toml(path.parent / recipe)
+        if is_grid(recipe):
+            raise UserError(
+                f"the recipe of {path} is itself a grid", "the axes of two grids would be mixed", "name a recipe"
+            )
+    if not isinstance(recipe, Mapping):
+        raise UserError(f"recipe = {recipe!r} in {path}", "a recipe is a table of settings", "write [recipe.adapter]")
+    named = tables.get("profile")
+    if named is not None and not isinstance(named, str):
+        raise UserError(
+            f"profile = {named!r} in {path}", "it names one of the recipe's profiles", 'profile = "nano", above [axes]'
+        )
+    profiles = profiles_of(recipe, source)
+    if profiles and not profile and named is None:
+        raise UserError(
+            f"{path} names none of its recipe's profiles",
+            f"{source} has {', '.join(sorted(profiles))}, and without one it is no whole protocol",
+            f'profile = "{min(profiles)}" at the top of the grid, or --profile {min(profiles)}; profile = "" for none',
+        )
+    return profiled(recipe, profile or named or "", source)
+
+
+def changed(recipe: dict[str, Any], changes: Iterable[str]) -> dict[str, Any]:
+    """The recipe with `--set` changes."""
+    for change in changes:
+        recipe = overlay(recipe, parse_change(change))
+    return recipe
+
+
+def refuse_change_of_axis(change: str, axes: list[str], path: Path) -> None:
+    """Raise where a change sets what the grid varies, so that it would be lost."""
+    key = ".".join(part.strip() for part in change.partition("=")[0].split("."))
+    for axis in axes:
+        if f"{key}.".startswith(f"{axis}.") or f"{axis}.".startswith(f"{key}."):
+            raise UserError(
+                f"--set {change!r} sets {axis}, which {path} varies",
+                "every point has a value of its own, and the change would be lost",
+                "leave it out, or change the axis in the grid",
+            )
 
 
 def axis_keys(axis: str) -> list[str]:

@@ -104,20 +104,7 @@ def make_recipe(tables: Mapping[str, Any], changes: Iterable[str] = (), profile:
     """The recipe of nested tables; raises UserError for the first key or value that does not fit."""
     if not isinstance(tables, Mapping):
         raise UserError(f"recipe = {tables!r} in {source}", "a recipe is a table of settings", "write [recipe.adapter]")
-    base = {key: value for key, value in tables.items() if key != "profile"}
-    profiles = tables.get("profile", {})
-    if not isinstance(profiles, Mapping) or not all(isinstance(table, Mapping) for table in profiles.values()):
-        raise UserError(
-            f"profile in {source} is no table of tables", "a profile overlays settings", "[profile.NAME.optim]"
-        )
-    if profile:
-        if profile not in profiles:
-            raise UserError(
-                f"{source} has no profile {profile!r}",
-                "it holds " + (", ".join(sorted(profiles)) or "none"),
-                nearest(profile, profiles) if profiles else "leave --profile out",
-            )
-        base = overlay(base, profiles[profile])
+    base = profiled(tables, profile, source)
     for change in changes:
         base = overlay(base, parse_change(change))
     refuse_unused(base)
@@ -127,6 +114,31 @@ def make_recipe(tables: Mapping[str, Any], changes: Iterable[str] = (), profile:
         raise explain(error, source) from error
     check(recipe)
     return recipe
+
+
+def profiled(tables: Mapping[str, Any], profile: str, source: str) -> dict[str, Any]:
+    """The tables with one of their profiles laid over them, or none where it has no name; the others are left out."""
+    base = {key: value for key, value in tables.items() if key != "profile"}
+    profiles = profiles_of(tables, source)
+    if not profile:
+        return base
+    if profile not in profiles:
+        raise UserError(
+            f"{source} has no profile {profile!r}",
+            "it holds " + (", ".join(sorted(profiles)) or "none"),
+            nearest(profile, profiles) if profiles else "leave the profile out",
+        )
+    return overlay(base, profiles[profile])
+
+
+def profiles_of(tables: Mapping[str, Any], source: str) -> Mapping[str, Mapping[str, Any]]:
+    """A recipe's profiles by their names."""
+    profiles = tables.get("profile", {})
+    if not isinstance(profiles, Mapping) or not all(isinstance(table, Mapping) for table in profiles.values()):
+        raise UserError(
+            f"profile in {source} is no table of tables", "a profile overlays settings", "[profile.NAME.optim]"
+        )
+    return profiles
 
 
 def refuse_unused(tables: Mapping[str, Any]) -> None:
@@ -224,17 +236,22 @@ def parse_change(change: str) -> dict[str, Any]:
     key, equals, text = change.partition("=")
     if not equals or not key.strip():
         raise UserError(f"--set {change!r} is not a change", "it has no key and value", "write --set optim.lr=1e-3")
+    value = parse_value(text)
+    for part in reversed(key.strip().split(".")):
+        value = {part: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def parse_value(text: str) -> Any:
+    """The value that a TOML file would hold; a text that is not TOML is taken as a string."""
     try:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         parsed = {"value": text}
     if parsed.keys() != {"value"}:
-        raise UserError(f"--set {change!r} is more than one change", "one key is set at a time", "repeat --set")
-    value = parsed["value"]
-    for part in reversed(key.strip().split(".")):
-        value = {part: value}
-    assert isinstance(value, dict)
-    return value
+        raise UserError(f"{text!r} is more than one value", "one key is set at a time", "repeat the option")
+    return parsed["value"]
 
 
 def explain(error: ValidationError, source: str) -> UserError:
@@ -291,11 +308,11 @@ def check(recipe: Recipe) -> None:
             "the pieces of a step are equally large",
             "one of " + ", ".join(str(n) for n in range(1, batch + 1) if batch % n == 0),
         )
-    if 0 < algorithm.dual_clip <= 1:
+    if 0 < algorithm.dual_clip < 1 + algorithm.clip_high:
         raise UserError(
-            f"algorithm.dual_clip = {algorithm.dual_clip:g} is not above 1",
-            "it bounds a ratio that starts at 1",
-            "give a number above 1, or 0 for no bound",
+            f"algorithm.dual_clip = {algorithm.dual_clip:g} is below 1 + clip_high = {1 + algorithm.clip_high:g}",
+            "it is a bound where the advantage is negative, and one so low would clip the ratio of positive ones too",
+            f"give {1 + algorithm.clip_high:g} or more, or 0 for no bound",
         )
     if algorithm.overlong_buffer > rollout.max_completion_tokens:
         raise UserError(

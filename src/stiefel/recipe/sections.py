@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from .expected import Published, check_metric, check_scores, published_scores
 
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
+FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
 NotNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -27,6 +30,10 @@ class ModelSettings(Section):
     """Type of the frozen weights; the trained factors are float32 always."""
     revision: str = ""
     """Branch, tag or commit of a hub id."""
+    turn_ends: list[Annotated[str, Field(min_length=1)]] = []
+    """Tokens that end an answer, beside those of the chat template, the tokenizer and generation_config.json."""
+    chat_template_options: dict[str, bool | int | FiniteFloat | str] = {}
+    """Settings that the chat template reads, such as { enable_thinking = false }."""
 
 
 class AdapterSettings(Section):
@@ -85,7 +92,7 @@ class AlgorithmSettings(Section):
     clip_high: PositiveFloat = 0.28
     """The ratio is clipped above at 1 + clip_high."""
     dual_clip: NotNegativeFloat = 10.0
-    """Bound, above 1, on the ratio where the advantage is negative; 0 sets none."""
+    """Bound, at least 1 + clip_high, on the ratio where the advantage is negative; 0 sets none."""
     entropy: NotNegativeFloat = 0.0
     """Weight of the entropy bonus."""
     dynamic_sampling: bool = False
@@ -211,15 +218,24 @@ class GuardSettings(Section):
     """Bound on the gradient norm before clipping; 0 sets none."""
 
 
-Scores = dict[str, Any]
-
-
 class ExpectedSettings(Section):
     """[expected]"""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     source: str = ""
     """Where the scores come from: a paper's table, or our own run."""
-    scores: Scores = {}
-    """Task or column → published or measured score, shown beside ours."""
+    percent: bool = False
+    """The scores are in percent; reports show them as fractions, as ours are."""
+    metric: Annotated[str | dict[str, str], AfterValidator(check_metric)] = "avg"
+    """What was published: avg (the mean over a question's samples) or pass@k, of all tasks or of each by its name."""
+    average_of: list[str] = []
+    """The tasks whose mean a method's `average` is."""
+    scores: Annotated[dict[str, Any], AfterValidator(check_scores)] = {}
+    """Method → task → score or [mean, spread over seeds]; `base` is the model before training."""
+
+    def metric_of(self, task: str) -> str:
+        """Avg or pass@k."""
+        return self.metric if isinstance(self.metric, str) else self.metric.get(task, "avg")
+
+    def of(self, method: str) -> dict[str, Published]:
+        """Task → what was published of a method, as fractions."""
+        return published_scores(self.scores, method, percent=self.percent)

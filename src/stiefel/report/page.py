@@ -17,13 +17,14 @@ from ..artifacts import RECIPE, writable, write_text
 from ..errors import UserError
 from . import theme, words
 from .answers import questions
-from .cells import cells, rate
+from .cells import cells
 from .charts import CHOSEN, charts
 from .evidence import Evidence, read_evidence
 from .figures import write_figures
 from .figures.views import sections
 from .files import write_table
 from .inspections import Progress
+from .numbers import rate
 from .runs import Run, is_run, read_runs
 from .series import ordered, series_of, styles
 from .table import table
@@ -83,7 +84,9 @@ def html(evidence: Evidence) -> str:
             dark=theme.DARK,
             table=cells(table(runs)),
             answers=[(caption(run, series[run.name].label), questions(run)) for run in in_order(runs) if run.finished],
-            recipes=[(caption(run, series[run.name].label), (run.path / RECIPE).read_text()) for run in in_order(runs)],
+            recipes=[
+                (caption(run, series[run.name].label), (run.path / RECIPE).read_text("utf-8")) for run in in_order(runs)
+            ],
             versions=list(dict.fromkeys(tuple(run.manifest.versions.items()) for run in runs)),
             library=library(),
             rate=rate,

@@ -9,9 +9,9 @@ import altair as alt
 import vl_convert
 
 from ..artifacts import writable, write_bytes, write_text
-from .cells import rate
 from .charts import by_rate, lines
 from .curves import METRICS
+from .numbers import rate
 from .runs import Run, read_runs
 from .theme import LIGHT
 

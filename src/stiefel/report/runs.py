@@ -19,7 +19,7 @@ MetricRow = dict[str, float]
 
 
 class Manifest(BaseModel):
-    """What a report needs of manifest.json; the two counts are there once the run is finished."""
+    """What a report needs of manifest.json; the counts are there once the run is finished."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -28,17 +28,24 @@ class Manifest(BaseModel):
     versions: dict[str, str]
     parameters: int | None = None
     trainable_parameters: int | None = None
+    base_parameters: int | None = None
     not_applicable: tuple[str, ...] = ()  # settings that the method has no use for
 
 
-class TaskScores(BaseModel):
-    """One task's entry in eval.json."""
+class Compared(BaseModel):
+    """One figure before and after training, and the paired difference."""
 
     model_config = ConfigDict(frozen=True)
 
     before: Score
     after: Score
     difference: Score
+
+
+class TaskScores(Compared):
+    """One task's entry in eval.json: avg@n, and pass@k of some k."""
+
+    pass_at: dict[int, Compared] = {}  # of runs that are older it is not known
 
 
 class Answer(BaseModel):

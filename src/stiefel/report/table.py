@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from ..scores import Score, accuracy, by_question, paired_difference
-from .runs import Answer, Run
+from ..recipe import AVERAGE, BASE, ExpectedSettings
+from ..scores import Score, accuracy, by_question, grouped, paired_difference, pass_chance, right
+from .runs import Answer, Compared, Manifest, Run
 from .series import Series, ordered, series_of
 
 WINDOW = 5  # rollouts whose mean is the first and the last reward
@@ -38,12 +40,34 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
-class TaskFigures:
-    """A task before and after training, and the paired difference on the same questions."""
+class Change:
+    """A score before and after training, and the paired difference on the same questions."""
 
     before: Accuracy
     after: Accuracy
     gain: Accuracy
+
+
+@dataclass(frozen=True)
+class TaskFigures(Change):
+    """A task's avg@n, and its pass@k of some k up to n."""
+
+    passes: dict[int, Change]
+
+    def of(self, metric: str) -> Change | None:
+        """That of avg or pass@k; None where it was not measured, as pass@k of more than n samples."""
+        return self if metric == "avg" else self.passes.get(int(metric.removeprefix("pass@")))
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A published score, before training where that is known too, and ours in the same metric where it was measured."""
+
+    metric: str  # avg, pass@k, or mean: of several tasks, each in its own metric
+    before: Figure | None
+    after: Figure
+    our_before: float | None
+    our_after: float | None
 
 
 @dataclass(frozen=True)
@@ -60,7 +84,10 @@ class TableRow:
     peak_grad_norm: Figure
     kl_base: Figure
     tasks: dict[str, TaskFigures]
+    published: dict[str, Beside]
     trainable_parameters: int | None
+    trained_share: float | None  # of the base model's parameters
+    peak_memory: Figure  # bytes
     not_applicable: tuple[str, ...]
     seconds: Figure
 
@@ -78,7 +105,9 @@ def table(runs: Sequence[Run]) -> list[TableRow]:
 def row(series: Series, runs: Sequence[Run]) -> TableRow:
     """Average the finished runs of one cell."""
     done = sorted((run for run in runs if run.finished), key=lambda run: run.seed)
-    tasks = {name: task_figures(name, done) for name in done[0].scores} if done else {}
+    answers = [run.samples() for run in done] if len(done) > 1 else [[] for _ in done]
+    tasks = {name: task_figures(name, done, answers) for name in done[0].scores} if done else {}
+    counts = done[0].manifest if done else None
     return TableRow(
         series=series,
         lr=runs[0].lr,
@@ -90,10 +119,49 @@ def row(series: Series, runs: Sequence[Run]) -> TableRow:
         peak_grad_norm=over_seeds(done, "grad_norm", peak),
         kl_base=over_seeds(done, "kl_base", lambda values: values[-1]),
         tasks=tasks,
-        trainable_parameters=done[0].manifest.trainable_parameters if done else None,
+        published=beside(runs[0], tasks),
+        trainable_parameters=counts.trainable_parameters if counts else None,
+        trained_share=share(counts) if counts else None,
+        peak_memory=over_seeds(done, "peak_memory_bytes", max),
         not_applicable=done[0].manifest.not_applicable if done else (),
         seconds=over_seeds(done, "seconds", sum),
     )
+
+
+def share(counts: Manifest) -> float | None:
+    """Trained parameters over the base model's, 1 where all of them train; None of runs that did not count them."""
+    if not counts.base_parameters or counts.trainable_parameters is None:
+        return None
+    return counts.trainable_parameters / counts.base_parameters
+
+
+def beside(run: Run, tasks: Mapping[str, TaskFigures]) -> dict[str, Beside]:
+    """What the recipe's `[expected]` says of this method, each with ours where it was measured."""
+    expected = run.recipe.expected
+    of_base = expected.of(BASE)
+    found = {}
+    for task, score in expected.of(run.method).items():
+        mine = [expected_of(one, tasks, expected.metric_of(one)) for one in parts_of(task, expected)]
+        known = [one for one in mine if one is not None]
+        whole = len(known) == len(mine)
+        found[task] = Beside(
+            metric="mean" if task == AVERAGE else expected.metric_of(task),
+            before=Figure(*of_base[task]) if task in of_base else None,
+            after=Figure(*score),
+            our_before=statistics.fmean(one.before.mean for one in known) if known and whole else None,
+            our_after=statistics.fmean(one.after.mean for one in known) if known and whole else None,
+        )
+    return found
+
+
+def parts_of(task: str, expected: ExpectedSettings) -> list[str]:
+    """The tasks that a score is the mean of: one, but for the average."""
+    return expected.average_of if task == AVERAGE else [task]
+
+
+def expected_of(task: str, tasks: Mapping[str, TaskFigures], metric: str) -> Change | None:
+    """Ours in the metric that was published."""
+    return tasks[task].of(metric) if task in tasks else None
 
 
 def peak(values: list[float]) -> float:
@@ -117,29 +185,56 @@ def spread(numbers: Sequence[float]) -> float | None:
     return statistics.stdev(numbers) if len(numbers) > 1 else None
 
 
-def task_figures(task: str, runs: Sequence[Run]) -> TaskFigures:
+def task_figures(task: str, runs: Sequence[Run], answers: Sequence[Sequence[Answer]]) -> TaskFigures:
     """One run's own scores; for several seeds, scores of each question's mean over the seeds.
 
     The seeds answer the same questions, so that the interval is over questions, and `spread` is over seeds.
     """
     scores = [run.scores[task] for run in runs]
-    if len(runs) == 1:
+    mine = [[answer for answer in found if answer.task == task] for found in answers]
+    average = change_over_seeds(scores, mine, question_means)
+    passes = {
+        k: change_over_seeds([one.pass_at[k] for one in scores], mine, partial(question_chances, k=k))
+        for k in sorted(set.intersection(*(set(one.pass_at) for one in scores)))
+    }
+    return TaskFigures(average.before, average.after, average.gain, passes)
+
+
+def change_over_seeds(
+    scores: Sequence[Compared],
+    answers: Sequence[Sequence[Answer]],
+    values: Callable[[Sequence[Sequence[Answer]], str], list[float]],
+) -> Change:
+    """A figure before and after; `values` gives each question's over all seeds, where there are several."""
+    if len(scores) == 1:
         before, after, gain = scores[0].before, scores[0].after, scores[0].difference
     else:
-        samples = [answer for run in runs for answer in run.samples() if answer.task == task]
-        old, new = question_means(samples, "before"), question_means(samples, "after")
+        old, new = values(answers, "before"), values(answers, "after")
         before, after, gain = accuracy(old), accuracy(new), paired_difference(old, new)
-    return TaskFigures(
+    return Change(
         with_spread(before, [score.before.mean for score in scores]),
         with_spread(after, [score.after.mean for score in scores]),
         with_spread(gain, [score.difference.mean for score in scores]),
     )
 
 
-def question_means(samples: Sequence[Answer], when: str) -> list[float]:
+def question_means(answers: Sequence[Sequence[Answer]], when: str) -> list[float]:
     """Each question's mean score over samples and seeds."""
-    graded = ((sample.question, sample.score, sample.when) for sample in samples)
-    return by_question((question, score) for question, score, phase in graded if phase == when and score is not None)
+    return by_question(pair for found in answers for pair in graded(found, when))
+
+
+def question_chances(answers: Sequence[Sequence[Answer]], when: str, *, k: int) -> list[float]:
+    """Each question's pass@k, estimated of each seed's samples and averaged over the seeds."""
+    return by_question(
+        (question, pass_chance(len(scores), right(scores), k))
+        for found in answers
+        for question, scores in grouped(graded(found, when)).items()
+    )
+
+
+def graded(answers: Sequence[Answer], when: str) -> list[tuple[int, float]]:
+    """(question, score) of one phase's samples that have a score."""
+    return [(one.question, one.score) for one in answers if one.when == when and one.score is not None]
 
 
 def with_spread(score: Score, means: Sequence[float]) -> Accuracy:

@@ -6,11 +6,11 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 
-from .cells import rate
 from .curves import METRICS
+from .numbers import figure, rate
 from .runs import Run
 from .series import ordered, series_of
-from .table import WINDOW
+from .table import WINDOW, table
 
 # as in the recipe's own docstrings and in `stiefel.training.kl`
 DEFINITIONS = (
@@ -24,7 +24,14 @@ DEFINITIONS = (
      "[95%] is Wilson's interval, or a bootstrap over questions where a question has several answers"),
     ("gain", "accuracy after minus before, paired by question; [95%] is a bootstrap over questions"),
     ("kept", "accuracy before → after on a task that was not trained: what training cost elsewhere"),
-    ("trained parameters", "entries of the adapter that receive gradients"),
+    ("pass@k", "chance that at least one of k completions of a question is right, 1 − C(n − c, k)/C(n, k) of c right "
+     "ones of n, mean over questions; accuracy is avg@n, the mean over a question's n completions"),
+    ("published", "what the recipe quotes of the same method and task, in the published metric, as a fraction; "
+     "± over seeds as published"),
+    ("trained parameters", "entries of the adapter that receive gradients; “of the base”: their number over that "
+     "of the base model's parameters"),
+    ("peak memory", "largest of the run's rollouts: of the accelerator's memory where there is one, else of what the "
+     "process had resident"),
     ("seconds", "wall-clock time of the rollouts, their updates and measurements included; evaluation is left out"),
     ("±", "sample standard deviation over seeds; intervals [95%] are over questions, of the mean over seeds"),
 )  # fmt: skip
@@ -150,10 +157,6 @@ def notes(runs: Sequence[Run]) -> list[str]:
                 else f"the run went back to rollout {event.restored_to} at half the learning rate"
             )
             found.append(f"{run.name}: the guard saw in rollout {event.step} that {event.reason}; {done}.")
-        expected = run.recipe.expected
-        for task, score in expected.scores.items():
-            ours = f"ours is {run.scores[task].after.mean:.3f}" if task in run.scores else "not measured here"
-            found.append(f"{run.name}: {expected.source or 'the recipe'} gives {score} for {task}; {ours}.")
         for metric in METRICS:
             values = run.values(metric.key)
             lost = sum(not math.isfinite(value) for _, value in values)
@@ -162,4 +165,21 @@ def notes(runs: Sequence[Run]) -> list[str]:
                     f"{run.name}: {metric.title.lower()} is not finite in {lost} of "
                     f"{counted(len(values), steps(run))}; the curve has a gap there."
                 )
-    return found
+    return found + published(runs)
+
+
+def published(runs: Sequence[Run]) -> list[str]:
+    """Where published scores come from, and which of them the table has no measurement of ours for."""
+    found: dict[str, list[str]] = {}  # source → what is missing
+    for row in table(runs):
+        here = next(run for run in runs if run.method == row.series.method)
+        missing = found.setdefault(here.recipe.expected.source or "the recipe", []) if row.published else []
+        missing += [
+            f"{task} of {row.series.label} ({one.metric} {figure(one.after)})"
+            for task, one in row.published.items()
+            if one.our_after is None
+        ]
+    return [
+        f"Published scores are of: {source}." + (f" Not measured here: {listed(missing)}." if missing else "")
+        for source, missing in found.items()
+    ]

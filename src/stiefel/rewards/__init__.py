@@ -1,19 +1,19 @@
 """A completion and a gold answer in, a grade out: 1, 0, or no score and why.
 
-Open grade.py first: it says what a grade is; math.py, choice.py and code.py grade, batch.py many in killed processes.
+Open grade.py first; mathematics/, chosen/ and programs/ grade, batch.py grades many in processes that can be killed.
 """
 
 from __future__ import annotations
 
 from .batch import CODE, GSM8K, MATH, BatchGrader, grade_all
-from .cases import CASE_COLUMNS, TEST_COLUMNS
 from .choice import choice_texts, gold_letter, grade_choice
-from .code import why_unreadable
 from .dapo import grade_dapo, grade_dapo_boxed, signed
 from .exact import exact, exact_after_mark
 from .extract import after_thinking
 from .function import OwnReward, reward_function
 from .grade import Grade, Grader, GraderFailure, UnreadableGold
+from .programs.cases import CASE_COLUMNS, TEST_COLUMNS
+from .programs.code import why_unreadable
 
 GRADERS: dict[str, Grader] = {
     "math": MATH,

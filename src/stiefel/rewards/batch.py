@@ -16,9 +16,9 @@ from functools import cache
 from typing import Any
 
 from ..errors import UserError
-from .code import grade_code
 from .grade import OUT_OF_TIME, Grade, Grader, GraderFailure
 from .pool import Outcome, Pair, Pool
+from .programs.code import grade_code
 from .sandbox import SandboxError, find_sandbox
 
 CACHED = 200_000  # grades remembered

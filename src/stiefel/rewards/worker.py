@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from .grade import Grade, UnreadableGold
-from .math import gold_text, grade_gsm8k, grade_math, read_gold
+from .mathematics.math import gold_text, grade_gsm8k, grade_math, read_gold
 from .sandbox.inside.wire import Closed, receive, send
 
 GRADERS: dict[str, Callable[[str, Any, bool], Grade]] = {"math": grade_math, "gsm8k": grade_gsm8k}

@@ -20,6 +20,7 @@ from ..artifacts import (
     RECIPE,
     SAMPLES,
     discard,
+    room_for,
     write_json,
     write_text,
 )
@@ -129,7 +130,8 @@ class Attempt:
         if self.out.is_dir():
             discard(self.out)
         try:
-            self.out.mkdir(parents=True)
+            with room_for(self.out):
+                self.out.mkdir(parents=True)
         except FileExistsError as error:
             raise begun_by_another(self.out) from error
         write_json(self.out / MANIFEST, manifest(self.recipe, data, base))  # first: it makes the directory a run's

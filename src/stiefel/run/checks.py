@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..methods import compose, unused_settings
-from ..recipe import AdapterSettings, Recipe
+from ..recipe import AVERAGE, AdapterSettings, Recipe, methods_named, numbers, tasks_named
 from ..tasks import find_task
 from ..training import grpo_config, require_vllm, schedule, sft_config
 from .measurements import tasks_of
@@ -23,6 +23,7 @@ def check_names(recipe: Recipe, *, shared: bool = False, written: Collection[str
         find_task(recipe.task.name)
     tasks_of(recipe)
     require_reporters(recipe.run.report_to)
+    check_expected(recipe)
     if recipe.adapter.path:
         return
     compose(recipe.adapter.method).resolve_options(recipe.adapter.options)
@@ -35,6 +36,31 @@ def check_names(recipe: Recipe, *, shared: bool = False, written: Collection[str
             f"adapter.{lost[0]} = {vars(recipe.adapter)[lost[0]]!r} is set for {recipe.adapter.method}",
             f"{recipe.adapter.method} has no use for it, and a setting that nothing reads would be lost in silence",
             f"leave out adapter.{', adapter.'.join(lost)}",
+        )
+
+
+def check_expected(recipe: Recipe) -> None:
+    """Raise for published scores that would never stand beside ours: of no method or task, or in percent unsaid."""
+    expected = recipe.expected
+    for method in methods_named(expected.scores):
+        compose(method)
+    own = {AVERAGE, recipe.task.name, *recipe.eval.tasks}
+    for task in [*tasks_named(expected.scores), *expected.average_of]:
+        if task not in own:
+            find_task(task)
+    if AVERAGE in tasks_named(expected.scores) and not expected.average_of:
+        raise UserError(
+            "expected.scores has an average, and expected.average_of is empty",
+            "a mean stands beside the mean of the same tasks",
+            "name its tasks in expected.average_of",
+        )
+    most = 100.0 if expected.percent else 1.0
+    outside = [number for number in numbers(expected.scores) if not 0 <= number <= most]
+    if outside:
+        raise UserError(
+            f"expected.scores holds {outside[0]:g}",
+            "a percentage is between 0 and 100" if expected.percent else "a score is between 0 and 1",
+            "mend it" if expected.percent else "set expected.percent = true where the scores are in percent",
         )
 
 

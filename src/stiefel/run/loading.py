@@ -9,21 +9,25 @@ import torch
 from ..adapter import attach, load
 from ..errors import UserError
 from ..methods import used_settings
-from ..model import load_model, load_tokenizer
+from ..model import let_turns_end, load_model, load_tokenizer
 from ..recipe import Recipe
 
 
 def load_pair(recipe: Recipe) -> tuple[Any, Any]:
-    """The base model and its tokenizer, on the recipe's number of threads."""
+    """The base model and its tokenizer, on the recipe's number of threads; the model knows every end of a turn."""
     if recipe.run.threads:
         torch.set_num_threads(recipe.run.threads)
+    wanted = recipe.model
     tokenizer = load_ending_tokenizer(recipe)
-    return load_model(recipe.model.path, recipe.model.dtype, recipe.model.revision), tokenizer
+    model = load_model(wanted.path, wanted.dtype, wanted.revision)
+    let_turns_end(model, tokenizer, wanted.turn_ends)
+    return model, tokenizer
 
 
 def load_ending_tokenizer(recipe: Recipe) -> Any:
     """The tokenizer; raises UserError for one without an end of sequence."""
-    tokenizer = load_tokenizer(recipe.model.path, recipe.model.revision)
+    wanted = recipe.model
+    tokenizer = load_tokenizer(wanted.path, wanted.revision, wanted.chat_template_options)
     if tokenizer.eos_token is None:
         raise UserError(
             f"the tokenizer of {recipe.model.path} has no end-of-sequence token",

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
 
-from ..artifacts import read_jsonl, room_for
+from ..artifacts import append_text, read_jsonl
 from ..errors import UserError
 from ..evaluation import Sample, evaluate, fitted, readable, unreadable, unreadable_warning
 from ..model import resolve_model
 from ..recipe import Recipe
-from ..scores import average_at, paired_difference, question_means
+from ..scores import Values, average_at, chances, paired_difference, pass_at, question_means, usual_ks
 from ..tasks import Sampling, Task, measured_task, prompt_tokens, rendered
 from ..training import finite_logits
 from .loading import load_pair
@@ -124,8 +124,7 @@ def sample_lines(when: str, samples: BaseSamples) -> str:
 
 def append_samples(path: Path, when: str, samples: BaseSamples) -> None:
     """Add one evaluation in one write."""
-    with room_for(path), path.open("a") as file:
-        file.write(sample_lines(when, samples))
+    append_text(path, sample_lines(when, samples))
 
 
 def read_samples(path: Path) -> dict[str, BaseSamples]:
@@ -161,6 +160,22 @@ def compare_scores(phases: dict[str, BaseSamples]) -> dict[str, Any]:
             "difference": asdict(paired_difference(question_means(values[BEFORE]), question_means(values[AFTER]))),
             "during": way,
             "unreadable": len(lost),
+            "pass_at": pass_scores(values),
+        }
+    return scores
+
+
+def pass_scores(values: Mapping[str, Values]) -> dict[str, Any]:
+    """pass@k of every phase for the powers of two up to n samples a question and n itself: k → as avg@n has it."""
+    n = min(len(scores) for found in values.values() for scores in found.values())
+    scores = {}
+    for k in usual_ks(n):
+        way = {when: asdict(pass_at(found, k)) for when, found in values.items()}
+        scores[str(k)] = {
+            "before": way.pop(BEFORE),
+            "after": way.pop(AFTER),
+            "difference": asdict(paired_difference(chances(values[BEFORE], k), chances(values[AFTER], k))),
+            "during": way,
         }
     return scores
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..adapter import save, trainable_parameters
 from ..artifacts import ADAPTER, BEST, EVAL, EVALUATED, discard, write_json
+from ..model import build_skeleton, resolve_model
 from ..recipe import Recipe
 from .checks import not_applicable
 from .directory import note, read_events
@@ -21,17 +22,22 @@ def leave(recipe: Recipe, out: Path, model: Any, phases: dict[str, BaseSamples])
         out,
         "finished",
         not_applicable=not_applicable(recipe),
-        **counts(model),
+        **counts(recipe, model),
         events=read_events(out),
         **best(recipe, out, phases),
     )
 
 
-def counts(model: Any) -> dict[str, int]:
-    """How many numbers train, and how many do not."""
+def counts(recipe: Recipe, model: Any) -> dict[str, int]:
+    """How many numbers train, how many do not, and how many the base model has, whatever of them trains."""
     trainable = trainable_parameters(model)
     total = sum(p.numel() for p in model.parameters())
-    return {"parameters": total - trainable, "trainable_parameters": trainable}
+    base = build_skeleton(resolve_model(recipe.model.path, recipe.model.revision))
+    return {
+        "parameters": total - trainable,
+        "trainable_parameters": trainable,
+        "base_parameters": sum(p.numel() for p in base.parameters()),
+    }
 
 
 def best(recipe: Recipe, out: Path, phases: dict[str, BaseSamples]) -> dict[str, Any]:

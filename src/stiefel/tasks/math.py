@@ -32,10 +32,14 @@ def after_mark(answer: Any) -> str:
 
 
 def gsm8k_row(template: str, fields: Fields) -> Row:
-    """What to learn is the solution before `####`, and the gold in a box."""
+    """What to learn is the solution, the gold in a box as the prompt asks, and the gold after `####`.
+
+    lm-eval's strict match takes the first number after `#### ` and nothing else.
+    """
     row = boxed_row(template, fields)
     steps = CALCULATION.sub("", as_text(fields["solution"]).rpartition("####")[0]).strip()
-    return replace(row, target=f"{steps}\n{row.target}") if steps else row
+    lines = [steps, row.target, f"#### {row.answer}"]
+    return replace(row, target="\n".join(line for line in lines if line))
 
 
 def svamp_row(template: str, fields: Fields) -> Row:

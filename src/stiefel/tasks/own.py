@@ -156,7 +156,11 @@ def make_row(record: Record, place: str, settings: TaskSettings) -> Row:
 def answer_or_tests(record: Record, place: str, settings: TaskSettings) -> Any:
     """The value of the answer's column; programs have none unless it is named: their rows have tests."""
     unnamed = settings.answer_column == TaskSettings().answer_column
-    if reward_of(settings) != "code" or not unnamed or isinstance(at(record, settings.answer_column), str | int | float):
+    if (
+        reward_of(settings) != "code"
+        or not unnamed
+        or isinstance(at(record, settings.answer_column), str | int | float)
+    ):
         return column(record, settings.answer_column, "answer_column", place)
     if not any(record.get(name) is not None for name in (*TEST_COLUMNS, "inputs")):
         raise UserError(

@@ -7,6 +7,7 @@ from typing import Any
 
 from datasets import Dataset
 
+from ..model import end_ids, visible_ends
 from ..recipe import Recipe
 from ..tasks import Task
 from .rewards import GradedReward, opening_of, shaping
@@ -20,11 +21,13 @@ def trainer_arguments(
     """Rewards, rows, settings, divergences, sampling and the optimizer; `scale` multiplies the schedule's rates."""
     factor = rate_factor(recipe.optim)
     longest = longest_prompt(dataset, tokenizer) if recipe.rollout.engine == "vllm" else None
+    ends = end_ids(tokenizer, None, recipe.model.turn_ends)
     correctness = GradedReward(
         task.grader,
         opening_of(dataset[0]["prompt"], tokenizer),
+        visible_ends(tokenizer, ends),
         limit=recipe.rollout.max_completion_tokens,
-        ends=[tokenizer.eos_token_id],
+        ends=ends,
     )
     return {
         "reward_funcs": [correctness, *shaping(recipe, correctness)],

@@ -102,8 +102,8 @@ class ExactCheckpoints(Trainer):  # type: ignore[misc]
                 save_file({**self._trained(), **prefixed("method", self.method_state())}, building / WEIGHTS)
                 save_file(prefixed_each(buffers), building / BUFFER)
                 states = {"optimizer": self.optimizer.state_dict(), "schedule": self.lr_scheduler.state_dict()}
-                torch.save(states, building / OPTIMIZER)
-                torch.save(randoms, building / RANDOM)
+                save_states(states, building / OPTIMIZER)
+                save_states(randoms, building / RANDOM)
                 self.state.save_to_json(str(building / TRAINER_STATE))
                 sizes = {path.name: path.stat().st_size if path.is_file() else 0 for path in self._journals}
                 state = {"processes": len(randoms), "journals": sizes, **self.loop_state()}
@@ -174,6 +174,12 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise broken(path, str(error)) from error
+
+
+def save_states(states: Any, path: Path) -> None:
+    """The reverse of `load_states`; through a file of Python's, whose errors say what went wrong, as torch's do not."""
+    with path.open("wb") as file:
+        torch.save(states, file)
 
 
 def load_states(path: Path) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from ..artifacts import room_for
+from ..artifacts import append_text
 from ..memory import peak_memory_bytes
 from .optimizers import other_rates
 from .trainer import GRPOTrainer
@@ -98,5 +98,4 @@ class RolloutMetrics(TrainerCallback):  # type: ignore[misc]
 
 def append_row(path: Path, row: Row) -> None:
     """Add one row to a JSON-lines file."""
-    with room_for(path), path.open("a") as file:
-        file.write(json.dumps(row, allow_nan=False) + "\n")
+    append_text(path, json.dumps(row, allow_nan=False) + "\n")

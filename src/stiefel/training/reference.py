@@ -13,6 +13,7 @@ from trl import GRPOConfig
 
 from ..adapter import base_policy, certificate_of
 from ..errors import UserError
+from .ending import stop_at_turn_ends
 
 RewardFunction = Callable[..., list[float]]
 
@@ -31,7 +32,7 @@ class BasePolicy:
 
 
 class ReferenceTrainer(trl.GRPOTrainer):  # type: ignore[misc]
-    """TRL's trainer with an exact reference and nothing reported home.
+    """TRL's trainer with an exact reference, rollouts that end where a turn does, and nothing reported home.
 
     TRL's constructor would copy an adapter (so that the reference is the start of the factors, computed again) or load
     full weights again from where they once came from. It is shown beta = 0, and given `BasePolicy` in place of a
@@ -68,12 +69,14 @@ class ReferenceTrainer(trl.GRPOTrainer):  # type: ignore[misc]
                 "the reference is the base, exactly and always: it is the model with its change taken away",
                 "leave it out",
             )
+        require_trainable(model)
         if args.beta or needs_base:
             certificate_of(model)  # that taking the change away gives the base is true of ours, not of all
         self.base_policy = BasePolicy(model) if args.beta or needs_base else None
         shown = copy.copy(args)
         shown.beta = 0.0
         super().__init__(model, reward_funcs, shown, train_dataset, eval_dataset, processing_class, **kwargs)
+        stop_at_turn_ends(self)
         self.args.beta = self.beta = args.beta
         if self.beta:
             self.ref_model = self.base_policy  # which `_get_per_token_logps_and_entropies` knows
@@ -86,3 +89,14 @@ class ReferenceTrainer(trl.GRPOTrainer):  # type: ignore[misc]
             with model.applied():
                 return super()._get_per_token_logps_and_entropies(self.model, *args, **kwargs)
         return super()._get_per_token_logps_and_entropies(model, *args, **kwargs)
+
+
+def require_trainable(model: nn.Module) -> None:
+    """Raise for a model of which nothing trains."""
+    if any(parameter.requires_grad for parameter in model.parameters()):
+        return
+    raise UserError(
+        f"nothing in this {type(model).__name__} trains",
+        "an adapter loaded for inference is frozen with the base: trainable=False, or PEFT's from_pretrained",
+        "model = stiefel.load(base, directory), or PeftModel.from_pretrained(base, directory, is_trainable=True)",
+    )

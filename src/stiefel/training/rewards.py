@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from ..recipe import Recipe
@@ -18,14 +18,23 @@ Completion = str | list[dict[str, Any]]  # text, or the assistant's message
 class GradedReward:
     """Scores completions with a grader; TRL averages what it logs over every completion of every process.
 
-    `opening` is put before each completion: what its prompt had already opened (`opening_of`). A completion of `limit`
+    `opening` is put before each completion: what its prompt had already opened (`opening_of`). `endings` are the texts
+    of tokens that end a turn and are not special, which TRL leaves at the end of a completion. A completion of `limit`
     tokens that ends in none of `ends` was cut off.
     """
 
-    def __init__(self, grader: Grader, opening: str = "", limit: int = 0, ends: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        grader: Grader,
+        opening: str = "",
+        endings: Sequence[str] = (),
+        *,
+        limit: int = 0,
+        ends: Collection[int] = (),
+    ) -> None:
         self.__name__ = "correct"  # TRL names the reward's metrics after it
         self._grader = grader
-        self._opening = opening
+        self._opening, self._endings = opening, endings
         self._limit, self._ends = limit, frozenset(ends)
         self._warned = False
         self.scores: list[float | None] = []  # of the last call
@@ -45,7 +54,7 @@ class GradedReward:
         is logged, and the first one named in a warning.
         """
         rows = None if columns is None else [json.loads(others) for others in columns]
-        texts = [self._opening + text_of(completion) for completion in completions]
+        texts = [self._opening + without_end(text_of(completion), self._endings) for completion in completions]
         grades = grade_all(self._grader, texts, answer, rows, self._truncated(completion_ids))
         unreadable = [number for number, grade in enumerate(grades) if grade.score is None]
         if unreadable and not self._warned:
@@ -73,6 +82,11 @@ def text_of(completion: Completion) -> str:
     content = completion[0]["content"]
     assert isinstance(content, str)
     return content
+
+
+def without_end(text: str, endings: Sequence[str]) -> str:
+    """A completion's text without the end of its turn; one ends it, and only one."""
+    return next((text.removesuffix(ending) for ending in endings if text.endswith(ending)), text)
 
 
 def opening_of(prompt: str | Messages, tokenizer: Any) -> str:

@@ -22,6 +22,7 @@ from ..recipe import Recipe
 from .adalora import is_adalora, load_training_state, training_state
 from .budget import AdaLoraBudget
 from .checkpoints import ExactCheckpoints
+from .ending import closed_rows
 from .metrics import Row, append_row
 from .optimizers import is_plain, make_optimizer, other_rates
 from .processes import for_processes, require_whole
@@ -53,6 +54,10 @@ class SFTTrainer(ExactCheckpoints, trl.SFTTrainer):  # type: ignore[misc]
 
     def _send_telemetry(self) -> None:
         """Nothing is reported home; TRL's constructor would."""
+
+    def _prepare_dataset(self, dataset: Any, processing_class: Any, *args: Any, **kwargs: Any) -> Any:
+        prepared = super()._prepare_dataset(dataset, processing_class, *args, **kwargs)
+        return closed_rows(prepared, dataset, processing_class)
 
     def method_state(self) -> dict[str, Tensor]:
         """Of AdaLoRA: importance averages and what is left of each layer's triplets."""

@@ -15,6 +15,7 @@ from .panels import Across, Lines
 from .training import KL_WORDS, REWARD, ROLLOUT, kl_of, marks, trailing
 
 BASELINE = "lora"
+WORDS = {"constant": "a constant learning rate", "cosine": "a rate that decays by a cosine"}
 PAIRS = (("leading directions", "pissa", "olora"), ("trailing directions", "milora", "olora_tail"))
 
 
@@ -41,11 +42,18 @@ def schedules(evidence: Evidence) -> Drawing | Missing:
 
 
 def scaling(evidence: Evidence) -> Drawing | Missing:
-    """Figure 5: a start with and without the singular values' square roots in its factors."""
-    pairs = [pair for pair in PAIRS if all(evidence.of(method) for method in pair[1:])]
+    """Figure 5: a start with and without the singular values' square roots in its factors, at a constant rate.
+
+    Runs of another schedule are left out; where no pair ran at a constant rate, those of one other are drawn.
+    """
+    schedule, pairs = next(
+        ((name, found) for name in ("constant", "cosine") if (found := pairs_at(evidence, name))), ("", [])
+    )
     if not pairs:
-        return Missing("needs runs of pissa and olora, or of milora and olora_tail")
-    groups = [(place, evidence.of(BASELINE, *methods)) for place, *methods in pairs]
+        return Missing("needs runs of pissa and olora, or of milora and olora_tail, with one optim.schedule")
+    groups = [(place, at_schedule(evidence.of(BASELINE, *methods), schedule)) for place, *methods in pairs]
+    others = [run for run in evidence.of(BASELINE, *(method for pair in pairs for method in pair[1:]))
+              if run.recipe.optim.schedule != schedule]  # fmt: skip
     runs = list({run.name: run for _, group in groups for run in group}.values())
     kl = kl_of(runs)
     drawn = [panel for metric in (REWARD, kl) if metric is not None for panel in comparison(evidence, groups, metric)]
@@ -59,8 +67,21 @@ def scaling(evidence: Evidence) -> Drawing | Missing:
         captions.seeds(evidence, runs),
         captions.ended_early(runs),
         f"Not here: {missing[0]}." if missing else "",
+        f"Runs at {WORDS[schedule]}" + (" alone, as in the paper." if schedule == "constant" else ".")
+        if others or schedule != "constant"
+        else "",
     )
     return Drawing(tuple(drawn), len(groups), caption, evidence.styles)
+
+
+def pairs_at(evidence: Evidence, schedule: str) -> list[tuple[str, str, str]]:
+    """The pairs both of which ran with a schedule."""
+    return [pair for pair in PAIRS if all(at_schedule(evidence.of(method), schedule) for method in pair[1:])]
+
+
+def at_schedule(runs: Sequence[Run], schedule: str) -> list[Run]:
+    """The runs with that schedule."""
+    return [run for run in runs if run.recipe.optim.schedule == schedule]
 
 
 def comparison(evidence: Evidence, groups: Sequence[tuple[str, Sequence[Run]]], metric: Metric) -> list[Lines]:

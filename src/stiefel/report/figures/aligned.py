@@ -48,6 +48,17 @@ def averaged(rows: Sequence[np.ndarray]) -> Mapping[Place, float]:
 
 
 def depths(matrices: Sequence[Matrix]) -> list[int]:
-    """The first, the middle and the last layer: 0, 14 and 27 of 28."""
-    found = sorted({matrix.depth for matrix in matrices if matrix.depth is not None})
+    """The first, the middle and the last layer, counted from 0: 0, 14 and 27 of 28, as the paper's Fig. 3 has them."""
+    found = known_depths(matrices)
     return sorted({found[0], found[len(found) // 2], found[-1]}) if found else []
+
+
+def depths_from_one(matrices: Sequence[Matrix]) -> list[int]:
+    """The first, the middle and the last layer of the paper's Fig. 9, which counts from 1: its 1, 14 and 28 of 28."""
+    found = known_depths(matrices)
+    return sorted({found[0], found[(len(found) - 1) // 2], found[-1]}) if found else []
+
+
+def known_depths(matrices: Sequence[Matrix]) -> list[int]:
+    """Every layer's depth, ascending."""
+    return sorted({matrix.depth for matrix in matrices if matrix.depth is not None})

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ..cells import rate
 from ..evidence import Evidence
+from ..numbers import rate
 from ..runs import Run
 from ..words import counted, listed, steps
 
+RANGE = "goes from the lowest to the highest seed"
 
-def seeds(evidence: Evidence, runs: Sequence[Run], band: str = "band") -> str:
+
+def seeds(evidence: Evidence, runs: Sequence[Run], band: str = "band", spans: str = RANGE) -> str:
     """How many seeds a line is the mean of, and what the band is."""
     counts = sorted(set(Counter((evidence.series[run.name], run.lr) for run in runs).values()))
     if counts == [1]:
         return f"One seed each ({listed(sorted({run.seed for run in runs}))})."
     number = str(counts[-1]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"Mean over {number} seeds; the {band} goes from the lowest to the highest seed."
+    return f"Mean over {number} seeds; the {band} {spans}."
 
 
 def ended_early(runs: Sequence[Run]) -> str:

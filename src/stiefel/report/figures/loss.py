@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from ..curves import trailing_mean
 from ..evidence import Evidence
+from ..runs import Run
 from ..vertical import vertical
 from . import captions
 from .drawing import Drawing, Missing
-from .marks import numbers
+from .marks import Place, numbers, with_deviations
 from .panels import Across, Lines
-from .training import BY_KEY, marks, trailing
+from .training import BY_KEY, trailing
 
 LOSS = BY_KEY["loss"]
 
@@ -21,18 +25,35 @@ def sft_loss(evidence: Evidence) -> Drawing | Missing:
     rates = sorted({run.lr for run in runs})
     groups = {(task, lr): [run for run in runs if (run.task, run.lr) == (task, lr)]
               for lr in rates for task in dict.fromkeys(run.task for run in runs)}  # fmt: skip
-    found = {key: marks(evidence, group, LOSS, key[1]) for key, group in groups.items() if group}
+    found = {
+        key: with_deviations((evidence.series[run.name], smoothed(run)) for run in group)
+        for key, group in groups.items()
+        if group
+    }
     axis = vertical("linear", numbers(found.values()))
     panels = [
-        Lines(f"{task}{captions.at_rate(lr, rates)}", tuple(drawn), Across("update"), axis, what="loss")
+        Lines(
+            f"{task}{captions.at_rate(lr, rates)}",
+            tuple(drawn),
+            Across("update"),
+            axis,
+            what="loss",
+            ends=("−1σ", "+1σ"),
+        )
         for (task, lr), drawn in found.items()
     ]
     caption = captions.joined(
         "Training loss of supervised fine-tuning: cross-entropy of the reference answers' tokens in nats per token"
         f"{trailing(LOSS)}.",
         captions.rates(runs),
-        captions.seeds(evidence, runs),
-        "The paper's band is one standard deviation over seeds.",
+        captions.seeds(evidence, runs, spans="is one sample standard deviation to either side, as in the paper"),
         captions.ended_early(runs),
     )
     return Drawing(tuple(panels), min(3, len(panels)), caption, evidence.styles)
+
+
+def smoothed(run: Run) -> Mapping[Place, float]:
+    """Update → the trailing mean of the loss."""
+    values = run.values(LOSS.key)
+    means = trailing_mean([value for _, value in values], LOSS.window)
+    return {step: mean for (step, _), mean in zip(values, means, strict=True)}

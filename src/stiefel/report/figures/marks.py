@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ..curves import Point, rounded
@@ -70,6 +70,20 @@ def mark(series: Series, x: Place, values: Sequence[float]) -> Mark:
 def from_points(points: Iterable[Point]) -> list[Mark]:
     """The points of a training curve."""
     return [Mark(one.series, one.rollout, one.value, one.low, one.high, one.seeds) for one in points]
+
+
+def with_deviations(curves: Iterable[tuple[Series, Mapping[Place, float]]]) -> list[Mark]:
+    """As `over_seeds`, with one sample standard deviation to either side in place of the range."""
+    every = list(curves)
+    found = []
+    for one in over_seeds(every):
+        values = [curve[one.x] for series, curve in every if series == one.series and one.x in curve]
+        deviation = statistics.stdev(values) if len(values) > 1 and one.value is not None else 0.0
+        if one.value is None:
+            found.append(one)
+        else:
+            found.append(replace(one, low=rounded(one.value - deviation), high=rounded(one.value + deviation)))
+    return found
 
 
 def numbers(groups: Iterable[Iterable[Numbered]]) -> list[float]:

@@ -118,6 +118,7 @@ class Lines(Panel):
     vertical: Vertical
     levels: tuple[float, ...] = ()
     what: str = field(default="value", kw_only=True)  # in the tooltip
+    ends: tuple[str, str] = field(default=("lowest seed", "highest seed"), kw_only=True)  # of the band, there too
 
     def chart(self, look: Look) -> alt.LayerChart:
         """Lines over a band; a tooltip at the nearest point, which singles its series out."""
@@ -141,7 +142,9 @@ class Lines(Panel):
                 dots.encode(opacity=opacity(1)).transform_filter(alt.FieldOneOfPredicate("series", alone(self.marks)))
             )
         if hover is not None:  # what a pointer finds, dotted or not
-            found = dots.encode(opacity=alt.value(0), tooltip=tooltip(self.across.title, self.what, self.marks))
+            found = dots.encode(
+                opacity=alt.value(0), tooltip=tooltip(self.across.title, self.what, self.marks, self.ends)
+            )
             layers.append(found.add_params(hover))
         return finished(layers, look, 190)
 
@@ -213,14 +216,16 @@ def alone(marks: Sequence[Mark]) -> list[str]:
     return [label for label, count in counts.items() if count == 1]
 
 
-def tooltip(place: str, what: str, marks: Sequence[Mark]) -> list[alt.Tooltip]:
+def tooltip(
+    place: str, what: str, marks: Sequence[Mark], ends: tuple[str, str] = ("lowest seed", "highest seed")
+) -> list[alt.Tooltip]:
     """What is said of the nearest mark."""
     fields = [NAME]
     if place:
         fields.append(alt.Tooltip("x:N" if isinstance(marks[0].x, str) else "x:Q", title=place))
     fields.append(alt.Tooltip("value:Q", title=what, format=".4~g"))
     if any(mark.seeds > 1 for mark in marks):
-        fields.append(alt.Tooltip("low:Q", title="lowest seed", format=".4~g"))
-        fields.append(alt.Tooltip("high:Q", title="highest seed", format=".4~g"))
+        fields.append(alt.Tooltip("low:Q", title=ends[0], format=".4~g"))
+        fields.append(alt.Tooltip("high:Q", title=ends[1], format=".4~g"))
         fields.append(alt.Tooltip("seeds:Q", title="seeds"))
     return fields

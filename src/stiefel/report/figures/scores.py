@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import Literal
 
-from ..cells import rate
 from ..evidence import Evidence
+from ..numbers import rate
 from ..runs import Run
 from ..vertical import vertical
 from ..words import listed
@@ -17,13 +18,30 @@ from .panels import Across, Dots, Lines
 
 AGNOSTIC, SPECTRAL = ("dct", "wavelet"), ("rlpo", "rlmo")
 ALL = "mean of all tasks"
-UNITS = "Accuracy is the share of the test questions answered correctly after training"
+UNITS = "Accuracy is the share of the test questions answered correctly after training (avg@n)"
+PASSES = (
+    "pass@k is the chance that one of k completions of a question is right, k being all that were drawn of it "
+    "(of a mean over tasks, of each task)"
+)
 
 
 def accuracies(run: Run) -> dict[str, float]:
-    """Task → accuracy after training, and the mean over the tasks where there are several; none before a run's end."""
-    found = {task: scores.after.mean for task, scores in run.scores.items()}
-    return {**found, ALL: fmean(found.values())} if len(found) > 1 else found
+    """Task → accuracy after training, and its pass@n where a question has n > 1 samples; the mean over several tasks.
+
+    None before a run's end.
+    """
+    return with_means(run, "after")
+
+
+def with_means(run: Run, when: Literal["before", "after"]) -> dict[str, float]:
+    """The accuracies and the pass@n of one phase, each followed by its mean over all tasks."""
+    averages = {task: vars(scores)[when].mean for task, scores in run.scores.items()}
+    found = {**averages, ALL: fmean(averages.values())} if len(averages) > 1 else averages
+    most = {task: max(scores.pass_at, default=1) for task, scores in run.scores.items()}
+    chances = {f"{task}, pass@{n}": vars(run.scores[task].pass_at[n])[when].mean for task, n in most.items() if n > 1}
+    if len(chances) == len(averages) > 1:
+        chances[f"{ALL}, pass@k"] = fmean(chances.values())
+    return {**found, **chances}
 
 
 def frames(evidence: Evidence) -> Drawing | Missing:
@@ -38,10 +56,10 @@ def frames(evidence: Evidence) -> Drawing | Missing:
         Dots(
             task + captions.at_rate(lr, rates),
             tuple(scored(evidence, runs, lr, task)),
-            "accuracy",
+            measured(task),
             ticks=base_of(evidence, runs, lr, task),
             zero=False,
-            what="accuracy",
+            what=measured(task),
         )
         for lr in rates
         for task in tasks
@@ -50,6 +68,7 @@ def frames(evidence: Evidence) -> Drawing | Missing:
     caption = captions.joined(
         f"{UNITS}, by task, of LoRA, of frames that know nothing of W ({listed(AGNOSTIC)}) and of W's own singular "
         f"vectors ({listed(SPECTRAL)}). A short upright stroke is the base model before training.",
+        said_of_passes(tasks),
         captions.rates(runs),
         captions.seeds(evidence, runs, "line through a dot"),
     )
@@ -66,9 +85,9 @@ def base_of(evidence: Evidence, runs: Sequence[Run], lr: float, task: str) -> Ma
     """Series → the base model's accuracy on the same questions."""
     found = {}
     for run in runs:
-        before = {name: scores.before.mean for name, scores in run.scores.items()}
-        if run.lr == lr and before:
-            found[evidence.series[run.name].label] = fmean(before.values()) if task == ALL else before[task]
+        before = with_means(run, "before")
+        if run.lr == lr and task in before:
+            found[evidence.series[run.name].label] = before[task]
     return found
 
 
@@ -79,7 +98,10 @@ def learning_rates(evidence: Evidence) -> Drawing | Missing:
     if len(rates) < 2:
         return Missing("needs finished runs, with eval.tasks, at two or more learning rates (a grid's optim.lr axis)")
     tasks = list(dict.fromkeys(task for run in runs for task in accuracies(run)))
-    shown = [task for task in tasks if task == ALL or task in {run.task for run in runs}] or tasks[:1]
+    trained = {run.task for run in runs}
+    shown = [task for task in tasks if task.startswith(ALL) or task.partition(", ")[0] in trained] or [
+        task for task in tasks if task.partition(", ")[0] == tasks[0]
+    ]
     panels = []
     for task in shown:
         # rate by rate, so that the axis has them in order
@@ -90,11 +112,22 @@ def learning_rates(evidence: Evidence) -> Drawing | Missing:
         ]
         marks = over_seeds((evidence.series[run.name], curve) for run, curve in curves)
         across = Across("learning rate", "names", tuple(map(rate, rates)))
-        panels.append(Lines(task, tuple(marks), across, vertical("linear", numbers([marks])), what="accuracy"))
+        panels.append(Lines(task, tuple(marks), across, vertical("linear", numbers([marks])), what=measured(task)))
     lost = [run.name for run in evidence.runs if run.rows and not run.finished]
     caption = captions.joined(
         f"{UNITS}, over the learning rate.",
+        said_of_passes(tasks),
         captions.seeds(evidence, runs),
         f"Without a score, for they did not finish: {listed(lost)}." if lost else "",
     )
-    return Drawing(tuple(panels), len(panels), caption, evidence.styles)
+    return Drawing(tuple(panels), min(3, len(panels)), caption, evidence.styles)
+
+
+def measured(task: str) -> str:
+    """What an axis counts."""
+    return task.rpartition(", ")[2] if ", pass@" in task else "accuracy"
+
+
+def said_of_passes(tasks: Sequence[str]) -> str:
+    """What pass@k is, where a panel shows it."""
+    return f"{PASSES}." if any(", pass@" in task for task in tasks) else ""

@@ -13,7 +13,7 @@ from ..series import Series
 from ..vertical import Vertical, vertical
 from ..words import listed
 from . import captions
-from .aligned import depths
+from .aligned import depths_from_one
 from .alignment import reason
 from .drawing import Drawing, Missing
 from .marks import Mark, mark, numbers
@@ -62,12 +62,13 @@ def singular_values(evidence: Evidence) -> Drawing | Missing:
     panels = []
     axis = vertical("log", numbers(means(matrix) for mlp in found.values() for matrix in mlp))
     for model, mlp in found.items():
-        for depth in depths(mlp):
+        for depth in depths_from_one(mlp):
             marks = tuple(mark for matrix in mlp if matrix.depth == depth for mark in means(matrix))
-            panels.append(Parts(f"{model + ', ' if len(found) > 1 else ''}layer {depth}", marks, axis))
+            panels.append(Parts(f"{model + ', ' if len(found) > 1 else ''}layer {depth + 1}", marks, axis))
     caption = captions.joined(
         f"Mean singular values of the MLP projections of {listed(found)} before training: of the k leading, of all "
-        "positive and of the k trailing ones, in the first, the middle and the last layer; logarithmic axis.",
+        "positive and of the k trailing ones, in the first, the middle and the last layer, counted from 1 as in the "
+        "paper; logarithmic axis.",
         "k is the rank of the adapters.",
     )
     return Drawing(tuple(panels), min(3, len(panels)), caption, evidence.styles)

@@ -7,8 +7,8 @@ import keyword
 from contextlib import suppress
 from typing import Any
 
+from ..grade import UnreadableGold
 from .cases import Pairs
-from .grade import UnreadableGold
 
 # what solutions of these benchmarks are written behind, as their own harnesses have it
 PRELUDE = (

@@ -12,9 +12,9 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
+from ..extract import after_thinking, answer_line, last_boxes
+from ..grade import Grade, UnreadableGold
 from .equal import capitals, equal, parse, parses, renamed, verified
-from .extract import after_thinking, answer_line, last_boxes
-from .grade import Grade, UnreadableGold
 from .latex import BASED, CURRENCY, LONGEST_ANSWER, cleaned, normalised, plain_number, stated, valued
 from .quantifiers import conditions, contradict
 from .quantities import UNITS, Quantities, at_the_end, degrees, in_base, quantities, ranged

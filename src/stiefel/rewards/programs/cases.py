@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .grade import UnreadableGold
+from ..grade import UnreadableGold
 
 TEST_COLUMNS = ("tests", "test_list", "test", "input_output")  # columns that may hold pairs
 INPUTS, OUTPUTS = ("inputs", "input", "stdin"), ("outputs", "output", "expected_output", "stdout")

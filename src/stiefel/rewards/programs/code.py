@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ..extract import after_thinking, answered
+from ..grade import Grade, UnreadableGold
+from ..sandbox import Job, Limits, Verdict, find_sandbox, run_job
+from ..sandbox.inside.tests import Unusable, parsed, under_test
 from .asking import why_nothing
 from .calls import PRELUDE, call_tests, function_name
 from .cases import Pairs, case_of, find_pairs
-from .extract import after_thinking, answered
-from .grade import Grade, UnreadableGold
 from .program import after_imports, defined, find_program, whole_program
-from .sandbox import Job, Limits, Verdict, find_sandbox, run_job
-from .sandbox.inside.tests import Unusable, parsed, under_test
 
 LONGEST_PROGRAM = LONGEST_TESTS = 500_000  # characters
 FIRST, NEXT = 4, 32  # cases in a sandbox: most wrong programs fail one of the first
