@@ -5,11 +5,8 @@ Open sections.py first: it says every key and its default; recipe.py reads a rec
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from .former import as_begun, as_today
-=======
 from .expected import AVERAGE, BASE, Published, methods_named, numbers, tasks_named
->>>>>>> main
+from .former import as_begun, as_today
 from .grid import Grid, load_grid
 from .recipe import Recipe, load_recipe, overlay, parse_value, read_toml, usual_recipe
 from .sections import AdapterSettings, ExpectedSettings, GuardSettings, OptimSettings, TaskSettings
