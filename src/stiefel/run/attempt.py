@@ -44,6 +44,7 @@ from ..training import (
 from .checks import check_budget
 from .directory import last_checkpoint, manifest, read_events, rewind, same_base, same_data, sweep
 from .guard import Guard, Tripped
+from .kept import KeptRollouts
 from .loading import adapted, load_pair
 from .measurements import (
     AFTER,
@@ -143,7 +144,15 @@ class Attempt:
         trainer = GRPOTrainer(
             self.model,
             callbacks=[metrics, *self._geometry()],
-            **trainer_arguments(recipe, task, dataset, self.tokenizer, self.out / CHECKPOINTS, scale=scale),
+            **trainer_arguments(
+                recipe,
+                task,
+                dataset,
+                self.tokenizer,
+                self.out / CHECKPOINTS,
+                scale=scale,
+                keep=KeptRollouts(recipe, task, self.tokenizer, self.out / SAMPLES),
+            ),
             journals=[self.out / METRICS, self.out / SAMPLES, self.out / GEOMETRY],
         )
         metrics.watch(trainer)

@@ -23,6 +23,7 @@ from .loading import load_pair
 
 EVAL_SEED = 20_000  # apart from the training seeds, the same for every run
 BEFORE, AFTER = "before", "after"
+TRAINING = "training "  # `rollout N` names an evaluation
 
 Progress = Callable[[str], None]
 BaseSamples = dict[str, list[Sample]]  # by task
@@ -127,11 +128,18 @@ def append_samples(path: Path, when: str, samples: BaseSamples) -> None:
     append_text(path, sample_lines(when, samples))
 
 
+def in_training(rollout: int) -> str:
+    """The name of a rollout's own completions, which are no evaluation."""
+    return f"{TRAINING}{rollout}"
+
+
 def read_samples(path: Path) -> dict[str, BaseSamples]:
-    """Every evaluation in a samples file, in order."""
+    """Every evaluation in a samples file, in order; what was written in training is left aside."""
     found: dict[str, BaseSamples] = {}
     for row in read_jsonl(path) if path.is_file() else []:
         when = row.pop("when")
+        if when.startswith(TRAINING):
+            continue
         found.setdefault(when, {}).setdefault(row["task"], []).append(Sample(**row))
     return found
 
