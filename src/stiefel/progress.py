@@ -74,6 +74,8 @@ def bars() -> Progress:
 class RunNote:
     """What is said of a run beside its bar: the reward of its last rollout, and the KL to the base when last measured.
 
+    And the share of its completions that were cut off, where some were.
+
     The KL of a rollout's own policies is not: it is 0 wherever a rollout is one update.
     """
 
@@ -87,7 +89,9 @@ class RunNote:
         if "kl_base" in row:
             self.kl = f"  KL to base {row['kl_base']:.1e}"
         reward = f"{row['reward']:.3f}" if "reward" in row else "none"  # no gold of the rollout could be read
-        return f"reward {reward}{self.kl}"
+        share = row.get("truncated_fraction", 0.0)
+        cut = f"  truncated {100 * share:.0f}%" if share else ""
+        return f"reward {reward}{self.kl}{cut}"
 
 
 @contextmanager

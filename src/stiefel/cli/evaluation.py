@@ -126,6 +126,7 @@ def measure(given: dict[str, Any]) -> int:
         unreadable_warning,
     )
     from ..progress import sample_progress
+    from ..scores import cut_off_warning
     from ..tasks import stated
 
     wanted, ks = wanted_of(given), chosen_ks(given["ks"])
@@ -141,6 +142,13 @@ def measure(given: dict[str, Any]) -> int:
     lost = unreadable(found.samples)
     if lost:
         say(unreadable_warning(wanted.task, lost, found.summary["questions"]))
+    if cut := cut_off_warning(
+        found.summary["truncated"],
+        "the completions",
+        f"{prepared.sampling.max_tokens} tokens",
+        "give --max-tokens more, or ask for shorter answers",
+    ):
+        say(cut)
     if given["as_json"]:
         click.echo(json.dumps({**found.summary, **({"comparison": comparison} if comparison else {})}, indent=1))
     else:

@@ -28,6 +28,7 @@ class Rollout:
     mixed: int  # groups whose rewards differ
     reward: float
     sampled: int  # rollouts sampled until one had a signal
+    truncated: float = 0.0  # share of its completions that were cut off
 
     @property
     def tokens(self) -> int:
@@ -84,6 +85,7 @@ class SamplingOnly(GRPOTrainer):
             mixed=round((1 - metrics["frac_reward_zero_std"][-1]) * groups),
             reward=self.reward,
             sampled=self.sampled,
+            truncated=float(metrics["completions/clipped_ratio"][-1]),
         )
         self.control.should_training_stop = True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,13 +17,14 @@ from ..errors import UserError
 from ..evaluation import Sample, evaluate, fitted, readable, unreadable, unreadable_warning
 from ..model import resolve_model
 from ..recipe import Recipe
-from ..scores import Values, average_at, chances, paired_difference, pass_at, question_means, usual_ks
+from ..scores import Values, average_at, chances, cut_off_warning, paired_difference, pass_at, question_means, usual_ks
 from ..tasks import Sampling, Task, measured_task, prompt_tokens, rendered
 from ..training import finite_logits
 from .loading import load_pair
 
 EVAL_SEED = 20_000  # apart from the training seeds, the same for every run
 BEFORE, AFTER = "before", "after"
+LONGER = "set it higher, or ask for shorter answers"
 TRAINING = "training "  # `rollout N` names an evaluation
 
 Progress = Callable[[str], None]
@@ -61,10 +63,23 @@ def measure(
                 next(iter(lost.values()), "there are no questions"),
                 "mend its answers, or leave it out of eval.tasks",
             )
+        if cut := cut_off_at(recipe, task, samples, sampling, when):
+            progress(cut)
         found[task.name] = samples
     model.to(home)
     model.train(training)
     return found
+
+
+def cut_off_at(recipe: Recipe, task: Task, samples: Sequence[Sample], sampling: Sampling, when: str) -> str:
+    """What is said where many answers to a task's questions were cut off."""
+    by_task = recipe.eval.sampling == "task"
+    return cut_off_warning(
+        statistics.fmean(sample.truncated for sample in samples),
+        f"the answers to {task.name} ({when})",
+        f"{sampling.max_tokens} tokens" if by_task else f"rollout.max_completion_tokens = {sampling.max_tokens}",
+        "the task's own limit is too short for this model" if by_task else LONGER,
+    )
 
 
 def sampling_for(recipe: Recipe, task: Task, tokenizer: Any) -> Sampling:
