@@ -91,8 +91,10 @@ def preflight(
     from ..foresight import preflight as look
     from ..foresight import print_preflight
     from ..methods import compose
+    from ..progress import working
 
-    found = look(settings, chosen_methods(methods), kl_budget=kl_budget, progress=say)
+    with working("loading the model and the rows") as speak:
+        found = look(settings, chosen_methods(methods), kl_budget=kl_budget, progress=speak)
     record = found.to_json()
     if out is not None:
         write_json(out, record)

@@ -41,13 +41,13 @@ def train(
     # a recipe that is tried with another method keeps settings that this one may have no use for, the changes do not
     keys = {change.partition("=")[0].strip() for change in changes}
     written = [key.removeprefix("adapter.") for key in keys]
-    with run_progress(None if settings.algorithm.name == "sft" else settings.optim.rollouts) as on_row:
+    with run_progress(None if settings.algorithm.name == "sft" else settings.optim.rollouts) as (on_row, speak):
         run(
             settings,
             out,
             resume=resume,
             force=force,
-            progress=say,
+            progress=speak,
             on_row=on_row,
             shared="adapter.method" in keys,
             written=written,

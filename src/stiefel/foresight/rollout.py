@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +60,7 @@ class SamplingOnly(GRPOTrainer):
     """
 
     found: Rollout | None = None
+    say: Callable[[str], None] = staticmethod(lambda line: None)  # of each rollout without a signal
     sampled, reward = 0, 0.0  # rollouts, and the mean reward of the last one
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
@@ -76,6 +78,7 @@ class SamplingOnly(GRPOTrainer):
         pieces, first = self._buffered_inputs, int(self.current_gradient_accumulation_steps)
         assert pieces is not None
         if not has_signal(pieces[:first]):
+            self.say(f"rollout {self.sampled} of at most {MOST_BATCHES} had no signal, mean reward {self.reward:g}")
             return
         groups = self.args.generation_batch_size // self.num_generations
         self.found = Rollout(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from ..artifacts import append_text, read_jsonl
 from ..errors import UserError
 from ..evaluation import Sample, evaluate, fitted, readable, unreadable, unreadable_warning
 from ..model import resolve_model
+from ..progress import SILENCE
 from ..recipe import Recipe
 from ..scores import Values, average_at, chances, cut_off_warning, paired_difference, pass_at, question_means, usual_ks
 from ..tasks import Sampling, Task, measured_task, prompt_tokens, rendered
@@ -53,7 +55,8 @@ def measure(
     model.to(PartialState().device)  # before training it may still be beside its GPU
     for task, sampling in zip(tasks, samplings, strict=True):
         progress(f"evaluating {task.name} ({when})")
-        samples = evaluate(model, tokenizer, task, task.rows("test", recipe.eval.limit, 0), sampling)
+        rows, counted = task.rows("test", recipe.eval.limit, 0), now_and_then(task, when, progress)
+        samples = evaluate(model, tokenizer, task, rows, sampling, counted)
         lost, questions = unreadable(samples), len({sample.question for sample in samples})
         if lost:
             progress(unreadable_warning(task.name, lost, questions))
@@ -69,6 +72,19 @@ def measure(
     model.to(home)
     model.train(training)
     return found
+
+
+def now_and_then(task: Task, when: str, progress: Progress) -> Callable[[int, int], None]:
+    """A callback for the samples of one evaluation, which says how many there are where that takes long."""
+    spoke = time.monotonic()
+
+    def line(done: int, total: int) -> None:
+        nonlocal spoke
+        if done < total and time.monotonic() - spoke >= SILENCE:
+            spoke = time.monotonic()
+            progress(f"evaluating {task.name} ({when}): {done}/{total} samples")
+
+    return line
 
 
 def cut_off_at(recipe: Recipe, task: Task, samples: Sequence[Sample], sampling: Sampling, when: str) -> str:
