@@ -13,6 +13,8 @@ CONFIDENCE = 0.95
 RESAMPLES = 2000
 BATCH_ENTRIES = 2**24  # of the bootstrap's work at a time: 128 MiB in float64
 
+MANY_CUT_OFF = 0.1  # of completions: from here on the limit on their length decides scores
+
 Values = Mapping[int, Sequence[float]]  # question → the score of each of its samples
 
 
@@ -130,3 +132,13 @@ def grouped(scores: Iterable[tuple[int, float]]) -> dict[int, list[float]]:
 def by_question(scores: Iterable[tuple[int, float]]) -> list[float]:
     """(question, score) of every sample → the mean score of each question, in order."""
     return question_means(grouped(scores))
+
+
+def cut_off_warning(share: float, what: str, limit: str, instead: str) -> str:
+    """The line that says that many completions were cut off; empty where few were."""
+    if share < MANY_CUT_OFF:
+        return ""
+    return (
+        f"warning: {100 * share:.0f}% of {what} were cut off at {limit}, and are graded by what stands before that: "
+        f"{instead}"
+    )

@@ -18,7 +18,8 @@ from stiefel.artifacts import read_json
 from stiefel.errors import UserError
 from stiefel.evaluation import directory
 from stiefel.evaluation.directory import evaluate_into
-from stiefel.evaluation.prepared import prepare_evaluation
+from stiefel.evaluation.plan import ON_CPU, Room, plan
+from stiefel.evaluation.prepared import as_begun, prepare_evaluation
 from stiefel.evaluation.sample import Completion
 from stiefel.evaluation.settings import Drawn, Wanted
 from stiefel.evaluation.subject import Subject
@@ -160,3 +161,49 @@ def test_the_batches_decide_nothing_but_the_random_numbers(whole: Path, tmp_path
         for batch in (1, 30)
     ]
     assert found[0] == found[1]
+
+
+def begun(whole: Path, out: Path, batch: dict[str, Any] | None, lines: int) -> None:
+    """An evaluation that was killed after so many lines, by a version that made such batches."""
+    out.mkdir()
+    settings = {**read_json(whole / "manifest.json"), "status": "running"}
+    (out / "manifest.json").write_text(json.dumps(settings if batch is None else {**settings, "batch": batch}))
+    kept = (whole / "samples.jsonl").read_bytes().splitlines(keepends=True)[:lines]
+    (out / "samples.jsonl").write_bytes(b"".join(kept))
+
+
+@pytest.mark.parametrize("lines", [0, 1, 15, 16, 31, 89])
+def test_what_a_kill_loses_is_a_question_or_a_few(lines: int, tmp_path: Path, counted: list[int]) -> None:
+    """Without --batch: three samples a question, of which five questions are written together on a CPU."""
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    evaluate_into(prepare_evaluation(wanted(whole, batch=None)))
+    counted.clear()
+    begun(whole, out, None, lines)
+    evaluate_into(prepare_evaluation(wanted(out, batch=None)), resume=True)
+    assert contents(out) == contents(whole)
+    assert len(counted) == 90 - lines // 15 * 15
+    assert ON_CPU == 16
+
+
+@pytest.mark.parametrize(("samples", "most"), [(1, 16), (3, 15), (8, 16), (9, 9), (16, 16), (40, 16)])
+def test_a_batch_holds_whole_questions_where_one_fits(samples: int, most: int) -> None:
+    batches = plan([5] * 40, samples, 10, Room(sequences=16, whole=True))
+    assert sorted(job for jobs in batches for job in jobs) == [(q, s) for q in range(40) for s in range(samples)]
+    assert {len(jobs) for jobs in batches[:-1]} == {most}
+    if samples <= 16:
+        assert all({sample for _, sample in jobs} == set(range(samples)) for jobs in batches)
+
+
+def test_one_that_began_in_other_batches_goes_on_in_them(tmp_path: Path, counted: list[int]) -> None:
+    """As earlier versions made them, 250 at a time whatever the machine."""
+    usual = {"sequences": 250, "tokens": 2**18}
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    prepared = as_begun(prepare_evaluation(wanted(whole, batch=None)), {"batch": usual})
+    assert [len(jobs) for jobs in prepared.batches] == [90]
+    evaluate_into(prepared)
+    assert read_json(whole / "manifest.json")["batch"] == usual
+    begun(whole, out, usual, 0)
+    evaluate_into(prepare_evaluation(wanted(out, batch=None)), resume=True)
+    assert contents(out) == contents(whole)
+    with pytest.raises(UserError, match=r"batch\.sequences was 250, is 8"):
+        evaluate_into(prepare_evaluation(wanted(out)), resume=True)

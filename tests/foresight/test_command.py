@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from scripts.preflight import METHODS, PAGE
 from stiefel.cli import main
+from stiefel.cli.geometry import next_command
 
 RECIPE = (
     "[optim]\nrollouts = 9\n[rollout]\nprompts = 4\ncompletions = 4\nmax_completion_tokens = 24\n[run]\nthreads = 1\n"
@@ -35,6 +38,7 @@ def test_a_table_over_methods_and_the_next_command(
     recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    recipe.write_text('[adapter]\nmethod = "dora"\n' + RECIPE)
     out, err = run(capsys, str(recipe), "--methods", "lora,ln_tuning,rlpo+dora", "--kl-budget", "1e-4")
     rows = {line.split()[0]: line for line in out.splitlines() if line.strip()}
     assert {"lora", "ln_tuning", "rlpo+dora"} <= rows.keys()
@@ -44,6 +48,31 @@ def test_a_table_over_methods_and_the_next_command(
     assert "ln_tuning has no ratio" in out
     assert f"next: stiefel train {recipe} --set adapter.method=lora --set optim.lr=" in err
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.toml"]  # nothing is written
+
+
+def found(*methods: tuple[str, bool]) -> Any:
+    """A preflight of these methods, each with whether it can spend the budget."""
+    return SimpleNamespace(
+        methods=[
+            SimpleNamespace(method=name, budget=SimpleNamespace(reached=reached, rate=rate))
+            for rate, (name, reached) in enumerate(methods, start=1)
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("methods", "words"),
+    [
+        ([("lora", True), ("rlpo", True)], "--set optim.lr=2"),  # its own, though it stands second
+        ([("lora", True), ("rlpo", False)], "--set adapter.method=lora --set optim.lr=1"),
+        ([("pissa", False), ("lora", True)], "--set adapter.method=lora --set optim.lr=2"),  # its own was not asked for
+        ([("rlpo", True)], "--set optim.lr=1"),
+        ([("lora", False), ("rlpo", False)], ""),
+    ],
+)
+def test_the_next_step_is_the_recipes_own_method_where_it_can_be(methods: list[tuple[str, bool]], words: str) -> None:
+    command = next_command(Path("r.toml"), "", (), found(*methods), "rlpo")
+    assert command == " ".join(f"stiefel train r.toml {words} --out run".split())
 
 
 def test_json_is_complete_and_is_kept_where_it_is_asked_for(

@@ -6,13 +6,13 @@ import statistics
 import pytest
 
 from stiefel.methods import METHODS
-from stiefel.report import print_table
+from stiefel.report import print_scores, print_table
 from stiefel.report.cells import cells
 from stiefel.report.files import write_table
 from stiefel.report.numbers import rate
-from stiefel.report.runs import read_runs
+from stiefel.report.runs import read_run, read_runs
 from stiefel.report.series import STYLES, Series, ordered, style_of, styles
-from stiefel.report.table import Figure, TableRow, table
+from stiefel.report.table import Figure, TableRow, ends, table, window_of
 from stiefel.scores import accuracy, paired_difference
 
 from .conftest import OTHER, TASK, Maker
@@ -23,11 +23,11 @@ def only_row(make: Maker) -> TableRow:
     return row
 
 
-def test_first_and_last_reward_are_means_of_five_rollouts(make: Maker) -> None:
-    make.run(rewards=[0.0, 0.1, 0.2, 0.3, 0.4, 0.9, 1.0], metrics={"grad_norm": [1, 3, 2, 1, 1, 1, 1]})
+def test_first_and_last_reward_are_means_of_three_of_seven_rollouts(make: Maker) -> None:
+    make.run(rewards=[0.0, 0.1, 0.2, 0.3, 0.4, 0.9, 1.1], metrics={"grad_norm": [1, 3, 2, 1, 1, 1, 1]})
     row = only_row(make)
-    assert row.first_reward == Figure(pytest.approx(0.2))
-    assert row.last_reward == Figure(pytest.approx(0.56))
+    assert row.first_reward == Figure(pytest.approx(0.1))
+    assert row.last_reward == Figure(pytest.approx(0.8))
     assert row.peak_grad_norm == Figure(3.0)
     assert row.kl_base == Figure(pytest.approx(0.06))
     assert row.seconds == Figure(14.0)
@@ -129,3 +129,35 @@ def test_variants_share_their_method_s_colour_but_not_its_dashes() -> None:
     found = styles([four, eight])
     assert found[four].colour == found[eight].colour
     assert found[four].dash != found[eight].dash
+
+
+@pytest.mark.parametrize("rollouts", range(1, 13))
+def test_the_first_and_the_last_reward_share_no_rollout(rollouts: int) -> None:
+    """Means of five, or of half of them; a run that got better says by how much."""
+    window = window_of(rollouts)
+    assert window == (5 if rollouts >= 10 else max(1, rollouts // 2))
+    assert rollouts == 1 or 2 * window <= rollouts
+    rising = [float(n) for n in range(rollouts)]
+    first, last = ends(rising)
+    assert first == pytest.approx((window - 1) / 2)
+    assert last == pytest.approx(rollouts - 1 - (window - 1) / 2)
+
+
+@pytest.mark.parametrize(
+    ("rewards", "first", "last", "over"),
+    [
+        ([0.0, 0.0, 1.0, 1.0], "0.000", "1.000", "means of 2 rollouts each"),
+        ([0.0, 1.0], "0.000", "1.000", "rollout 1 and the last"),
+        ([0.25], "0.250", "0.250", "the same rollout"),
+    ],
+)
+def test_a_short_runs_rewards_are_said_of_their_rollouts(
+    rewards: list[float], first: str, last: str, over: str, make: Maker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = make.run(rewards=rewards)
+    (row,) = table([read_run(path)])
+    assert (f"{row.first_reward.mean:.3f}", f"{row.last_reward.mean:.3f}") == (first, last)
+    print_scores(path)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("reward")]
+    assert f"{first} → {last}" in line
+    assert line.rstrip().endswith(over)

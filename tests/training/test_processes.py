@@ -102,9 +102,16 @@ def test_a_run_in_two_processes_is_written_once(two: Path) -> None:
     rows = read_jsonl(run / "metrics.jsonl")
     assert [row["step"] for row in rows] == [1, 2]
     assert rows[0]["kl_base"] == 0.0  # the start is the base on every process
-    assert [(row["when"], row["question"]) for row in read_jsonl(run / "samples.jsonl")] == [
+    samples = read_jsonl(run / "samples.jsonl")
+    assert [(row["when"], row["question"]) for row in samples if not row["when"].startswith("training")] == [
         (when, question) for when in ("before", "after") for question in range(3)
     ]
+    for row in rows:  # both wrote of every group: those of a prompt stand together
+        kept = [one for one in samples if one["when"] == f"training {row['step']}"]
+        places = [(group, sample) for group in range(int(row["sampled_groups"])) for sample in range(4)]
+        assert [(one["question"], one["sample"]) for one in kept] == places
+        for group in range(int(row["sampled_groups"])):
+            assert len({one["prompt"] for one in kept if one["question"] == group}) == 1
     stiefel.load(load_model("nano"), run / "adapter")
 
 

@@ -32,7 +32,7 @@ from .options import force_option, json_option, option_values, refuse_both, resu
 @click.option("--max-tokens", type=int, help="Where a completion is cut off.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampling.")
 @click.option("--limit", type=int, help="Only the first questions.")
-@click.option("--batch", type=int, help="Sequences written together; as many as fit by default.")
+@click.option("--batch", type=int, help="Sequences written together; by default 16 on a CPU, on a GPU what fits.")
 @click.option(
     "--dtype",
     type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
@@ -128,21 +128,29 @@ def measure(given: dict[str, Any]) -> int:
         unreadable_warning,
     )
     from ..progress import sample_progress
+    from ..scores import cut_off_warning
     from ..tasks import stated
 
     wanted, ks = wanted_of(given), chosen_ks(given["ks"])
-    prepared = prepare_evaluation(wanted)
-    check_ks(ks, prepared.sampling.samples)
-    before = read_evaluation(given["against"]) if given["against"] is not None else None
-    if before is not None:
-        require_same_questions(before.settings, prepared.settings, str(before.path))
-    say(f"{wanted.task}: {stated(prepared.settings['origin'])}, {prepared.settings['questions']['count']:,} asked")
     with sample_progress(wanted.task) as progress:
+        prepared = prepare_evaluation(wanted)
+        check_ks(ks, prepared.sampling.samples)
+        before = read_evaluation(given["against"]) if given["against"] is not None else None
+        if before is not None:
+            require_same_questions(before.settings, prepared.settings, str(before.path))
+        say(f"{wanted.task}: {stated(prepared.settings['origin'])}, {prepared.settings['questions']['count']:,} asked")
         found = evaluate_into(prepared, resume=given["resume"], force=given["force"], progress=progress, say=say)
     comparison = compare_evaluations(before, found) if before is not None else None
     lost = unreadable(found.samples)
     if lost:
         say(unreadable_warning(wanted.task, lost, found.summary["questions"]))
+    if cut := cut_off_warning(
+        found.summary["truncated"],
+        "the completions",
+        f"{prepared.sampling.max_tokens} tokens",
+        "give --max-tokens more, or ask for shorter answers",
+    ):
+        say(cut)
     if given["as_json"]:
         click.echo(json.dumps({**found.summary, **({"comparison": comparison} if comparison else {})}, indent=1))
     else:
@@ -181,9 +189,11 @@ def refuse_own_settings(given: dict[str, Any]) -> None:
 def measure_by_lm_eval(given: dict[str, Any]) -> None:
     """Run lm-eval's task and print its figures."""
     from ..evaluation import lm_eval_rows, print_rows, run_lm_eval
+    from ..progress import working
 
     wanted = wanted_of(given)
-    summary = run_lm_eval(wanted, resume=given["resume"], force=given["force"], say=say)
+    with working(given["task"]) as speak:
+        summary = run_lm_eval(wanted, resume=given["resume"], force=given["force"], say=speak)
     if given["as_json"]:
         click.echo(json.dumps(summary, indent=1, default=str))
     else:

@@ -90,8 +90,11 @@ def preflight(
     quiet()
     from ..foresight import preflight as look
     from ..foresight import print_preflight
+    from ..methods import compose
+    from ..progress import working
 
-    found = look(settings, chosen_methods(methods), kl_budget=kl_budget, progress=say)
+    with working("loading the model and the rows") as speak:
+        found = look(settings, chosen_methods(methods), kl_budget=kl_budget, progress=speak)
     record = found.to_json()
     if out is not None:
         write_json(out, record)
@@ -99,7 +102,8 @@ def preflight(
         click.echo(json.dumps(record, indent=1, allow_nan=False))
     else:
         print_preflight(found)
-    say(f"next: {next_command(recipe, profile, changes, found, chosen=bool(methods))}")
+    own = settings.adapter.path or compose(settings.adapter.method).name
+    say(f"next: {next_command(recipe, profile, changes, found, own)}")
 
 
 def chosen_methods(text: str) -> list[str]:
@@ -110,14 +114,15 @@ def chosen_methods(text: str) -> list[str]:
     return names
 
 
-def next_command(recipe: Path, profile: str, changes: tuple[str, ...], found: Preflight, *, chosen: bool) -> str:
-    """The run at a rate that spends the budget, by the first method that can."""
+def next_command(recipe: Path, profile: str, changes: tuple[str, ...], found: Preflight, own: str) -> str:
+    """The run at a rate that spends the budget, by the recipe's own method, or the first that can where that cannot."""
     words = ["stiefel", "train", str(recipe)]
     words += ["--profile", profile] if profile else []
-    reached = next((one for one in found.methods if one.budget.reached), None)
+    reached = [one for one in found.methods if one.budget.reached]
+    chosen = next((one for one in reached if one.method == own), reached[0] if reached else None)
     more = []
-    if reached is not None:
-        more = [f"adapter.method={reached.method}"] if chosen else []
-        more.append(f"optim.lr={reached.budget.rate:.3g}")
+    if chosen is not None:
+        more = [f"adapter.method={chosen.method}"] if chosen.method != own else []
+        more.append(f"optim.lr={chosen.budget.rate:.3g}")
     words += [word for change in (*changes, *more) for word in ("--set", change)]
     return shlex.join([*words, "--out", "run"])

@@ -41,13 +41,13 @@ def train(
     # a recipe that is tried with another method keeps settings that this one may have no use for, the changes do not
     keys = {change.partition("=")[0].strip() for change in changes}
     written = [key.removeprefix("adapter.") for key in keys]
-    with run_progress(None if settings.algorithm.name == "sft" else settings.optim.rollouts) as on_row:
+    with run_progress(None if settings.algorithm.name == "sft" else settings.optim.rollouts) as (on_row, speak):
         run(
             settings,
             out,
             resume=resume,
             force=force,
-            progress=say,
+            progress=speak,
             on_row=on_row,
             shared="adapter.method" in keys,
             written=written,
@@ -94,7 +94,7 @@ def compare_and_report(grid: Any, out: Path, jobs: int, *, resume: bool, force: 
     """What `compare` and `demo` share: run the grid, print the table, name the page."""
     from ..comparison import compare as run_grid
     from ..progress import grid_progress
-    from ..report import print_table, write_report
+    from ..report import print_table, truncation_warnings, write_report
 
     refuse_both(resume, force)
     say(f"{len(grid.runs)} runs, {jobs} at a time")
@@ -102,6 +102,8 @@ def compare_and_report(grid: Any, out: Path, jobs: int, *, resume: bool, force: 
         run_grid(grid, out, resume=resume, force=force, jobs=jobs, say=say, on_progress=on_progress)
     page = write_report(out, say=say)
     print_table(out)
+    for line in truncation_warnings(out):
+        say(line)
     click.echo(f"report: {page}")
     say(f"next: open {page} in a browser")
 

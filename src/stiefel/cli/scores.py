@@ -112,7 +112,7 @@ class Tally:
 @contextmanager
 def line_progress(total: int) -> Iterator[Callable[[int], None]]:
     """A callback for lines that have been graded: a bar on a terminal, else a line at every tenth."""
-    from ..progress import bars
+    from ..progress import Heartbeat, bars
 
     if sys.stderr.isatty():
         with bars() as progress:
@@ -120,11 +120,14 @@ def line_progress(total: int) -> Iterator[Callable[[int], None]]:
             yield lambda count: progress.advance(task, count)
         return
     done = 0
+    with Heartbeat(f"0/{total} graded") as heart:
 
-    def line(count: int) -> None:
-        nonlocal done
-        before, done = done, done + count
-        if 10 * done // total > 10 * before // total:
-            say(f"{done}/{total} graded")
+        def line(count: int) -> None:
+            nonlocal done
+            before, done = done, done + count
+            words = f"{done}/{total} graded"
+            if 10 * done // total > 10 * before // total or heart.is_due:
+                heart.say(words)
+            heart.at(words)
 
-    yield line
+        yield line

@@ -23,7 +23,7 @@ from ..errors import UserError
 from ..rewards import GraderFailure
 from .hf import HFEngine
 from .journal import append, read_samples, whole_batches
-from .prepared import Prepared
+from .prepared import Prepared, as_begun
 from .run import sample_batch
 from .sample import Engine, Sample
 from .subject import load_subject
@@ -63,6 +63,7 @@ def evaluate_into(
     out = prepared.wanted.out
     again = resume and (out / MANIFEST).is_file()
     if again:
+        prepared = as_begun(prepared, settings_of(out))
         same_settings(out, prepared.settings)
         if read_json(out / MANIFEST)["status"] == "finished":
             say(f"{out} is finished")

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 Job = tuple[int, int]  # (question, sample)
 
 SEQUENCES = 250  # together at most
+ON_CPU = 16  # there as many tokens a second as any number more, and what a kill loses is drawn in a minute
 TOKENS = 2**18  # of the caches of sequences that are written together: 7.5 GB of a 1.5B model's, 34 GB of an 8B's
 
 
 @dataclass(frozen=True)
 class Room:
-    """How many sequences are written together: at most so many, and so many that their tokens fit."""
+    """How many sequences are written together: at most so many, and so many that their tokens fit.
+
+    `whole` keeps a question's samples together where they fit, so that what is written is whole questions.
+    """
 
     sequences: int = SEQUENCES
     tokens: int = TOKENS  # 0: no bound
+    whole: bool = False
+
+    def record(self) -> dict[str, Any]:
+        """As a manifest holds it; `whole` is younger than some of them, and named where it is meant."""
+        return {key: value for key, value in asdict(self).items() if key != "whole" or value}
 
 
 def plan(lengths: Sequence[int], samples: int, max_tokens: int, room: Room) -> list[list[Job]]:
@@ -35,6 +45,8 @@ def plan(lengths: Sequence[int], samples: int, max_tokens: int, room: Room) -> l
             if not batches or len(batches[-1]) == most:
                 fits = room.tokens // (lengths[question] + max_tokens) if room.tokens else room.sequences
                 most = max(1, min(room.sequences, fits))
+                if room.whole and most > samples:
+                    most -= most % samples
                 batches.append([])
             batches[-1].append((question, sample))
     return batches

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..errors import UserError
 from ..model import end_ids, resolve_model
 from ..tasks import Row, Sampling, Task, find_task, stops, tried
 from .fitting import fitted
-from .plan import Job, plan
+from .plan import Job, Room, plan
 from .sample import Question, ask
 from .settings import Wanted, check_numbers, resolved, room_for
 from .subject import check_adapter, device_name, identity
@@ -67,11 +67,28 @@ def prepare_evaluation(wanted: Wanted) -> Prepared:
         "stop": list(stop),
         "engine": wanted.engine,
         "device": device_name(),
-        "batch": asdict(room),
+        "batch": room.record(),
     }
-    lengths = [len(question.tokens) for question in questions]
-    batches = plan(lengths, sampling.samples, sampling.max_tokens, room)
+    batches = planned(questions, sampling, room)
     return Prepared(wanted, task, tokenizer, questions, sampling, stop, batches, settings)
+
+
+def planned(questions: Sequence[Question], sampling: Sampling, room: Room) -> list[list[Job]]:
+    """The batches of an evaluation."""
+    return plan([len(question.tokens) for question in questions], sampling.samples, sampling.max_tokens, room)
+
+
+def as_begun(prepared: Prepared, settings: Mapping[str, Any]) -> Prepared:
+    """The evaluation in the batches with which it began, by a version that made others, unless --batch says how many.
+
+    Every completion depends on what it was drawn with.
+    """
+    begun = settings.get("batch", {})
+    if prepared.wanted.batch is not None or not {"sequences", "tokens"} <= begun.keys() <= vars(Room()).keys():
+        return prepared
+    room = Room(**begun)
+    batches = planned(prepared.questions, prepared.sampling, room)
+    return replace(prepared, batches=batches, settings={**prepared.settings, "batch": room.record()})
 
 
 def task_of(wanted: Wanted) -> Task:

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..errors import UserError
 from ..tasks import Sampling
-from .plan import Room
-from .subject import Subject
+from .plan import ON_CPU, SEQUENCES, Room
+from .subject import Subject, device
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,12 @@ def check_ks(ks: Sequence[int], samples: int) -> None:
 
 
 def room_for(wanted: Wanted) -> Room:
-    """The batches: bounded by tokens, or as the user says; an engine with batches of its own gets many at once."""
+    """The batches: bounded by tokens, or as the user says; an engine with batches of its own gets many at once.
+
+    A batch is what a kill loses. Where it takes long, on a CPU, it holds a question or a few.
+    """
     if wanted.batch is not None:
         return Room(sequences=wanted.batch, tokens=0)
-    return Room() if wanted.engine == "hf" else Room(sequences=1000, tokens=0)
+    if wanted.engine != "hf":
+        return Room(sequences=1000, tokens=0)
+    return Room(sequences=ON_CPU if device().type == "cpu" else SEQUENCES, whole=True)

@@ -46,6 +46,7 @@ def sample(bench: Bench, recipe: Recipe, model: nn.Module, progress: Progress) -
     completions = recipe.rollout.prompts * recipe.rollout.completions
     progress(f"sampling {completions} completions of {bench.task.name}")
     trainer = bench.trainer(SamplingOnly, recipe, model)
+    trainer.say = progress
     trainer.train()
     if trainer.found is None:
         raise no_signal(trainer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ class Rollout:
     mixed: int  # groups whose rewards differ
     reward: float
     sampled: int  # rollouts sampled until one had a signal
+    truncated: float = 0.0  # share of its completions that were cut off
 
     @property
     def tokens(self) -> int:
@@ -58,6 +60,7 @@ class SamplingOnly(GRPOTrainer):
     """
 
     found: Rollout | None = None
+    say: Callable[[str], None] = staticmethod(lambda line: None)  # of each rollout without a signal
     sampled, reward = 0, 0.0  # rollouts, and the mean reward of the last one
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
@@ -75,6 +78,7 @@ class SamplingOnly(GRPOTrainer):
         pieces, first = self._buffered_inputs, int(self.current_gradient_accumulation_steps)
         assert pieces is not None
         if not has_signal(pieces[:first]):
+            self.say(f"rollout {self.sampled} of at most {MOST_BATCHES} had no signal, mean reward {self.reward:g}")
             return
         groups = self.args.generation_batch_size // self.num_generations
         self.found = Rollout(
@@ -84,6 +88,7 @@ class SamplingOnly(GRPOTrainer):
             mixed=round((1 - metrics["frac_reward_zero_std"][-1]) * groups),
             reward=self.reward,
             sampled=self.sampled,
+            truncated=float(metrics["completions/clipped_ratio"][-1]),
         )
         self.control.should_training_stop = True
 

@@ -63,7 +63,8 @@ def title(found: Preflight) -> str:
     return (
         f"{found.model}, {found.task}, {found.algorithm}, lr {found.lr:g}, seed {found.seed}\n"
         f"{rollout['completions']} completions of the base, {rollout['tokens']} tokens, mean reward "
-        f"{rollout['reward']:.3g}, {rollout['groups_with_a_difference']} of {rollout['prompts']} groups with a "
+        f"{rollout['reward']:.3g}, {100 * rollout['truncated']:.0f}% truncated, "
+        f"{rollout['groups_with_a_difference']} of {rollout['prompts']} groups with a "
         f"difference; the gradient is of the first {rollout['completions_of_the_first_update']}"
     )
 

@@ -6,6 +6,7 @@ Open sections.py first: it says every key and its default; recipe.py reads a rec
 from __future__ import annotations
 
 from .expected import AVERAGE, BASE, Published, methods_named, numbers, tasks_named
+from .former import as_begun, as_today
 from .grid import Grid, load_grid
 from .recipe import Recipe, load_recipe, overlay, parse_value, read_toml, usual_recipe
 from .sections import AdapterSettings, ExpectedSettings, GuardSettings, MixtureEntry, OptimSettings, TaskSettings
@@ -22,6 +23,8 @@ __all__ = [
     "Published",
     "Recipe",
     "TaskSettings",
+    "as_begun",
+    "as_today",
     "load_grid",
     "load_recipe",
     "methods_named",

@@ -85,7 +85,7 @@ SFT_KEYS = ("epochs", "batch")
 ROLLOUT_KEYS = {  # what only rollouts read
     "rollout": {"prompts", "completions", "temperature", "top_p", "top_k", "engine"},
     "optim": {"rollouts", "updates_per_rollout"},
-    "run": {"kl_every", "geometry_every"},
+    "run": {"kl_every", "geometry_every", "samples_every"},
     "eval": {"every"},
     "guard": {"action", "kl_base", "grad_norm"},
     "task": {"reward", "partial_credit"},

@@ -141,8 +141,8 @@ class RolloutSettings(Section):
     """Nucleus; 1 keeps all tokens."""
     top_k: NotNegative = 0
     """0 keeps all tokens."""
-    max_prompt_tokens: Positive = 64
-    """The longest prompt."""
+    max_prompt_tokens: NotNegative = 0
+    """The longest prompt; 0: as long as the rows' longest, within the model's context less the completion."""
     truncate: Literal["error", "left", "drop"] = "error"
     """A longer prompt is an error, loses its first tokens, or is left out."""
     max_completion_tokens: Positive = 64
@@ -197,6 +197,8 @@ class RunSettings(Section):
     """Rollouts between measurements of kl_base and kl_step, which cost a forward pass each."""
     geometry_every: NotNegative = 0
     """Rollouts between rows of geometry.jsonl: where each matrix's change lies in its spectrum; 0 writes none."""
+    samples_every: NotNegative = 10
+    """Rollouts between those whose completions samples.jsonl keeps, the first and the last always; 0 keeps none."""
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
     """CPU threads; 0 leaves torch's choice. A tiny model is fastest on one."""
     report_to: list[Literal["tensorboard", "wandb", "trackio"]] = []

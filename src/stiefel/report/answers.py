@@ -1,4 +1,4 @@
-"""The same few questions before and after training, run by run."""
+"""What a model wrote: the same few questions before and after training, and its first and last rollout, run by run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from .runs import Answer, Run
 
 TRAINED, OTHER = 5, 2  # questions shown of the trained task and of each other one
+TRAINING = "training "  # before a rollout's number: its own completions
 HEAD, TAIL = 300, 700  # characters kept of a long completion: its answer stands at the end
+
+Firsts = dict[tuple[str, str, int], Answer]  # (when, task, question) → the first sample
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,45 @@ class Question:
     after: Side
 
 
-def questions(run: Run) -> list[Question]:
-    """The first questions of the trained task, then of the others: chosen by place, not by outcome."""
+@dataclass(frozen=True)
+class Excerpt:
+    """A completion of a rollout, with what it answers."""
+
+    prompt: str
+    answer: str
+    written: Side
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What is shown of one run; `rollouts` are the first and the last of which completions were kept, or the one."""
+
+    questions: list[Question]
+    rollouts: list[int]
+    excerpts: list[list[Excerpt]]  # a row for each place in a rollout, an entry for each of `rollouts`
+
+
+def answers(run: Run) -> Answers:
+    """The first sample of each question, and of each prompt of a rollout."""
     first = {(sample.when, sample.task, sample.question): sample for sample in run.samples() if sample.sample == 0}
+    kept = sorted(int(when.removeprefix(TRAINING)) for when in {key[0] for key in first} if when.startswith(TRAINING))
+    rollouts = list(dict.fromkeys([*kept[:1], *kept[-1:]]))
+    return Answers(questions(run, first), rollouts, excerpts(run, first, rollouts))
+
+
+def excerpts(run: Run, first: Firsts, rollouts: list[int]) -> list[list[Excerpt]]:
+    """The first prompts of each of these rollouts, which are others in each."""
+    rows = []
+    for place in range(TRAINED):
+        found = [first.get((f"{TRAINING}{rollout}", run.task, place)) for rollout in rollouts]
+        row = [Excerpt(clipped(one.prompt), one.answer, side(one)) for one in found if one is not None]
+        if row and len(row) == len(rollouts):
+            rows.append(row)
+    return rows
+
+
+def questions(run: Run, first: Firsts) -> list[Question]:
+    """The first questions of the trained task, then of the others: chosen by place, not by outcome."""
     found = []
     for task in sorted(run.scores, key=lambda name: name != run.task):
         for number in range(TRAINED if task == run.task else OTHER):

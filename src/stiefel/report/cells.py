@@ -26,6 +26,7 @@ def cells(rows: Sequence[TableRow]) -> Cells:
         *(("method", label), ("learning rate", learning_rate), ("seeds", seeds), ("reward, first → last", rewards)),
         ("peak gradient norm", lambda row: figure(row.peak_grad_norm, ".3g")),
         ("KL to base", lambda row: figure(row.kl_base, ".3g")),
+        *([("truncated", lambda row: figure(row.truncated))] if any(row.truncated.mean for row in rows) else []),
         *task_columns(rows),
         ("trained parameters", lambda row: count(row.trainable_parameters)),
         ("of the base", lambda row: percent(row.trained_share)),

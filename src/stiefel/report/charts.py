@@ -29,6 +29,8 @@ def charts(runs: Sequence[Run]) -> list[tuple[Metric, float, alt.LayerChart]]:
 
 def by_rate(runs: Sequence[Run], metric: Metric) -> list[tuple[float, list[Point], Vertical]]:
     """(learning rate, points, common vertical scale) of every chart of a metric that has something to draw."""
+    if not metric.shown_at_zero and not any(value for run in runs for _, value in run.values(metric.key)):
+        return []
     found = {lr: points(runs, metric, lr) for lr in sorted({run.lr for run in runs})}
     vertical = vertical_of(metric, list(found.values()))
     return [(lr, data, vertical) for lr, data in found.items() if data]

@@ -24,6 +24,7 @@ class Metric:
     scale: Literal["linear", "symlog"] = "linear"
     window: int = 1
     steps: str = "rollout"  # what it is measured over
+    shown_at_zero: bool = True  # drawn also where it is 0 throughout
 
 
 METRICS = (
@@ -31,6 +32,9 @@ METRICS = (
     Metric("kl_base", "KL to the base", "divergence of the policy from the base model, nats per token", "symlog"),
     Metric("grad_norm", "Gradient norm", "norm of the gradient before clipping, mean of the updates", "symlog"),
     Metric("completion_length", "Completion length", "mean tokens of the rollout's completions"),
+    Metric(
+        "truncated_fraction", "Truncated", "share of the rollout's completions that were cut off", shown_at_zero=False
+    ),
     Metric(
         "loss", "Loss", "cross-entropy of the reference answers' tokens, nats per token", window=WINDOW, steps="update"
     ),

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from ..artifacts import RECIPE, writable, write_text
 from ..errors import UserError
 from . import theme, words
-from .answers import questions
+from .answers import answers
 from .cells import cells
 from .charts import CHOSEN, charts
 from .evidence import Evidence, read_evidence
@@ -83,7 +83,11 @@ def html(evidence: Evidence) -> str:
             light=theme.LIGHT,
             dark=theme.DARK,
             table=cells(table(runs)),
-            answers=[(caption(run, series[run.name].label), questions(run)) for run in in_order(runs) if run.finished],
+            answers=[
+                (caption(run, series[run.name].label), found)
+                for run in in_order(runs)
+                if run.manifest.status != "running" and ((found := answers(run)).questions or found.excerpts)
+            ],
             recipes=[
                 (caption(run, series[run.name].label), (run.path / RECIPE).read_text("utf-8")) for run in in_order(runs)
             ],

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from ..artifacts import ADAPTER, CERTIFICATE, EVAL, MANIFEST, METRICS, RECIPE, RUNS, SAMPLES, read_json, read_jsonl
 from ..errors import UserError
-from ..recipe import Recipe, load_recipe
+from ..recipe import Recipe, as_today, load_recipe, read_toml
 from ..scores import Score
 
 T = TypeVar("T")
@@ -156,7 +156,7 @@ def read_runs(directory: Path) -> list[Run]:
 
 def read_run(path: Path) -> Run:
     """One run directory; a file that is missing or broken is named."""
-    recipe = load_recipe(need(path / RECIPE))
+    recipe = as_today(load_recipe(need(path / RECIPE)), read_toml(path / RECIPE))
     manifest = checked(TypeAdapter(Manifest), read_json(need(path / MANIFEST)), path / MANIFEST)
     finished = manifest.status == "finished"
     rows: list[MetricRow] = []

@@ -13,7 +13,7 @@ from ..scores import Score, accuracy, by_question, grouped, paired_difference, p
 from .runs import Answer, Compared, Manifest, Run
 from .series import Series, ordered, series_of
 
-WINDOW = 5  # rollouts whose mean is the first and the last reward
+WINDOW = 5  # rollouts whose mean is the first and the last reward; half of the run's, where these are fewer
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ class TableRow:
     last_reward: Figure
     peak_grad_norm: Figure
     kl_base: Figure
+    truncated: Figure  # share of the last rollouts' completions
     tasks: dict[str, TaskFigures]
     published: dict[str, Beside]
     trainable_parameters: int | None
@@ -114,10 +115,11 @@ def row(series: Series, runs: Sequence[Run]) -> TableRow:
         task=runs[0].task,
         seeds=tuple(run.seed for run in done),
         unfinished=tuple(run.name for run in runs if not run.finished),
-        first_reward=over_seeds(done, "reward", lambda values: statistics.fmean(values[:WINDOW])),
-        last_reward=over_seeds(done, "reward", lambda values: statistics.fmean(values[-WINDOW:])),
+        first_reward=over_seeds(done, "reward", lambda values: ends(values)[0]),
+        last_reward=over_seeds(done, "reward", lambda values: ends(values)[1]),
         peak_grad_norm=over_seeds(done, "grad_norm", peak),
         kl_base=over_seeds(done, "kl_base", lambda values: values[-1]),
+        truncated=over_seeds(done, "truncated_fraction", lambda values: ends(values)[1]),
         tasks=tasks,
         published=beside(runs[0], tasks),
         trainable_parameters=counts.trainable_parameters if counts else None,
@@ -162,6 +164,17 @@ def parts_of(task: str, expected: ExpectedSettings) -> list[str]:
 def expected_of(task: str, tasks: Mapping[str, TaskFigures], metric: str) -> Change | None:
     """Ours in the metric that was published."""
     return tasks[task].of(metric) if task in tasks else None
+
+
+def window_of(rollouts: int) -> int:
+    """How many rollouts the first and the last reward are means of."""
+    return max(1, min(WINDOW, rollouts // 2))
+
+
+def ends(values: Sequence[float]) -> tuple[float, float]:
+    """The means of the first and of the last rollouts, of no rollout in both unless there is one alone."""
+    window = window_of(len(values))
+    return statistics.fmean(values[:window]), statistics.fmean(values[-window:])
 
 
 def peak(values: list[float]) -> float:

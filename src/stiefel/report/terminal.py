@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from statistics import fmean
 
 from .cells import narrow_cells
 from .runs import read_run, read_runs
-from .table import WINDOW, table
+from .table import ends, table, window_of
+from .truncation import of_rollouts, of_tasks, warnings
 
 
 def print_scores(directory: Path) -> None:
@@ -23,16 +23,30 @@ def print_scores(directory: Path) -> None:
         grid.add_column(name, justify="left", no_wrap=not name, overflow="fold")
     rewards = [value for _, value in run.values("reward")]
     if rewards:
-        grid.add_row("reward, first → last", f"{fmean(rewards[:WINDOW]):.3f} → {fmean(rewards[-WINDOW:]):.3f}", "")
+        first, last = ends(rewards)
+        grid.add_row("reward, first → last", f"{first:.3f} → {last:.3f}", over(len(rewards)))
+    cut = of_rollouts(run)
+    if cut is not None and any(cut):
+        grid.add_row("truncated, first → last", f"{cut[0]:.3f} → {cut[1]:.3f}", over(len(rewards)))
+    shares = of_tasks(run)
     for task, score in run.scores.items():
-        gain = score.difference
+        gain, share = score.difference, shares.get(task, 0.0)
         grid.add_row(
             task.replace("[", "\\["),
             f"{score.before.mean:.3f} → {score.after.mean:.3f}",
-            f"{gain.mean:+.3f} \\[{gain.low:+.3f}, {gain.high:+.3f}], {gain.questions} questions",
+            f"{gain.mean:+.3f} \\[{gain.low:+.3f}, {gain.high:+.3f}], {gain.questions} questions"
+            + (f", {100 * share:.0f}% truncated" if share else ""),
         )
     if grid.row_count:
         console.print(grid)
+
+
+def over(rollouts: int) -> str:
+    """Which rollouts the first and the last are."""
+    window = window_of(rollouts)
+    if rollouts == 1:
+        return "the same rollout"
+    return "rollout 1 and the last" if window == 1 else f"means of {window} rollouts each"
 
 
 def print_table(directory: Path) -> None:
@@ -47,3 +61,8 @@ def print_table(directory: Path) -> None:
     for row in cells.body:
         grid.add_row(*(cell.replace("[", "\\[") for cell in row))  # not rich's own markup
     Console(width=None if sys.stdout.isatty() else 100).print(grid)
+
+
+def truncation_warnings(directory: Path) -> list[str]:
+    """Of every run of a directory, what is to be said of completions that were cut off."""
+    return [f"{run.name}: {line}" for run in read_runs(directory) for line in warnings(run)]

@@ -11,15 +11,19 @@ from .numbers import figure, rate
 from .runs import Run
 from .series import ordered, series_of
 from .table import WINDOW, table
+from .truncation import warnings
 
 # as in the recipe's own docstrings and in `stiefel.training.kl`
 DEFINITIONS = (
-    ("reward", f"mean over a rollout's completions; “first” and “last”: means of the first and last {WINDOW} rollouts"),
+    ("reward", f"mean over a rollout's completions; “first” and “last”: means of the first and last {WINDOW} rollouts, "
+     f"of half of them each where there are fewer than {2 * WINDOW}"),
     ("gradient norm", "Euclidean norm of the gradient over all trained parameters before clipping, mean of a rollout's "
      "updates; “peak” is the largest of the run"),
     ("KL to base", "KL(π_θ‖π_base), mean over the response tokens of fresh samples of π_θ, by the estimator "
      "r − 1 − log r with r = π_base/π_θ; 0 at the start, because every method starts at the base exactly"),
     ("completion length", "mean tokens of a rollout's completions"),
+    ("truncated", "share of a rollout's completions that were cut off at max_completion_tokens, before they ended; in "
+     "the table of the last rollouts, as the last reward"),
     ("accuracy", "share of a fixed set of test questions answered correctly, the same before and after training; "
      "[95%] is Wilson's interval, or a bootstrap over questions where a question has several answers"),
     ("gain", "accuracy after minus before, paired by question; [95%] is a bootstrap over questions"),
@@ -165,7 +169,8 @@ def notes(runs: Sequence[Run]) -> list[str]:
                     f"{run.name}: {metric.title.lower()} is not finite in {lost} of "
                     f"{counted(len(values), steps(run))}; the curve has a gap there."
                 )
-    return found + published(runs)
+    cut = [f"{run.name}: {line.removeprefix('warning: ')}." for run in runs for line in warnings(run)]
+    return found + cut + published(runs)
 
 
 def published(runs: Sequence[Run]) -> list[str]:

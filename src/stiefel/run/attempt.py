@@ -27,6 +27,7 @@ from ..artifacts import (
 from ..errors import UserError
 from ..geometry import GeometryCallback
 from ..recipe import Recipe
+from ..scores import cut_off_warning
 from ..tasks import Task
 from ..training import (
     GRPOTrainer,
@@ -44,10 +45,12 @@ from ..training import (
 from .checks import check_budget, check_rows
 from .directory import last_checkpoint, manifest, read_events, rewind, same_base, same_data, sweep
 from .guard import Guard, Tripped
+from .kept import KeptRollouts
 from .loading import adapted, load_pair
 from .measurements import (
     AFTER,
     BEFORE,
+    LONGER,
     BaseSamples,
     Progress,
     append_samples,
@@ -78,7 +81,7 @@ class Attempt:
         self.recipe, self.out, self.progress, self.on_row = recipe, out, progress, on_row
         self.main = PartialState().is_main_process
         self.replaces = out.is_dir()  # what stands there may give way; what comes there meanwhile is another's
-        self.guard = Guard(recipe.guard)
+        self.guard, self.warned = Guard(recipe.guard), False
         supervised = recipe.algorithm.name == "sft"
         task = trained_task(recipe)
         self.tasks = measured_tasks(recipe)
@@ -144,7 +147,15 @@ class Attempt:
         trainer = GRPOTrainer(
             self.model,
             callbacks=[metrics, *self._geometry()],
-            **trainer_arguments(recipe, task, dataset, self.tokenizer, self.out / CHECKPOINTS, scale=scale),
+            **trainer_arguments(
+                recipe,
+                task,
+                dataset,
+                self.tokenizer,
+                self.out / CHECKPOINTS,
+                scale=scale,
+                keep=KeptRollouts(recipe, task, self.tokenizer, self.out / SAMPLES),
+            ),
             journals=[self.out / METRICS, self.out / SAMPLES, self.out / GEOMETRY],
         )
         metrics.watch(trainer)
@@ -156,12 +167,25 @@ class Attempt:
         return [GeometryCallback(path, self.model, every, updates_per_rollout=updates)] if every else []
 
     def _after_rollout(self, row: Row) -> None:
+        self._warn_of_length(row)
         self.guard.look(row)
         every, rollout = self.recipe.eval.every, row["step"]
         if every and rollout % every == 0 and rollout < self.recipe.optim.rollouts:
             self._evaluate(during(rollout))
         if self.main:
             self.on_row(row)
+
+    def _warn_of_length(self, row: Row) -> None:
+        """Once, at the first rollout of which many completions were cut off."""
+        cut = cut_off_warning(
+            row.get("truncated_fraction", 0.0),
+            f"the completions of rollout {row['step']}",
+            f"rollout.max_completion_tokens = {self.recipe.rollout.max_completion_tokens}",
+            LONGER,
+        )
+        if self.main and cut and not self.warned:
+            self.warned = True
+            self.progress(cut)
 
     def _measured(self, when: str) -> BaseSamples:
         return measured(self.recipe, self.model, self.tokenizer, when, self.progress, self.tasks)

@@ -22,7 +22,7 @@ from ..artifacts import (
     write_json,
 )
 from ..errors import UserError
-from ..recipe import Recipe, overlay, read_toml, usual_recipe
+from ..recipe import Recipe, as_begun, overlay, read_toml, usual_recipe
 from ..training import Row, append_row, checkpoints_in, cut_back, journal_sizes
 
 
@@ -82,11 +82,16 @@ def rewind(out: Path) -> None:
         append_row(out / METRICS, event)
 
 
-def same_recipe(recipe: Recipe, out: Path) -> None:
-    """Raise, naming what differs, if the run in `out` was started with other settings."""
+def same_recipe(recipe: Recipe, out: Path) -> Recipe:
+    """The recipe that the run in `out` goes on with: this one, with the old defaults where the run is older than them.
+
+    Raises UserError, naming what differs, if it was started with other settings.
+    """
     if not (out / RECIPE).is_file():  # killed in its first moment: there is nothing to mix with
-        return
-    before, now = resolved(read_toml(out / RECIPE)), flat(recipe.model_dump())
+        return recipe
+    tables = read_toml(out / RECIPE)
+    recipe = as_begun(recipe, tables)
+    before, now = resolved(tables), flat(recipe.model_dump())
     differences = [
         f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())
@@ -98,6 +103,7 @@ def same_recipe(recipe: Recipe, out: Path) -> None:
             "going on with changed settings would mix two experiments in one run",
             "give the same settings, or another --out",
         )
+    return recipe
 
 
 def resolved(tables: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,14 +17,17 @@ from ..artifacts import append_text, read_jsonl
 from ..errors import UserError
 from ..evaluation import Sample, evaluate, fitted, readable, unreadable, unreadable_warning
 from ..model import resolve_model
+from ..progress import SILENCE
 from ..recipe import Recipe
-from ..scores import Values, average_at, chances, paired_difference, pass_at, question_means, usual_ks
+from ..scores import Values, average_at, chances, cut_off_warning, paired_difference, pass_at, question_means, usual_ks
 from ..tasks import Sampling, Task, measured_task, prompt_tokens, rendered
 from ..training import finite_logits
 from .loading import load_pair
 
 EVAL_SEED = 20_000  # apart from the training seeds, the same for every run
 BEFORE, AFTER = "before", "after"
+LONGER = "set it higher, or ask for shorter answers"
+TRAINING = "training "  # `rollout N` names an evaluation
 
 Progress = Callable[[str], None]
 BaseSamples = dict[str, list[Sample]]  # by task
@@ -50,7 +55,8 @@ def measure(
     model.to(PartialState().device)  # before training it may still be beside its GPU
     for task, sampling in zip(tasks, samplings, strict=True):
         progress(f"evaluating {task.name} ({when})")
-        samples = evaluate(model, tokenizer, task, task.rows("test", recipe.eval.limit, 0), sampling)
+        rows, counted = task.rows("test", recipe.eval.limit, 0), now_and_then(task, when, progress)
+        samples = evaluate(model, tokenizer, task, rows, sampling, counted)
         lost, questions = unreadable(samples), len({sample.question for sample in samples})
         if lost:
             progress(unreadable_warning(task.name, lost, questions))
@@ -60,10 +66,36 @@ def measure(
                 next(iter(lost.values()), "there are no questions"),
                 "mend its answers, or leave it out of eval.tasks",
             )
+        if cut := cut_off_at(recipe, task, samples, sampling, when):
+            progress(cut)
         found[task.name] = samples
     model.to(home)
     model.train(training)
     return found
+
+
+def now_and_then(task: Task, when: str, progress: Progress) -> Callable[[int, int], None]:
+    """A callback for the samples of one evaluation, which says how many there are where that takes long."""
+    spoke = time.monotonic()
+
+    def line(done: int, total: int) -> None:
+        nonlocal spoke
+        if done < total and time.monotonic() - spoke >= SILENCE:
+            spoke = time.monotonic()
+            progress(f"evaluating {task.name} ({when}): {done}/{total} samples")
+
+    return line
+
+
+def cut_off_at(recipe: Recipe, task: Task, samples: Sequence[Sample], sampling: Sampling, when: str) -> str:
+    """What is said where many answers to a task's questions were cut off."""
+    by_task = recipe.eval.sampling == "task"
+    return cut_off_warning(
+        statistics.fmean(sample.truncated for sample in samples),
+        f"the answers to {task.name} ({when})",
+        f"{sampling.max_tokens} tokens" if by_task else f"rollout.max_completion_tokens = {sampling.max_tokens}",
+        "the task's own limit is too short for this model" if by_task else LONGER,
+    )
 
 
 def sampling_for(recipe: Recipe, task: Task, tokenizer: Any) -> Sampling:
@@ -127,11 +159,18 @@ def append_samples(path: Path, when: str, samples: BaseSamples) -> None:
     append_text(path, sample_lines(when, samples))
 
 
+def in_training(rollout: int) -> str:
+    """The name of a rollout's own completions, which are no evaluation."""
+    return f"{TRAINING}{rollout}"
+
+
 def read_samples(path: Path) -> dict[str, BaseSamples]:
-    """Every evaluation in a samples file, in order."""
+    """Every evaluation in a samples file, in order; what was written in training is left aside."""
     found: dict[str, BaseSamples] = {}
     for row in read_jsonl(path) if path.is_file() else []:
         when = row.pop("when")
+        if when.startswith(TRAINING):
+            continue
         found.setdefault(when, {}).setdefault(row["task"], []).append(Sample(**row))
     return found
 

@@ -44,7 +44,7 @@ def train(
     disable_progress_bar()
     again = resume and bool(status(out))
     if again:
-        same_recipe(recipe, out)
+        recipe = same_recipe(recipe, out)
         if finished(out):
             progress(f"{out} is finished" if status(out) == "finished" else f"{out} has ended: it diverged")
             return

@@ -12,6 +12,7 @@ from .metrics import append_row as append_row
 from .probabilities import NoProbabilities as NoProbabilities
 from .probabilities import finite_logits as finite_logits
 from .processes import replicas as replicas
+from .rewards import Graded as Graded
 from .rows import digest as digest
 from .rows import sft_rows as sft_rows
 from .rows import training_rows as training_rows

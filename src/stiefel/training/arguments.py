@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,27 @@ from datasets import Dataset
 from ..model import end_ids, visible_ends
 from ..recipe import Recipe
 from ..tasks import Task
-from .rewards import GradedReward, opening_of, shaping
+from .rewards import Graded, GradedReward, opening_of, shaping
+from .rows import longest_prompt
 from .settings import grpo_config, rate_factor
 
 
 def trainer_arguments(
-    recipe: Recipe, task: Task, dataset: Dataset, tokenizer: Any, out: Path, *, scale: float = 1.0
+    recipe: Recipe,
+    task: Task,
+    dataset: Dataset,
+    tokenizer: Any,
+    out: Path,
+    *,
+    scale: float = 1.0,
+    keep: Callable[[Graded], None] | None = None,
 ) -> dict[str, Any]:
-    """Rewards, rows, settings, divergences, sampling and the optimizer; `scale` multiplies the schedule's rates."""
+    """Rewards, rows, settings, divergences, sampling and the optimizer.
+
+    `scale` multiplies the schedule's rates, `keep` is given all that is sampled and graded.
+    """
     factor = rate_factor(recipe.optim)
+    longest = longest_prompt(dataset, tokenizer) if recipe.rollout.engine == "vllm" else None
     ends = end_ids(tokenizer, None, recipe.model.turn_ends)
     correctness = GradedReward(
         task.grader,
@@ -26,12 +39,13 @@ def trainer_arguments(
         visible_ends(tokenizer, ends),
         limit=recipe.rollout.max_completion_tokens,
         ends=ends,
+        keep=keep,
     )
     return {
         "reward_funcs": [correctness, *shaping(recipe, correctness)],
         "train_dataset": dataset,
         "processing_class": tokenizer,
-        "args": grpo_config(recipe, out),
+        "args": grpo_config(recipe, out, longest),
         "kl_every": recipe.run.kl_every,
         "max_gen_batches": recipe.algorithm.max_gen_batches if recipe.algorithm.dynamic_sampling else 0,
         "weight_decay_on": recipe.optim.weight_decay_on,

@@ -5,14 +5,28 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..recipe import Recipe
-from ..rewards import Grader, grade_all
+from ..rewards import Grade, Grader, grade_all
 from ..tasks import Messages, opened_thinking
 from .overlong import OverlongShaping
 
 Completion = str | list[dict[str, Any]]  # text, or the assistant's message
+
+
+@dataclass(frozen=True)
+class Graded:
+    """Completions of this process with their grades, G of a prompt in a row, as they came from the model."""
+
+    updates: int  # optimizer steps done when they were sampled
+    prompts: list[str | Messages]
+    answers: list[str]
+    completions: list[str]
+    tokens: list[int]  # of each, with the end of sequence, where there is one
+    truncated: list[bool]
+    grades: list[Grade]
 
 
 class GradedReward:
@@ -20,7 +34,7 @@ class GradedReward:
 
     `opening` is put before each completion: what its prompt had already opened (`opening_of`). `endings` are the texts
     of tokens that end a turn and are not special, which TRL leaves at the end of a completion. A completion of `limit`
-    tokens that ends in none of `ends` was cut off.
+    tokens that ends in none of `ends` was cut off. `keep` is given all that was graded, in every process alike.
     """
 
     def __init__(
@@ -31,11 +45,13 @@ class GradedReward:
         *,
         limit: int = 0,
         ends: Collection[int] = (),
+        keep: Callable[[Graded], None] | None = None,
     ) -> None:
         self.__name__ = "correct"  # TRL names the reward's metrics after it
         self._grader = grader
         self._opening, self._endings = opening, endings
         self._limit, self._ends = limit, frozenset(ends)
+        self._keep = keep
         self._warned = False
         self.scores: list[float | None] = []  # of the last call
 
@@ -54,8 +70,15 @@ class GradedReward:
         is logged, and the first one named in a warning.
         """
         rows = None if columns is None else [json.loads(others) for others in columns]
-        texts = [self._opening + without_end(text_of(completion), self._endings) for completion in completions]
-        grades = grade_all(self._grader, texts, answer, rows, self._truncated(completion_ids))
+        written = [without_end(text_of(completion), self._endings) for completion in completions]
+        truncated = self._truncated(completion_ids)
+        grades = grade_all(self._grader, [self._opening + text for text in written], answer, rows, truncated)
+        if self._keep is not None:
+            assert completion_ids is not None
+            assert truncated is not None
+            lengths = [len(ids) for ids in completion_ids]
+            updates = unused["trainer_state"].global_step
+            self._keep(Graded(updates, unused["prompts"], answer, written, lengths, truncated, grades))
         unreadable = [number for number, grade in enumerate(grades) if grade.score is None]
         if unreadable and not self._warned:
             self._warned = True

@@ -19,7 +19,7 @@ from .overlong import WEIGHTS
 LOSSES = {"dapo": ("dapo", "group"), "grpo": ("grpo", "group"), "dr_grpo": ("dr_grpo", "none")}
 
 
-def grpo_config(recipe: Recipe, out: Path) -> GRPOConfig:
+def grpo_config(recipe: Recipe, out: Path, longest_prompt: int | None = None) -> GRPOConfig:
     """DAPO, GRPO or Dr. GRPO as TRL spells it.
 
     With ρ = π_new/π per token and  the group's advantage, a token's loss is −min(ρÂ, clip(ρ, 1−ε_low, 1+ε_high)Â), ρ
@@ -32,8 +32,9 @@ def grpo_config(recipe: Recipe, out: Path) -> GRPOConfig:
     | dr_grpo | completions × the longest completion allowed | R − mean | arXiv:2503.20783 |
 
     One rollout of P·G completions is split into `updates_per_rollout` mini-batches, each one optimizer step, worked off
-    in pieces of `micro_batch` completions. The dual clip is arXiv:1912.09729's, which is TRL's `delta`. Raises
-    UserError where the completions do not divide among the processes.
+    in pieces of `micro_batch` completions. The dual clip is arXiv:1912.09729's, which is TRL's `delta`. vLLM makes room
+    for `longest_prompt` tokens where the recipe sets no limit, and for the model's whole context where that is None.
+    Raises UserError where the completions do not divide among the processes.
     """
     rollout, optim, algorithm = recipe.rollout, recipe.optim, recipe.algorithm
     loss_type, scale_rewards = LOSSES[algorithm.name]
@@ -42,7 +43,7 @@ def grpo_config(recipe: Recipe, out: Path) -> GRPOConfig:
     return GRPOConfig(
         **shared(recipe, out),
         **pieces,
-        **vllm(recipe),
+        **vllm(recipe, longest_prompt),
         # one rollout, its mini-batches, the length of the run
         num_generations=rollout.completions,
         generation_batch_size=completions,
@@ -129,17 +130,18 @@ def split(batch: int, micro_batch: int, what: str) -> dict[str, int]:
     return {"per_device_train_batch_size": piece, "gradient_accumulation_steps": batch // (processes * piece)}
 
 
-def vllm(recipe: Recipe) -> dict[str, Any]:
+def vllm(recipe: Recipe, longest_prompt: int | None = None) -> dict[str, Any]:
     """TRL's settings of the engine that generates; the correction for its probabilities is the recipe's or none."""
     rollout = recipe.rollout
     if rollout.engine == "hf":
         return {"use_vllm": False, "vllm_importance_sampling_correction": False}
     corrected = rollout.importance_correction != "off"
+    prompt = rollout.max_prompt_tokens or longest_prompt
     settings: dict[str, Any] = {
         "use_vllm": True,
         "vllm_mode": rollout.vllm_mode,
         "vllm_importance_sampling_correction": corrected,
-        "vllm_max_model_length": rollout.max_prompt_tokens + rollout.max_completion_tokens,
+        "vllm_max_model_length": prompt + rollout.max_completion_tokens if prompt else None,
     }
     if corrected:
         settings["vllm_importance_sampling_mode"] = rollout.importance_correction
