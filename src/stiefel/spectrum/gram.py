@@ -8,7 +8,7 @@ from torch import Tensor
 from .linalg import PIECE
 from .threads import each
 
-ROWS = 1024  # of a piece: enough for BLAS to be at its best, a few MB in float64
+ROWS = 2048  # of a piece: enough for BLAS to be at its best, a few MB in float64
 BLOCKS = 8  # of columns; half of AᵀA is the other half's transpose, and so many leave 1/2 + 1/16 of the work
 SMALLEST = 1 << 21  # entries of A from which a second thread pays
 
@@ -28,7 +28,11 @@ def gram(A: Tensor, dtype: torch.dtype) -> Tensor:
         piece = A[start : start + ROWS].to(dtype)
 
         def add(block: slice, piece: Tensor = piece) -> None:
-            G[: block.stop, block] += piece[:, : block.stop].T @ piece[:, block]
+            into = G[: block.stop, block]
+            if dtype == G.dtype:
+                into.addmm_(piece[:, : block.stop].T, piece[:, block])
+            else:
+                into += piece[:, : block.stop].T @ piece[:, block]
 
         each(add, columns, pays=large(A))
     for block in columns:  # below the diagonal, and the diagonal blocks exactly symmetric

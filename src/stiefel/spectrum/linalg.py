@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .threads import each
+
 PIECE = 1 << 20  # entries
 
 
@@ -67,7 +69,9 @@ def rounding_angle(S: Tensor, start: int, stop: int, shape: tuple[int, int]) -> 
 def frobenius_norm(W: Tensor) -> float:
     """‖W‖_F summed in float64, a piece of rows at a time so that no float64 copy of W is made."""
     pieces = torch.split(W, max(1, PIECE // W.shape[1]))
-    return math.sqrt(sum(float(torch.linalg.vector_norm(piece, dtype=torch.float64)) ** 2 for piece in pieces))
+    several = W.device.type == "cpu" and len(pieces) > 2
+    norms = each(lambda piece: float(torch.linalg.vector_norm(piece, dtype=torch.float64)), pieces, pays=several)
+    return math.sqrt(sum(norm**2 for norm in norms))
 
 
 def orthonormality_error(A: Tensor) -> float:
