@@ -172,17 +172,17 @@ def begun(whole: Path, out: Path, batch: dict[str, Any] | None, lines: int) -> N
     (out / "samples.jsonl").write_bytes(b"".join(kept))
 
 
-@pytest.mark.parametrize("lines", [0, 1, 15, 16, 31, 89])
+@pytest.mark.parametrize("lines", [0, 1, 29, 30, 61, 89])
 def test_what_a_kill_loses_is_a_question_or_a_few(lines: int, tmp_path: Path, counted: list[int]) -> None:
-    """Without --batch: three samples a question, of which five questions are written together on a CPU."""
+    """Without --batch: three samples a question, of which ten questions are written together on a CPU."""
     whole, out = tmp_path / "whole", tmp_path / "out"
     evaluate_into(prepare_evaluation(wanted(whole, batch=None)))
     counted.clear()
     begun(whole, out, None, lines)
     evaluate_into(prepare_evaluation(wanted(out, batch=None)), resume=True)
     assert contents(out) == contents(whole)
-    assert len(counted) == 90 - lines // 15 * 15
-    assert ON_CPU == 16
+    assert len(counted) == 90 - lines // 30 * 30
+    assert ON_CPU == 32
 
 
 @pytest.mark.parametrize(("samples", "most"), [(1, 16), (3, 15), (8, 16), (9, 9), (16, 16), (40, 16)])

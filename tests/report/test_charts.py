@@ -3,6 +3,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import pytest
+
 from stiefel.report import write_figure
 from stiefel.report.charts import charts
 from stiefel.report.curves import METRICS, points, trailing_mean
@@ -46,9 +48,16 @@ def test_one_chart_per_metric_and_rate_on_a_common_scale(make: Maker) -> None:
     make.run(lr=1e-3, rewards=[0.2, 0.4])
     make.run(lr=1e-2, rewards=[0.9, 0.1])
     found = charts(read_runs(make.root))
-    assert [(metric.key, lr) for metric, lr, _ in found] == [(m.key, lr) for m in METRICS[:-1] for lr in (1e-3, 1e-2)]
+    drawn = ("reward", "kl_base", "grad_norm", "completion_length")  # what the runs measured
+    assert [(metric.key, lr) for metric, lr, _ in found] == [(key, lr) for key in drawn for lr in (1e-3, 1e-2)]
     domains = {chart.to_dict()["layer"][-1]["encoding"]["y"]["scale"]["domain"][1] for _, _, chart in found[:2]}
     assert domains == {0.9}
+
+
+@pytest.mark.parametrize(("shares", "drawn"), [([0.0, 0.0], False), ([0.0, 0.25], True), ([math.nan, 0.0], True)])
+def test_truncation_is_drawn_where_there_was_some(shares: list[float], drawn: bool, make: Maker) -> None:
+    make.run(rewards=[0.2, 0.4], metrics={"truncated_fraction": shares})
+    assert any(metric.key == "truncated_fraction" for metric, _, _ in charts(read_runs(make.root))) == drawn
 
 
 def test_the_figure_is_drawn_as_svg_and_png(make: Maker, tmp_path: Path) -> None:

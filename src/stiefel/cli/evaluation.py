@@ -32,7 +32,7 @@ from .options import force_option, json_option, option_values, refuse_both, resu
 @click.option("--max-tokens", type=int, help="Where a completion is cut off.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampling.")
 @click.option("--limit", type=int, help="Only the first questions.")
-@click.option("--batch", type=int, help="Sequences written together; by default 16 on a CPU, on a GPU what fits.")
+@click.option("--batch", type=int, help="Sequences written together; by default 32 on a CPU, on a GPU what fits.")
 @click.option(
     "--dtype",
     type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
