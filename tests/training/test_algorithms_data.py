@@ -59,7 +59,7 @@ def test_a_run_on_own_rows_with_an_own_reward(tmp_path: Path, monkeypatch: pytes
     tables = {**SHORT, "task": {"data": write_rows(tmp_path / "my.jsonl", rows), "reward": "graded_by_me:score"}}
     train(make_recipe(tables), tmp_path / "run")
     seen = sys.modules["graded_by_me"].SEEN
-    assert len(seen) == 2 * 4 * 4
+    assert len(seen) == 1 + 2 * 4 * 4  # it is tried once before anything is sampled
     assert {prompt for prompt, _, _ in seen} == {"11+11?", "12+12?", "13+13?"}
     assert all(
         prompt == f"{level['n']}+{level['n']}?" and answer == str(2 * level["n"]) for prompt, answer, level in seen
@@ -78,7 +78,12 @@ def test_an_own_reward_can_grade_a_named_task(tmp_path: Path, monkeypatch: pytes
 def test_a_reward_that_breaks_ends_the_run_with_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    (tmp_path / "breaks.py").write_text("def score(completion, answer, **row):\n    return float('nan')\n")
+    (tmp_path / "breaks.py").write_text(
+        "CALLS = []\n"
+        "def score(completion, answer, **row):\n"
+        "    CALLS.append(completion)\n"
+        "    return 0.0 if len(CALLS) < 9 else float('nan')\n"  # in a rollout, and not when it is tried
+    )
     with pytest.raises(UserError, match="the reward breaks:score returned nan"):
         train(make_recipe({**SHORT, "task": {"reward": "breaks:score"}}), tmp_path / "run")
     assert status(tmp_path / "run") == "running"  # and can be resumed once the function is mended
@@ -153,7 +158,8 @@ def test_a_run_grades_completions_behind_what_the_template_opened(
     rows = [{"prompt": [{"role": "user", "content": "12+34"}], "answer": "46"}]
     task = {"data": write_rows(tmp_path / "chat.jsonl", rows), "reward": "opened_by:score"}
     train(make_recipe({**SHORT, "task": task, "model": {"path": str(model)}}), tmp_path / "run")
-    seen = sys.modules["opened_by"].SEEN
+    tried, *seen = sys.modules["opened_by"].SEEN
+    assert tried == "46"  # before anything is sampled
     assert len(seen) == 2 * 4 * 4
     assert all(text.startswith("<think>\n") for text in seen)
 
