@@ -32,7 +32,9 @@ def imported(name: str, what: str, fits: Callable[[Any], bool], instead: str) ->
         sys.path.insert(0, here)
     try:
         found = vars(import_module(module))
-    except Exception as error:  # importing runs someone else's code
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:  # importing runs someone else's code
         raise UserError(
             f"the {what} {name} cannot be imported",
             f"{type(error).__name__}: {error}{place_in(module, error)}",

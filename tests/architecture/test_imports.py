@@ -13,6 +13,7 @@ import pytest
 import stiefel
 
 ROOT = Path(stiefel.__file__).parent
+TESTS = Path(__file__).parents[1]
 GROUND = {"errors", "own_code", "artifacts", "quiet", "progress", "memory", "scores"}
 # The story from its first stage to its last: a room → the rooms that it may import, all of them before it.
 ROOMS = {
@@ -86,8 +87,31 @@ def test_a_room_imports_only_rooms_before_it_and_only_through_their_doors(path):
         room, _, file = name.partition(".")
         if room == here:
             continue
+        assert name != "stiefel", f"{path} imports all of stiefel"
         assert room in allowed or (room in GROUND and (here != "errors")), f"{here} imports {name}"
         assert not file, f"{path} reaches past the door of {room} for {file}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_no_name_from_a_room_is_one_of_its_files(path):
+    """`from ..adapter import saved` would hand on a file: a name that is also a file's must be on the door."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ImportFrom) and node.level and node.module in ROOMS:
+            door = Path(node.module, "__init__.pyi")
+            door = door if (ROOT / door).is_file() else door.with_suffix(".py")
+            handed = {
+                alias.asname or alias.name
+                for n in ast.walk(tree(door))
+                if isinstance(n, ast.ImportFrom)
+                for alias in n.names
+            }
+            for alias in node.names:
+                assert alias.name in handed or not (ROOT / node.module / f"{alias.name}.py").is_file(), alias.name
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_tests_mirror_the_rooms(room):
+    assert list((TESTS / room).rglob("test_*.py"))
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -119,7 +143,7 @@ def test_a_room_says_what_goes_in_what_comes_out_and_what_to_open_first(room):
     assert re.search(r"\bin\b", first + second), "what goes in"
     assert re.search(r"\bout\b", first + second), "what comes out"
     named = re.findall(r"[\w/]+\.py\b", second)
-    assert named or room == "cli", "which file to open first"
+    assert named, "which file to open first"
     assert [name for name in named if not (ROOT / room / name).is_file()] == []
 
 
@@ -150,3 +174,18 @@ def test_no_pickles_no_remote_code_no_bare_except(path):
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_every_module_says_in_a_line_what_it_is(path):
     assert (ast.get_docstring(tree(path)) or "").strip()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_files_of_a_room_import_one_another_without_a_circle(room):
+    """In functions too; a folder's `__init__` hands on what is below it and is left out."""
+    files = {".".join(path.with_suffix("").parts): path for path in MODULES if room_of(path) == room}
+    arrows = {
+        name: {other for other in imported(path) & files.keys() if other != name}
+        for name, path in files.items()
+        if path.name != "__init__.py"
+    }
+    while free := [name for name, others in arrows.items() if not others & arrows.keys()]:
+        for name in free:
+            del arrows[name]
+    assert arrows == {}

@@ -205,6 +205,38 @@ def test_a_false_claim_is_found(claim, own):
     assert claim in dict(broken_claims(start))
 
 
+@pytest.mark.parametrize("claims", ["matrix='W_Geo', subspace='top'", "base_unchanged=False"])
+def test_a_claim_that_cannot_be_measured_is_refused(claims, own):
+    """And not passed over as if it held."""
+    start = compose(own(RANDOM.replace("seeded=True", f"seeded=True, {claims}"))).start
+    assert "record" in dict(broken_claims(start))
+
+
+def test_what_is_not_claimed_is_not_said_to_hold(own, capsys):
+    float32 = RANDOM.replace("layer.generator())", "layer.generator(), dtype=torch.float32)")
+    assert main_status(["methods", "--check", own(float32)]) == 0
+    told = capsys.readouterr().out
+    assert "-   a_orthonormal: not claimed" in told
+    assert "9 of 9 checks hold" in told
+
+
+@pytest.mark.parametrize("source", ["import sys\nsys.exit(0)\n", "raise SystemExit\n"])
+def test_a_module_that_ends_the_process_is_an_error(source, own, make_model):
+    with pytest.raises(UserError, match="cannot be imported"):
+        attach(make_model(), own(source), r=4)
+
+
+def test_a_start_that_ends_the_process_is_an_error(own, make_model):
+    body = RANDOM.rstrip().splitlines()[:-1]
+    with pytest.raises(UserError, match="SystemExit"):
+        attach(make_model(), own("\n".join([*body, "    raise SystemExit(0)", ""])), r=4)
+
+
+def test_a_start_without_a_definition_is_told_so(own, make_model):
+    with pytest.raises(UserError, match="start has no docstring"):
+        attach(make_model(), own("\n".join(line for line in RANDOM.splitlines() if '"""' not in line)), r=4)
+
+
 def test_a_start_that_draws_from_the_global_state_is_found(own):
     name = own(RANDOM.replace(", generator=layer.generator()", ""))
     broken = {check.name: check.detail for check in check_method(name) if not check.holds}

@@ -72,7 +72,9 @@ def test_what_is_no_finite_number_is_an_error_and_not_zero(value: str, module: A
         reward_function(f"{name}:score")("the completion", "the answer")
 
 
-@pytest.mark.parametrize("raised", ["1 / 0", "raise KeyError('x')", "raise RuntimeError('boom')", "assert False"])
+@pytest.mark.parametrize(
+    "raised", ["1 / 0", "raise KeyError('x')", "raise RuntimeError('boom')", "assert False", "raise SystemExit(0)"]
+)
 def test_a_function_that_raises_is_an_error_and_not_zero(raised: str, module: Any) -> None:
     name = module(f"def score(c, a, **row):\n    {raised}\n")
     with pytest.raises(UserError, match=f"the reward {name}:score raised") as error:

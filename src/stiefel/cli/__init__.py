@@ -1,6 +1,6 @@
 """The command line: words in, a verb's result and an exit status out. Nothing heavy is imported before a verb needs it.
 
-Verbs only: each file holds those of one kind, and calls the room that does the work.
+Verbs only: each file holds those of one kind. Open runs.py first; options.py has what several verbs take.
 """
 
 from __future__ import annotations

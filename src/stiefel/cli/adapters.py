@@ -47,9 +47,12 @@ def checked(name: str, *, as_json: bool) -> int:
         click.echo(json.dumps({"holds": holds, "checks": [asdict(check) for check in checks]}, indent=1))
     else:
         for check in checks:
-            click.echo(f"{'ok  ' if check.holds else 'NOT '} {check.name}{'' if check.holds else f': {check.detail}'}")
-        click.echo(f"{name}: {sum(check.holds for check in checks)} of {len(checks)} checks hold")
-        say(f"next: stiefel init nano --method {shlex.quote(name)} --out adapter")
+            word = "NOT" if not check.holds else "-" if check.detail == "not claimed" else "ok"
+            click.echo(f"{word:3} {check.name}{': ' + check.detail if word != 'ok' else ''}")
+        made = [check for check in checks if check.detail != "not claimed"]
+        click.echo(f"{name}: {sum(check.holds for check in made)} of {len(made)} checks hold")
+        if holds:
+            say(f"next: stiefel init nano --method {shlex.quote(name)} --out adapter")
     return 0 if holds else 1
 
 
@@ -136,7 +139,8 @@ def init(
         click.echo(f"{out}: {method}, rank {rank}, {count} {'matrix' if count == 1 else 'matrices'}, {exact}")
         if layout == "anchored":
             at = f" --revision {shlex.quote(revision)}" if revision else ""
-            say(f"next: stiefel verify {shlex.quote(str(out))} --base {shlex.quote(model)}{at}")
+            again = f" --method {shlex.quote(method)}" if ":" in method else ""
+            say(f"next: stiefel verify {shlex.quote(str(out))} --base {shlex.quote(model)}{at}{again}")
         else:
             say(f"next: {served(out, 'residual', rank)}")
 

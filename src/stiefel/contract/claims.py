@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..methods import Factors, Layer, Method
+from ..own_code import is_own
 from .matrices import EPS32, EPS64, MATRICES, RANK, in_float64, part_of, row_projector, subspace_bound, with_spectrum
 
 ORTHONORMAL = 1e-6  # ‖AAᵀ − I‖_max in float32
@@ -46,6 +47,8 @@ def inconsistency(method: Method) -> str:
         (claims.a_orthonormal and claims.a_row_norm is not None, "orthonormal rows have norm 1"),
         (claims.shape_only and claims.seeded, "what depends on nothing but the shape depends on no seed"),
         (claims.shape_only and method.needs is not None, "what depends on nothing but the shape needs no triplets"),
+        (is_own(method.name) and claims.matrix != "W", "a start of one's own is measured against W alone"),
+        (not claims.base_unchanged, "a start that changes the checkpoint's weights cannot be attached"),
     )
     return "; ".join(text for wrong, text in pairs if wrong)
 

@@ -66,7 +66,7 @@ class Method:
     paper: Paper | None  # of a start of one's own there may be none
     claims: Claims
     trains: Count  # of a structure or an optimizer: what it adds to a LoRA's r·(in + out)
-    needs: Triplets | None = None  # which triplets of `claims.matrix` are solved for; None: never looks at W
+    needs: Triplets | None = None  # which triplets of `claims.matrix` are solved for; None: solves for none
     options: Mapping[str, Option] = field(default_factory=dict)
     unused: frozenset[str] = frozenset()  # of SETTINGS
     stands_on: Standing = "linear"
@@ -118,7 +118,10 @@ def resolve(method: str, options: Mapping[str, Option], given: Mapping[str, Valu
 def definition_of(function: Callable[..., Any]) -> str:
     """A docstring's first line, which the tables show."""
     text = inspect.getdoc(function)
-    assert text is not None, f"{function.__name__} has no docstring"
+    if not text:
+        raise UserError(
+            f"{function.__name__} has no docstring", "its first line is the definition that tables show", "write one"
+        )
     return text.splitlines()[0]
 
 

@@ -44,7 +44,10 @@ def checked(name: str, factors: Callable[[Layer], Factors], claims: Claims) -> C
             found: Any = factors(layer)
         except UserError:
             raise
-        except Exception as error:  # it is someone else's code: whatever it raises is reported, nothing is swallowed
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # it is someone else's code: whatever it raises is reported, nothing is swallowed
             what = f"{type(error).__name__}: {error}{place_in(name.partition(':')[0], error)}"
             raise UserError(f"the method {name} raised for {layer.name}", what, "mend the function") from error
         trouble = trouble_with(found, layer, claims)

@@ -32,7 +32,10 @@ class OwnReward:
         name = self.name
         try:
             value = self.function(completion, answer, **row)
-        except Exception as error:  # it is someone else's code: whatever it raises is reported, nothing is swallowed
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # it is someone else's code: whatever it raises is reported, nothing is swallowed
             where = place_in(name.partition(":")[0], error)
             raise broken(name, f"raised {type(error).__name__}: {error}{where}", completion, answer) from error
         given = value if isinstance(value, Grade) else Grade(number(value), None, name)

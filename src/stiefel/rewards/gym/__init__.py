@@ -1,4 +1,7 @@
-"""reasoning-gym in a sandbox: a task's name and an index → a row; a completion and its row → a grade."""
+"""reasoning-gym in a sandbox: a task's name and an index in, a row out; a completion and its row in, a grade out.
+
+Open grade.py first; process.py keeps the sandboxed process, answer.py takes the answer out of a completion.
+"""
 
 from __future__ import annotations
 

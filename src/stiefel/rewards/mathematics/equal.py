@@ -3,22 +3,20 @@ r"""Whether two answers are the same mathematics, by `math-verify`, and where it
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from functools import lru_cache
 from itertools import product
 from typing import Any
 
 from .identity import NO_ANSWER, same
 from .intervals import MEMBER, same_set, solutions
 from .letters import as_letters, components
-from .marks import differ, kept
+from .marks import differ
+from .parsed import parse
 from .plus_minus import expanded
 from .precision import NoValue, TooLarge, values_of
 from .ratios import same_ratio, terms
 from .structure import decided
 from .values import SMALL, SMALL_NEAR
 
-INDEXED = re.compile(r"(?<![A-Za-z\\{])([EI])(?=_)")  # no Euler number, nor the imaginary unit
 ASSIGNED = re.compile(r"\s*([A-Za-z](?:_\{?\w+\}?)?)\s*=\s*([^=,;]+?)\s*")
 SEPARATED = re.compile(r",|;|\\(?:text|quad|mathrm)\s*\{?\s*(?:and|or)?\s*\}?|\band\b|\bor\b")
 NO_LIST = re.compile(r"[=<>(\[]|\\(?:in|[lg]eq?)(?![a-z])")
@@ -26,44 +24,6 @@ NO_LIST = re.compile(r"[=<>(\[]|\\(?:in|[lg]eq?)(?![a-z])")
 # a letter that stands for something, or what holds letters that do not: words, names of sets, commands
 LETTER = re.compile(r"\\(?:text|mathrm|mathbb|operatorname|begin|end)\s*\{[^{}]*\}|\\[A-Za-z]+|([A-Za-z])")
 UNUSUAL = "qwvuzsthjkglmopbacfnrxy"  # letters that a capital may be renamed to; e, i and d mean something of their own
-
-
-@lru_cache(maxsize=2_000)
-def parse(text: str) -> tuple[Any, ...]:
-    """math-verify's reading of one LaTeX expression: SymPy values, or only a text where it cannot be parsed.
-
-    Units are no longer there, and what looks like one is a letter.
-    """
-    from math_verify import LatexExtractionConfig
-    from math_verify import parse as parse_text
-
-    # plain expressions would find a 5 in any text
-    latex = LatexExtractionConfig(boxed_match_priority=0)
-    latex_only = [replace(latex, normalization_config=replace(latex.normalization_config, units=False))]
-    return tuple(real(value) for value in parse_text(f"\\boxed{{{readable(text)}}}", latex_only, parsing_timeout=None))
-
-
-def real(value: Any) -> Any:
-    """A value in real letters, whichever the parser took them for: "2 i" and "2i" are the same.
-
-    dy/dx is such a letter too: to SymPy, y does not depend on x.
-    """
-    from sympy import Basic, Derivative, Symbol
-
-    if not isinstance(value, Basic):
-        return value
-    named: dict[Any, Any] = {
-        rate: Symbol(f"d{rate.expr}/d{rate.variables}", real=True)
-        for rate in value.atoms(Derivative)
-        if rate.expr.is_Symbol or rate.expr.is_Function
-    }
-    named |= {letter: Symbol(letter.name, real=True) for letter in value.free_symbols if not letter.is_real}
-    return value.xreplace(named) if named else value
-
-
-def readable(text: str) -> str:
-    """The text with its marks and letters written so that the parser keeps them."""
-    return INDEXED.sub(r"\\text{\1}", as_letters(kept(text)))
 
 
 def equal(gold: str, answer: str) -> bool:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from .identity import NO_ANSWER
+from .parsed import parse
 
 EITHER = re.compile(r"\\text\{\s*or\s*\}|\bor\b|\\lor(?![a-z])|\\vee(?![a-z])|\\cup(?![a-z])")
 BOTH = re.compile(r"\\text\{\s*,?\s*and\s*\}|\band\b|\\land(?![a-z])|\\wedge(?![a-z])|\\cap(?![a-z])|\\&|&")
@@ -53,8 +54,6 @@ def relation(text: str) -> tuple[str, Any] | None:
     """The set of one inequality, or of a chain of them."""
     from sympy import And, Ne, S, Set, oo
     from sympy.core.relational import Relational
-
-    from .equal import parse
 
     value = next((value for value in parse(text) if isinstance(value, (Relational, And))), None)
     if value is None or len(value.free_symbols) != 1:

@@ -14,8 +14,9 @@ from typing import Any
 
 from ..extract import after_thinking, answer_line, last_boxes
 from ..grade import Grade, UnreadableGold
-from .equal import capitals, equal, parse, parses, renamed, verified
+from .equal import capitals, equal, parses, renamed, verified
 from .latex import BASED, CURRENCY, LONGEST_ANSWER, cleaned, normalised, plain_number, stated, valued
+from .parsed import parse
 from .quantifiers import conditions, contradict
 from .quantities import UNITS, Quantities, at_the_end, degrees, in_base, quantities, ranged
 from .ratios import terms
