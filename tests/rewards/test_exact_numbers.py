@@ -8,6 +8,16 @@ from stiefel.rewards.mathematics.math import grade_math
 
 # (gold, answer)
 SAME = [
+    ("x=2^{-99}, y=3", r"y=3, x=\frac{1}{2^{99}}"),
+    (r"x=\frac{100!}{98!}, y=3", "x=9900, y=3"),
+    ("A=2^{-99}, B=2", "B=2, A=2^{-99}"),
+    ("x=1, y=2", "(1,2)"),
+    ("x=1.50, y=2", "y=2, x=1.5"),
+    (r"\frac\pi2", r"\frac{\pi}{2}"),
+    (r"\frac{\pi}{3}", r"\dfrac \pi 3"),
+    (r"\sqrt[3]5", r"\sqrt[3]{5}"),
+    (r"\frac{\theta}{2}", r"\frac\theta2"),
+    (r"2\sqrt[3]{2}", r"2\sqrt[3]2"),
     (r"\frac{100!}{98!}", "9900"),
     (r"1-\frac{365!}{342!\cdot 365^{23}}", r"1-\frac{365!}{342!}\cdot 365^{-23}"),
     (r"\left(\frac23\right)^{100}", r"\frac{2^{100}}{3^{100}}"),
@@ -42,6 +52,16 @@ SAME = [
 ]
 # (gold, answer)
 OTHER = [
+    ("x=2^{-99}, y=3", "x=2^{-100}, y=3"),
+    ("x=2^{-99}; y=3", "x=2^{-100}; y=3"),
+    (r"x=1 \text{ and } y=2^{-99}", r"x=1 \text{ and } y=2^{-100}"),
+    ("x=3, y=e^{-60}", "x=3, y=e^{-50}"),
+    (r"x=\frac{100!}{97!}, y=3", r"x=\frac{100!}{98!}, y=3"),
+    (r"m=1.7\times10^{-27}, q=1", r"m=9.1\times10^{-31}, q=1"),
+    ("x=2^{-99}, y=3", r"\{x=2^{-100},y=3\}"),
+    ("x=1, y=2", "x=2, y=1"),
+    (r"\frac\pi2", r"\frac\pi3"),
+    (r"\sqrt[3]5", r"\sqrt[5]3"),
     (r"\frac{100!}{98!}", r"\frac{100!}{97!}"),
     (r"\left(\frac23\right)^{100}", r"\left(\frac23\right)^{101}"),
     ("2-2^{-99}", "2-2^{-98}"),

@@ -12,6 +12,14 @@ from .marks import kept
 
 INDEXED = re.compile(r"(?<![A-Za-z\\{])([EI])(?=_)")  # no Euler number, nor the imaginary unit
 
+# an argument of a command: in braces, a letter by name, or one character
+ARGUMENT = (
+    r"\s*(\{[^{}]*\}|\\(?:alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|chi|psi"
+    r"|omega|hbar)(?![A-Za-z])|[A-Za-z0-9])"
+)
+FRACTION = re.compile(r"(\\[dt]?frac)" + ARGUMENT + ARGUMENT)
+ROOT = re.compile(r"(\\sqrt\s*\[[^\[\]]*\])" + ARGUMENT)
+
 
 @lru_cache(maxsize=2_000)
 def parse(text: str) -> tuple[Any, ...]:
@@ -48,4 +56,15 @@ def real(value: Any) -> Any:
 
 def readable(text: str) -> str:
     """The text with its marks and letters written so that the parser keeps them."""
-    return INDEXED.sub(r"\\text{\1}", as_letters(kept(text)))
+    return INDEXED.sub(r"\\text{\1}", as_letters(kept(braced(text))))
+
+
+def braced(text: str) -> str:
+    r"""\frac\pi2 as \frac{\pi}{2} and \sqrt[3]5 as \sqrt[3]{5}: the parser wants the braces that TeX does without."""
+    text = FRACTION.sub(lambda match: f"{match[1]}{wrapped(match[2])}{wrapped(match[3])}", text)
+    return ROOT.sub(lambda match: f"{match[1]}{wrapped(match[2])}", text)
+
+
+def wrapped(argument: str) -> str:
+    """An argument in braces, where it has none."""
+    return argument if argument.startswith("{") else f"{{{argument.strip()}}}"

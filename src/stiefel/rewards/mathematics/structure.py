@@ -59,11 +59,38 @@ def same_sets(first: list[Any], second: list[Any]) -> bool | None:
     """Whether each has its equal on the other side."""
     if len(first) != len(second):
         return None  # two of one side may be equal, unevaluated
+    named = assignments(first), assignments(second)
+    if named[0] and named[0].keys() == named[1].keys():  # the same letters, each with a value of its own
+        values = [named[1][name] for name in named[0]]
+        apart = any(small_and_apart(*pair) for pair in zip(named[0].values(), values, strict=True))
+        return False if apart else all_decided(list(named[0].values()), values)
     table = [[True if a == b else decided(a, b) for b in second] for a in first]
     rows = [*table, *(list(column) for column in zip(*table, strict=True))]
     if any(set(row) == {False} for row in rows):
         return False
     return True if all(row.count(True) == 1 for row in rows) else None
+
+
+def assignments(values: list[Any]) -> dict[Any, Any]:
+    """Letter → its value, where all are assignments to letters of their own; else nothing."""
+    import sympy
+
+    found = {value.lhs: value.rhs for value in values if isinstance(value, sympy.Eq) and value.lhs.is_Symbol}
+    return found if len(found) == len(values) else {}
+
+
+def small_and_apart(first: Any, second: Any) -> bool:
+    """Whether both are decimals below a millionth, which math-verify rounds to 0, and not the same."""
+    import sympy
+
+    both = (first, second)
+    if not all(isinstance(value, sympy.Expr) and value.is_real and value.has(sympy.Float) for value in both):
+        return False
+    if any(value.free_symbols for value in both):
+        return False
+    one, other = (value.evalf(15) for value in both)
+    largest = max(abs(one), abs(other))
+    return bool(largest < 1e-6 and abs(one - other) > 1e-3 * largest)
 
 
 def same_relation(gold: Any, answer: Any) -> bool | None:
