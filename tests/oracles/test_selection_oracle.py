@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stiefel.methods.geora import SAMPLE, kth_smallest
+from stiefel.methods.thresholds import SAMPLE, kth_smallest
 
 COUNT = 17 * SAMPLE + 3
 KINDS = {

@@ -113,7 +113,7 @@ def test_a_rollout_without_a_readable_gold_has_no_reward(tmp_path: Path, capsys:
     data = tmp_path / "unreadable.jsonl"
     data.write_text('{"prompt": "1+2?", "answer": ""}\n')
     tables = {**SHORT, "task": {"data": str(data), "reward": "math"}, "eval": {}}
-    with run_progress(3) as on_row:
+    with run_progress(3) as (on_row, _):
         train(make_recipe(tables), tmp_path / "run", on_row=on_row)
     rows = read_jsonl(tmp_path / "run" / "metrics.jsonl")
     assert [row["unreadable_fraction"] for row in rows] == [1.0] * 3

@@ -72,7 +72,7 @@ def test_an_aime_gold_loses_its_zeros_and_must_be_an_integer(tmp_path: Path) -> 
 def test_gsm8k_teaches_the_solution_without_the_calculators_marks(tmp_path: Path) -> None:
     record = {"question": "q", "answer": "So 3*6 = <<3*6=18>>18.\n#### 1,800"}
     row = find_task("gsm8k", write(tmp_path, [record])).rows("train", 1, 0)[0]
-    assert (row.answer, row.target) == ("1,800", "So 3*6 = 18.\n\\boxed{1,800}")
+    assert (row.answer, row.target) == ("1,800", "So 3*6 = 18.\n\\boxed{1,800}\n#### 1,800")
 
 
 def test_an_index_is_not_taken_for_a_choices_text(tmp_path: Path) -> None:

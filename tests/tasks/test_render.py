@@ -76,8 +76,8 @@ def test_training_gives_trl_messages_where_they_are_rendered_and_text_where_not(
     supervised = make_recipe({**tables, "algorithm": {"name": "sft"}})
     row = sft_rows(supervised, training_task(supervised.task), chat)[0]
     assert row["prompt"] == messages
-    assert row["completion"] == [{"role": "assistant", "content": "\\boxed{15}"}]
+    assert row["completion"] == [{"role": "assistant", "content": "\\boxed{15}\n#### 15"}]
     assert sft_rows(supervised, training_task(supervised.task), base)[0] == {
         "prompt": prompt,
-        "completion": "\\boxed{15}",
+        "completion": "\\boxed{15}\n#### 15",
     }

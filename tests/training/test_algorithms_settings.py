@@ -88,6 +88,7 @@ def test_vllm_is_told_everything(correction: str, tmp_path: Path) -> None:
     rollout = {
         "engine": "vllm",
         "vllm_memory": 0.75,
+        "max_prompt_tokens": 64,
         "vllm_tensor_parallel": 2,
         "importance_correction": correction,
         "importance_cap": 2.0,

@@ -7,7 +7,7 @@ import pytest
 from stiefel.rewards import GYM, grade_all, gym_columns, made_rows
 from stiefel.tasks import find_task
 
-from ..gym.names import library
+from ..tasks.gym.names import library
 
 RUN = (
     *("binary_matrix", "countdown", "intermediate_integration", "n_queens", "polynomial_multiplication"),
