@@ -145,3 +145,5 @@ def main(out: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    sys.stdout.flush()
+    os._exit(0)  # all is written; gloo's own threads can abort an interpreter that is ending on a busy machine
