@@ -8,6 +8,10 @@ from stiefel.rewards.mathematics.math import grade_math
 
 # (gold, answer)
 SAME = [
+    (r"12^\circ", "12"),
+    (r"12\%", "12"),
+    ("101_2", "101"),
+    (r"30^\circ", r"30^{\circ}"),
     (r"30^\circ 15'", "30.25"),
     (r"30^\circ 15'", r"30.25^\circ"),
     (r"30^\circ 15'", r"30^{\circ}15'"),
@@ -35,6 +39,11 @@ SAME = [
 ]
 # (gold, answer)
 OTHER = [
+    (r"12^\circ", r"12\%"),
+    (r"12\%", r"12^\circ"),
+    (r"30^\circ", "30'"),
+    ("101", "101_2"),
+    ("10", "10_{8}"),
     (r"30^\circ 15'", "45"),
     (r"30^\circ 15'", "30"),
     ("45", r"30^\circ 15'"),

@@ -22,6 +22,19 @@ BROKEN_OFF = [
     "1200 × 6 =\n",
     "we take 6 *",
     "4 < 6 <",
+    "Total is 1200 × 6 ≈",
+    "1200 times 6 is",
+    "(1200 * 6",
+    "so \\[1200 \\times 6 = \\]",
+    "1200 * 6 = ?",
+    "1200 * 6 = …",
+    "1200 * 6 = ...",
+    "1200 * 6 →",
+    "1200 * 6 equals",
+    "Total: **1200 * 6 =**",
+    "There are 6 apples, minus",
+    "It is (6",
+    "\\boxed{6",
 ]
 GRADERS_OF_NUMBERS = pytest.mark.parametrize("grader", [grade_math, grade_gsm8k])
 
@@ -54,7 +67,16 @@ def test_a_sum_without_its_result_is_no_answer(grader, completion):
 
 @GRADERS_OF_NUMBERS
 @pytest.mark.parametrize(
-    "completion", ["2 * 3 = 6", "2 * 3 = **6**", "it is 6 -- done", "It is $6$.", "- 6\n- that is all"]
+    "completion",
+    [
+        "2 * 3 = 6",
+        "2 * 3 = **6**",
+        "it is 6 -- done",
+        "It is $6$.",
+        "- 6\n- that is all",
+        "it is 6 (see above)",
+        "So \\(6\\)",
+    ],
 )
 def test_a_sum_with_its_result_is_one(grader, completion):
     assert grader(completion, "6").score == 1.0

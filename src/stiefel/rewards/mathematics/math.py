@@ -45,8 +45,14 @@ ONE_OF_TWO = re.compile(
 OTHER_SCRIPT = re.compile(r"[^\W\d_\x00-\u03ff]{2}[^\n\\]*\d")
 # what a completion ends in that was cut off in the middle of a sum
 UNFINISHED = re.compile(
-    r"(?:[\w)}\]$%][^\S\n]*(?:[-+/=×÷^<>]|\\(?:times|cdot|div|approx|le|ge))|\s\*)[^\S\n]*(?:\$|\\[(\[])?\s*$"
+    r"(?:[\w)}\]$%][^\S\n]*(?:[-+/=×÷^<>≈→]|\\(?:times|cdot|div|approx|le|ge))|\s\*)[^\S\n]*(?:\*\*|\$|\\[(\[\])])?\s*$"
+    r"|=[^\S\n]*(?:\?|…|\.\.\.)\s*$"  # a sum whose value is not there
+    r"|\d[^\n]{0,40}\b(?:is|equals|equal to|times|plus|minus|divided by)\s*$"
+    r"|\\?\([^()\[\]\n]{0,80}$|\{[^{}\n]{0,80}$"  # a bracket that is not closed
 )
+DEGREE, PERCENT = re.compile(r"\^\s*\{?\s*\\circ|°|\\degree"), re.compile(r"\d\s*\\?%")
+ARC = re.compile(r"\d\s*(?:'|′|″|\"|\^\s*\{?\s*\\prime)")
+BASE = re.compile(r"^\W{0,3}[0-9A-F]{1,40}_\{?\d{1,2}\}?\W{0,3}$")  # a number with its base
 HEDGED = re.compile(r"\\text\{[^{}]*\b(?:or|not)\b\s+[^{}]*[a-z]{3}", re.IGNORECASE)
 # two numbers where one is wanted: "5 (or 6)", "5 hours 30 minutes", "5 cm × 6 cm", of which math-verify reads the first
 SECOND = re.compile(
@@ -196,6 +202,18 @@ def read_gold(told: str) -> Gold:
     return Gold(text, with_units, plain_number(text), plain, several, conditions(stated(told)), parsed)
 
 
+def other_scale(found: str, gold: str) -> bool:
+    """Whether one is in degrees and the other in percent or minutes of arc, or one in a base that the other lacks."""
+    degrees, shares, minutes, bases = (
+        tuple(bool(mark.search(text)) for text in (found, gold)) for mark in (DEGREE, PERCENT, ARC, BASE)
+    )
+    for other in (shares, minutes):
+        apart = degrees[0] != degrees[1] and other[0] != other[1]
+        if apart and ((degrees[0] and other[1]) or (degrees[1] and other[0])):
+            return True
+    return bases[0] and not bases[1]  # a base that the question sets may be left out, and none made up
+
+
 def compared(found: str, gold: Gold) -> Grade:
     """The grade of an answer that has been read out."""
     if len(found) > LONGEST_ANSWER:
@@ -203,6 +221,8 @@ def compared(found: str, gold: Gold) -> Grade:
     told = cleaned(found)
     if not told:
         return Grade(0.0, None, "no answer")
+    if other_scale(found, gold.told):
+        return Grade(0.0, told[:200], "another unit or base")
     number = plain_number(told)
     if number is not None and gold.number is not None:
         return decided(number == gold.number, told, "number")
