@@ -137,6 +137,26 @@ def test_loading_never_imports_what_a_certificate_names(own, make_model):
     assert not Path("sprung").exists()
 
 
+READERS = {
+    "verify": ["verify", "saved", "--base", "nano"],
+    "export": ["export", "saved", "--base", "nano", "--as", "merged", "--out", "merged"],
+    "inspect": ["inspect", "saved", "--base", "nano"],
+    "eval": ["eval", "nano", "--adapter", "saved", "--task", "nano-sort", "--limit", "2", "--out", "evaluated"],
+}
+
+
+@pytest.mark.parametrize("verb", READERS)
+def test_no_verb_imports_what_a_certificate_names(verb, own):
+    name = own(RANDOM)
+    prepare("nano", name, Path("saved"), r=2, target_modules=["q_proj"])
+    forget(name)
+    Path("trap.py").write_text("open('sprung', 'w').close()\n")
+    certificate = Path("saved/stiefel.json")
+    certificate.write_text(certificate.read_text().replace(name, "trap:start"))
+    assert main_status(READERS[verb]) == 0
+    assert not Path("sprung").exists()
+
+
 TROUBLE = {
     "returned a dict": ("return {}", "it returned a dict, not stiefel.Factors"),
     "shape of A": ("return Factors(torch.ones(1, 1), layer.zero_b())", r"A is \(1, 1\), where \(4, "),
