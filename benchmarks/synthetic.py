@@ -27,6 +27,17 @@ def heavy_tailed(m: int, n: int, seed: int) -> Tensor:
     return torch.from_numpy(fft.dct(G.numpy(), norm="ortho", axis=1, overwrite_x=True))
 
 
+def power_law(m: int, n: int, seed: int) -> Tensor:
+    """W (m, n) = 0.02·G + Σ_{j≤64} 30·j^−0.7·u_j v_jᵀ in float32: a slow power law above a floor of noise."""
+    generator = torch.Generator().manual_seed(seed)
+    U, V = (torch.linalg.qr(torch.randn(size, 64, generator=generator))[0] for size in (m, n))
+    sigma = 30 * torch.arange(1, 65, dtype=torch.float32) ** -0.7
+    return 0.02 * torch.randn(m, n, generator=generator) + (U * sigma) @ V.T
+
+
+SPECTRA = {"tail": heavy_tailed, "power": power_law}
+
+
 def shapes(size: str, width: float = 1.0) -> dict[str, tuple[int, int]]:
     """(out, in) of a layer's linear modules; `width` scales the hidden and intermediate sizes."""
     config = QWEN25[size]
@@ -45,8 +56,8 @@ def shapes(size: str, width: float = 1.0) -> dict[str, tuple[int, int]]:
     }
 
 
-def write_checkpoint(directory: Path, size: str, layers: int, width: float = 1.0) -> None:
-    """A Qwen2 checkpoint of `layers` layers in bfloat16, one shard a layer."""
+def write_checkpoint(directory: Path, size: str, layers: int, width: float = 1.0, spectrum: str = "tail") -> None:
+    """A Qwen2 checkpoint of `layers` layers in bfloat16, one shard a layer; `spectrum` is one of SPECTRA."""
     directory.mkdir(parents=True)
     config = QWEN25[size]
     matrices = shapes(size, width)
@@ -71,7 +82,7 @@ def write_checkpoint(directory: Path, size: str, layers: int, width: float = 1.0
         shard = f"model-{layer:05d}.safetensors"
         tensors = {}
         for number, (name, (m, n)) in enumerate(matrices.items()):
-            tensors[f"model.layers.{layer}.{name}.weight"] = heavy_tailed(m, n, 100 * layer + number).bfloat16()
+            tensors[f"model.layers.{layer}.{name}.weight"] = SPECTRA[spectrum](m, n, 100 * layer + number).bfloat16()
         for name in ("q_proj", "k_proj", "v_proj"):
             tensors[f"model.layers.{layer}.self_attn.{name}.bias"] = torch.zeros(
                 matrices[f"self_attn.{name}"][0], dtype=torch.bfloat16

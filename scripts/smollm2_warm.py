@@ -12,6 +12,7 @@ from scripts.smollm2 import HOME, SOURCE
 from stiefel.adapter import export
 from stiefel.artifacts import digest, write_json
 from stiefel.errors import UserError
+from stiefel.progress import run_progress
 from stiefel.recipe import load_recipe
 from stiefel.run import train
 
@@ -43,7 +44,8 @@ def make(out: Path) -> bool:
         return False
     recipe = load_recipe(RECIPE)
     recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"path": str(HOME)})})
-    train(recipe, RUN, resume=True, progress=lambda line: print(line, file=sys.stderr))
+    with run_progress(None) as (on_row, say):
+        train(recipe, RUN, resume=True, progress=say, on_row=on_row)
     if out.is_dir() and not (out / SOURCE).is_file():
         raise UserError(f"{out} holds something else", f"there is no {SOURCE} in it", "give another --out")
     building = out.with_name(f".{out.name}")
