@@ -23,6 +23,7 @@ from .errors import UserError
 RECIPE, MANIFEST, METRICS, SAMPLES, EVAL = "recipe.toml", "manifest.json", "metrics.jsonl", "samples.jsonl", "eval.json"
 ADAPTER, BEST, CHECKPOINTS, EVENTS = "adapter", "best", "checkpoints", "events.jsonl"
 GEOMETRY, EVALUATED = "geometry.jsonl", "evaluated"  # the latter while a run goes on
+SYNCS = "syncs.jsonl"  # what the engine was sent
 INSPECTION, FIGURES = "inspection.json", "figures"
 GRID, RUNS, BASES = "grid.toml", "runs", "base"
 CERTIFICATE = "stiefel.json"  # in an adapter directory
@@ -32,7 +33,7 @@ CONTENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "run": (
         (
             *(MANIFEST, RECIPE, METRICS, SAMPLES, EVAL, ADAPTER, BEST, CHECKPOINTS, EVENTS),
-            *(GEOMETRY, EVALUATED, INSPECTION, FIGURES, "report.html", "tensorboard", "wandb"),
+            *(GEOMETRY, SYNCS, EVALUATED, INSPECTION, FIGURES, "report.html", "tensorboard", "wandb"),
         ),
     ),
     "evaluation": ((MANIFEST, SAMPLES, EVAL),),

@@ -14,10 +14,10 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from ..adapter import ADAPTER, AnchoredFactor, OwnWeight, own_weights, tuner_layers
+from ..engine import merged_beside
 from ..geometry import LowRankChange
 from ..model import select_targets
 from ..spectrum import frobenius_norm
-from ..training import merged_beside
 
 NUDGE = 1e-6  # of ‖θ‖: a difference quotient is then right to about 1e-6, its second order, and 1e-10, its rounding
 

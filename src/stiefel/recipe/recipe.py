@@ -96,6 +96,7 @@ VLLM_KEYS = (
     "vllm_server",
     "vllm_memory",
     "vllm_tensor_parallel",
+    "sync",
     "importance_correction",
     "importance_cap",
 )

@@ -155,6 +155,8 @@ class RolloutSettings(Section):
     """vllm only: share of the GPU's memory that colocated vLLM takes."""
     vllm_tensor_parallel: Positive = 1
     """vllm only: GPUs a model is split over."""
+    sync: Literal["", "factors", "merged"] = ""
+    """vllm only: what the engine is sent, the adapter's factors or every weight merged; empty: factors where it can."""
     importance_correction: Literal["off", "token_truncate", "token_mask", "sequence_truncate", "sequence_mask"] = "off"
     """vllm only: TRL's correction for the difference between the engine's and the trainer's probabilities."""
     importance_cap: PositiveFloat = 3.0

@@ -19,6 +19,7 @@ from ..artifacts import (
     METRICS,
     RECIPE,
     SAMPLES,
+    SYNCS,
     discard,
     room_for,
     write_json,
@@ -34,11 +35,14 @@ from ..training import (
     NoProbabilities,
     RolloutMetrics,
     Row,
+    Sent,
     SFTTrainer,
+    append_sync,
     digest,
     is_adalora,
     schedule,
     sft_rows,
+    survival_warning,
     trainer_arguments,
     training_rows,
 )
@@ -81,7 +85,7 @@ class Attempt:
         self.recipe, self.out, self.progress, self.on_row = recipe, out, progress, on_row
         self.main = PartialState().is_main_process
         self.replaces = out.is_dir()  # what stands there may give way; what comes there meanwhile is another's
-        self.guard, self.warned = Guard(recipe.guard), False
+        self.guard, self.warned, self.warned_of_survival = Guard(recipe.guard), False, False
         supervised = recipe.algorithm.name == "sft"
         task = trained_task(recipe)
         self.tasks = measured_tasks(recipe)
@@ -156,10 +160,15 @@ class Attempt:
                 scale=scale,
                 keep=KeptRollouts(recipe, task, self.tokenizer, self.out / SAMPLES),
             ),
-            journals=[self.out / METRICS, self.out / SAMPLES, self.out / GEOMETRY],
+            journals=[self.out / METRICS, self.out / SAMPLES, self.out / GEOMETRY, self.out / SYNCS],
+            on_sync=self._synced,
         )
         metrics.watch(trainer)
         return trainer
+
+    def _synced(self, rollout: int, sent: Sent) -> None:
+        if self.main:
+            append_sync(self.out / SYNCS, rollout, sent)
 
     def _geometry(self) -> list[GeometryCallback]:
         every, updates = self.recipe.run.geometry_every, self.recipe.optim.updates_per_rollout
@@ -168,6 +177,7 @@ class Attempt:
 
     def _after_rollout(self, row: Row) -> None:
         self._warn_of_length(row)
+        self._warn_of_survival(row)
         self.guard.look(row)
         every, rollout = self.recipe.eval.every, row["step"]
         if every and rollout % every == 0 and rollout < self.recipe.optim.rollouts:
@@ -186,6 +196,13 @@ class Attempt:
         if self.main and cut and not self.warned:
             self.warned = True
             self.progress(cut)
+
+    def _warn_of_survival(self, row: Row) -> None:
+        """Once, at the first rollout whose engine played little of the update."""
+        lost = survival_warning(row)
+        if self.main and lost and not self.warned_of_survival:
+            self.warned_of_survival = True
+            self.progress(lost)
 
     def _measured(self, when: str) -> BaseSamples:
         return measured(self.recipe, self.model, self.tokenizer, when, self.progress, self.tasks)

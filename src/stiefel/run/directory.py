@@ -16,6 +16,7 @@ from ..artifacts import (
     METRICS,
     RECIPE,
     SAMPLES,
+    SYNCS,
     read_json,
     read_jsonl,
     versions,
@@ -74,7 +75,7 @@ def sweep(out: Path) -> None:
 def rewind(out: Path) -> None:
     """Cut the journals back to the last checkpoint, or to the start, and note what the guard did since."""
     last = last_checkpoint(out)
-    sizes = journal_sizes(last) if last else {METRICS: 0, SAMPLES: 0, GEOMETRY: 0}
+    sizes = journal_sizes(last) if last else {METRICS: 0, SAMPLES: 0, GEOMETRY: 0, SYNCS: 0}
     for name, size in sizes.items():
         cut_back(out / name, size)
     noted = sum("event" in row for row in read_jsonl(out / METRICS))

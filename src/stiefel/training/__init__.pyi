@@ -1,6 +1,8 @@
 from .adalora import is_adalora as is_adalora
 from .adalora import schedule as schedule
 from .arguments import trainer_arguments as trainer_arguments
+from .bridge import Sent as Sent
+from .bridge import Sync as Sync
 from .checkpoints import checkpoints_in as checkpoints_in
 from .checkpoints import cut_back as cut_back
 from .checkpoints import journal_sizes as journal_sizes
@@ -20,6 +22,7 @@ from .settings import grpo_config as grpo_config
 from .settings import rate_factor as rate_factor
 from .settings import sft_config as sft_config
 from .sft import SFTTrainer as SFTTrainer
-from .sync import merged_beside as merged_beside
 from .sync import require_vllm as require_vllm
+from .syncs import append_sync as append_sync
+from .syncs import survival_warning as survival_warning
 from .trainer import GRPOTrainer as GRPOTrainer

@@ -46,6 +46,7 @@ def trainer_arguments(
         "train_dataset": dataset,
         "processing_class": tokenizer,
         "args": grpo_config(recipe, out, longest),
+        "sync": recipe.rollout.sync or None,
         "kl_every": recipe.run.kl_every,
         "max_gen_batches": recipe.algorithm.max_gen_batches if recipe.algorithm.dynamic_sampling else 0,
         "weight_decay_on": recipe.optim.weight_decay_on,

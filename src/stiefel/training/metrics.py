@@ -29,6 +29,8 @@ NAMES = {
     "zero_std_fraction": "frac_reward_zero_std",
     "sampled_groups": "sampled_groups",
     "engine_mismatch": "engine_mismatch",
+    "sync_survival": "sync_survival",
+    "sync_error": "sync_error",
     "kl_rollout": "kl_rollout",
     "kl_base": "kl_base",
     "kl_base_k1": "kl_base_k1",

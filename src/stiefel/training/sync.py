@@ -1,141 +1,40 @@
-"""Weights for an inference engine: the merged policy, layer by layer, beside the base and never in it."""
+"""A trainer whose completions vLLM writes: the engine is ours, and the base in the trainer is never touched."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from functools import partial
-from importlib.util import find_spec
+import math
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import torch
-from peft import PeftModel
-from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
-from peft.utils import AuxiliaryTrainingWrapper, ModulesToSaveWrapper
-from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 from trl import GRPOConfig
-from trl.generation.vllm_generation import VLLMGeneration
 from trl.trainer.utils import get_config_model_id
 
+from ..engine import require_factors, serves_factors, together
 from ..errors import UserError
+from .bridge import PolicyBridge, Sent, Sync
+from .ending import stop_at_turn_ends
 from .processes import for_processes
 from .resuming import ResumableTrainer
 
 
-@torch.no_grad()
-def policy_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """(name, tensor) of every weight of the policy, under the names, shapes and types that its base has.
-
-    An adapted layer gives W + s·BA, or what its kind of adapter makes of W, which PEFT's own merge computes on a copy
-    in float32 that is rounded once to W's type; everything else is given as it is, tied weights once. Merging in place
-    and taking it out again, as PEFT and TRL do, leaves W rounded twice every time. Sharded weights (FSDP2) are gathered
-    one layer at a time, so every process must iterate. Raises UserError for an adapter that cannot be merged. Memory:
-    one layer in float32 beside the model. Cost: O(mnr) a layer.
-    """
-    if isinstance(model, PeftModel):
-        if not isinstance(model.base_model, BaseTuner):
-            raise unmergeable(f"{model.active_peft_config.peft_type.value} adapters", "they change no weight")
-        model = model.get_base_model()
-    yield from walk(model, "", set())
-
-
-def walk(module: nn.Module, prefix: str, seen: set[int]) -> Iterator[tuple[str, Tensor]]:
-    """The weights below a module, in the order of `named_parameters`; `seen` holds the parameters already given."""
-    if isinstance(module, BaseTunerLayer):
-        yield from ((prefix + name, tensor) for name, tensor in merged(module, prefix.removesuffix(".")))
-        return
-    if isinstance(module, ModulesToSaveWrapper):
-        (name,) = module.active_adapters
-        yield from walk(module.modules_to_save[name], prefix, seen)
-        return
-    if isinstance(module, AuxiliaryTrainingWrapper):
-        raise unmergeable(f"{type(module).__name__} at {prefix}", "it trains rows of a weight beside it")
-    for name, parameter in module.named_parameters(recurse=False):
-        if id(parameter) not in seen:
-            seen.add(id(parameter))
-            yield prefix + name, whole(parameter)
-    for name, child in module.named_children():
-        yield from walk(child, f"{prefix}{name}.", seen)
-
-
-def merged(layer: Any, name: str) -> Iterator[tuple[str, Tensor]]:
-    """The merged weights of one adapted layer, under their names in the layer that it stands for."""
-    types = {key: parameter.dtype for key, parameter in layer.get_base_layer().named_parameters()}
-    if not all(dtype.is_floating_point for dtype in types.values()):
-        raise unmergeable(f"{name}, whose weight is quantized,", "the sum has no place in its integers")
-    for key, parameter in merged_beside(layer, name, exact).named_parameters():
-        yield key, parameter.detach().to(types[key])
-
-
-def merged_beside(layer: Any, name: str, copy_of: Callable[[Tensor], Tensor]) -> nn.Module:
-    """The layer that an adapted one stands for, merged by PEFT, made of the copies that `copy_of` gives of tensors."""
-    replacements = {id(tensor): copy_of(tensor) for tensor in (*layer.parameters(), *layer.buffers())}
-    beside = copy.deepcopy(layer, replacements)  # a memo: no tensor of the layer itself is copied or shared
-    try:
-        for part in [module for module in beside.modules() if isinstance(module, BaseTunerLayer)]:
-            part.merge()
-    except NotImplementedError as error:
-        raise unmergeable(f"{type(layer).__name__} at {name}", str(error)) from error
-    merged_layer = beside.get_base_layer()
-    assert isinstance(merged_layer, nn.Module)
-    return merged_layer
-
-
-def whole(parameter: Tensor) -> Tensor:
-    """The tensor, gathered where it is sharded."""
-    value = parameter.detach()
-    return value.full_tensor() if isinstance(value, DTensor) else value
-
-
-def exact(tensor: Tensor) -> Tensor:
-    """A copy that sums are exact enough in: float32, or wider where it is wider."""
-    value = whole(tensor).clone()
-    if value.is_floating_point():
-        value = value.to(torch.promote_types(value.dtype, torch.float32))
-    return nn.Parameter(value, requires_grad=False) if isinstance(tensor, nn.Parameter) else value
-
-
-def unmergeable(what: str, why: str) -> UserError:
-    """The error for an adapter that no engine can be given as weights."""
-    return UserError(
-        f"{what} cannot be merged into weights for vLLM", why, 'generate in the trainer: rollout.engine = "hf"'
-    )
-
-
-def merge_out_of_place(generation: VLLMGeneration) -> None:
-    """Let TRL's bridge to vLLM push `policy_weights`; how it pushes them, to the process or a server, stays TRL's."""
-    sharding = generation._dist
-    if sharding.is_zero3 or sharding.fsdp_version == 1:
-        raise UserError(
-            "vLLM rollouts with DeepSpeed ZeRO-3 or FSDP1",
-            "TRL would gather the whole model and merge the adapter into it and out again, which changes the base",
-            "FSDP2 (recipes/cluster/fsdp2.yaml), ZeRO-2, or DDP",
-        )
-    generation._iter_named_params = partial(engine_weights, generation)
-
-
-def engine_weights(generation: VLLMGeneration) -> Iterator[tuple[str, Tensor]]:
-    """`policy_weights` under the names that vLLM's loader expects."""
-    for name, tensor in policy_weights(generation.model):
-        yield generation._fix_param_name_to_vllm(name), tensor
-
-
-def require_vllm() -> None:
-    """Raise where vLLM is not installed."""
-    if find_spec("vllm") is None:
-        raise UserError(
-            'rollout.engine = "vllm", and vLLM is not installed here',
-            "it generates the completions, and TRL's client of its server is part of it",
-            'pip install "stiefel[vllm]", or rollout.engine = "hf"',
-        )
-
-
 class SyncedTrainer(ResumableTrainer):
-    """Runs alike in one process and in several, and gives vLLM the merged policy without touching the base."""
+    """Runs alike in one process and in several, and lets vLLM play the policy that was trained.
+
+    `sync` is "factors", the adapter as a LoRA beside the engine's base, or "merged", every weight; by itself factors
+    wherever the adapter is made of them. `on_sync` is told the rollout and what was sent for it.
+    """
 
     def __init__(
-        self, model: Any, reward_funcs: Any = None, args: GRPOConfig | None = None, *more: Any, **kwargs: Any
+        self,
+        model: Any,
+        reward_funcs: Any = None,
+        args: GRPOConfig | None = None,
+        *more: Any,
+        sync: Sync | None = None,
+        on_sync: Callable[[int, Sent], None] = lambda rollout, sent: None,
+        **kwargs: Any,
     ) -> None:
         if isinstance(model, str):
             raise UserError(
@@ -145,8 +44,78 @@ class SyncedTrainer(ResumableTrainer):
             )
         if args is None:
             args = GRPOConfig(f"{get_config_model_id(model.config).split('/')[-1]}-GRPO")  # as TRL names it
+        self._on_sync = on_sync
+        shown = copy.copy(for_processes(args))
         if args.use_vllm:
             require_vllm()
-        super().__init__(model, reward_funcs, for_processes(args), *more, **kwargs)
-        if self.use_vllm:
-            merge_out_of_place(self.vllm_generation)
+            sync = chosen_sync(model, sync)
+            shown.use_vllm = False  # TRL would start an engine of its own, without room for an adapter
+        super().__init__(model, reward_funcs, shown, *more, **kwargs)
+        if args.use_vllm:
+            assert sync is not None
+            self._start_engine(sync)
+
+    def _start_engine(self, sync: Sync) -> None:
+        """What TRL's constructor does for `use_vllm`, with our bridge in place of its own."""
+        args = self.args
+        args.use_vllm = self.use_vllm = True
+        self._last_loaded_step = -1
+        self.vllm_generation = PolicyBridge(
+            self._bare_model,
+            self.accelerator,
+            self.processing_class,
+            sync=sync,
+            seed=args.seed,
+            step=lambda: int(self.state.global_step),
+            place=Path(args.output_dir),
+            on_sync=self._synced,
+            mode=args.vllm_mode,
+            structured_outputs_regex=args.vllm_structured_outputs_regex,
+            server_base_url=args.vllm_server_base_url,
+            server_host=args.vllm_server_host,
+            server_port=args.vllm_server_port,
+            group_port=args.vllm_group_port,
+            server_timeout=args.vllm_server_timeout,
+            tensor_parallel_size=args.vllm_tensor_parallel_size,
+            gpu_memory_utilization=args.vllm_gpu_memory_utilization,
+            max_model_length=args.vllm_max_model_length,
+            max_num_seqs=args.per_device_train_batch_size * args.vllm_tensor_parallel_size * args.steps_per_generation,
+            enable_sleep_mode=args.vllm_enable_sleep_mode,
+            model_impl=args.vllm_model_impl,
+            trust_remote_code=args.trust_remote_code,
+            repetition_penalty=self.repetition_penalty,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            min_p=self.min_p,
+            max_completion_length=self.max_completion_length,
+            logprobs=0,  # of the sampled token alone
+            generation_kwargs=args.generation_kwargs,
+        )
+        stop_at_turn_ends(self)
+
+    def _synced(self, sent: Sent) -> None:
+        every = together(sent.layers.values())
+        if not math.isnan(every.survival):  # nothing has moved before the first update
+            self._metrics["train"]["sync_survival"].append(every.survival)
+            self._metrics["train"]["sync_error"].append(every.error)
+        self._on_sync(self.rollout, sent)
+
+
+def chosen_sync(model: Any, asked: Sync | None) -> Sync:
+    """As asked, or factors wherever the adapter is made of them; raises UserError for factors that it has not."""
+    if asked == "factors":
+        require_factors(model)
+    return asked or ("factors" if serves_factors(model) else "merged")
+
+
+def require_vllm() -> None:
+    """Raise where vLLM is not installed."""
+    from importlib.util import find_spec
+
+    if find_spec("vllm") is None:
+        raise UserError(
+            'rollout.engine = "vllm", and vLLM is not installed here',
+            "it generates the completions, and TRL's client of its server is part of it",
+            'pip install "stiefel[vllm]", or rollout.engine = "hf"',
+        )

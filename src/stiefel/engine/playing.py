@@ -1,0 +1,155 @@
+"""The two ways to have a vLLM: in this process, or a server; what each does with an adapter that it is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import torch
+
+from ..errors import UserError
+
+MEMORY = Path("/dev/shm")  # where files are memory, on Linux
+
+Write = Callable[[Path], None]  # an adapter's two files into a directory
+
+
+class EngineLost(UserError):
+    """The engine failed while it generated."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(
+            f"the engine failed in the middle of a rollout: {type(error).__name__}: {str(error).strip()[:400]}",
+            "the rollout's completions are lost; what was trained before it is in the last checkpoint",
+            "see what ended it, start it again, and go on with --resume",
+        )
+
+
+class Engine(ABC):
+    """A vLLM that plays the base, or the last adapter that it was sent; completions are drawn by seeds."""
+
+    dtype: torch.dtype
+    """In which it keeps what it is sent."""
+    failures: tuple[type[BaseException], ...]
+    """What it raises where it fails."""
+
+    def __init__(self) -> None:
+        self._draw = ""
+
+    def draw_by(self, text: str) -> None:
+        """What the seeds of the next completions are made of."""
+        self._draw = text
+
+    def seed_of(self, place: int) -> int:
+        """Of the completion at that place."""
+        digest = hashlib.sha256(f"{self._draw}:{place}".encode()).digest()
+        return int.from_bytes(digest[:4], "little") >> 1
+
+    @abstractmethod
+    def play(self, write: Write) -> None:
+        """Take the adapter that `write` writes in place of the one before; nothing is under way meanwhile."""
+
+
+class Colocated(Engine):
+    """vLLM in this process, as TRL's bridge calls it: with the policy's adapter, and a seed for each completion."""
+
+    def __init__(self, llm: Any, dtype: torch.dtype) -> None:
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        super().__init__()
+        self.llm, self.llm_engine, self.dtype = llm, llm.llm_engine, dtype
+        self.failures = (RuntimeError, EngineDeadError)
+        self.adapter: Any = None
+
+    def play(self, write: Write) -> None:
+        """Through a directory in memory, under the next number; the one before is released first."""
+        from vllm.lora.request import LoRARequest
+
+        number = self.adapter.lora_int_id + 1 if self.adapter else 1
+        if self.adapter:
+            self.llm_engine.remove_lora(self.adapter.lora_int_id)
+        with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as place:
+            write(Path(place))
+            request = LoRARequest(f"policy-{number}", number, place)
+            taken = self.llm_engine.add_lora(request)
+            assert taken
+        self.adapter = request
+        self.reset_prefix_cache()
+
+    def generate(self, prompts: list[Any], sampling_params: Any, use_tqdm: bool) -> Any:
+        """One request a completion."""
+        each = []
+        for place in range(len(prompts)):
+            one = sampling_params.clone()
+            one.seed = self.seed_of(place)
+            each.append(one)
+        return self.llm.generate(prompts, each, lora_request=self.adapter, use_tqdm=use_tqdm)
+
+    def reset_prefix_cache(self) -> None:
+        """What was computed of prompts by the policy before."""
+        self.llm.reset_prefix_cache()
+
+    def wake_up(self, tags: list[str]) -> None:
+        """Of TRL's sleep mode."""
+        self.llm.wake_up(tags=tags)
+
+    def sleep(self, level: int) -> None:
+        """Of TRL's sleep mode."""
+        self.llm.sleep(level=level)
+
+
+class Served(Engine):
+    """A vLLM server, through TRL's client: adapters are files in `place`, which the server must be able to read."""
+
+    def __init__(self, client: Any, dtype: torch.dtype, place: Path) -> None:
+        from requests.exceptions import RequestException
+
+        super().__init__()
+        self.client, self.dtype, self.place = client, dtype, place
+        self.failures = (RequestException,)
+        self.name, self.number = f"stiefel-{uuid4().hex[:8]}", 0
+        self.base = client.model
+
+    def play(self, write: Write) -> None:
+        """Under a new name; the one before is released once the new one is there."""
+        self.number += 1
+        now, before = self._directory(self.number), self._directory(self.number - 1)
+        now.mkdir(parents=True)
+        write(now)
+        self._post("load_lora_adapter", {"lora_name": now.name, "lora_path": str(now)})
+        if before.is_dir():
+            self._post("unload_lora_adapter", {"lora_name": before.name})
+            shutil.rmtree(before)
+        self.client.model = now.name
+
+    def _directory(self, number: int) -> Path:
+        return self.place.absolute() / f"{self.name}-{number}"
+
+    def _post(self, call: str, data: dict[str, str]) -> None:
+        answer = self.client.session.post(f"{self.client.base_url}/v1/{call}", json=data)
+        if answer.status_code == 404:
+            raise UserError(
+                f"the vLLM server at {self.client.base_url} takes no adapters while it runs",
+                f"it does not answer to /v1/{call}",
+                f"start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True and --enable-lora: {start_command(self.base)}",
+            )
+        if answer.status_code != 200:
+            raise UserError(
+                f"the vLLM server at {self.client.base_url} refused the adapter {data['lora_name']}",
+                answer.text.strip()[:400],
+                f"{start_command(self.base)}; it must be able to read {self.place}",
+            )
+
+
+def start_command(base: str) -> str:
+    """How a server is started that takes adapters."""
+    return (
+        f"VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve {base} --enable-lora --max-lora-rank N "
+        "--max-loras 2 --logprobs-mode processed_logprobs, N at least the rank, twice that of an anchored method"
+    )
