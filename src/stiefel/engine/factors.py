@@ -118,9 +118,12 @@ def largest_rank(model: PeftModel) -> int:
 def write_factors(layers: list[LayerFactors], base: str, out: Path) -> None:
     """PEFT's two files of a plain LoRA whose scaling is 1, so that whoever loads them rounds nothing more."""
     rank = max(len(layer.A) for layer in layers)
+    narrower = {layer.name: len(layer.A) for layer in layers if len(layer.A) < rank}
     config = LoraConfig(
         r=rank,
         lora_alpha=rank,
+        rank_pattern=narrower,
+        alpha_pattern=narrower,
         target_modules=sorted(layer.name for layer in layers),
         base_model_name_or_path=base,
         task_type="CAUSAL_LM",

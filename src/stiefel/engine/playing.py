@@ -6,12 +6,13 @@ import hashlib
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import torch
+from torch import Tensor
 
 from ..errors import UserError
 
@@ -82,6 +83,12 @@ class Colocated(Engine):
         self.adapter = request
         self.reset_prefix_cache()
 
+    def load(self, weights: Iterator[tuple[str, Tensor]]) -> None:
+        """Every weight in place of the engine's, which is made ready anew: a CPU's are packed, a GPU's may be too."""
+        self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
+        repack_heads(self.llm_engine.model_executor.driver_worker.model_runner.model)
+        self.reset_prefix_cache()
+
     def generate(self, prompts: list[Any], sampling_params: Any, use_tqdm: bool) -> Any:
         """One request a completion."""
         each = []
@@ -102,6 +109,17 @@ class Colocated(Engine):
     def sleep(self, level: int) -> None:
         """Of TRL's sleep mode."""
         self.llm.sleep(level=level)
+
+
+def repack_heads(model: torch.nn.Module) -> None:
+    """On a CPU vLLM keeps a packed copy of the head, which a reload of the embedding that it is tied to leaves behind."""
+    from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
+    from vllm.platforms import current_platform
+
+    if current_platform.is_cpu():
+        for module in model.modules():
+            if isinstance(module, ParallelLMHead):
+                module.quant_method.process_weights_after_loading(module)
 
 
 class Served(Engine):

@@ -193,7 +193,13 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
     def _send_merged(self) -> Sent | None:
         self._merged: dict[str, Survival] = {}
         self._nbytes = 0
-        super().sync_weights()
+        if isinstance(self.llm, Colocated):
+            if self.enable_sleep_mode:  # its weights were given up, and their memory with them
+                self.llm.wake_up(tags=["weights"])
+                self._llm_weights_sleeping = False
+            self.llm.load(self._iter_named_params())
+        else:
+            super().sync_weights()
         for weight in own_weights(self.model):  # whose type is the trainer's own: it plays the same numbers
             self._merged[weight.name] = of_weights(weight.base, weight.values, weight.values)
         return None if self.llm is None else Sent("merged", type_name(self.llm.dtype), self._nbytes, self._merged)

@@ -1,4 +1,4 @@
-"""What vLLM is given is the policy, and giving it leaves the base alone."""
+"""The policy as merged weights is the exact merge rounded once, and making them leaves the base alone."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from stiefel import GRPOTrainer, UserError, attach
+from stiefel.engine.weights import policy_weights
 from stiefel.methods import compose
 from stiefel.recipe.recipe import make_recipe
 from stiefel.training.settings import grpo_config
-from stiefel.training.sync import merge_out_of_place, policy_weights
 
 from ..contract.conftest import NAMES, STARTED, attach_any
-from .engine import Bridge, Engine, bits, moved
+from .bridge import Bridge, Engine, bits, moved
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 PLAIN = {"task_type": "CAUSAL_LM", "target_modules": TARGETS}
@@ -122,9 +122,7 @@ def test_conv1d_layers_and_a_tied_head(start):
 def test_an_engine_that_was_given_the_weights_has_the_policys_logits(dtype, start, make_model, logits):
     model = moved(attach(make_model(dtype), start, r=4, alpha=8))
     engine = Engine(make_model(dtype))
-    bridge = Bridge(model, engine)
-    merge_out_of_place(bridge)
-    bridge.sync_weights()
+    engine.load_weights(policy_weights(model))
     served, policy = logits(engine.model.double()), logits(copy.deepcopy(model).double())
     base = logits(make_model(dtype).double())
     # both run in float64: what differs is the weights, each by one rounding and by the sum's in float32
@@ -136,13 +134,9 @@ def test_an_engine_that_was_given_the_weights_has_the_policys_logits(dtype, star
 
 def test_the_names_are_those_that_trl_sends(make_model):
     model = moved(attach(make_model(), "lora", r=4, alpha=8))
-    theirs, ours = Engine(make_model()), Engine(make_model())
-    for engine in (theirs, ours):
-        bridge = Bridge(model, engine)
-        if engine is ours:
-            merge_out_of_place(bridge)
-        bridge.sync_weights()
-    assert ours.received == theirs.received
+    theirs = Engine(make_model())
+    Bridge(model, theirs).sync_weights()
+    assert [name for name, _ in policy_weights(model)] == theirs.received
 
 
 def test_a_model_whose_weights_train_is_emitted_as_it_is(make_model):
@@ -167,14 +161,6 @@ def test_what_cannot_be_merged_is_refused_by_name(config, make_model):
     with pytest.raises(UserError, match="cannot be merged"):
         list(policy_weights(model))
     assert all(torch.equal(tensor, before[name]) for name, tensor in bits(model).items())
-
-
-@pytest.mark.parametrize("sharding", [{"zero_stage": 3}, {"fsdp_version": 1}], ids=str)
-def test_sharding_that_trl_would_merge_in_place_is_refused(sharding, make_model):
-    bridge = Bridge(attach(make_model(), "lora", r=4), Engine(make_model()))
-    vars(bridge._dist).update(sharding)
-    with pytest.raises(UserError, match="FSDP2"):
-        merge_out_of_place(bridge)
 
 
 def test_the_vllm_engine_without_vllm_is_an_error_that_says_what_to_install(make_model, tmp_path):
