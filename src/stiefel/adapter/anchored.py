@@ -109,12 +109,20 @@ class AnchoredFactor(nn.Module, ABC):
 # what it keeps of a LoRA of rank r: x, and (A₀ + ΔA)x.
 
 
+def in_autocast(x: Tensor) -> Tensor:
+    """X in the type in which autocast multiplies; as it is where autocast is off."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+
+
 class TimesA(torch.autograd.Function):
     """x (…, in) → x[A₀ + ΔA; ΔA]ᵀ (…, 2r)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, delta: Tensor, anchor: Tensor) -> Tensor:
-        """Keeps x and the two factors, which are there anyway."""
+        """Keeps x, in autocast's type where it is on as a linear layer does, and the two factors, which are there."""
+        ctx.dtype = x.dtype
+        x = in_autocast(x)
         ctx.save_for_backward(x, delta, anchor)
         return F.linear(x, torch.cat([anchor + delta, delta]))
 
@@ -126,7 +134,7 @@ class TimesA(torch.autograd.Function):
         r = delta.shape[0]
         to_x = to_delta = None
         if ctx.needs_input_grad[0]:
-            to_x = (gradient @ torch.cat([anchor + delta, delta]).to(gradient)).to(x)
+            to_x = (gradient @ torch.cat([anchor + delta, delta]).to(gradient)).to(ctx.dtype)
         if ctx.needs_input_grad[1]:
             both = (gradient[..., :r] + gradient[..., r:]).flatten(0, -2)
             to_delta = (both.T @ x.flatten(0, -2).to(both)).to(delta)

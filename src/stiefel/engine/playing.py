@@ -112,7 +112,7 @@ class Colocated(Engine):
 
 
 def repack_heads(model: torch.nn.Module) -> None:
-    """On a CPU vLLM keeps a packed copy of the head, which a reload of the embedding that it is tied to leaves behind."""
+    """On a CPU vLLM keeps a packed copy of the head, which a reload of the embedding it is tied to leaves behind."""
     from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
     from vllm.platforms import current_platform
 

@@ -87,8 +87,11 @@ def from_hub(model: str, revision: str, files: list[str]) -> Path:
         ) from error
 
 
-def load_model(model: str, dtype: str = "float32", revision: str = "") -> Any:
-    """The causal language model in evaluation mode, from safetensors alone; dtype "auto" is the checkpoint's own."""
+def load_model(model: str, dtype: str = "float32", revision: str = "", attention: str = "") -> Any:
+    """The causal language model in evaluation mode, from safetensors alone; dtype "auto" is the checkpoint's own.
+
+    attention: one of transformers' implementations, its own choice where it is empty.
+    """
     from transformers import AutoModelForCausalLM
 
     path = model_files(model, revision)
@@ -102,11 +105,21 @@ def load_model(model: str, dtype: str = "float32", revision: str = "") -> Any:
     kind = dtype if dtype == "auto" else DTYPES[dtype]
     try:
         loaded, found = AutoModelForCausalLM.from_pretrained(
-            path, dtype=kind, use_safetensors=True, output_loading_info=True
+            path, dtype=kind, use_safetensors=True, output_loading_info=True, attn_implementation=attention or None
         )
+    except ImportError as error:
+        raise UserError(
+            f"{attention} is not installed here",
+            str(error).strip().splitlines()[0],
+            'install it, or attention = "sdpa"',
+        ) from error
     except SafetensorError as error:
         raise UserError(f"{path} holds a broken safetensors file", str(error), "copy or download it again") from error
     except (OSError, ValueError, RuntimeError) as error:
+        if attention and "attention" in str(error).lower():
+            raise UserError(
+                f"{path} cannot be loaded with {attention}", str(error).splitlines()[0], "leave attention out"
+            ) from error
         raise UserError(
             f"{path} is not a causal language model that transformers can load",
             str(error).splitlines()[0],

@@ -28,6 +28,10 @@ class ModelSettings(Section):
     """Hub id, local directory, or nano."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Type of the frozen weights; the trained factors are float32 always."""
+    compute: Literal["float32", "bfloat16"] = "float32"
+    """Type of the products in training, rollouts and measurements; bfloat16 is torch's autocast."""
+    attention: Literal["", "sdpa", "eager", "flash_attention_2", "flash_attention_3"] = ""
+    """How attention is computed; empty: as transformers chooses, sdpa where the model has it."""
     revision: str = ""
     """Branch, tag or commit of a hub id."""
     turn_ends: list[Annotated[str, Field(min_length=1)]] = []

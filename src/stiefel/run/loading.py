@@ -19,7 +19,7 @@ def load_pair(recipe: Recipe) -> tuple[Any, Any]:
         torch.set_num_threads(recipe.run.threads)
     wanted = recipe.model
     tokenizer = load_ending_tokenizer(recipe)
-    model = load_model(wanted.path, wanted.dtype, wanted.revision)
+    model = load_model(wanted.path, wanted.dtype, wanted.revision, wanted.attention)
     let_turns_end(model, tokenizer, wanted.turn_ends)
     return model, tokenizer
 

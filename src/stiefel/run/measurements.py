@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import PartialState
 
 from ..artifacts import append_text, read_jsonl
@@ -229,5 +230,6 @@ def measured(
     recipe: Recipe, model: Any, tokenizer: Any, when: str, progress: Progress, tasks: Sequence[Task] | None = None
 ) -> BaseSamples:
     """`measure`; raises NoProbabilities, in every process alike, where the model's logits are no numbers."""
-    with finite_logits(model):
+    kind, rounded = PartialState().device.type, recipe.model.compute == "bfloat16"
+    with finite_logits(model), torch.autocast(kind, torch.bfloat16, enabled=rounded):  # as it is trained
         return measure(recipe, model, tokenizer, when, progress, tasks)

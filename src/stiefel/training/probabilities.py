@@ -68,5 +68,6 @@ class FiniteTrainer(ReferenceTrainer):
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
         if self.use_vllm:
             return super()._generate_single_turn(*args, **kwargs)
-        with finite_logits(self._bare_model), held_factors(self._anchored_factors):
+        numbers = self.accelerator.autocast()  # TRL samples outside of it, and scores what was sampled inside
+        with finite_logits(self._bare_model), held_factors(self._anchored_factors), numbers:
             return super()._generate_single_turn(*args, **kwargs)

@@ -103,8 +103,9 @@ def shared(recipe: Recipe, out: Path) -> dict[str, Any]:
         "learning_rate": recipe.optim.lr,
         "weight_decay": recipe.optim.weight_decay,
         "max_grad_norm": recipe.optim.max_grad_norm,
-        # numbers: the frozen weights keep the recipe's type, the factors are float32
-        "bf16": False,
+        # numbers: the frozen weights keep the recipe's type, the factors are float32; products under autocast or not
+        "bf16": recipe.model.compute == "bfloat16",
+        "use_cpu": recipe.model.compute == "bfloat16" and not torch.accelerator.is_available(),  # or bf16 is refused
         "fp16": False,
         "activation_checkpointing": recipe.optim.activation_checkpointing,
         # output: ours
