@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 
+from .hedges import MAYBE, MAYBE_CJK
+
 THINKING = "</think>"
 OPENED = "<think>"
 ANSWERED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 LONGEST = 5_000  # characters in a box
+# between two boxes that are one answer: "and", "or", "or maybe"
+NEIGHBOURS = re.compile(rf"[\s,;(]*(?:and|or)?[\s,;]*(?:(?:{MAYBE}|{MAYBE_CJK})[\s,;]*)*", re.IGNORECASE)
 BOXES_READ = 20  # from the end
 # "Answer: 5", "**Final answer:** 5", "The final answer is: 5"; what follows on its line is the answer
 SAID = (
@@ -65,7 +69,7 @@ def all_boxed_at_the_end(text: str) -> str | None:
     kept = [boxes[-1]]
     for box in reversed(boxes[:-1]):
         between = re.sub(r"\\text\{([^}]*)\}|\\[,;()\[\] ]|\\quad|\$", r" \1 ", text[box[1] : kept[0][0]])
-        if not re.fullmatch(r"[\s,;]*(?:and|or)?[\s,;]*", between):
+        if not NEIGHBOURS.fullmatch(between):
             break
         kept.insert(0, box)
     return ", ".join(dict.fromkeys(content for _, _, content in kept))

@@ -14,7 +14,8 @@ from typing import Any
 
 from ..extract import after_thinking, answer_line, last_boxes
 from ..grade import Grade, UnreadableGold
-from .equal import capitals, equal, parses, renamed, verified
+from .equal import SEPARATED, capitals, equal, parses, renamed, verified
+from .hedges import answered_by_a_bound, once, one_of_two, undecided
 from .latex import BASED, CURRENCY, LONGEST_ANSWER, cleaned, normalised, plain_number, stated, valued
 from .parsed import parse
 from .quantifiers import conditions, contradict
@@ -75,6 +76,7 @@ class Gold:
     quantities: Quantities | None
     conditions: frozenset[str]
     parsed: bool  # else it can only be compared as a text
+    single: bool  # no list, no range, no bound
 
 
 def grade_math(completion: str, answer: Any, truncated: bool = False) -> Grade:
@@ -102,13 +104,20 @@ def graded(completion: str, answer: Any, read: Callable[[str], str | None], trun
     if truncated and not has_mark(text):
         return Grade(0.0, None, "no answer: it was cut off before one")
     found = read(text)
+    if gold.single and left_open(text, found, gold):
+        return Grade(0.0, (found or text[-TAIL:])[:200], "no single answer")
     if found is None:
         return last_expression(text, gold)
     if sentence(found):
-        if gold.number is not None and ranged(found):
-            return Grade(0.0, found[:200], "no single answer")
         return last_expression(found, gold)
     return compared(found, gold)
+
+
+def left_open(text: str, found: str | None, gold: Gold) -> bool:
+    """Whether the answer is one of two numbers, a range or a bound; of a sentence, only what it says is the answer."""
+    if found is not None and has_mark(text):
+        return undecided(DENIED.sub("not", found), ranges=gold.number is not None)
+    return one_of_two(DENIED.sub("not", text[-TAIL:])) or answered_by_a_bound(text)
 
 
 def sentence(found: str) -> bool:
@@ -138,8 +147,10 @@ def has_mark(text: str) -> bool:
 def after_mark(text: str) -> str | None:
     """What follows the last `####` on its line, unless that is a heading."""
     _, mark, after = text.rpartition(MARK)
-    line = after.strip().partition("\n")[0]
-    return line if mark and line and not HEADING.match(line) else None
+    line, _, rest = after.strip().partition("\n")
+    if not mark or not line or (HEADING.match(line) and (rest or not undecided(line))):
+        return None
+    return line
 
 
 def read_number(text: str) -> str | None:
@@ -199,7 +210,9 @@ def read_gold(told: str) -> Gold:
     parsed = plain is not None or parses(text)
     if not parsed and not written(text):
         raise UnreadableGold(f"math-verify cannot parse {text[:200]!r}")
-    return Gold(text, with_units, plain_number(text), plain, several, conditions(stated(told)), parsed)
+    one_value = not plain.kind if plain is not None else len(SEPARATED.split(text)) == 1
+    single = one_value and several is None and not undecided(with_units)
+    return Gold(text, with_units, plain_number(text), plain, several, conditions(stated(told)), parsed, single)
 
 
 def other_scale(found: str, gold: str) -> bool:
@@ -218,7 +231,7 @@ def compared(found: str, gold: Gold) -> Grade:
     """The grade of an answer that has been read out."""
     if len(found) > LONGEST_ANSWER:
         return Grade(0.0, found[:200], f"an answer of {len(found)} characters")
-    told = cleaned(found)
+    told = once(cleaned(found))
     if not told:
         return Grade(0.0, None, "no answer")
     if other_scale(found, gold.told):
