@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-OR = r"or|and/or|oder|ou|o|u|oppure|или|або|veya|ya\s+da|atau|hoặc|albo|lub|nebo|vagy|sau|eller|tai"
+OR = r"or|and/or|oder|ou|o|u|oppure|или|або|veya|ya\s+da|atau|hoặc|albo|lub|nebo|vagy|sau|eller|tai|ή|au"
 BUT = r"but|though|although|aber|mais|pero|mas|ma|maar|но"  # before a guess
-OR_CJK = r"或者?|或是|还是|または|もしくは|それとも|か|또는|혹은|이나|아니면|أو|या|বা"
+OR_CJK = r"或者?|或是|还是|還是|หรือ|または|もしくは|それとも|か|또는|혹은|이나|아니면|أو|या|বা"
 # what makes a guess of what follows it; "it" and a verb may go with it
 MAYBE = (
     r"maybe|perhaps|possibly|potentially|probably|alternatively|conceivably|else|otherwise|if\s+not|even|"
