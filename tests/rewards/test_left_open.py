@@ -33,6 +33,9 @@ DECIDED = [
     ("7", "His score rose from 3 to 7."), ("2-3x", "Answer: $2 - 3x$"), ("f(x)=2-3x", r"\boxed{f(x)=2-3x}"), ("18", "Answer: She could be 18"),
     ("4", "It could be 3 or 4, but 3 is odd, so it is 4."), ("3:2", r"\boxed{3 \text{ to } 2}"), ("2, 3", "Answer: 2 or 3"), ("2, 3", "Answer: x = 2 or maybe x = 3"),
     ("3 to 7 days", "Answer: 3 to 7 days"), ("at least 3", "Answer: at least 3"), ("7", "The total is 7 or more precisely 7.0"), ("6", "It is not 5 but 6"),
+    ("36", "Answer: Thus, 36 students got B and above."),
+    ("36", "#### 36 students got a B or above"),
+    (r"\frac{3\pi}{4}", r"\boxed{3pi/4}"),
     ("2", "#### 5 - 3 = 2 days"), ("3", r"\boxed{3} and maybe more."), (r"\frac{3}{5}", r"\boxed{3 \text{ out of } 5}"), ("3/5", "#### 3 out of 5"),
 ]  # fmt: skip
 

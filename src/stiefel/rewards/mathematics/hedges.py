@@ -31,7 +31,7 @@ AFTER_ALL = re.compile(
     rf"(?:\s*or\s+so\b)?(?:(?!\b(?:so|thus|then|hence|therefore|since)\b)[^.!?=\d]){{1,60}}?(?<!\w){GUESS}+{ABOUT}{NAMED}",
     re.IGNORECASE,
 )
-SLASHED = re.compile(r"\s*[^\W\d_]{2,}\s*/\s*")
+SLASHED = re.compile(r"\s+[^\W\d_]{3,}\s*/\s*")
 UP_TO = re.compile(rf"\s*{UNIT}\s*(?:to|through|until|bis|hasta|até|до)\s+|\s*[^\W\d_]{{2,}}\s*[-–—]\s*", re.IGNORECASE)
 DASH = re.compile(r"\s*[-–—]\s*")
 AGAIN = re.compile(
@@ -51,7 +51,7 @@ BOUND = re.compile(
     re.IGNORECASE,
 )
 BEYOND = re.compile(
-    r"\s*(?:[^\W\d_]+\s+){0,3}?(?:(?:or|and)\s+(?:more|less|fewer|above|below|over|under|higher|lower|up|greater|larger|smaller)(?!\s+(?:precisely|exactly|accurately))"
+    r"\s*(?:[^\W\d_]+\s+)?(?:(?:or|and)\s+(?:more|less|fewer|above|below|over|under|higher|lower|up|greater|larger|smaller)(?!\s+(?:precisely|exactly|accurately))"
     r"|at\s+(?:least|most|minimum|maximum)|oder\s+mehr|ou\s+plus|o\s+más|ou\s+mais|o\s+più)\b",
     re.IGNORECASE,
 )
@@ -94,7 +94,9 @@ def one_of_two(text: str) -> bool:
     between = line[numbers[0].end() : numbers[1].start()]
     if re.search(rf"\b(?:{NEARLY})\b", between) and near(*(value(number[0]) for number in numbers)):
         return False
-    if EITHER.fullmatch(between.replace("(", "").replace("*", "").replace("$", "")) or SLASHED.fullmatch(between):
+    if EITHER.fullmatch(between.replace("(", "").replace("*", "").replace("$", "")):
+        return True
+    if SLASHED.fullmatch(between) and re.match(r"\s+[^\W\d_]{3}", line[numbers[1].end() :]):
         return True
     return GUESSED.fullmatch(bare(between)) is not None
 

@@ -21,10 +21,13 @@ WRITTEN_OTHERWISE = tuple(
         (r"\\degree(?![a-z])", r"^\\circ "),
         (r"(?<![\\A-Za-z])(angle|triangle)\s+(?=[A-Z])", r"\\\1 "),
         (r"\\text\{-\}", "-"),
+        (r"\+\s*/\s*-(?=\s*[\w.\\(])", r"\\pm "),
+        (r"\\text\{\s*choose\s*\}", r" \\choose "),
         (r"\\text\{\s*\\?\$\s*\}", ""),
         (r"\\\\\s*\[[\d.]+\s*(?:pt|em|ex|mm|cm)\]", r"\\\\"),  # a row's spacing in a matrix
     )
 )
+VARIANT = re.compile(r"\\var(epsilon|phi|theta|rho|kappa)(?![a-z])")  # the same letter, unless both stand there
 SPACED_NUMBER = re.compile(r"[-+]?\\?\$?\d{1,3}(?:(?:\\,|\\ |\\;|\s)\d{3})+(?:\.\d+)?")
 LISTED = re.compile(r",\s|;|\band\b|\bor\b")
 TIGHT_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,]*\d)")
@@ -85,6 +88,7 @@ def stated(text: str) -> str:
     text = text.replace("\\langle", "(").replace("\\rangle", ")")
     for pattern, kept in WRITTEN_OTHERWISE:
         text = pattern.sub(kept, text)
+    text = VARIANT.sub(lambda match: match[0] if f"\\{match[1]}" in text else f"\\{match[1]}", text)
     return unwrapped(SAID.sub("", text))
 
 

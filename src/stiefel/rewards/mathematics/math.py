@@ -12,10 +12,11 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from ..extract import after_thinking, answer_line, last_boxes
+from ..extract import after_thinking, answer_line, last_boxes, without_placeholders
 from ..grade import Grade, UnreadableGold
 from .equal import SEPARATED, capitals, equal, parses, renamed, verified
 from .hedges import answered_by_a_bound, once, one_of_two, undecided
+from .labelled import labelled, side_by_side
 from .latex import BASED, CURRENCY, LONGEST_ANSWER, cleaned, normalised, plain_number, stated, valued
 from .parsed import parse
 from .quantifiers import conditions, contradict
@@ -23,6 +24,7 @@ from .quantities import UNITS, Quantities, at_the_end, degrees, in_base, quantit
 from .ratios import terms
 from .signs import apart, folded, in_latex
 from .textual import same_text, written
+from .typed import as_meant
 from .units import one_letter_unit
 from .values import Values, one, same_values, values
 from .words import same_time, same_words
@@ -62,6 +64,9 @@ SECOND = re.compile(
 )
 ALONE = re.compile(r"(?<![A-Za-z\\])[A-Z](?![A-Za-z])")  # a capital that is no part of a word
 TO = re.compile(r"\s*(?:\\text\{\s*to\s*\}|\bto\b)\s*")
+BRACKETED = re.compile(
+    rf"(\b(?:is|be)|[=:])\s*\(([-+]?[{CURRENCY}]?{DIGITS}(?:\.\d+)?(?:/\d+)?)\)(?=[\s.*$]*$)"
+)  # "is (42)"
 BY_CASES = re.compile(r"\\text\{[^{}]*\b(?:otherwise|else)\b", re.IGNORECASE)
 
 
@@ -124,6 +129,8 @@ def sentence(found: str) -> bool:
     """Whether an answer's line goes on in words: "She makes $18 per day"."""
     if OTHER_SCRIPT.search(found):
         return True
+    if labelled(found):
+        return False
     words = re.findall(r"(?<![\\A-Za-z{])[A-Za-z']{2,}", normalised(found)[:LONGEST_ANSWER])
     if len(words) < 3 or "\\text" in found or not re.search(r"\d", found):
         return False
@@ -239,12 +246,16 @@ def compared(found: str, gold: Gold) -> Grade:
     number = plain_number(told)
     if number is not None and gold.number is not None:
         return decided(number == gold.number, told, "number")
+    told = as_meant(told, gold.told, gold.number is not None)
     if gold.conditions and contradict(gold.conditions, conditions(stated(found))):
         return Grade(0.0, told[:200], "it holds for something else")
     if same_text(told, gold.told) or same_words(gold.told, told):
         return Grade(1.0, told[:200], "the same text")
     if (same := same_time(gold.told, told)) is not None:
         return decided(same, told, "time")
+    if (pairs := side_by_side(gold.told, told)) is not None:
+        same = bool(pairs) and all(compared(value, read_gold(wanted)).score == 1.0 for wanted, value in pairs)
+        return decided(same, told, "list of values")
     several = quantities(told)
     if (several and several.whole) or (gold.quantities and gold.quantities.whole):
         return compound(told, several, gold)
@@ -334,7 +345,8 @@ def last_expression(text: str, gold: Gold) -> Grade:
     several = at_the_end(text)
     if several is not None and not DENIED.search(text[-TAIL:]):
         return compared(several.told, gold)
-    tail = apart(in_latex(DENIED.sub("not", text[-TAIL:])))
+    tail = apart(in_latex(DENIED.sub("not", without_placeholders(text[-TAIL:]))))
+    tail = BRACKETED.sub(r"\1 \2", tail)
     tail = re.sub(r"\\\$(?=\d)|[`<>](?=/?\w)", " ", tail)
     names = capitals(gold.text)
     tail = ALONE.sub(lambda match: names.get(match[0], match[0]), tail)
