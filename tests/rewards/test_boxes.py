@@ -21,6 +21,13 @@ SAME_SAID = [
     ("x", r"\boxed{x}"),
     ("12", "The final answer goes in \\boxed{\\ldots}: \nAnswer: 12"),
     ("12", r"<answer>12</answer> \boxed{}"),
+    ("12", r"\boxed{\phantom{0}} Answer: 12"),
+    ("12", r"\boxed{final answer here}. Answer: 12"),
+    ("12", r"\boxed{\square} Answer: 12"),
+    ("12", "\\boxed{insert answer here}\n\nThe answer is 12."),
+    ("12", r"\boxed{12}, as in \boxed{\phantom{00}}"),
+    ("12", "The answer is (12)"),
+    ("12", "The answer is (12)."),
     ("12", r"\boxed{12} (that is how \boxed works)"),
 ]
 # (gold, completion)
@@ -35,6 +42,9 @@ OTHER_SAID = [
     ("12", "Answer: 12\n\\boxed{13}"),
     ("7", r"\boxed{7"),
     ("12", r"\boxed{}"),
+    ("12", r"\boxed{value of x}. Answer: 12"),
+    ("12", r"\boxed{11} \boxed{final answer}. Answer: 12"),
+    ("12", "This follows from (12)."),
 ]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from .extract import last_boxed
 from .grade import Grade
+from .mathematics.hedges import one_of_two
 
 WINDOW = 300  # characters of a completion, from its end, that are read
 BOX_WINDOW = 100
@@ -63,6 +64,8 @@ def grade_dapo(completion: str, answer: Any, **row: Any) -> Grade:
     if not lines:
         return Grade(0.0, None, f'no "Answer:" within the last {WINDOW} characters')
     found = normalise(lines[-1])
+    if found == gold and one_of_two(lines[-1]) and not one_of_two(str(answer)):
+        return Grade(0.0, found, "no single answer")  # "$3$ or maybe $4$", of which the normal form keeps the first
     return Grade(1.0, found, "the same text") if found == gold else Grade(0.0, found, "another text")
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 
+from .hedges import MAYBE, MAYBE_CJK
+
 THINKING = "</think>"
 OPENED = "<think>"
 ANSWERED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 LONGEST = 5_000  # characters in a box
+# between two boxes that are one answer: "and", "or", "or maybe"
+NEIGHBOURS = re.compile(rf"[\s,;(]*(?:and|or)?[\s,;]*(?:(?:{MAYBE}|{MAYBE_CJK})[\s,;]*)*", re.IGNORECASE)
 BOXES_READ = 20  # from the end
 # "Answer: 5", "**Final answer:** 5", "The final answer is: 5"; what follows on its line is the answer
 SAID = (
@@ -19,8 +23,9 @@ SAID = (
 ANSWER_LINE = re.compile(rf"(?im)^[ \t>*#_`-]*(?:{SAID})[*_`]*\s*:[*_`]*[ \t]*(\S[^\n]*)$")
 # what stands in a box that is only talked of
 PLACEHOLDER = re.compile(
-    r"(?:\\[,;:! ]|\\(?:text|mathrm)\s*\{|[\s{}.…_?$<>\[\]]|\\[lc]?dots)*"
-    r"(?:(?:the\s+|your\s+|my\s+)?(?:final\s+|numerical\s+|correct\s+)?"
+    r"(?:\\[,;:! ]|\\(?:text|mathrm)\s*\{|[\s{}.…_?$<>\[\]]|\\[lc]?dots|\\(?:square|Box|_|blank)|"
+    r"\\[hv]?phantom\s*\{[^{}]*\})*"
+    r"(?:(?:(?:insert|put|write|place)\s+)?(?:the\s+|your\s+|my\s+)?(?:final\s+|numerical\s+|correct\s+)?"
     r"(?:answer|result|number|solution|value|content|expression)(?:\s+here)?|你的答案|答案)?"
     r"[\s{}.…_?$<>\]]*\\?",
     re.IGNORECASE,
@@ -65,7 +70,7 @@ def all_boxed_at_the_end(text: str) -> str | None:
     kept = [boxes[-1]]
     for box in reversed(boxes[:-1]):
         between = re.sub(r"\\text\{([^}]*)\}|\\[,;()\[\] ]|\\quad|\$", r" \1 ", text[box[1] : kept[0][0]])
-        if not re.fullmatch(r"[\s,;]*(?:and|or)?[\s,;]*", between):
+        if not NEIGHBOURS.fullmatch(between):
             break
         kept.insert(0, box)
     return ", ".join(dict.fromkeys(content for _, _, content in kept))
@@ -73,19 +78,25 @@ def all_boxed_at_the_end(text: str) -> str | None:
 
 def last_boxes(text: str) -> str | None:
     r"""As `all_boxed_at_the_end`, past boxes that hold nothing or are only talked of: `\boxed{}`, `\boxed{answer}`."""
+    return all_boxed_at_the_end(without_placeholders(text))
+
+
+def without_placeholders(text: str) -> str:
+    """The text without the boxes that hold nothing or are only talked of."""
     kept = []
     for found in list(re.finditer(r"\\(?:boxed|fbox)", text))[-BOXES_READ:]:
         rest = text[found.end() : found.end() + LONGEST].lstrip()
         if rest.startswith("{"):
             content = braced(rest)
             empty = content is not None and PLACEHOLDER.fullmatch(content) is not None
+            end = text.find("{", found.end()) + len(content or "") + 2
         else:
-            empty = bare(rest) is None
+            empty, end = bare(rest) is None, found.end()
         if empty:
-            kept.append((found.start(), found.end()))
+            kept.append((found.start(), end))
     for start, end in reversed(kept):
         text = f"{text[:start]}{' ' * 6}{text[end:]}"
-    return all_boxed_at_the_end(text)
+    return text
 
 
 def bare(rest: str) -> str | None:

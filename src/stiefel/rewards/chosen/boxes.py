@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ..extract import BOXES_READ, braced
+from ..extract import BOXES_READ, NEIGHBOURS, braced
 from .standing import CLOSING, Choices, standing
 from .statements import announcements
 from .texts import STYLED, by_text
 
 OPENED = re.compile(r"\\(?:boxed|fbox)\s*(?:(?=\{)|([^\s{$.,]+))")
-BETWEEN = re.compile(r"[\s,;]*(?:and|or)?[\s,;]*")
 SPACED = re.compile(r"\\text\{([^}]*)\}|\\[,;()\[\] ]|\\quad|\$")
 NAMED = re.compile(r"[\s*_]*(?i:(?:final\s+)?(?:option|choice|letter|answer)\s*:?)?")
 AT_THE_END = re.compile(rf"(?:[(\[](?P<letter>[A-Za-z])[)\]]|[,:–—-]\s*(?P<bare>[A-Z]))(?:{CLOSING}|[\s.])*$")
@@ -50,7 +49,7 @@ def boxes(text: str) -> list[Box]:
             continue
         end = match.end() + (0 if match[1] else len(content) + 2)
         between = SPACED.sub(r" \1 ", text[found[-1].end : match.start()]) if found else ""
-        if found and BETWEEN.fullmatch(between):
+        if found and NEIGHBOURS.fullmatch(between):
             first = found.pop()
             found.append(Box(first.start, end, (*first.contents, content)))
         else:

@@ -46,9 +46,10 @@ SUBJECT = (
 SO = re.compile(
     r"(?i:(?P<turn>\b(?:no|actually|wait|rather|correction|sorry|make\s+that)\b[,:]*(?:\s*(?:it\s+is|it['’]s))?|¬[\s.,;:—–-]*(?:(?:but|rather|instead)\b)?(?:\s*(?:it\s+is|it['’]s|rather))?)|"
     r"\b(?:so|thus|hence|therefore|leaving|leaves?(?:\s+(?:us|me|only))?(?:\s+with)?|by\s+elimination|elimination\s+(?:gives|yields)|ergo|es\s+ist|"
-    r"c['’]est(?:\s+(?:la\s+)?réponse)?|(?:es|è|é)\s+(?:la|(?-i:a))|it['’]s|it\s+is|it\s+(?:must|has\s+to|should)\s+be|that['’]s|i(?:['’]d|\s+would)?\s+say|i(?:['’]d|\s+would)?\s+guess|my\s+(?:guess|pick)\s+is|i\.e\.|namely|"
+    r"c['’]est(?:\s+(?:la\s+)?réponse)?|(?:es|è|é)\s+(?:la|(?-i:a))|it['’]s|it\s+is|it\s+(?:must|has\s+to|should)\s+be|"
+    r"it\s+(?:appears|seems|looks)\s+(?:to\s+be|like|that\s+it\s+is)|that['’]s|i(?:['’]d|\s+would)?\s+say|i(?:['’]d|\s+would)?\s+guess|my\s+(?:guess|pick)\s+is|i\.e\.|namely|"
     r"finally|deshalb|por\s+(?:lo\s+)?tanto|donc|quindi|portanto|logo|dus)[,:]*|因此[,]?|所以[,]?|したがって[,]?|따라서[,]?)"
-    r"(?i:\s*(?:only|just|it\s+is|it['’]s|it\s+must\s+be)(?![\w'’]))?(?i:\s*(?:option|choice|answer)(?!\w))?"
+    r"(?i:\s*(?:only|just|(?:most\s+|very\s+)?likely|probably|clearly|certainly|definitely|it\s+is|it['’]s|it\s+must\s+be)(?![\w'’]))?(?i:\s*(?:option|choice|answer)(?!\w))?"
 )
 TERMINAL = re.compile(rf"(?:{CLOSING})*(?:[.!]+(?:{CLOSING})*(?=\s|$)|\s*(?:$|\n))")
 INITIAL = re.compile(
@@ -57,6 +58,11 @@ INITIAL = re.compile(
 LOWER = re.compile(r"\s+(?!is\b)[a-z]")
 CONDITION = re.compile(r"\s+(?i:if|when|where|unless|only\s+if)\b")
 THAT_FITS = re.compile(r"\s+(?i:that|which|remaining|left|consistent|matching)\b")
+# "Answer: As shown above, D"
+INTRODUCED = re.compile(
+    r"[\s*_:\"'=-]*(?i:as|in|based|from|given|by|after|according|considering|overall|ultimately|finally|following|using|per|because|since|"
+    r"having|due|thanks|under|with|for|all\s+in\s+all|to\s+(?:sum|conclude))\b[^.!?;:\n]{0,100}?,(?=\s*[*_`\"'(\[]{0,3}[A-Za-z](?![\w'’]))"
+)
 REFUSING = re.compile(
     r"(?i:[\s*_\"':-]*(?:i\s+(?:do\s+not|don['’]?t|cannot|can['’]?t|am\s+(?:not|un))|i['’]m\s+(?:not|un)|do\s+not\s+know|don['’]?t\s+know|"
     r"unknown|unsure|not\s+sure|none\b|neither\b|no\s+(?:answer|option|choice|correct)|cannot|can['’]?t|insufficient|unclear|n/a\b|\?))"

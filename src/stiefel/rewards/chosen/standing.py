@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from .words import ARTICLES, FOLLOWING, LOCAL
+from ..hedges import BUT, MAYBE, MAYBE_CJK, OR, OR_CJK
+from .words import ARTICLES, FOLLOWING, LOCAL, OPTION
 
 WORDY = "A-Za-z0-9\u00c0-\u024f\u0300-\u036f\u0370-\u052f"
 OPENING = r"(?:[\s*_`\"'$(\[{~]|</?[a-z]{1,8}>|\\(?:text|math)(?:bf|rm|sf|it|tt)?\{|\\boxed\{|\\[(\[]|\\bf\s)"
@@ -27,9 +28,16 @@ WORD = re.compile(r"\s+[^\W\d_]")
 QUESTION = re.compile(rf"(?:{CLOSING}|\s)*\?")
 SINGULAR = r"(?!\s+(?:is|was|isn['’]t|has|would|can|does|cannot|fails?)\b)"
 AND = (
-    r"(?:,|;|/|&|[-–](?=\S)|\b(?:or|and|oder|und|ou|et|y|o|u|e|en|of|или|и|và|veya|atau|dan)\b|"
-    r"或者?|和|与|または|か|と|또는|이나|و|أو)"
+    rf"(?:,|\||;|/|&|[-–](?=\S)|\b(?:{OR}|and(?:\s+also)?|as\s+well\s+as|or\s+(?:else|then\s+again)|ou\s+bien|plus|"
+    rf"und|et|y|e|en|of|и|và|dan)\b|{OR_CJK}|和|与|と|이나|و)"
 )
+# "or maybe", "(or", "; perhaps", ". Maybe": another letter behind it is as good as the first
+GUESS = rf"(?:(?:\b(?:{MAYBE})(?![\w'’])|{MAYBE_CJK})[\s,:]*)"
+OTHERWISE = (
+    rf"(?:{CLOSING}|[ \t.,;:(–—-]){{0,8}}(?i:(?:{AND}|\b(?:{BUT})\b)[\s,]*)?"
+    rf"(?i:{GUESS})+(?i:(?:it\s+is|it['’]s|just|also|even)\s+)?"
+)
+ARTICLE = re.compile(rf"[ ]+(?i:{OPTION})\s+[*_`(\[]{{0,3}}[A-Za-z](?![\w'’])")  # "A opção B", "A letra D"
 # of a small letter: nothing after it, or what only follows a label
 ENDS = re.compile(rf"{CLOSING}*[.!]*{CLOSING}*\s*(?:$|\n)")
 BRACKETED = re.compile(r"[)\]]|\*\*|\.(?:\s+[A-Z]|\*)")
@@ -96,6 +104,9 @@ def patterns(letters: str) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern
         rf"(?:{CLOSING}|[\s.]){{0,8}}{AND}\s*(?i:{AND}\s*)?{option}{OPENING}{{0,8}}([{letters}]){ENDED}"
         rf"(?!(?<=I)[ ][a-z]){SINGULAR}|[ ]([{letters}]){ENDED}(?![ ][a-z])"
         rf"|{CLOSING}{{0,4}}\s*{AND}\s*{option}{OPENING}{{0,4}}([{letters.lower()}])(?:[).]|{CLOSING}|\s*$)"
+        rf"|(?:{OTHERWISE}|\s*\((?i:or|and|oder|ou|o)\s+){option}{OPENING}{{0,4}}([{letters}]){ENDED}"
+        rf"(?={CLOSING}{{0,6}}[ \t]*(?:[.,;!?)]|$|\n|(?i:because|since|as|or|and)\b))"
+        rf"|[\s.*]{{1,8}}{OTHERWISE}{option}{OPENING}{{0,4}}([{letters}]){ENDED}(?=(?:{CLOSING}|[\s.!?]){{0,8}}$)"
     )
     return capital, small, also
 
@@ -133,7 +144,7 @@ def standing(text: str, at: int, choices: Choices) -> Found | None:
 def is_label(letter: str, after: str, choices: Choices) -> bool:
     """Whether a capital with this after it is a choice's."""
     rest = SEPARATOR.sub("", after, count=1) if SEPARATOR.match(after) else after
-    if QUESTION.match(after):
+    if QUESTION.match(after) or (letter == "A" and ARTICLE.match(after)):
         return False
     line = rest.partition("\n")[0]
     if choices.own(letter, line):

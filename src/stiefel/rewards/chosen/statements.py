@@ -10,6 +10,7 @@ from .phrases import (
     CONDITION,
     HYPOTHETICAL,
     INITIAL,
+    INTRODUCED,
     LOWER,
     MISTAKEN,
     NAMED,
@@ -114,7 +115,16 @@ def told(text: str, at: int, choices: Choices) -> Found | None:
         found = standing(text, saying.end(), choices)
         if found and TERMINAL.match(text, found.end) and not NEGATION.search(text, at, found.start):
             return found
-    return None
+    return introduced(text, at, choices)
+
+
+def introduced(text: str, at: int, choices: Choices) -> Found | None:
+    """The letter behind a clause that names no other, where it is all that follows: "As shown above, D"."""
+    clause = INTRODUCED.match(text, at)
+    found = standing(text, clause.end(), choices) if clause else None
+    if clause is None or found is None or not TERMINAL.match(text, found.end) or NEGATION.search(clause[0]):
+        return None
+    return None if re.search(rf"(?<![\w'’])[{choices.letters}](?![\w'’])", clause[0].lstrip(" :*_")[1:]) else found
 
 
 def chosen(text: str, choices: Choices) -> Iterator[Found]:

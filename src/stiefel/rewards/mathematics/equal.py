@@ -9,7 +9,7 @@ from typing import Any
 from .identity import NO_ANSWER, same
 from .intervals import MEMBER, same_set, solutions
 from .letters import as_letters, components
-from .marks import differ
+from .marks import as_primes, differ
 from .parsed import parse
 from .plus_minus import expanded
 from .precision import NoValue, TooLarge, values_of
@@ -32,6 +32,7 @@ def equal(gold: str, answer: str) -> bool:
     An ordered tuple equals a list in its order only, and no set in braces; assignments equal a tuple of their values in
     their order; "x<1 or x>2" is the union; ± stands for both; a letter i may be the imaginary unit.
     """
+    gold, answer = as_primes(gold, answer), as_primes(answer, gold)
     if differ(as_letters(gold), as_letters(answer)):
         return False
     names = capitals(gold, answer)

@@ -21,16 +21,28 @@ WRITTEN_OTHERWISE = tuple(
         (r"\\degree(?![a-z])", r"^\\circ "),
         (r"(?<![\\A-Za-z])(angle|triangle)\s+(?=[A-Z])", r"\\\1 "),
         (r"\\text\{-\}", "-"),
+        (r"\+\s*/\s*-(?=\s*[\w.\\(])", r"\\pm "),
+        (r"\\text\{\s*choose\s*\}", r" \\choose "),
         (r"\\text\{\s*\\?\$\s*\}", ""),
         (r"\\\\\s*\[[\d.]+\s*(?:pt|em|ex|mm|cm)\]", r"\\\\"),  # a row's spacing in a matrix
     )
 )
+VARIANT = re.compile(r"\\var(epsilon|phi|theta|rho|kappa)(?![a-z])")  # the same letter, unless both stand there
 SPACED_NUMBER = re.compile(r"[-+]?\\?\$?\d{1,3}(?:(?:\\,|\\ |\\;|\s)\d{3})+(?:\.\d+)?")
 LISTED = re.compile(r",\s|;|\band\b|\bor\b")
 TIGHT_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,]*\d)")
 SAID = re.compile(
     r"^(?:\\text\{\s*)?(?:the\s+)?(?:final\s+|correct\s+)?answer\s*(?:is\b)?\s*:?\s*\}?\s*:?", re.IGNORECASE
 )
+# what is said of a value that may be rounded
+ABOUT = re.compile(
+    r"^(?:\\text\{\s*)?(?:about|approximately|approx\.?|roughly|around)\s*(?:\}\s*)?(?=[-+$\\]{0,2}(?:\d|frac|sqrt|pi))",
+    re.IGNORECASE,
+)
+HALVES = {"half": r"\frac{1}{2}", "third": r"\frac{1}{3}", "quarter": r"\frac{1}{4}"}
+HALVES |= {"two thirds": r"\frac{2}{3}", "three quarters": r"\frac{3}{4}"}
+AND_A_HALF = re.compile(rf"(?<![\d.])(\d+)\s+and\s+(?:an?|one)?\s*-?({'|'.join(HALVES)})\b")
+OUT_OF = re.compile(r"(\d+)\s*(?:\\text\{)?\s*out\s+of\s*\}?\s*(\d+)")
 HOPE = re.compile(r"\.?\s*I hope (?:it|this) is correct\.?$", re.IGNORECASE)
 FRACTION = r"\\[dt]?frac\s*(?:\{(\d{1,9})\}|(\d))\s*(?:\{(\d{1,9})\}|(\d))"
 MIXED = re.compile(rf"([-+]?)(\d{{1,99}})(?:(?:\\[,;: ]|\s)*{FRACTION}|\s+(\d{{1,9}})\s*/\s*(\d{{1,9}}))\s*(\\?%)?")
@@ -59,7 +71,10 @@ def cleaned(text: str) -> str:
     """An answer with its units, but without its wrapping, its quantifiers and its Unicode signs."""
     text = unwrapped(unquantified(stated(text)))
     text = QUOTES.sub(r"\2", text)
-    text = re.sub(r"^[^=]{0,20}?\\approx(?![a-z])\s*", "", text).rstrip("¢").strip()
+    text = ABOUT.sub("", re.sub(r"^[^=]{0,20}?\\approx(?![a-z])\s*", "", text)).rstrip("¢").strip()
+    text = AND_A_HALF.sub(lambda match: f"{match[1]}{HALVES[match[2]]}", text)
+    if match := OUT_OF.fullmatch(text):
+        text = f"\\frac{{{match[1]}}}{{{match[2]}}}"
     text = TEMPERATURE.sub(r"\1", text)
     if match := BUILDER.fullmatch(text.replace("\\left", "").replace("\\right", "")):
         text = match[1].strip()  # the set of the x that fulfil it
@@ -73,6 +88,7 @@ def stated(text: str) -> str:
     text = text.replace("\\langle", "(").replace("\\rangle", ")")
     for pattern, kept in WRITTEN_OTHERWISE:
         text = pattern.sub(kept, text)
+    text = VARIANT.sub(lambda match: match[0] if f"\\{match[1]}" in text else f"\\{match[1]}", text)
     return unwrapped(SAID.sub("", text))
 
 

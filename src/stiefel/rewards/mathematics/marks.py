@@ -9,6 +9,10 @@ INDEX = r"_(?:\{[^{}]*\}|[A-Za-z0-9])"
 PRIMED = re.compile(
     rf"(\\?[A-Za-z]+\s*|[)\]}}])({INDEX})?(?:\s*\^\s*\{{?\s*((?:\\prime\s*)+)\}}?|\s*((?:'|\\prime(?![a-z])\s*)+))({INDEX})?"
 )
+RATE = re.compile(
+    r"\\[dt]?frac\s*\{\s*(?:\\mathrm\{)?d\}?\s*(?:\^\s*\{?(\d)\}?)?\s*([A-Za-z])\s*\}\s*\{\s*(?:\\mathrm\{)?d\}?\s*([A-Za-z])"
+    r"\s*(?:\^\s*\{?(\d)\}?)?\s*\}"
+)
 TRANSPOSED = re.compile(
     r"\^\s*(?:T(?![A-Za-z])|\\top(?![a-z])|\\intercal(?![a-z])|\{\s*(?:\\(?:mathrm|text|mathsf|rm|mathbf|intercal)?\s*"
     r"\{?\s*)?(?:T|\\top|\\intercal|\\mathsf\s*T)\s*\}?\s*\})"
@@ -59,6 +63,16 @@ def figure(match: re.Match[str]) -> str:
         points = points[::-1]
     name = "".join(re.sub(r"\W|_", "", point) for point in points)
     return f"\\text{{{kind}{name}}}"
+
+
+def as_primes(text: str, other: str) -> str:
+    """dy/dx as y', where the other text has a prime and no rate, and all rates are by one letter."""
+    rates = list(RATE.finditer(text))
+    if not rates or not PRIMED.search(other) or RATE.search(other) or len({rate[3] for rate in rates}) > 1:
+        return text
+    if any(rate[1] != rate[4] for rate in rates):
+        return text
+    return RATE.sub(lambda rate: rate[2] + "'" * int(rate[1] or 1), text)
 
 
 def differ(first: str, second: str) -> bool:

@@ -12,9 +12,11 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from ..extract import after_thinking, answer_line, last_boxes
+from ..extract import after_thinking, answer_line, last_boxes, without_placeholders
 from ..grade import Grade, UnreadableGold
-from .equal import capitals, equal, parses, renamed, verified
+from .equal import SEPARATED, capitals, equal, parses, renamed, verified
+from .hedges import answered_by_a_bound, once, one_of_two, undecided
+from .labelled import labelled, side_by_side
 from .latex import BASED, CURRENCY, LONGEST_ANSWER, cleaned, normalised, plain_number, stated, valued
 from .parsed import parse
 from .quantifiers import conditions, contradict
@@ -22,6 +24,7 @@ from .quantities import UNITS, Quantities, at_the_end, degrees, in_base, quantit
 from .ratios import terms
 from .signs import apart, folded, in_latex
 from .textual import same_text, written
+from .typed import as_meant
 from .units import one_letter_unit
 from .values import Values, one, same_values, values
 from .words import same_time, same_words
@@ -61,6 +64,9 @@ SECOND = re.compile(
 )
 ALONE = re.compile(r"(?<![A-Za-z\\])[A-Z](?![A-Za-z])")  # a capital that is no part of a word
 TO = re.compile(r"\s*(?:\\text\{\s*to\s*\}|\bto\b)\s*")
+BRACKETED = re.compile(
+    rf"(\b(?:is|be)|[=:])\s*\(([-+]?[{CURRENCY}]?{DIGITS}(?:\.\d+)?(?:/\d+)?)\)(?=[\s.*$]*$)"
+)  # "is (42)"
 BY_CASES = re.compile(r"\\text\{[^{}]*\b(?:otherwise|else)\b", re.IGNORECASE)
 
 
@@ -75,6 +81,7 @@ class Gold:
     quantities: Quantities | None
     conditions: frozenset[str]
     parsed: bool  # else it can only be compared as a text
+    single: bool  # no list, no range, no bound
 
 
 def grade_math(completion: str, answer: Any, truncated: bool = False) -> Grade:
@@ -102,19 +109,28 @@ def graded(completion: str, answer: Any, read: Callable[[str], str | None], trun
     if truncated and not has_mark(text):
         return Grade(0.0, None, "no answer: it was cut off before one")
     found = read(text)
+    if gold.single and left_open(text, found, gold):
+        return Grade(0.0, (found or text[-TAIL:])[:200], "no single answer")
     if found is None:
         return last_expression(text, gold)
     if sentence(found):
-        if gold.number is not None and ranged(found):
-            return Grade(0.0, found[:200], "no single answer")
         return last_expression(found, gold)
     return compared(found, gold)
+
+
+def left_open(text: str, found: str | None, gold: Gold) -> bool:
+    """Whether the answer is one of two numbers, a range or a bound; of a sentence, only what it says is the answer."""
+    if found is not None and has_mark(text):
+        return undecided(DENIED.sub("not", found), ranges=gold.number is not None)
+    return one_of_two(DENIED.sub("not", text[-TAIL:])) or answered_by_a_bound(text)
 
 
 def sentence(found: str) -> bool:
     """Whether an answer's line goes on in words: "She makes $18 per day"."""
     if OTHER_SCRIPT.search(found):
         return True
+    if labelled(found):
+        return False
     words = re.findall(r"(?<![\\A-Za-z{])[A-Za-z']{2,}", normalised(found)[:LONGEST_ANSWER])
     if len(words) < 3 or "\\text" in found or not re.search(r"\d", found):
         return False
@@ -138,8 +154,10 @@ def has_mark(text: str) -> bool:
 def after_mark(text: str) -> str | None:
     """What follows the last `####` on its line, unless that is a heading."""
     _, mark, after = text.rpartition(MARK)
-    line = after.strip().partition("\n")[0]
-    return line if mark and line and not HEADING.match(line) else None
+    line, _, rest = after.strip().partition("\n")
+    if not mark or not line or (HEADING.match(line) and (rest or not undecided(line))):
+        return None
+    return line
 
 
 def read_number(text: str) -> str | None:
@@ -199,7 +217,9 @@ def read_gold(told: str) -> Gold:
     parsed = plain is not None or parses(text)
     if not parsed and not written(text):
         raise UnreadableGold(f"math-verify cannot parse {text[:200]!r}")
-    return Gold(text, with_units, plain_number(text), plain, several, conditions(stated(told)), parsed)
+    one_value = not plain.kind if plain is not None else len(SEPARATED.split(text)) == 1
+    single = one_value and several is None and not undecided(with_units)
+    return Gold(text, with_units, plain_number(text), plain, several, conditions(stated(told)), parsed, single)
 
 
 def other_scale(found: str, gold: str) -> bool:
@@ -218,7 +238,7 @@ def compared(found: str, gold: Gold) -> Grade:
     """The grade of an answer that has been read out."""
     if len(found) > LONGEST_ANSWER:
         return Grade(0.0, found[:200], f"an answer of {len(found)} characters")
-    told = cleaned(found)
+    told = once(cleaned(found))
     if not told:
         return Grade(0.0, None, "no answer")
     if other_scale(found, gold.told):
@@ -226,12 +246,16 @@ def compared(found: str, gold: Gold) -> Grade:
     number = plain_number(told)
     if number is not None and gold.number is not None:
         return decided(number == gold.number, told, "number")
+    told = as_meant(told, gold.told, gold.number is not None)
     if gold.conditions and contradict(gold.conditions, conditions(stated(found))):
         return Grade(0.0, told[:200], "it holds for something else")
     if same_text(told, gold.told) or same_words(gold.told, told):
         return Grade(1.0, told[:200], "the same text")
     if (same := same_time(gold.told, told)) is not None:
         return decided(same, told, "time")
+    if (pairs := side_by_side(gold.told, told)) is not None:
+        same = bool(pairs) and all(compared(value, read_gold(wanted)).score == 1.0 for wanted, value in pairs)
+        return decided(same, told, "list of values")
     several = quantities(told)
     if (several and several.whole) or (gold.quantities and gold.quantities.whole):
         return compound(told, several, gold)
@@ -321,7 +345,8 @@ def last_expression(text: str, gold: Gold) -> Grade:
     several = at_the_end(text)
     if several is not None and not DENIED.search(text[-TAIL:]):
         return compared(several.told, gold)
-    tail = apart(in_latex(DENIED.sub("not", text[-TAIL:])))
+    tail = apart(in_latex(DENIED.sub("not", without_placeholders(text[-TAIL:]))))
+    tail = BRACKETED.sub(r"\1 \2", tail)
     tail = re.sub(r"\\\$(?=\d)|[`<>](?=/?\w)", " ", tail)
     names = capitals(gold.text)
     tail = ALONE.sub(lambda match: names.get(match[0], match[0]), tail)

@@ -15,7 +15,7 @@ INDEXED = re.compile(r"(?<![A-Za-z\\{])([EI])(?=_)")  # no Euler number, nor the
 # an argument of a command: in braces, a letter by name, or one character
 ARGUMENT = (
     r"\s*(\{[^{}]*\}|\\(?:alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|chi|psi"
-    r"|omega|hbar)(?![A-Za-z])|[A-Za-z0-9])"
+    r"|omega|hbar)(?![A-Za-z])|\\sqrt\s*(?:\{[^{}]*\}|[A-Za-z0-9])|[A-Za-z0-9])"
 )
 FRACTION = re.compile(r"(\\[dt]?frac)" + ARGUMENT + ARGUMENT)
 ROOT = re.compile(r"(\\sqrt\s*\[[^\[\]]*\])" + ARGUMENT)

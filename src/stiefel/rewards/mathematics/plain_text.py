@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import re
 
+from .typed import bracketed
+
 MODULE = re.compile(
     r"(?<![\w\\.])(?:np|numpy|math|cmath|sp|sympy|scipy|mpmath|mp|torch|jnp|linalg|special)\.(?=[A-Za-z])"
 )
 IN_WORDS = re.compile(r"\\(?:text|mathrm|textbf|textit|mbox|operatorname|begin|end)\s*\{[^{}]*\}")
 # name of a call → LaTeX with {} for its argument
 CALLS = {
-    **{"sqrt": "\\sqrt{{{0}}}", "cbrt": "\\sqrt[3]{{{0}}}", "root": "\\sqrt[{1}]{{{0}}}", "exp": "e^{{{0}}}"},
+    **dict.fromkeys(("sqrt", "Sqrt"), "\\sqrt{{{0}}}"),
+    **{"cbrt": "\\sqrt[3]{{{0}}}", "root": "\\sqrt[{1}]{{{0}}}", "exp": "e^{{{0}}}"},
     **dict.fromkeys(("abs", "Abs", "fabs"), "\\left|{0}\\right|"),
     **{"floor": "\\lfloor {0} \\rfloor", "ceil": "\\lceil {0} \\rceil", "ceiling": "\\lceil {0} \\rceil"},
     **{f"{arc}{name}": f"\\arc{name}({{0}})" for arc in ("arc", "a") for name in ("sin", "cos", "tan")},
@@ -67,7 +70,7 @@ def rewritten(text: str) -> str:
         start, name, end, arguments = found
         form = NATURAL.get(name, CALLS[name]) if program else CALLS[name]
         text = f"{text[:start]} {form.format(*arguments)}{text[end:]}"
-    text = COMMAND.sub(r"\\\1", text)
+    text = COMMAND.sub(r"\\\1", bracketed(text))
     text = CONSTANT.sub(lambda match: CONSTANTS[match[1]], text)
     text = BARE_FUNCTION.sub(r"\\\1 ", text)
     text = GREEK_NAME.sub(r"\\\1 ", text)

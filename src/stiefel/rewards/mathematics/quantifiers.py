@@ -13,13 +13,14 @@ TRAILING = re.compile(
 )
 SET = r"\\mathbb\s*\{?\s*[NZQRC]\s*\}?(?:\s*[\^_]\s*(?:\{[^{}]*\}|[+*\-\d]))*"
 LETTERS = r"[a-zA-Z](?:\s*,\s*[a-zA-Z])*"
-BEFORE = r"(?:,|\\text\{\s*,?\s*(?:with|where|and)?\s*\}|\\q?quad|\\[,;: ]|\()"
+BEFORE = r"(?:,|:|\\(?:mid|colon)(?![a-z])|\\text\{\s*,?\s*(?:with|where|and)?\s*\}|\\q?quad|\\[,;: ]|\()"
 MEMBER = re.compile(rf"{SPACE}{BEFORE}{SPACE}[(]?\s*{LETTERS}\s*\\in\s*{SET}\s*\)?$")
 LEADING = re.compile(
     rf"^{SPACE}(?:{FACE}\s*{WORDS}[^{{}}]*\}}|{WORDS}|\\forall(?![a-z])|(?:{FACE}\s*)?let\b)", re.IGNORECASE
 )
 BREAK = re.compile(
-    r",|:(?!=)|;|\\q?quad(?![a-z])|\\[;:]|\\text\{\s*(?:,|we\s+have|it\s+holds\s+that|:)\s*\}|\bwe\s+have\b"
+    r",|:(?!=)|;|\\(?:colon|mid)(?![a-z])|(?:\\ \s*){2,}|(?<=\})\s*\\ |"
+    r"\\q?quad(?![a-z])|\\[;:]|\\text\{\s*(?:,|we\s+have|it\s+holds\s+that|:)\s*\}|\bwe\s+have\b"
 )
 BOUND = re.compile(
     rf"^{SPACE}[a-zA-Z](?:_\{{?\w\}}?)?\s*(?:\\in(?![a-z])|[<>]|\\(?:[lg]eq?|[lg]eqslant|neq?)(?![a-z]))"

@@ -8,11 +8,13 @@ from typing import Any
 from .plain_text import split
 
 DOTS = re.compile(r"\\[lcd]?dots(?![a-z])|\.\.\.|…")
-NO_RATIO = re.compile(r"[=<>|\[\]]|\\(?:mid|in|colon|\{|text|begin)(?![a-z])|\\\{")
+COLON = re.compile(r"\\colon(?![a-z])\s*")
+NO_RATIO = re.compile(r"[=<>|\[\]]|\\(?:mid|in|to|mapsto|rightarrow|\{|text|begin)(?![a-z])|\\\{")
 
 
 def terms(text: str) -> list[str] | None:
     """The terms of a ratio; None for anything else."""
+    text = COLON.sub(":", text)
     if ":" not in text or NO_RATIO.search(text):
         return None
     parts = split(text, ":")
