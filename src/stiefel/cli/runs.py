@@ -30,10 +30,9 @@ def train(
     if dry_run:
         click.echo(settings.to_toml(), nl=False)
         return
-    if out is None:
-        raise UserError("no --out was given", "a run needs a directory", "add --out runs/NAME, or --dry-run")
     from ..progress import run_progress
     from ..quiet import quiet
+    from ..run import check_names, rehearse
     from ..run import train as run
 
     refuse_both(resume, force)
@@ -41,6 +40,10 @@ def train(
     # a recipe that is tried with another method keeps settings that this one may have no use for, the changes do not
     keys = {change.partition("=")[0].strip() for change in changes}
     written = [key.removeprefix("adapter.") for key in keys]
+    if out is None:  # what is wrong with the recipe comes first: the directory is no matter of a second try
+        check_names(settings, shared="adapter.method" in keys, written=written)
+        rehearse(settings, Path("run"), set(), written=written)
+        raise UserError("no --out was given", "a run needs a directory", "add --out runs/NAME, or --dry-run")
     with run_progress(None if settings.algorithm.name == "sft" else settings.optim.rollouts) as (on_row, speak):
         run(
             settings,
