@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
 
-from ..errors import UserError, nearest
+from ..errors import UserError, in_words, meant_number, nearest
 from .sections import Section
-from .wanted import given, kind, section_in
+from .wanted import kind, section_in
 
 OUT_OF_BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "string_too_short")
 
@@ -91,7 +91,7 @@ def why(first: ErrorDetails, place: Place) -> str:
         return f"it must be {kind(place.annotation)}, and {first['input']} is not finite"
     if first["type"] in OUT_OF_BOUNDS or first["type"] == "literal_error":
         return f"it must be {kind(place.annotation)}"
-    return f"it must be {kind(place.annotation)}, and {given(first['input'])} was given"
+    return f"it must be {kind(place.annotation)}, and {in_words(first['input'])} was given"
 
 
 def better(first: ErrorDetails, place: Place) -> str:
@@ -99,10 +99,8 @@ def better(first: ErrorDetails, place: Place) -> str:
     value, plain = first["input"], without_bounds(place.annotation)
     if get_origin(plain) is Literal and isinstance(value, str):
         return f"{nearest(value, map(str, get_args(plain)))} "
-    if plain is int and isinstance(value, float) and value.is_integer():
-        return f"write {int(value)}; "
-    if plain in (int, float) and isinstance(value, str) and value.strip().lstrip("-").replace(".", "", 1).isdigit():
-        return f"write {value.strip()}, without quotes; "
+    if plain in (int, float) and (meant := meant_number(value)) and first["type"] not in OUT_OF_BOUNDS:
+        return f"write {meant}; "
     if get_origin(plain) is list and isinstance(value, str):
         return f"write {json.dumps([value], ensure_ascii=False)}; "
     return ""

@@ -12,13 +12,6 @@ from pydantic.fields import FieldInfo
 from .sections import Section
 
 KINDS: dict[Any, str] = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-GIVEN: dict[type, str] = {
-    str: "a text",
-    list: "a list",
-    dict: "a table",
-    int: "a number",
-    float: "a number with a decimal point",
-}
 
 
 def kind(annotation: Any) -> str:
@@ -62,8 +55,3 @@ def bounds(metadata: Iterable[Any]) -> str:
 def section_in(annotation: Any) -> type[Section] | None:
     """The section that a type is."""
     return annotation if isinstance(annotation, type) and issubclass(annotation, Section) else None
-
-
-def given(value: Any) -> str:
-    """What a value is: true and false as they are, of others the kind."""
-    return str(value).lower() if isinstance(value, bool) else GIVEN.get(type(value), f"a {type(value).__name__}")
