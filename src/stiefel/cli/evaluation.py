@@ -58,6 +58,7 @@ from .options import force_option, json_option, option_values, refuse_both, resu
 def evaluate(context: click.Context, /, **given: Any) -> None:
     """Measure a MODEL (a hub id, a directory, or nano), with an adapter or without, on a task."""
     refuse_both(given["resume"], given["force"])
+    from ..artifacts import MANIFEST, require_begun
     from ..quiet import quiet
 
     quiet()
@@ -68,6 +69,8 @@ def evaluate(context: click.Context, /, **given: Any) -> None:
         return
     if given["out"] is None:
         refuse_no_out(given)
+    if given["resume"]:
+        require_begun(given["out"], MANIFEST, "evaluation")
     if given["task"].startswith("lm-eval:"):
         measure_by_lm_eval(given)
         return

@@ -61,5 +61,5 @@ def no_option(method: str, options: Mapping[str, Option], name: str, value: Valu
     return UserError(
         f"method {method} has no option {name!r}",
         "an option that is not used would be dropped in silence",
-        f"did you mean {' or '.join(close)}? {takes}" if close else f"{takes}: leave {name} out",
+        f"did you mean {' or '.join(close)}?" if close else f"{takes}: leave {name} out",
     )
