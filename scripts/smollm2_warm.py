@@ -65,7 +65,7 @@ def is_of(out: Path, made_from: dict[str, str]) -> bool:
         return False
     source = json.loads((out / SOURCE).read_text())
     same = all(source.get(key) == value for key, value in made_from.items())
-    return same and digest(out / WEIGHTS) == source["files"][WEIGHTS]
+    return same and (out / WEIGHTS).is_file() and digest(out / WEIGHTS) == source["files"][WEIGHTS]
 
 
 if __name__ == "__main__":

@@ -182,6 +182,19 @@ def check_room(out: Path, *, force: bool, kind: str) -> None:
     writable(out)
 
 
+def require_begun(out: Path, first: str, kind: str) -> None:
+    """Raise where a command was told to go on with what is not there: a mistyped directory would begin another one.
+
+    `first` is the file that such a directory has from its first moment on.
+    """
+    if not (out / first).is_file():
+        raise UserError(
+            f"nothing to resume in {out}",
+            f"it holds no {kind}" if out.exists() else "it does not exist",
+            "leave --resume out to begin there, or give the --out that was begun",
+        )
+
+
 def is_ours(out: Path) -> bool:
     """True for an empty directory, and for one in which nothing but our own files is, unfinished ones included."""
     return bool(kinds_of(out))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import sysconfig
 import traceback
@@ -62,6 +63,17 @@ def place_in(module: str, error: BaseException) -> str:
         if beside in Path(frame.filename).parents and not is_installed(Path(frame.filename))
     ]
     return f" ({Path(lines[-1].filename).name}, line {lines[-1].lineno})" if lines else ""
+
+
+def place_of(function: Any) -> str:
+    """` (file.py, line 3)`: where a function of the user's begins; nothing of what has no lines of its own."""
+    plain = inspect.unwrap(function) if callable(function) else function
+    if not inspect.isroutine(plain) and callable(plain):  # an object with __call__
+        plain = type(plain).__call__
+    if not inspect.isfunction(plain) and not inspect.ismethod(plain):
+        return ""
+    code = plain.__code__
+    return f" ({Path(code.co_filename).name}, line {code.co_firstlineno})"
 
 
 def is_installed(file: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import statistics
 from functools import cache
@@ -59,21 +60,52 @@ def room_of(path: Path) -> str:
 
 
 def imported(path: Path) -> set[str]:
-    """The modules of ours that a file imports, after `stiefel.`: at its top, in functions and under TYPE_CHECKING."""
-    package = ("stiefel", *path.parent.parts)
+    """The modules of ours that a file imports, after `stiefel.`: at its top, in functions, by name, as a process."""
+    return imports_in(tree(path), ("stiefel", *path.parent.parts))
+
+
+def imports_in(module: ast.Module, package: tuple[str, ...]) -> set[str]:
+    """The same of a file's text in that package."""
     found = set()
-    for node in ast.walk(tree(path)):
+    for node in ast.walk(module):
+        names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
-            module = ".".join(part for part in (base, node.module) if part)
+            named = ".".join(part for part in (base, node.module) if part)
             # `from . import x` names modules, `from .x import y` names what is in one
-            names = [f"{module}.{alias.name}" for alias in node.names] if module == "stiefel" else [module]
-        else:
-            continue
+            names = [f"{named}.{alias.name}" for alias in node.names] if named == "stiefel" else [named]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in BY_NAME:
+            names = [absolute(text_of(given), package) for given in named_first(node)]
+        elif isinstance(node, ast.List | ast.Tuple):  # a command: python -m MODULE
+            words = [text_of(word) for word in node.elts]
+            names = [after for word, after in itertools.pairwise(words) if word == "-m"]
         found |= {name.removeprefix("stiefel.") for name in names if name.startswith("stiefel.")}
     return found
+
+
+BY_NAME = {"import_module", "__import__", "find_spec", "run_module"}
+
+
+def named_first(call: ast.Call) -> list[ast.expr]:
+    """What a call is given first, by its place or as `name`."""
+    return [*call.args[:1], *(keyword.value for keyword in call.keywords if keyword.arg in ("name", "mod_name"))]
+
+
+def text_of(node: ast.expr) -> str:
+    """A text as it is written, of one that is put together what it begins with."""
+    if isinstance(node, ast.JoinedStr):
+        return text_of(node.values[0]) if node.values else ""
+    if isinstance(node, ast.BinOp):
+        return text_of(node.left)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def absolute(name: str, package: tuple[str, ...]) -> str:
+    """`..x` in a package → the module's whole name."""
+    level = len(name) - len(name.lstrip("."))
+    return ".".join([*package[: len(package) - level + 1], name.lstrip(".")]) if level else name
 
 
 def test_the_table_is_in_the_order_of_the_story():
@@ -128,6 +160,29 @@ def test_the_parser_sees_every_kind_of_import():
     assert {"recipe", "adapter", "methods"} <= imported(Path("run/loading.py"))
     assert "errors" in imported(Path("artifacts.py"))
     assert "evaluation" in imported(Path("cli/evaluation.py"))  # in a function
+    assert "rewards.worker" in imported(Path("rewards/pool.py"))  # as a process
+
+
+BY_A_NAME = {
+    'import_module("stiefel.run")': {"run"},
+    'importlib.import_module("stiefel.run.attempt")': {"run.attempt"},
+    'import_module("..run", __package__)': {"run"},
+    'importlib.import_module(name="stiefel.run")': {"run"},
+    'import_module(f"stiefel.run.{file}")': {"run."},
+    'import_module("stiefel." + room)': {""},  # of any room: none is allowed to be
+    'find_spec("stiefel.run")': {"run"},
+    '__import__("stiefel.run")': {"run"},
+    'runpy.run_module("stiefel.run")': {"run"},
+    'subprocess.run([sys.executable, "-m", "stiefel.run"])': {"run"},
+    'subprocess.run((sys.executable, "-m", "stiefel.run", "x"))': {"run"},
+    'import_module("numpy")': set(),
+    "import_module(name)": set(),
+}
+
+
+@pytest.mark.parametrize("text", BY_A_NAME)
+def test_the_parser_sees_modules_that_are_imported_by_name(text):
+    assert imports_in(ast.parse(f"def late():\n    return {text}\n"), ("stiefel", "cli")) == BY_A_NAME[text]
 
 
 def test_the_ground_holds_few_files():

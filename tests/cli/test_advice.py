@@ -140,18 +140,55 @@ def test_recipe_and_grid_name_each_others_command(tmp_path: Path) -> None:
         load_grid(tmp_path / "two.toml")
 
 
-def test_resuming_what_is_not_there_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_is_not_there_is_begun_by_the_function_and_said(tmp_path: Path) -> None:
     said: list[str] = []
     train(make_recipe(SHORT), tmp_path / "run", resume=True, progress=said.append)
     assert f"{tmp_path / 'run'} holds no run to go on with: beginning a new one" in said
     said.clear()
     train(make_recipe(SHORT), tmp_path / "run", resume=True, progress=said.append)
     assert said == [f"{tmp_path / 'run'} is finished"]
-    with pytest.raises(SystemExit):
-        main(
-            ["eval", "nano", "--task", "nano-sort", "--limit", "2", "--out", str(tmp_path / "eval"), "--resume"],
-        )
-    assert "holds no evaluation to go on with" in capsys.readouterr().err
+
+
+RESUMED = {
+    "train": ["train", "recipe.toml"],
+    "compare": ["compare", "grid.toml"],
+    "eval": ["eval", "nano", "--task", "nano-sort"],
+    "lm-eval": ["eval", "nano", "--task", "lm-eval:ifeval"],
+}
+
+
+@pytest.mark.parametrize("verb", RESUMED)
+@pytest.mark.parametrize("there", ["nothing", "an empty directory", "another file"])
+def test_there_is_nothing_to_resume(
+    verb: str, there: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipe.toml").write_text("")
+    (tmp_path / "grid.toml").write_text('[axes]\n"run.seed" = [0]\n')
+    if there != "nothing":
+        (tmp_path / "out").mkdir()
+    if there == "another file":
+        (tmp_path / "out" / "thesis.txt").write_text("precious")
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    with pytest.raises(SystemExit) as status:
+        main([*RESUMED[verb], "--out", "out", "--resume"])
+    said = capsys.readouterr().err
+    assert status.value.code == 2, said
+    assert f"error: nothing to resume in {tmp_path / 'out'}" in said
+    assert "leave --resume out to begin there" in said
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
+def test_a_demo_is_begun_by_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make demo` is one command, the first time and after an interruption."""
+    asked: list[tuple[Path, bool]] = []
+    monkeypatch.setattr("stiefel.comparison.compare", lambda grid, out, **more: asked.append((out, more["resume"])))
+    for name in ("write_report", "print_table", "truncation_warnings"):
+        monkeypatch.setattr(f"stiefel.report.{name}", lambda *arguments, **more: [])
+    with pytest.raises(SystemExit) as status:
+        main(["demo", "--out", str(tmp_path / "demo"), "--resume"])
+    assert status.value.code == 0
+    assert asked == [(tmp_path / "demo", True)]
 
 
 def test_resuming_a_comparison_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -175,10 +175,17 @@ def test_what_is_no_start_is_refused_and_the_model_stays_as_it_was(case, own, ma
     name = own("\n".join([*lines[:-1], f"    {body}", ""]))
     model = make_model()
     base = logits(model)
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as error:
         attach(model, name, r=4)
+    assert f"({name.partition(':')[0]}.py, line " in str(error.value)
     assert torch.equal(logits(model), base)
     assert not [key for key, _ in model.named_parameters() if "lora" in key]
+
+
+def test_a_start_that_takes_no_layer_is_told_where_it_stands(own, make_model):
+    name = own(RANDOM.replace("layer: Layer", "").lstrip())
+    with pytest.raises(UserError, match=r"takes 0 positional arguments but 1 was given \(own_start_\d+\.py, line 4\)"):
+        attach(make_model(), name, r=4)
 
 
 NAMES = {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from stiefel import UserError, attach
+from stiefel import UserError, attach, prepare
 from stiefel.adapter.attached import certificate_of, lora_layers
 from stiefel.methods import STARTS, Choice, Fraction
 from stiefel.methods.table import as_records
@@ -120,6 +121,75 @@ REFUSED = {
 def test_a_setting_that_cannot_be_honoured_is_refused(case, make_model):
     with pytest.raises(UserError):
         attach(make_model(), "rlpo", **{"r": 4, **REFUSED[case]})
+
+
+NUMBERS = {
+    "a text": ({"r": "8"}, "rank r = '8' is no whole number", "and a text was given", "give 8, without quotes"),
+    "a word": ({"r": "eight"}, "rank r = 'eight' is no whole number", "and a text was given", "give a whole number"),
+    "true": ({"r": True}, "rank r = True is no whole number", "and true was given", "give a whole number"),
+    "a point": ({"r": 8.0}, "rank r = 8.0 is no whole number", "a number with a decimal point was given", "give 8"),
+    "another library's": ({"r": np.int64(8)}, "is no whole number", "a value of type int64 was given", "give 8"),
+    "out of range": ({"r": 0}, "rank r = 0 is out of range", "a whole number, at least 1", "at least 1"),
+    "alpha as text": ({"alpha": "16"}, "alpha = '16' is no whole number", "and a text was given", "give 16"),
+    "alpha as true": ({"alpha": True}, "alpha = True is no whole number", "and true was given", "a whole number"),
+    "dropout as text": (
+        {"dropout": "0.1"},
+        "dropout = '0.1' is no number",
+        "and a text was given",
+        "give 0.1, without",
+    ),
+    "dropout as false": ({"dropout": False}, "dropout = False is no number", "and false was given", "a number"),
+    "dropout that is none": ({"dropout": None}, "dropout = None is no number", "and nothing was given", "a number"),
+    "seed as text": ({"seed": "3"}, "seed = '3' is no whole number", "and a text was given", "give 3"),
+    "seed as true": ({"seed": True}, "seed = True is no whole number", "and true was given", "a whole number"),
+    "a seed below 0": ({"seed": -1}, "seed = -1 is out of range", "at least 0", "at least 0"),
+}
+
+
+@pytest.mark.parametrize("case", NUMBERS)
+def test_a_number_is_wanted_and_what_was_given_is_said(case, make_model, tmp_path):
+    settings, what, why, instead = NUMBERS[case]
+    said = []
+    with pytest.raises(UserError) as error:
+        attach(make_model(), "rlpo", **settings)
+    said.append(error.value)
+    if "dropout" not in settings:  # which an adapter on disk has none of
+        with pytest.raises(UserError) as error:
+            prepare("nano", "rlpo", tmp_path / "out", **settings)
+        said.append(error.value)
+    for one in said:
+        assert what in one.what
+        assert why in one.why
+        assert instead in one.instead
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_option_that_is_no_number_is_told_from_one_out_of_range(make_model):
+    for value, words in (("big", "'big' is no number"), (True, "True is no number"), (2, "2 is out of range")):
+        with pytest.raises(UserError, match=rf"rho = {words}"):
+            attach(make_model(), "geora", r=4, rho=value)
+
+
+NEAREST = {
+    "R": ("rlpo", "a setting of every adapter, which `attach` calls r;", "r=8 in stiefel.attach"),
+    "LoRA_Alpha": ("rlpo", "which `attach` calls alpha;", "alpha=8 in stiefel.attach"),
+    "Target-Modules": ("rlpo", "which `attach` calls target_modules;", "target_modules=8 in stiefel.attach"),
+    "SEED": ("rlpo", "which `attach` calls seed;", "seed=8 in stiefel.attach; --seed 8 of stiefel init; run.seed"),
+    "alhpa": ("rlpo", "dropped in silence", "did you mean alpha"),
+    "dropuot": ("geora", "dropped in silence", "did you mean dropout"),
+    "Sigma": ("pissa", "dropped in silence", "did you mean sigma?"),
+    "sgma": ("pissa", "dropped in silence", "did you mean sigma?"),
+    "use_cosine_schedule": ("rlpo", "dropped in silence", "rlpo takes no options: leave use_cosine_schedule out"),
+}
+
+
+@pytest.mark.parametrize("name", NEAREST)
+def test_a_mistyped_setting_gets_the_nearest_whatever_its_case(name, make_model):
+    method, why, instead = NEAREST[name]
+    with pytest.raises(UserError) as error:
+        attach(make_model(), method, **{name: 8})
+    assert why in error.value.why
+    assert instead in error.value.instead
 
 
 def test_an_unknown_value_of_an_option_is_refused(method, make_model):

@@ -58,13 +58,13 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return asked
 
 
-def start(out: Path) -> int:
+def start(out: Path, **changes: Any) -> int:
     """Evaluate in a child of this warm process; its id."""
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            evaluate_into(prepare_evaluation(wanted(out)), resume=True)
+            evaluate_into(prepare_evaluation(wanted(out, **changes)), resume=True)
             status = 0
         finally:
             os._exit(status)
@@ -207,3 +207,34 @@ def test_one_that_began_in_other_batches_goes_on_in_them(tmp_path: Path, counted
     assert contents(out) == contents(whole)
     with pytest.raises(UserError, match=r"batch\.sequences was 250, is 8"):
         evaluate_into(prepare_evaluation(wanted(out)), resume=True)
+
+
+@pytest.mark.parametrize(("batch", "together"), [(4, 1), (None, ON_CPU // 4)], ids=["a question", "the usual"])
+def test_a_kill_costs_the_questions_that_are_written_together_and_no_other(
+    batch: int | None, together: int, tmp_path: Path, counted: list[int]
+) -> None:
+    """Four samples a question: --batch 4 writes a question at a time, the usual batch on a CPU eight."""
+    drawn = replace(DRAWN, samples=4)
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    changes: dict[str, Any] = {"drawn": drawn, "batch": batch, "limit": 20}
+    child = start(out, **changes)
+    deadline = time.monotonic() + 120
+    while not 0 < lines_of(out) < 80 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status)
+    kept = (out / "samples.jsonl").read_bytes()
+    lines = [json.loads(line) for line in kept.splitlines(keepends=True) if line.endswith(b"\n")]
+    assert 0 < len(lines) < 80
+    sampled: list[int] = [line["question"] for line in lines]
+    done = {question for question in sampled if sampled.count(question) == 4}
+    finished = len(lines) // (4 * together) * together  # of whole batches
+    assert len(done) >= finished
+    said: list[str] = []
+    evaluate_into(prepare_evaluation(wanted(out, **changes)), resume=True, say=said.append)
+    assert f"{out}: going on after {finished * 4} of 80 samples" in said
+    assert len(counted) == len(set(counted)) == 80 - finished * 4
+    assert (out / "samples.jsonl").read_bytes().startswith(kept[: kept.rfind(b"\n") + 1])
+    evaluate_into(prepare_evaluation(wanted(whole, **changes)))
+    assert contents(out) == contents(whole)

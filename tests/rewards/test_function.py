@@ -83,11 +83,60 @@ def test_a_function_that_raises_is_an_error_and_not_zero(raised: str, module: An
     assert error.value.__cause__ is not None
 
 
-def test_a_function_that_takes_no_columns_is_told_how_it_is_called(module: Any) -> None:
-    name = module("def score(completion, answer):\n    return 1.0\n")
-    with pytest.raises(UserError, match="unexpected keyword argument") as error:
-        reward_function(f"{name}:score")("x", "y", prompt="z")
+TAKEN = {
+    "def score(completion, answer):": None,
+    "def score(c, a, /):": None,
+    "def score(completion, answer, level):": 3,
+    "def score(completion, answer, *, level, other=1):": 3,
+    "def score(completion, answer, **row):": {"level": 3, "prompt": "z"},
+    "def score(*both, **row):": {"level": 3, "prompt": "z"},
+    "def score(completion, answer, level=0, **row):": 3,
+}
+
+
+@pytest.mark.parametrize("head", TAKEN)
+def test_a_function_is_given_the_columns_that_its_parameters_name(head: str, module: Any) -> None:
+    what = "level" if "level" in head else "row" if "row" in head else "None"
+    name = module(f"SEEN = []\n{head}\n    SEEN.append({what})\n    return 1.0\n")
+    assert reward_function(f"{name}:score")("x", "y", level=3, prompt="z").score == 1.0
+    (seen,) = sys.modules[name].SEEN
+    assert seen == TAKEN[head]
+
+
+def test_a_column_may_have_any_name(module: Any) -> None:
+    name = module("def score(completion, answer, **row):\n    return float(row == {'self': 1, 'name': 2})\n")
+    assert reward_function(f"{name}:score")("x", "y", **{"self": 1, "name": 2}).score == 1.0
+
+
+REFUSED = {
+    "def score(completion, answer, levl):": ("its parameter levl is no column", "'level', 'prompt'"),
+    "def score(completion, answer, *, levl, **row):": ("its parameter levl is no column", "give it a default"),
+    "def score(completion):": ("it takes 1 of the two", "take both"),
+    "def score(**row):": ("it takes 0 of the two", "take both"),
+    "def score(answer, completion):": ("its parameter completion is not number 1", "put these two first"),
+    "def score(prompt, completion, answer):": ("its parameter completion is not number 1", "put these two first"),
+    "def score(*, completion, answer):": ("its parameter completion is not number 1", "put these two first"),
+    "def score(completion, level, **row):": ("its parameter level is given the answer", "call that parameter answer"),
+    "def score(c, a, level, /):": ("its parameter level takes no name", "leave out the /"),
+}
+
+
+@pytest.mark.parametrize("head", REFUSED)
+def test_a_function_that_cannot_be_called_so_is_told_where_it_stands_and_why(head: str, module: Any) -> None:
+    name = module(f"\n\n{head}\n    return 1.0\n")
+    with pytest.raises(UserError) as error:
+        reward_function(f"{name}:score")("x", "y", level=1, prompt="z")
+    assert error.value.what == f"the reward {name}:score ({name}.py, line 3) cannot be called"
+    why, instead = REFUSED[head]
+    assert error.value.why.startswith(why)
+    assert instead in error.value.why + error.value.instead
     assert "**row" in error.value.instead
+
+
+def test_a_function_that_returns_nothing_is_told_where_it_stands(module: Any) -> None:
+    name = module("import functools\n\ndef score(completion, answer):\n    pass\n")
+    with pytest.raises(UserError, match=rf"returned None, .* \({name}\.py, line 3\)"):
+        reward_function(f"{name}:score")("x", "y")
 
 
 def test_an_interruption_is_not_swallowed(module: Any) -> None:

@@ -243,3 +243,42 @@ def test_eval_refuses_a_reward_that_raises_before_the_model_is_loaded(
     printed = command(capsys, "eval", "nano", "--task", name, "--data", "heldout.jsonl", "--out", "out", status=2)
     assert f"{name.partition(':')[0]}.py, line 2" in printed
     assert not Path("out").exists()
+
+
+WITHOUT_OUT = {
+    "a reward that raises": ("def close(completion, answer):\n    return {}['x']\n", 4, "MODULE.py, line 2"),
+    "a reward that returns nothing": ("def close(completion, answer):\n    pass\n", 4, "MODULE.py, line 1"),
+    "a reward that asks for another column": (
+        "def close(completion, answer, levl):\n    pass\n",
+        4,
+        "MODULE.py, line 1",
+    ),
+    "a row without an answer": (CLOSE, None, "row 2 of rows.jsonl has no answer"),
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT_OUT)
+@pytest.mark.parametrize("verb", ["eval", "show", "train"])
+def test_what_is_wrong_with_a_task_is_said_without_a_directory_too(
+    verb: str, case: str, reward: Any, place: Path, capsys: Any
+) -> None:
+    source, answer, words = WITHOUT_OUT[case]
+    name = reward(source)
+    rows = [{"prompt": "1+1?", "answer": 2, "level": 1}, {"prompt": "2+2?", "answer": answer, "level": 1}]
+    (place / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (place / "recipe.toml").write_text(f'[task]\nname = "mine"\ndata = "rows.jsonl"\nreward = "{name}"\n')
+    asked = ["eval", "nano", "--task", name, "--data", "rows.jsonl"]
+    words = words.replace("MODULE", name.partition(":")[0])
+    arguments = {"eval": asked, "show": [*asked, "--show", "2"], "train": ["train", "recipe.toml"]}[verb]
+    assert words in command(capsys, *arguments, status=2)
+
+
+@pytest.mark.parametrize("verb", ["eval", "train"])
+def test_with_nothing_wrong_it_is_the_directory_that_is_missing(
+    verb: str, reward: Any, place: Path, capsys: Any
+) -> None:
+    name = reward()
+    (place / "recipe.toml").write_text(f'[task]\nname = "mine"\ndata = "sums.jsonl"\nreward = "{name}"\n')
+    asked = ["eval", "nano", "--task", name, "--data", "heldout.jsonl"]
+    assert "no --out was given" in command(capsys, *{"eval": asked, "train": ["train", "recipe.toml"]}[verb], status=2)
+    assert {path.suffix for path in place.iterdir()} <= {".jsonl", ".py", ".toml", ""}

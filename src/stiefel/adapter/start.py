@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..errors import UserError, nearest
+from ..errors import UserError, nearest, require_number
 from ..methods import Composition, Factors, Layer, Value, Wanted, require_rank, unused_settings
 from ..model import Target
 from ..spectrum import SOLVERS, Solver, SpectrumCache, one_thread
@@ -103,7 +103,7 @@ def make_settings(
                 f"leave it out, or give a method that has a {name.removesuffix('s')}",
             )
     r, alpha = RANK if r is None else r, ALPHA if alpha is None else alpha
-    check_settings(r, alpha, dropout)
+    check_settings(r, alpha, dropout, seed)
     for known in SOLVERS:
         if known == solver:
             store = SpectrumCache() if cache else None
@@ -111,15 +111,12 @@ def make_settings(
     raise UserError(f"unknown solver {solver!r}", "there is no such solver", nearest(solver, SOLVERS))
 
 
-def check_settings(r: int, alpha: int, dropout: float) -> None:
-    """Raise for a rank, alpha or dropout that no adapter can have."""
-    for name, value, holds, bound in (
-        ("rank", r, isinstance(r, int) and r >= 1, "a whole number, at least 1"),
-        ("alpha", alpha, isinstance(alpha, int) and alpha >= 1, "a whole number, at least 1"),
-        ("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1"),
-    ):
-        if not holds:
-            raise UserError(f"{name} = {value} is out of range", f"it must be {bound}", f"give another {name}")
+def check_settings(r: int, alpha: int, dropout: float, seed: int) -> None:
+    """Raise for a rank, alpha, dropout or seed that no adapter can have."""
+    require_number("rank r", r, lambda value: value >= 1, "at least 1", whole=True)
+    require_number("alpha", alpha, lambda value: value >= 1, "at least 1", whole=True)
+    require_number("dropout", dropout, lambda value: 0 <= value < 1, "at least 0 and below 1", whole=False)
+    require_number("seed", seed, lambda value: 0 <= value < 2**63, "at least 0", whole=True)
 
 
 def layer_of(name: str, base: Tensor, settings: Settings) -> Layer:

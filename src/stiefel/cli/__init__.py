@@ -63,6 +63,6 @@ def guarded(command: Callable[[], Any]) -> int:
         say(f"error: {UserError(error.format_message(), 'the command cannot be understood', f'see {place} --help')}")
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        say("interrupted: nothing half-written is left; train, eval, compare and demo go on with --resume")
+        say("interrupted: nothing half-written is left; what train, eval, compare or demo began goes on with --resume")
         return INTERRUPTED
     return status if isinstance(status, int) else 0

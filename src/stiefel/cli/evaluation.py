@@ -6,7 +6,7 @@ import json
 import math
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -58,6 +58,7 @@ from .options import force_option, json_option, option_values, refuse_both, resu
 def evaluate(context: click.Context, /, **given: Any) -> None:
     """Measure a MODEL (a hub id, a directory, or nano), with an adapter or without, on a task."""
     refuse_both(given["resume"], given["force"])
+    from ..artifacts import MANIFEST, require_begun
     from ..quiet import quiet
 
     quiet()
@@ -67,11 +68,22 @@ def evaluate(context: click.Context, /, **given: Any) -> None:
         show(given)
         return
     if given["out"] is None:
-        raise UserError("no --out was given", "an evaluation needs a directory", "add --out DIR, or --show 1")
+        refuse_no_out(given)
+    if given["resume"]:
+        require_begun(given["out"], MANIFEST, "evaluation")
     if given["task"].startswith("lm-eval:"):
         measure_by_lm_eval(given)
         return
     context.exit(measure(given))
+
+
+def refuse_no_out(given: dict[str, Any]) -> NoReturn:
+    """Raise for what is wrong with the task, a reward or rows of one's own, and else for the missing directory."""
+    from ..evaluation import asked_of
+
+    if not given["task"].startswith("lm-eval:"):
+        asked_of(wanted_of(given))
+    raise UserError("no --out was given", "an evaluation needs a directory", "add --out DIR, or --show 1")
 
 
 def wanted_of(given: dict[str, Any]) -> Any:

@@ -17,7 +17,7 @@ out_option = click.option(
 )
 force_option = click.option("--force", is_flag=True, help="Replace what an earlier command wrote there.")
 resume_option = click.option(
-    "--resume", is_flag=True, help="Go on with an interrupted run; a finished one is left alone."
+    "--resume", is_flag=True, help="Go on with what was interrupted; what is finished is left alone."
 )
 profile_option = click.option("--profile", default="", help="Overlay one of the recipe's profiles.")
 set_option = click.option("--set", "changes", multiple=True, metavar="A.B=VALUE", help="Change one key; repeatable.")

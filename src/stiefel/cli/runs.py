@@ -30,17 +30,24 @@ def train(
     if dry_run:
         click.echo(settings.to_toml(), nl=False)
         return
-    if out is None:
-        raise UserError("no --out was given", "a run needs a directory", "add --out runs/NAME, or --dry-run")
+    from ..artifacts import MANIFEST, require_begun
     from ..progress import run_progress
     from ..quiet import quiet
-    from ..run import train as run
 
     refuse_both(resume, force)
+    if resume and out is not None:
+        require_begun(out, MANIFEST, "run")
+    from ..run import check_names, rehearse
+    from ..run import train as run
+
     quiet()
     # a recipe that is tried with another method keeps settings that this one may have no use for, the changes do not
     keys = {change.partition("=")[0].strip() for change in changes}
     written = [key.removeprefix("adapter.") for key in keys]
+    if out is None:  # what is wrong with the recipe comes first: the directory is no matter of a second try
+        check_names(settings, shared="adapter.method" in keys, written=written)
+        rehearse(settings, Path("run"), set(), written=written)
+        raise UserError("no --out was given", "a run needs a directory", "add --out runs/NAME, or --dry-run")
     with run_progress(None if settings.algorithm.name == "sft" else settings.optim.rollouts) as (on_row, speak):
         run(
             settings,
@@ -72,8 +79,12 @@ def compare(
     grid: Path, profile: str, changes: tuple[str, ...], jobs: int, out: Path, resume: bool, force: bool
 ) -> None:
     """Train every point of a GRID and put them into one table."""
+    from ..artifacts import GRID, require_begun
     from ..recipe import load_grid
 
+    refuse_both(resume, force)
+    if resume:
+        require_begun(out, GRID, "comparison")
     compare_and_report(load_grid(grid, changes, profile), out, jobs, resume=resume, force=force)
 
 
@@ -82,7 +93,10 @@ def compare(
 @resume_option
 @force_option
 def demo(out: Path, resume: bool, force: bool) -> None:
-    """Compare four methods at two learning rates on the embedded model, in minutes on a CPU."""
+    """Compare four methods at two learning rates on the embedded model, in minutes on a CPU.
+
+    With --resume a demo that is not there yet is begun, so that `make demo` is one command.
+    """
     from ..nano import DEMO_GRID
     from ..progress import cores
     from ..recipe import load_grid

@@ -4,6 +4,7 @@ from .directory import evaluate_into as evaluate_into
 from .directory import read_evaluation as read_evaluation
 from .fitting import fitted as fitted
 from .harness import run_lm_eval as run_lm_eval
+from .prepared import asked_of as asked_of
 from .prepared import prepare_evaluation as prepare_evaluation
 from .run import evaluate as evaluate
 from .sample import Sample as Sample

@@ -41,12 +41,7 @@ class Prepared:
 
 def prepare_evaluation(wanted: Wanted) -> Prepared:
     """Read data, tokenizer and digests; raises UserError for whatever does not fit, before any weight is loaded."""
-    check_numbers(wanted)
-    task = task_of(wanted)
-    sampling = resolved(task.sampling, wanted.drawn)
-    check_adapter(wanted.subject)
-    rows = rows_of(task, wanted.limit)
-    tried(task, rows[0])
+    task, sampling, rows = asked_of(wanted)
     origin = task.origin("test")
     tokenizer = wanted.subject.tokenizer()
     end_ids(tokenizer, None, wanted.subject.turn_ends)  # a name that is no token is refused here
@@ -71,6 +66,17 @@ def prepare_evaluation(wanted: Wanted) -> Prepared:
     }
     batches = planned(questions, sampling, room)
     return Prepared(wanted, task, tokenizer, questions, sampling, stop, batches, settings)
+
+
+def asked_of(wanted: Wanted) -> tuple[Task, Sampling, list[Row]]:
+    """The task with its sampling and its rows; raises UserError for what is wrong with them, whatever the model is."""
+    check_numbers(wanted)
+    task = task_of(wanted)
+    sampling = resolved(task.sampling, wanted.drawn)
+    check_adapter(wanted.subject)
+    rows = rows_of(task, wanted.limit)
+    tried(task, rows[0])
+    return task, sampling, rows
 
 
 def planned(questions: Sequence[Question], sampling: Sampling, room: Room) -> list[list[Job]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import UserError
-from ..tasks import stops
+from ..tasks import stops, tried
 from .prepared import rows_of, task_of
 from .sample import ask
 from .settings import Wanted, check_numbers
@@ -18,6 +18,7 @@ def first_prompts(wanted: Wanted, count: int) -> list[dict[str, Any]]:
     check_numbers(wanted)
     task = task_of(wanted)
     rows = rows_of(task, count)
+    tried(task, rows[0])
     tokenizer = wanted.subject.tokenizer()
     return [
         {

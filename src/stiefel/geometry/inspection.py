@@ -10,7 +10,7 @@ from typing import Any
 
 from ..adapter import CONFIG_FILE
 from ..artifacts import ADAPTER, CERTIFICATE, GEOMETRY, MANIFEST, RUNS, read_json
-from ..errors import UserError
+from ..errors import UserError, require_number
 from ..methods import Layer, find_method, require_rank
 from ..model import Checkpoint, Target, build_skeleton, model_files
 from ..quiet import quiet
@@ -112,8 +112,8 @@ def inspect(
     matrix, or belongs to another base.
     """
     check_also(also)
-    if rank is not None and rank < 1:
-        raise UserError(f"rank = {rank} is out of range", "directions are counted from 1", "give a rank of at least 1")
+    if rank is not None:
+        require_number("rank", rank, lambda value: value >= 1, "at least 1", whole=True)
     trained = open_subject(Path(subject))
     directory = model_files(base, revision)
     quiet()

@@ -9,11 +9,12 @@ from typing import Any
 
 from ..errors import UserError
 from ..own_code import is_own
-from .method import Method, Shape, Standing, Wanted, resolve
+from .method import Method, Shape, Standing, Wanted
 from .option import Option, Value
 from .own import own_start, unseen
 from .random import lora
 from .registry import find_method
+from .settings import resolve
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..errors import UserError, nearest
+from ..errors import UserError
 from .layer import Factors, Layer
 from .option import Option, Value
 from .papers import Paper
+from .settings import resolve
 
 Part = Literal["top", "bottom", "random"]
 Triplets = Literal["top", "bottom", "all"]
@@ -82,37 +83,6 @@ class Method:
     def resolve_options(self, given: Mapping[str, Value]) -> dict[str, Value]:
         """The method's options, parsed, with their defaults filled in; an unknown name or value raises."""
         return resolve(self.name, self.options, given)
-
-
-# what other libraries call an adapter's settings, and ours in a recipe: what `attach` calls them, and a recipe
-SETTING_OF = {
-    **dict.fromkeys(("rank", "r", "lora_r", "lora_rank"), ("r", "rank")),
-    **dict.fromkeys(("alpha", "lora_alpha"), ("alpha", "alpha")),
-    **dict.fromkeys(("dropout", "lora_dropout"), ("dropout", "dropout")),
-    **dict.fromkeys(("targets", "target_modules", "target"), ("target_modules", "targets")),
-}
-
-
-def resolve(method: str, options: Mapping[str, Option], given: Mapping[str, Value]) -> dict[str, Value]:
-    """Every option's value; an unknown name or value raises."""
-    for name, value in given.items():
-        if name not in options and name in SETTING_OF:
-            keyword, key = SETTING_OF[name]
-            shown = f"{keyword}={value if str(value).isdigit() else repr(value)}"
-            raise UserError(
-                f"{name} is no option of method {method}",
-                f"it is a setting of every adapter, which `attach` calls {keyword}, and options are the method's own",
-                f"{shown} in stiefel.attach; --{key} {value} of stiefel init; adapter.{key} in a recipe"
-                if key != "dropout"
-                else f"{shown} in stiefel.attach; adapter.{key} in a recipe",
-            )
-        if name not in options:
-            raise UserError(
-                f"method {method} has no option {name!r}",
-                "an option that is not used would be dropped in silence",
-                nearest(name, options) if options else f"{method} takes no options: leave it out",
-            )
-    return {name: option.parse(given.get(name, option.default), name) for name, option in options.items()}
 
 
 def definition_of(function: Callable[..., Any]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import UserError, nearest
+from ..errors import UserError, in_words, nearest
 
 Value = str | int | float
 
@@ -57,7 +57,7 @@ class Fraction(Option):
 
     def parse(self, given: Value, name: str) -> float:
         """The number, if it is one and lies in (0, 1)."""
-        return number(self, given, name, lambda value: 0 < value < 1, "above 0 and below 1")
+        return number(self, given, name, lambda value: 0 < value < 1, "a number, above 0 and below 1")
 
     def domain(self) -> dict[str, Any]:
         """{"above": 0, "below": 1}, both exclusive."""
@@ -72,7 +72,7 @@ class Share(Option):
 
     def parse(self, given: Value, name: str) -> float:
         """The number, if it is one and lies in [0, 1)."""
-        return number(self, given, name, lambda value: 0 <= value < 1, "at least 0 and below 1")
+        return number(self, given, name, lambda value: 0 <= value < 1, "a number, at least 0 and below 1")
 
     def domain(self) -> dict[str, Any]:
         """{"least": 0, "below": 1}."""
@@ -87,7 +87,7 @@ class Positive(Option):
 
     def parse(self, given: Value, name: str) -> float:
         """The number, if it is one and above 0."""
-        return number(self, given, name, lambda value: 0 < value < math.inf, "above 0 and finite")
+        return number(self, given, name, lambda value: 0 < value < math.inf, "a number, above 0 and finite")
 
     def domain(self) -> dict[str, Any]:
         """{"above": 0}."""
@@ -132,14 +132,20 @@ class Names(Option):
 
 def number(option: Option, given: Value, name: str, holds: Callable[[float], bool], bound: str) -> float:
     """The number that was given, if `holds` says that it is allowed."""
-    try:
-        value = float(given)
-    except (TypeError, ValueError):
-        value = math.nan
-    if isinstance(given, bool) or not math.isfinite(value) or not holds(value):
-        raise UserError(
-            f"{name} = {given!r} is out of range",
-            f"{option.meaning}: it must be a number {bound}",
-            f"give one in that range, such as {name} = {option.default}",
-        )
+    instead = f"give one in that range, such as {name} = {option.default}"
+    if not is_number(given):
+        why = f"{option.meaning}: it must be {bound}, and {in_words(given)} was given"
+        raise UserError(f"{name} = {given!r} is no number", why, instead)
+    value = float(given)
+    if not math.isfinite(value) or not holds(value):
+        raise UserError(f"{name} = {given!r} is out of range", f"{option.meaning}: it must be {bound}", instead)
     return value
+
+
+def is_number(given: Value) -> bool:
+    """Whether a value, or the text of one, is a number of any size."""
+    try:
+        float(given)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(given, bool)

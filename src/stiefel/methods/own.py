@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from ..own_code import imported, place_in
+from ..own_code import imported, place_in, place_of
 from .layer import Factors, Layer
 from .method import Claims, Method, lora_count
 from .option import Option, Value
@@ -48,11 +48,13 @@ def checked(name: str, factors: Callable[[Layer], Factors], claims: Claims) -> C
             Exception,
             SystemExit,
         ) as error:  # it is someone else's code: whatever it raises is reported, nothing is swallowed
-            what = f"{type(error).__name__}: {error}{place_in(name.partition(':')[0], error)}"
+            where = place_in(name.partition(":")[0], error) or place_of(factors)
+            what = f"{type(error).__name__}: {error}{where}"
             raise UserError(f"the method {name} raised for {layer.name}", what, "mend the function") from error
         trouble = trouble_with(found, layer, claims)
         if trouble:
-            raise UserError(f"the method {name} gave no start of {layer.name}", trouble, "mend the function")
+            what = f"the method {name} gave no start of {layer.name}{place_of(factors)}"
+            raise UserError(what, trouble, "mend the function")
         return Factors(found.A, found.B, found.statistics)
 
     return make

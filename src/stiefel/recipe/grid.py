@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, nearest
-from .recipe import Recipe, is_grid, keys, make_recipe, overlay, parse_change, profiled, profiles_of, read_toml
+from .explained import keys
+from .recipe import Recipe, is_grid, make_recipe, overlay, parse_change, profiled, profiles_of, read_toml
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,10 @@ def axis_points(axis: str, values: Any, path: Path) -> list[dict[str, Any]]:
     """The settings of one axis, `{key: value}` a point, of several keys where it joins them by commas."""
     names = axis_keys(axis)
     for name in names:
-        if name not in keys():
-            raise UserError(f"unknown axis {name} in {path}", "an axis is a key of the recipe", nearest(name, keys()))
+        if name not in keys(Recipe):
+            raise UserError(
+                f"unknown axis {name} in {path}", "an axis is a key of the recipe", nearest(name, keys(Recipe))
+            )
     if not isinstance(values, list) or not values:
         raise UserError(f"axis {axis} in {path} is no list of values", "nothing to vary", f'"{axis}" = [..., ...]')
     if len(names) == 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from ..errors import UserError, nearest
+from .explained import explain
 from .mixture import check_mixture, with_mixture
 from .sections import (
     AdapterSettings,
@@ -114,7 +114,7 @@ def make_recipe(tables: Mapping[str, Any], changes: Iterable[str] = (), profile:
     try:
         recipe = Recipe.model_validate(with_defaults(base))
     except ValidationError as error:
-        raise explain(error, source) from error
+        raise explain(error, Recipe, source) from error
     check(recipe)
     return recipe
 
@@ -156,8 +156,8 @@ def refuse_unused(tables: Mapping[str, Any]) -> None:
                 f"leave out adapter.path, or adapter.{', adapter.'.join(unused)}",
             )
     algorithm = tables.get("algorithm", {})
-    if isinstance(algorithm, Mapping) and algorithm.get("name", "dapo") in DEFAULTS:
-        name = algorithm.get("name", "dapo")
+    name = algorithm_of(tables)
+    if name is not None:
         usual = {**AlgorithmSettings().model_dump(), **DEFAULTS[name]}
         read = {"name", *SFT_KEYS} if name == "sft" else set(AlgorithmSettings.model_fields) - set(SFT_KEYS)
         unused = written(algorithm, usual, read)
@@ -212,10 +212,15 @@ def written(table: Mapping[str, Any], usual: Mapping[str, Any], read: set[str]) 
 
 def with_defaults(tables: Mapping[str, Any]) -> Mapping[str, Any]:
     """The tables with the named algorithm's defaults below what was written."""
+    name = algorithm_of(tables)
+    return tables if name is None else {**tables, "algorithm": {**DEFAULTS[name], **tables.get("algorithm", {})}}
+
+
+def algorithm_of(tables: Mapping[str, Any]) -> str | None:
+    """The algorithm that is named, or else the default; None where what stands there is no name of one."""
     algorithm = tables.get("algorithm", {})
-    if not isinstance(algorithm, Mapping) or algorithm.get("name") not in DEFAULTS:
-        return tables
-    return {**tables, "algorithm": {**DEFAULTS[algorithm["name"]], **algorithm}}
+    name = algorithm.get("name", AlgorithmSettings().name) if isinstance(algorithm, Mapping) else None
+    return name if isinstance(name, str) and name in DEFAULTS else None
 
 
 def usual_recipe(algorithm: str) -> dict[str, Any]:
@@ -255,42 +260,6 @@ def parse_value(text: str) -> Any:
     if parsed.keys() != {"value"}:
         raise UserError(f"{text!r} is more than one value", "one key is set at a time", "repeat the option")
     return parsed["value"]
-
-
-def explain(error: ValidationError, source: str) -> UserError:
-    """The first thing that pydantic found wrong, as one message in the recipe's own words."""
-    first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"])
-    where = f" in {source}" if source else ""
-    if first["type"] == "extra_forbidden":
-        return UserError(
-            f"unknown key {path}{where}",
-            "a key that nothing reads would be a setting silently lost",
-            nearest(path, keys()),
-        )
-    instead = f"{path}: {meaning(path)}"
-    if first["type"] == "literal_error" and isinstance(first["input"], str):
-        words = re.findall(r"'([^']*)'", first["ctx"]["expected"])
-        instead = f"{nearest(first['input'], words)} {instead}"
-    return UserError(f"{path} = {first['input']!r}{where} does not fit", first["msg"], instead)
-
-
-def keys() -> dict[str, str]:
-    """Every key of a recipe, `section.key`, with its docstring and default."""
-    found = {}
-    for section, table in Recipe.model_fields.items():
-        assert isinstance(table.annotation, type)
-        assert issubclass(table.annotation, Section)
-        for key, entry in table.annotation.model_fields.items():
-            found[f"{section}.{key}"] = f"{entry.description} Default: {entry.default!r}."
-    return found
-
-
-def meaning(path: str) -> str:
-    """The docstring of the key that a location points at or into."""
-    known = keys()
-    section_and_key = ".".join(path.split(".")[:2])
-    return known.get(section_and_key, "a table of settings; the keys are " + ", ".join(sorted(known)))
 
 
 def check(recipe: Recipe) -> None:

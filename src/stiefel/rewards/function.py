@@ -9,9 +9,10 @@ from numbers import Real
 from typing import Any
 
 from ..errors import UserError
-from ..own_code import imported, place_in
+from ..own_code import imported, place_in, place_of
 from .grade import Grade
 from .gym import PREFIX, is_gym
+from .taken import DoesNotFit, taken
 
 SIGNATURE = "def function(completion: str, answer: str, **row) -> float"
 
@@ -20,27 +21,34 @@ SIGNATURE = "def function(completion: str, answer: str, **row) -> float"
 class OwnReward:
     """The grader of a user's function(completion, answer, **row), which returns a number or a Grade.
 
-    Raises UserError, with the place in the user's file, where the function raises or returns something that is no
-    finite number: scored 0, a broken reward would look like a weak model.
+    Without **row it is given the columns that its parameters name. Raises UserError, with the place in the user's
+    file, where the function cannot be called so, raises or returns something that is no finite number: scored 0, a
+    broken reward would look like a weak model.
     """
 
     name: str
     function: Callable[..., Any]
 
-    def __call__(self, completion: str, answer: str, **row: Any) -> Grade:
+    def __call__(self, completion: str, answer: str, /, **row: Any) -> Grade:
         """The grade of one completion; `row` holds the other columns of the row, the prompt among them."""
         name = self.name
         try:
-            value = self.function(completion, answer, **row)
+            columns = taken(self.function, row)
+        except DoesNotFit as error:
+            what = f"the reward {name}{place_of(self.function)} cannot be called"
+            raise UserError(what, error.why, f"{error.instead}: {SIGNATURE}") from error
+        try:
+            value = self.function(completion, answer, **columns)
         except (
             Exception,
             SystemExit,
         ) as error:  # it is someone else's code: whatever it raises is reported, nothing is swallowed
-            where = place_in(name.partition(":")[0], error)
-            raise broken(name, f"raised {type(error).__name__}: {error}{where}", completion, answer) from error
+            where = place_in(name.partition(":")[0], error) or place_of(self.function)
+            raise no_reward(name, f"raised {type(error).__name__}: {error}{where}", completion, answer) from error
         given = value if isinstance(value, Grade) else Grade(number(value), None, name)
         if given.score is None or not math.isfinite(given.score):
-            raise broken(name, f"returned {value!r}, which is no finite number", completion, answer)
+            what = f"returned {value!r}, which is no finite number{place_of(self.function)}"
+            raise no_reward(name, what, completion, answer)
         return given
 
 
@@ -57,7 +65,7 @@ def number(value: Any) -> float:
     return float(value) if isinstance(value, Real) else math.nan
 
 
-def broken(name: str, what: str, completion: str, answer: str) -> UserError:
+def no_reward(name: str, what: str, completion: str, answer: str) -> UserError:
     """The error of a reward that gives no reward."""
     return UserError(
         f"the reward {name} {what}",

@@ -33,13 +33,13 @@ def train(
 ) -> None:
     """Train as the recipe says and leave a run directory.
 
-    An existing directory is refused without `resume` or `force`. With `resume` a finished run is left alone and an
-    unfinished one goes on from its last checkpoint, or begins again where it has none: either ends in the bits of a run
-    that was never interrupted. With `force` the directory is replaced once everything is loaded. `base` holds samples
-    of the base model, by task, where the caller has them already; `shared` says that the settings are those of a whole
-    comparison, so that a method may have no use for some, but for those of [adapter] in `written`. Raises Diverged,
-    after noting it in the manifest, where the policy stops giving probabilities or the guard ends the run. Every
-    process of a launch calls it alike.
+    An existing directory is refused without `resume` or `force`. With `resume` a run that is not there is begun, which
+    the command refuses, a finished one is left alone, and an unfinished one goes on from its last checkpoint, or begins
+    again where it has none: either ends in the bits of a run that was never interrupted. With `force` the directory is
+    replaced once everything is loaded. `base` holds samples of the base model, by task, where the caller has them
+    already; `shared` says that the settings are those of a whole comparison, so that a method may have no use for some,
+    but for those of [adapter] in `written`. Raises Diverged, after noting it in the manifest, where the policy stops
+    giving probabilities or the guard ends the run. Every process of a launch calls it alike.
     """
     disable_progress_bar()
     again = resume and bool(status(out))

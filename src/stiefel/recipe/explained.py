@@ -1,0 +1,137 @@
+"""The first thing that pydantic found wrong with a recipe, in the recipe's own words."""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticUndefined
+
+from ..errors import UserError, in_words, meant_number, nearest
+from .sections import Section
+from .wanted import kind, section_in
+
+OUT_OF_BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "string_too_short")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a recipe something is: the key, the section that it lies in, and the type of what it holds."""
+
+    path: str
+    section: type[Section]
+    field: FieldInfo | None  # None of a section itself, and of a key that there is not
+    annotation: Any
+
+
+def explain(error: ValidationError, recipe: type[Section], source: str) -> UserError:
+    """What does not fit, what may stand there, and what to write instead."""
+    first = plainest(error.errors())
+    place = located(first["loc"], recipe)
+    path, where = place.path, f" in {source}" if source else ""
+    if first["type"] == "extra_forbidden":
+        siblings = [".".join((*path.split(".")[:-1], name)) for name in place.section.model_fields]
+        return UserError(
+            f"unknown key {path}{where}",
+            "a key that nothing reads would be a setting silently lost",
+            nearest(path, keys(recipe) if path.count(".") < 2 else siblings),
+        )
+    if first["type"] == "missing":
+        return UserError(f"{path} is not there{where}", "it has no default", f"{path}: {meaning(place, recipe)}")
+    what = f"{path} = {first['input']!r}"[:200]
+    return UserError(
+        f"{what}{where} does not fit", why(first, place), f"{better(first, place)}{path}: {meaning(place, recipe)}"
+    )
+
+
+def plainest(errors: Sequence[ErrorDetails]) -> ErrorDetails:
+    """The first error; of a key that may hold several types the one that says most of what was meant."""
+    alike = [error for error in errors if error["loc"][:2] == errors[0]["loc"][:2]]
+    return max(alike, key=lambda error: (len(error["loc"]), not error["type"].endswith("_type")))
+
+
+def located(location: Sequence[str | int], recipe: type[Section]) -> Place:
+    """A location as a path of keys, without the names of types that pydantic puts between them."""
+    place = Place("", recipe, None, recipe)
+    for number, part in enumerate(location):
+        several = without_bounds(place.annotation)
+        if get_origin(several) in (Union, types.UnionType):
+            below = [one for one in get_args(several) if get_origin(one) in (list, dict)]
+            if number + 1 == len(location) or not below:
+                break
+            place = Place(place.path, place.section, place.field, below[0])
+        else:
+            place = below_of(place, part)
+    return place
+
+
+def below_of(place: Place, part: str | int) -> Place:
+    """One key, or one entry of a list, further down."""
+    path = f"{place.path}.{part}".lstrip(".")
+    section, inner = section_in(place.annotation), get_args(place.annotation)
+    if section is None:
+        return Place(path, place.section, place.field, inner[-1] if inner else Any)
+    field = section.model_fields.get(str(part))
+    if field is None:
+        return Place(path, section, None, None)
+    annotation = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    return Place(path, section, field, annotation)
+
+
+def why(first: ErrorDetails, place: Place) -> str:
+    """What may stand there, and what was given where that is of another kind."""
+    if first["type"] == "value_error":
+        return str(first["ctx"]["error"])
+    if first["type"] == "finite_number":
+        return f"it must be {kind(place.annotation)}, and {first['input']} is not finite"
+    if first["type"] in OUT_OF_BOUNDS or first["type"] == "literal_error":
+        return f"it must be {kind(place.annotation)}"
+    return f"it must be {kind(place.annotation)}, and {in_words(first['input'])} was given"
+
+
+def better(first: ErrorDetails, place: Place) -> str:
+    """The value that may have been meant, where there is one, before the key's own meaning."""
+    value, plain = first["input"], without_bounds(place.annotation)
+    if get_origin(plain) is Literal and isinstance(value, str):
+        return f"{nearest(value, map(str, get_args(plain)))} "
+    if plain in (int, float) and (meant := meant_number(value)) and first["type"] not in OUT_OF_BOUNDS:
+        return f"write {meant}; "
+    if get_origin(plain) is list and isinstance(value, str):
+        return f"write {json.dumps([value], ensure_ascii=False)}; "
+    return ""
+
+
+def without_bounds(annotation: Any) -> Any:
+    """The type alone."""
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
+def keys(recipe: type[Section]) -> dict[str, str]:
+    """Every key of a recipe, `section.key`, with its docstring and default."""
+    found = {}
+    for section, table in recipe.model_fields.items():
+        inner = section_in(table.annotation)
+        assert inner is not None
+        for key, field in inner.model_fields.items():
+            found[f"{section}.{key}"] = described(field)
+    return found
+
+
+def described(field: FieldInfo) -> str:
+    """A key's docstring and default."""
+    default = "" if field.default is PydanticUndefined else f" Default: {field.default!r}."
+    return f"{field.description}{default}"
+
+
+def meaning(place: Place, recipe: type[Section]) -> str:
+    """The docstring of a key, or the keys that there are."""
+    if place.field is not None and place.field.description:
+        return described(place.field)
+    inner = section_in(place.annotation)
+    names = sorted(keys(recipe)) if inner is None or inner is recipe else list(inner.model_fields)
+    return f"a table of settings; the keys are {', '.join(names)}"

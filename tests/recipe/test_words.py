@@ -1,0 +1,111 @@
+"""What does not fit into a recipe or a grid is said in our words: what, why, instead."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stiefel.errors import UserError
+from stiefel.recipe.explained import keys
+from stiefel.recipe.grid import load_grid
+from stiefel.recipe.recipe import Recipe, make_recipe, overlay, parse_change
+
+VALUES: list[Any] = [
+    *(-3, 0, 2**70, "8", "x", "", True, 2.0, 2.5, -1.5, math.inf, math.nan, datetime.date(2020, 1, 1)),
+    *(
+        [],
+        ["x"],
+        [3],
+        [[3]],
+        {},
+        {"a": 3},
+        {"a": True},
+        {"a": [1]},
+        {"a": math.nan},
+        [{"a": 1}],
+        [{"name": "a", "b": 1}],
+    ),
+]
+PYDANTICS = re.compile(
+    r"Input|[Ff]ield required|should be|should have|characters?\b|greater than|less than|Value error|\[str"
+)
+
+
+@pytest.mark.parametrize("path", [*Recipe.model_fields, *keys(Recipe)])
+def test_whatever_stands_at_a_key_is_taken_or_refused_in_our_words(path: str) -> None:
+    said = [refusal(path, value) for value in VALUES]
+    assert any(said)
+    assert [one for one in said if PYDANTICS.search(one)] == []
+
+
+def refusal(path: str, value: Any) -> str:
+    """The error of a value at a key, or nothing."""
+    tables: Any = value
+    for part in reversed(path.split(".")):
+        tables = {part: tables}
+    try:
+        make_recipe(tables)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+WORDS = {
+    "adapter.rank=-3": (
+        "adapter.rank = -3 does",
+        "it must be a whole number, at least 1",
+        "adapter.rank: r. Default: 8.",
+    ),
+    "adapter.rank='8'": ("adapter.rank = '8'", "at least 1, and a text was given", "write 8, without quotes"),
+    "adapter.rank=8.0": ("adapter.rank = 8.0", "and a number with a decimal point was given", "write 8; "),
+    "adapter.rank=true": ("adapter.rank = True", "and true was given", "Default: 8."),
+    "adapter.dropout=1": ("adapter.dropout = 1", "it must be a number, at least 0 and below 1", "input. Default: 0.0."),
+    "adapter.targets=3": ("adapter.targets = 3", "a text or a list, each of it a text, and a number", "all-linear"),
+    'adapter.targets=["a", 3]': ("adapter.targets.1 = 3", "it must be a text, and a number was given", "all-linear"),
+    "adapter.options.sigma=true": ("adapter.options.sigma = True", "a text or a number, and true was", "own options"),
+    "optim.lr=inf": ("optim.lr = inf", "at least 0, and inf is not finite", "Learning rate"),
+    "rollout.top_p=0": ("rollout.top_p = 0", "it must be a number, above 0 and at most 1", "Nucleus"),
+    "model.path=''": ("model.path = ''", "it must be a text, not empty", "Hub id"),
+    "eval.tasks=gsm8k": ("eval.tasks = 'gsm8k'", "it must be a list, each of it a text", 'write ["gsm8k"]; '),
+    "task.chat=1": ("task.chat = 1", "it must be true or false, and a number was given", "Show a text prompt"),
+    "model.dtype=bf16": (
+        "model.dtype = 'bf16'",
+        "it must be one of float32, bfloat16, float16",
+        "did you mean bfloat16",
+    ),
+    'algorithm.name=["dapo"]': ("algorithm.name = ['dapo']", "it must be one of dapo, grpo", "Loss: DAPO"),
+    "optim=3": ("optim = 3", "it must be a table of settings, and a number was given", "the keys are lr, schedule"),
+    "expected.metric=best": ("expected.metric = 'best'", "'best' is neither avg nor pass@k", "What was published"),
+    "task.mixture=[{weight = 2}]": ("task.mixture.0.name is not there", "it has no default", "A task of reasoning-gym"),
+    "task.mixture=[{name='reasoning_gym:gcd', weigth=2}]": (
+        "unknown key task.mixture.0.weigth",
+        "silently lost",
+        "did you mean task.mixture.0.weight",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", WORDS)
+def test_a_change_that_does_not_fit_says_what_why_and_what_instead(change: str, tmp_path: Path) -> None:
+    """As it is given to --set, and as a grid's axis holds it."""
+    what, why, instead = WORDS[change]
+    with pytest.raises(UserError) as error:
+        make_recipe(overlay({}, parse_change(change)))
+    assert error.value.what.startswith(what)
+    assert why in error.value.why
+    assert instead in error.value.instead
+
+
+@pytest.mark.parametrize("axes", ['"adapter.rank" = [8, -3]', '"adapter.rank, run.seed" = [[8, 0], [-3, 1]]'])
+def test_a_grid_names_its_file_beside(axes: str, tmp_path: Path) -> None:
+    path = tmp_path / "grid.toml"
+    path.write_text(f"[axes]\n{axes}\n")
+    with pytest.raises(UserError) as error:
+        load_grid(path)
+    assert error.value.what == f"adapter.rank = -3 in {path} does not fit"
+    assert error.value.why == "it must be a whole number, at least 1"
