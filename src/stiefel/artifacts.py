@@ -24,6 +24,7 @@ RECIPE, MANIFEST, METRICS, SAMPLES, EVAL = "recipe.toml", "manifest.json", "metr
 ADAPTER, BEST, CHECKPOINTS, EVENTS = "adapter", "best", "checkpoints", "events.jsonl"
 GEOMETRY, EVALUATED = "geometry.jsonl", "evaluated"  # the latter while a run goes on
 SYNCS = "syncs.jsonl"  # what the engine was sent
+MEASURED = "measured"  # what is done of an evaluation while it goes on
 INSPECTION, FIGURES = "inspection.json", "figures"
 GRID, RUNS, BASES = "grid.toml", "runs", "base"
 CERTIFICATE = "stiefel.json"  # in an adapter directory
@@ -33,7 +34,7 @@ CONTENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "run": (
         (
             *(MANIFEST, RECIPE, METRICS, SAMPLES, EVAL, ADAPTER, BEST, CHECKPOINTS, EVENTS),
-            *(GEOMETRY, SYNCS, EVALUATED, INSPECTION, FIGURES, "report.html", "tensorboard", "wandb"),
+            *(GEOMETRY, SYNCS, EVALUATED, MEASURED, INSPECTION, FIGURES, "report.html", "tensorboard", "wandb"),
         ),
     ),
     "evaluation": ((MANIFEST, SAMPLES, EVAL),),

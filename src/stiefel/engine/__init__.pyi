@@ -8,6 +8,7 @@ from .playing import Colocated as Colocated
 from .playing import Engine as Engine
 from .playing import EngineLost as EngineLost
 from .playing import Served as Served
+from .playing import Written as Written
 from .server import require_same_base as require_same_base
 from .server import served_dtype as served_dtype
 from .start import base_dtype as base_dtype

@@ -6,7 +6,9 @@ import hashlib
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,6 +20,7 @@ from ..errors import UserError
 
 MEMORY = Path("/dev/shm")  # where files are memory, on Linux
 
+AT_ONCE = 64  # requests to a server
 Write = Callable[[Path], None]  # an adapter's two files into a directory
 
 
@@ -30,6 +33,15 @@ class EngineLost(UserError):
             "the rollout's completions are lost; what was trained before it is in the last checkpoint",
             "see what ended it, start it again, and go on with --resume",
         )
+
+
+@dataclass(frozen=True)
+class Written:
+    """What an engine wrote: a text, its tokens with the end of sequence where there is one, whether it was cut off."""
+
+    text: str
+    tokens: int
+    truncated: bool
 
 
 class Engine(ABC):
@@ -51,6 +63,10 @@ class Engine(ABC):
         """Of the completion at that place."""
         digest = hashlib.sha256(f"{self._draw}:{place}".encode()).digest()
         return int.from_bytes(digest[:4], "little") >> 1
+
+    @abstractmethod
+    def complete(self, prompts: Sequence[list[int]], requests: Sequence[Mapping[str, Any]]) -> list[Written]:
+        """A completion for each prompt, by vLLM's SamplingParams of each; raises EngineLost where the engine fails."""
 
     @abstractmethod
     def play(self, write: Write) -> None:
@@ -97,6 +113,22 @@ class Colocated(Engine):
             one.seed = self.seed_of(place)
             each.append(one)
         return self.llm.generate(prompts, each, lora_request=self.adapter, use_tqdm=use_tqdm)
+
+    def complete(self, prompts: Sequence[list[int]], requests: Sequence[Mapping[str, Any]]) -> list[Written]:
+        """All at once: vLLM makes its own batches."""
+        from vllm import SamplingParams
+
+        try:
+            outputs = self.llm.generate(
+                [{"prompt_token_ids": prompt} for prompt in prompts],
+                [SamplingParams(**each) for each in requests],
+                lora_request=self.adapter,
+                use_tqdm=False,
+            )
+        except self.failures as error:
+            raise EngineLost(error) from error
+        first = [output.outputs[0] for output in outputs]
+        return [Written(each.text, len(each.token_ids), each.finish_reason == "length") for each in first]
 
     def reset_prefix_cache(self) -> None:
         """What was computed of prompts by the policy before."""
@@ -145,6 +177,22 @@ class Served(Engine):
             self._post("unload_lora_adapter", {"lora_name": before.name})
             shutil.rmtree(before)
         self.client.model = now.name
+
+    def complete(self, prompts: Sequence[list[int]], requests: Sequence[Mapping[str, Any]]) -> list[Written]:
+        """A request each, many under way at once: each has a seed of its own."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(self._complete, prompts, requests))
+
+    def _complete(self, prompt: list[int], request: Mapping[str, Any]) -> Written:
+        data = {"model": self.client.model, "prompt": prompt, **request}
+        try:
+            answer = self.client.session.post(f"{self.client.base_url}/v1/completions", json=data)
+            answer.raise_for_status()
+        except self.failures as error:
+            raise EngineLost(error) from error
+        found = answer.json()
+        (choice,) = found["choices"]
+        return Written(choice["text"], found["usage"]["completion_tokens"], choice["finish_reason"] == "length")
 
     def _directory(self, number: int) -> Path:
         return self.place.absolute() / f"{self.name}-{number}"

@@ -6,7 +6,10 @@ from .fitting import fitted as fitted
 from .harness import run_lm_eval as run_lm_eval
 from .prepared import asked_of as asked_of
 from .prepared import prepare_evaluation as prepare_evaluation
+from .run import Writer as Writer
 from .run import evaluate as evaluate
+from .sample import Completion as Completion
+from .sample import Engine as Engine
 from .sample import Sample as Sample
 from .settings import Drawn as Drawn
 from .settings import Wanted as Wanted
@@ -20,3 +23,4 @@ from .table import difference_rows as difference_rows
 from .table import lm_eval_rows as lm_eval_rows
 from .table import print_rows as print_rows
 from .table import score_rows as score_rows
+from .vllm import request as request

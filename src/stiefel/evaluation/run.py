@@ -1,15 +1,23 @@
-"""Questions → graded samples, a batch at a time."""
+"""Questions → graded samples, a batch at a time, each process its share of the batches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from ..rewards import grade_all
+from accelerate import PartialState
+from accelerate.utils import gather_object
+
+from ..rewards import GraderFailure, grade_all
 from ..tasks import Row, Sampling, Task, stops
 from .hf import HFEngine
+from .journal import append, whole_batches
 from .plan import Job, Room, job_seed, plan
 from .sample import Engine, Question, Sample, ask
+
+Writer = Callable[[Sampling, Sequence[str]], Engine]  # of a task's sampling and the texts that end an answer
+AT_ONCE = Room(sequences=512, tokens=0, whole=True)  # for an engine that makes its own batches; a kill loses so many
 
 
 def evaluate(
@@ -19,21 +27,56 @@ def evaluate(
     rows: Sequence[Row],
     sampling: Sampling,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    writer: Writer | None = None,
+    journal: Path | None = None,
+    shares: tuple[int, int] | None = None,
 ) -> list[Sample]:
     """Sample every row and grade it, in batches of similar length; the same seed gives the same samples.
 
-    Rows are rendered, stopped and graded as `stiefel eval` does. The global random state is left as it was. Raises
-    GraderFailure where the grader itself fails.
+    Rows are rendered, stopped and graded as `stiefel eval` does. `writer` gives what writes the completions in place of
+    the model itself. `shares` is (this one's number, how many there are) of the processes that write, each its part of
+    the same batches; all of them return all samples. In `journal` the batches that are done are kept, and not written
+    again by whoever comes with the same file. The global random state is left as it was. Raises GraderFailure, in every
+    process, where the grader itself fails.
     """
+    state = PartialState()
+    number, of = (state.process_index, state.num_processes) if shares is None else shares
     questions = ask(task, rows, tokenizer)
-    engine = HFEngine(model, tokenizer, sampling, stops(task, tokenizer))
-    done: list[Sample] = []
+    ends = stops(task, tokenizer)
+    room = Room() if writer is None else AT_ONCE
+    batches = plan([len(question.tokens) for question in questions], sampling.samples, sampling.max_tokens, room)
+    mine = batches[number::of] if number < of else []
+    done = whole_batches(journal, mine) if journal is not None else []
+    engine = HFEngine(model, tokenizer, sampling, ends) if writer is None else writer(sampling, ends)
     total = len(rows) * sampling.samples
-    for jobs in plan([len(question.tokens) for question in questions], sampling.samples, sampling.max_tokens, Room()):
-        done += sample_batch(engine, task, questions, jobs, sampling.seed)
+    failure: GraderFailure | None = None
+    for jobs in mine[batches_in(done, mine) :]:
+        try:
+            batch = sample_batch(engine, task, questions, jobs, sampling.seed)
+        except GraderFailure as error:
+            failure = error
+            break
+        if journal is not None:
+            append(journal, batch)
+        done += batch
         if progress is not None:
-            progress(len(done), total)
-    return sorted(done, key=lambda sample: (sample.question, sample.sample))
+            progress(min(total, len(done) * of), total)
+    gathered: list[tuple[list[Sample], GraderFailure | None]] = gather_object([(done, failure)])
+    for _, one in gathered:
+        if one is not None:
+            raise one
+    every = [sample for samples, _ in gathered for sample in samples]
+    return sorted(every, key=lambda sample: (sample.question, sample.sample))
+
+
+def batches_in(done: Sequence[Sample], batches: Sequence[Sequence[Job]]) -> int:
+    """How many whole batches the first samples are."""
+    count = passed = 0
+    while count < len(batches) and passed + len(batches[count]) <= len(done):
+        passed += len(batches[count])
+        count += 1
+    return count
 
 
 def sample_batch(

@@ -16,6 +16,7 @@ from ..artifacts import (
     EVALUATED,
     GEOMETRY,
     MANIFEST,
+    MEASURED,
     METRICS,
     RECIPE,
     SAMPLES,
@@ -56,9 +57,11 @@ from .measurements import (
     BEFORE,
     LONGER,
     BaseSamples,
+    By,
     Progress,
     append_samples,
     during,
+    longest_measured,
     mean_score,
     measured,
     read_samples,
@@ -68,6 +71,7 @@ from .outcome import leave, replace_adapter
 from .reaction import ended
 from .rehearsal import measured_tasks, trained_on, trained_task
 from .reporting import report_into
+from .writing import measured_by
 
 
 class Attempt:
@@ -107,10 +111,11 @@ class Attempt:
             rewind(out)
         PartialState().wait_for_everyone()
         self.phases = read_samples(out / SAMPLES) if keep else {}
-        known = BEFORE in self.phases
-        if not known:
+        known, by_engine = BEFORE in self.phases, recipe.rollout.engine == "vllm" and not supervised
+        if not known and not by_engine:
             self.phases[BEFORE] = base if base is not None else self._measured(BEFORE)
-        same_questions(recipe, self.tasks, self.tokenizer, self.phases[BEFORE])
+        if BEFORE in self.phases:
+            same_questions(recipe, self.tasks, self.tokenizer, self.phases[BEFORE])
         self.model = adapted(recipe, self.model)
         if is_adalora(self.model):  # of an adapter in a directory it is not known before
             schedule(certificate_of(self.model).options, updates)
@@ -119,7 +124,7 @@ class Attempt:
             same_base(out, recipe, stands_on)
         elif self.main:
             self._begin(data, stands_on)
-        if self.main and not known:
+        if self.main and BEFORE in self.phases and not known:
             append_samples(out / SAMPLES, BEFORE, self.phases[BEFORE])
         PartialState().wait_for_everyone()
         self.checkpoint = last_checkpoint(out)
@@ -129,6 +134,8 @@ class Attempt:
             self.trainer = SFTTrainer(recipe, out, self.model, self.tokenizer, dataset, on_row)
         else:
             self.trainer = self._rollout_trainer(task, dataset, 0.5 ** len(read_events(out)))
+        if BEFORE not in self.phases:  # the engine, which plays the base until it is sent something
+            self._evaluate(BEFORE)
         for callback in (PrinterCallback, ProgressCallback):
             self.trainer.remove_callback(callback)
 
@@ -159,6 +166,7 @@ class Attempt:
                 self.out / CHECKPOINTS,
                 scale=scale,
                 keep=KeptRollouts(recipe, task, self.tokenizer, self.out / SAMPLES),
+                measured=longest_measured(recipe, self.tasks, self.tokenizer),
             ),
             journals=[self.out / METRICS, self.out / SAMPLES, self.out / GEOMETRY, self.out / SYNCS],
             on_sync=self._synced,
@@ -204,17 +212,20 @@ class Attempt:
             self.warned_of_survival = True
             self.progress(lost)
 
-    def _measured(self, when: str) -> BaseSamples:
-        return measured(self.recipe, self.model, self.tokenizer, when, self.progress, self.tasks)
+    def _measured(self, when: str, by: By | None = None) -> BaseSamples:
+        return measured(self.recipe, self.model, self.tokenizer, when, self.progress, self.tasks, by)
 
     def _evaluate(self, when: str) -> None:
         """Measure the policy as it is, and keep its adapter if none was better."""
         earlier = [mean_score(samples) for name, samples in self.phases.items() if name != BEFORE]
-        self.phases[when] = self._measured(when)
+        place = self.out / MEASURED
+        by = measured_by(self.trainer, self.tokenizer, self.recipe.model.turn_ends, when, place)
+        self.phases[when] = self._measured(when, by)
         if not self.main:
             return
         append_samples(self.out / SAMPLES, when, self.phases[when])
-        if self.recipe.eval.every and mean_score(self.phases[when]) > max(earlier, default=-1.0):
+        discard(place)
+        if when != BEFORE and self.recipe.eval.every and mean_score(self.phases[when]) > max(earlier, default=-1.0):
             replace_adapter(self.model, self.out / EVALUATED / when)
 
     def run(self) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from accelerate import PartialState
 
 from ..artifacts import append_text, read_jsonl
 from ..errors import UserError
-from ..evaluation import Sample, evaluate, fitted, readable, unreadable, unreadable_warning
+from ..evaluation import Sample, Writer, evaluate, fitted, readable, unreadable, unreadable_warning
 from ..model import resolve_model
 from ..progress import SILENCE
 from ..recipe import Recipe
@@ -39,8 +40,30 @@ def during(rollout: int) -> str:
     return f"rollout {rollout}"
 
 
+@dataclass(frozen=True)
+class By:
+    """By what a run is measured: the model itself, or its engine, which processes write, and where that is kept."""
+
+    writer: Writer | None = None
+    shares: tuple[int, int] | None = None
+    journals: Path | None = None
+
+    def journal(self, task: Task) -> Path | None:
+        """Where this process keeps what is done of a task, so that a killed evaluation goes on."""
+        if self.journals is None:
+            return None
+        name = re.sub(r"\W", "_", task.name)
+        return self.journals / f"{name}-{PartialState().process_index}.jsonl"
+
+
 def measure(
-    recipe: Recipe, model: Any, tokenizer: Any, when: str, progress: Progress, tasks: Sequence[Task] | None = None
+    recipe: Recipe,
+    model: Any,
+    tokenizer: Any,
+    when: str,
+    progress: Progress,
+    tasks: Sequence[Task] | None = None,
+    by: By | None = None,
 ) -> BaseSamples:
     """Graded samples of every evaluation task's fixed test questions; the model is left as it was, and where it was.
 
@@ -49,7 +72,7 @@ def measure(
     for a task of which none can be read, or whose answers can be longer than what the model was made for.
     """
     found = {}
-    tasks = tasks_of(recipe) if tasks is None else tasks
+    tasks, by = tasks_of(recipe) if tasks is None else tasks, by or By()
     samplings = [sampling_for(recipe, task, tokenizer) for task in tasks]
     training, home = model.training, model.device
     model.eval()
@@ -57,7 +80,17 @@ def measure(
     for task, sampling in zip(tasks, samplings, strict=True):
         progress(f"evaluating {task.name} ({when})")
         rows, counted = task.rows("test", recipe.eval.limit, 0), now_and_then(task, when, progress)
-        samples = evaluate(model, tokenizer, task, rows, sampling, counted)
+        samples = evaluate(
+            model,
+            tokenizer,
+            task,
+            rows,
+            sampling,
+            counted,
+            writer=by.writer,
+            shares=by.shares,
+            journal=by.journal(task),
+        )
         lost, questions = unreadable(samples), len({sample.question for sample in samples})
         if lost:
             progress(unreadable_warning(task.name, lost, questions))
@@ -227,9 +260,25 @@ def measure_base(recipe: Recipe) -> BaseSamples:
 
 
 def measured(
-    recipe: Recipe, model: Any, tokenizer: Any, when: str, progress: Progress, tasks: Sequence[Task] | None = None
+    recipe: Recipe,
+    model: Any,
+    tokenizer: Any,
+    when: str,
+    progress: Progress,
+    tasks: Sequence[Task] | None = None,
+    by: By | None = None,
 ) -> BaseSamples:
     """`measure`; raises NoProbabilities, in every process alike, where the model's logits are no numbers."""
     kind, rounded = PartialState().device.type, recipe.model.compute == "bfloat16"
     with finite_logits(model), torch.autocast(kind, torch.bfloat16, enabled=rounded):  # as it is trained
-        return measure(recipe, model, tokenizer, when, progress, tasks)
+        return measure(recipe, model, tokenizer, when, progress, tasks, by)
+
+
+def longest_measured(recipe: Recipe, tasks: Sequence[Task], tokenizer: Any) -> int:
+    """Tokens of the longest question and answer of the tasks, for which an engine must have room."""
+    longest = 0
+    for task in tasks:
+        rows, limit = task.rows("test", recipe.eval.limit, 0), sampling_for(recipe, task, tokenizer).max_tokens
+        lengths = [len(prompt_tokens(row.prompt, tokenizer, chat=task.chat)) for row in rows]
+        longest = max(longest, max(lengths, default=0) + limit)
+    return longest

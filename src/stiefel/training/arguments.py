@@ -25,10 +25,12 @@ def trainer_arguments(
     *,
     scale: float = 1.0,
     keep: Callable[[Graded], None] | None = None,
+    measured: int = 0,
 ) -> dict[str, Any]:
     """Rewards, rows, settings, divergences, sampling and the optimizer.
 
-    `scale` multiplies the schedule's rates, `keep` is given all that is sampled and graded.
+    `scale` multiplies the schedule's rates, `keep` is given all that is sampled and graded. `measured` is the
+    longest question and answer, in tokens, that the run's engine must have room for beside those that are trained on.
     """
     factor = rate_factor(recipe.optim)
     longest = longest_prompt(dataset, tokenizer) if recipe.rollout.engine == "vllm" else None
@@ -45,7 +47,7 @@ def trainer_arguments(
         "reward_funcs": [correctness, *shaping(recipe, correctness)],
         "train_dataset": dataset,
         "processing_class": tokenizer,
-        "args": grpo_config(recipe, out, longest),
+        "args": grpo_config(recipe, out, longest, measured),
         "sync": recipe.rollout.sync or None,
         "kl_every": recipe.run.kl_every,
         "max_gen_batches": recipe.algorithm.max_gen_batches if recipe.algorithm.dynamic_sampling else 0,

@@ -19,7 +19,7 @@ from .overlong import WEIGHTS
 LOSSES = {"dapo": ("dapo", "group"), "grpo": ("grpo", "group"), "dr_grpo": ("dr_grpo", "none")}
 
 
-def grpo_config(recipe: Recipe, out: Path, longest_prompt: int | None = None) -> GRPOConfig:
+def grpo_config(recipe: Recipe, out: Path, longest_prompt: int | None = None, measured: int = 0) -> GRPOConfig:
     """DAPO, GRPO or Dr. GRPO as TRL spells it.
 
     With ρ = π_new/π per token and  the group's advantage, a token's loss is −min(ρÂ, clip(ρ, 1−ε_low, 1+ε_high)Â), ρ
@@ -33,8 +33,9 @@ def grpo_config(recipe: Recipe, out: Path, longest_prompt: int | None = None) ->
 
     One rollout of P·G completions is split into `updates_per_rollout` mini-batches, each one optimizer step, worked off
     in pieces of `micro_batch` completions. The dual clip is arXiv:1912.09729's, which is TRL's `delta`. vLLM makes room
-    for `longest_prompt` tokens where the recipe sets no limit, and for the model's whole context where that is None.
-    Raises UserError where the completions do not divide among the processes.
+    for `longest_prompt` tokens where the recipe sets no limit, and for the model's whole context where that is None;
+    at least for `measured` tokens, the longest question and answer that are measured. Raises UserError where the
+    completions do not divide among the processes.
     """
     rollout, optim, algorithm = recipe.rollout, recipe.optim, recipe.algorithm
     loss_type, scale_rewards = LOSSES[algorithm.name]
@@ -43,7 +44,7 @@ def grpo_config(recipe: Recipe, out: Path, longest_prompt: int | None = None) ->
     return GRPOConfig(
         **shared(recipe, out),
         **pieces,
-        **vllm(recipe, longest_prompt),
+        **vllm(recipe, longest_prompt, measured),
         # one rollout, its mini-batches, the length of the run
         num_generations=rollout.completions,
         generation_batch_size=completions,
@@ -131,7 +132,7 @@ def split(batch: int, micro_batch: int, what: str) -> dict[str, int]:
     return {"per_device_train_batch_size": piece, "gradient_accumulation_steps": batch // (processes * piece)}
 
 
-def vllm(recipe: Recipe, longest_prompt: int | None = None) -> dict[str, Any]:
+def vllm(recipe: Recipe, longest_prompt: int | None = None, measured: int = 0) -> dict[str, Any]:
     """TRL's settings of the engine that generates; the correction for its probabilities is the recipe's or none."""
     rollout = recipe.rollout
     if rollout.engine == "hf":
@@ -142,7 +143,7 @@ def vllm(recipe: Recipe, longest_prompt: int | None = None) -> dict[str, Any]:
         "use_vllm": True,
         "vllm_mode": rollout.vllm_mode,
         "vllm_importance_sampling_correction": corrected,
-        "vllm_max_model_length": prompt + rollout.max_completion_tokens if prompt else None,
+        "vllm_max_model_length": max(prompt + rollout.max_completion_tokens, measured) if prompt else None,
     }
     if corrected:
         settings["vllm_importance_sampling_mode"] = rollout.importance_correction

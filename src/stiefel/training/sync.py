@@ -94,6 +94,13 @@ class SyncedTrainer(ResumableTrainer):
         )
         stop_at_turn_ends(self)
 
+    def let_it_play(self) -> PolicyBridge:
+        """The bridge, its engine playing the policy as it is now; every process takes part."""
+        if self.state.global_step != self._last_loaded_step:
+            self.vllm_generation.sync_weights()
+            self._last_loaded_step = self.state.global_step
+        return self.vllm_generation
+
     def _synced(self, sent: Sent) -> None:
         every = together(sent.layers.values())
         if not math.isnan(every.survival):  # nothing has moved before the first update
