@@ -142,3 +142,16 @@ def cut_off_warning(share: float, what: str, limit: str, instead: str) -> str:
         f"warning: {100 * share:.0f}% of {what} were cut off at {limit}, and are graded by what stands before that: "
         f"{instead}"
     )
+
+
+LOW = 0.9  # share of the update
+
+
+def survival_warning(survival: float, rollout: int) -> str:
+    """What is said where an engine plays little of the update that was trained; nothing where it plays most of it."""
+    if survival >= LOW:
+        return ""
+    return (
+        f"warning: the engine plays {survival:.2f} of the trained update (sync_survival, rollout {rollout}): rounding "
+        'to its type loses the rest; rollout.sync = "factors", or a wider model.dtype'
+    )

@@ -183,7 +183,7 @@ def test_a_demo_is_begun_by_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """`make demo` is one command, the first time and after an interruption."""
     asked: list[tuple[Path, bool]] = []
     monkeypatch.setattr("stiefel.comparison.compare", lambda grid, out, **more: asked.append((out, more["resume"])))
-    for name in ("write_report", "print_table", "truncation_warnings"):
+    for name in ("write_report", "print_table", "run_warnings"):
         monkeypatch.setattr(f"stiefel.report.{name}", lambda *arguments, **more: [])
     with pytest.raises(SystemExit) as status:
         main(["demo", "--out", str(tmp_path / "demo"), "--resume"])

@@ -108,7 +108,7 @@ def compare_and_report(grid: Any, out: Path, jobs: int, *, resume: bool, force: 
     """What `compare` and `demo` share: run the grid, print the table, name the page."""
     from ..comparison import compare as run_grid
     from ..progress import grid_progress
-    from ..report import print_table, truncation_warnings, write_report
+    from ..report import print_table, run_warnings, write_report
 
     refuse_both(resume, force)
     say(f"{len(grid.runs)} runs, {jobs} at a time")
@@ -116,7 +116,7 @@ def compare_and_report(grid: Any, out: Path, jobs: int, *, resume: bool, force: 
         run_grid(grid, out, resume=resume, force=force, jobs=jobs, say=say, on_progress=on_progress)
     page = write_report(out, say=say)
     print_table(out)
-    for line in truncation_warnings(out):
+    for line in run_warnings(out):
         say(line)
     click.echo(f"report: {page}")
     say(f"next: open {page} in a browser")

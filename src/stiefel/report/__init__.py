@@ -5,6 +5,6 @@ Open page.py first; runs.py reads the directories, figures/registry.py lists the
 
 from .page import write_report
 from .reward_figure import write_figure
-from .terminal import print_scores, print_table, truncation_warnings
+from .terminal import print_scores, print_table, run_warnings
 
-__all__ = ["print_scores", "print_table", "truncation_warnings", "write_figure", "write_report"]
+__all__ = ["print_scores", "print_table", "run_warnings", "write_figure", "write_report"]

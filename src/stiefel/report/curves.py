@@ -36,6 +36,10 @@ METRICS = (
         "truncated_fraction", "Truncated", "share of the rollout's completions that were cut off", shown_at_zero=False
     ),
     Metric(
+        "engine_mismatch", "Engine mismatch", "mean |log π_trainer − log π_engine| over the sampled tokens", "symlog"
+    ),
+    Metric("sync_survival", "Update survival", "share of the trained update that the engine plays"),
+    Metric(
         "loss", "Loss", "cross-entropy of the reference answers' tokens, nats per token", window=WINDOW, steps="update"
     ),
 )

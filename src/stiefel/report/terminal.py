@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from .cells import narrow_cells
+from .engine import engine_warnings
 from .runs import read_run, read_runs
 from .table import ends, table, window_of
 from .truncation import of_rollouts, of_tasks, warnings
@@ -63,6 +64,6 @@ def print_table(directory: Path) -> None:
     Console(width=None if sys.stdout.isatty() else 100).print(grid)
 
 
-def truncation_warnings(directory: Path) -> list[str]:
-    """Of every run of a directory, what is to be said of completions that were cut off."""
-    return [f"{run.name}: {line}" for run in read_runs(directory) for line in warnings(run)]
+def run_warnings(directory: Path) -> list[str]:
+    """Of every run of a directory, what is to be said of completions that were cut off, and of its engine."""
+    return [f"{run.name}: {line}" for run in read_runs(directory) for line in (*warnings(run), *engine_warnings(run))]

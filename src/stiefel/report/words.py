@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 
 from .curves import METRICS
+from .engine import engine_warnings
 from .numbers import figure, rate
 from .runs import Run
 from .series import ordered, series_of
@@ -22,6 +23,9 @@ DEFINITIONS = (
     ("KL to base", "KL(π_θ‖π_base), mean over the response tokens of fresh samples of π_θ, by the estimator "
      "r − 1 − log r with r = π_base/π_θ; 0 at the start, because every method starts at the base exactly"),
     ("completion length", "mean tokens of a rollout's completions"),
+    ("engine mismatch", "mean |log π_trainer − log π_engine| over the sampled tokens, where an engine wrote them"),
+    ("update survival", "⟨ΔW_played, ΔW⟩/‖ΔW‖² over all adapted layers: how much of the trained update ΔW the engine "
+     "plays in its type; error ‖ΔW_played − ΔW‖/‖ΔW‖, and every layer's, in syncs.jsonl"),
     ("truncated", "share of a rollout's completions that were cut off at max_completion_tokens, before they ended; in "
      "the table of the last rollouts, as the last reward"),
     ("accuracy", "share of a fixed set of test questions answered correctly, the same before and after training; "
@@ -169,7 +173,11 @@ def notes(runs: Sequence[Run]) -> list[str]:
                     f"{run.name}: {metric.title.lower()} is not finite in {lost} of "
                     f"{counted(len(values), steps(run))}; the curve has a gap there."
                 )
-    cut = [f"{run.name}: {line.removeprefix('warning: ')}." for run in runs for line in warnings(run)]
+    cut = [
+        f"{run.name}: {line.removeprefix('warning: ')}."
+        for run in runs
+        for line in (*warnings(run), *engine_warnings(run))
+    ]
     return found + cut + published(runs)
 
 

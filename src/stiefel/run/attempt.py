@@ -29,7 +29,7 @@ from ..artifacts import (
 from ..errors import UserError
 from ..geometry import GeometryCallback
 from ..recipe import Recipe
-from ..scores import cut_off_warning
+from ..scores import cut_off_warning, survival_warning
 from ..tasks import Task
 from ..training import (
     GRPOTrainer,
@@ -43,7 +43,6 @@ from ..training import (
     is_adalora,
     schedule,
     sft_rows,
-    survival_warning,
     trainer_arguments,
     training_rows,
 )
@@ -207,7 +206,7 @@ class Attempt:
 
     def _warn_of_survival(self, row: Row) -> None:
         """Once, at the first rollout whose engine played little of the update."""
-        lost = survival_warning(row)
+        lost = survival_warning(row.get("sync_survival", 1.0), row["step"])
         if self.main and lost and not self.warned_of_survival:
             self.warned_of_survival = True
             self.progress(lost)

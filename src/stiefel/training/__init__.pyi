@@ -24,5 +24,4 @@ from .settings import sft_config as sft_config
 from .sft import SFTTrainer as SFTTrainer
 from .sync import require_vllm as require_vllm
 from .syncs import append_sync as append_sync
-from .syncs import survival_warning as survival_warning
 from .trainer import GRPOTrainer as GRPOTrainer

@@ -10,8 +10,6 @@ from ..engine import Survival, together
 from .bridge import Sent
 from .metrics import append_row
 
-LOW = 0.9  # survival under which most of what is trained is not what is sampled from
-
 
 def sync_row(rollout: int, sent: Sent) -> dict[str, Any]:
     """[survival, error] of all and of each layer; null before anything has moved."""
@@ -34,14 +32,3 @@ def figures(layer: Survival) -> list[float] | None:
 def append_sync(path: Path, rollout: int, sent: Sent) -> None:
     """Add a row."""
     append_row(path, sync_row(rollout, sent))
-
-
-def survival_warning(row: dict[str, Any]) -> str:
-    """What is said of a rollout whose completions an engine wrote that plays little of the update; else nothing."""
-    survival = row.get("sync_survival", 1.0)
-    if survival >= LOW:
-        return ""
-    return (
-        f"warning: the engine plays {survival:.2f} of the trained update (sync_survival of rollout {row['step']}): "
-        'rounding to its type loses the rest; rollout.sync = "factors", or a wider model.dtype'
-    )
