@@ -27,15 +27,16 @@ ROOMS = {
     "rewards": (),
     "tasks": ("nano", "recipe", "rewards"),
     "geometry": ("model", "spectrum", "methods", "adapter"),
-    "evaluation": ("model", "adapter", "rewards", "tasks"),
-    "training": ("recipe", "model", "methods", "adapter", "rewards", "tasks"),
-    "run": ("recipe", "model", "methods", "adapter", "tasks", "geometry", "evaluation", "training"),
+    "engine": ("model", "adapter"),
+    "evaluation": ("model", "adapter", "rewards", "tasks", "engine"),
+    "training": ("recipe", "model", "methods", "adapter", "rewards", "tasks", "engine"),
+    "run": ("recipe", "model", "methods", "adapter", "tasks", "geometry", "engine", "evaluation", "training"),
     "report": ("recipe", "model", "adapter", "geometry"),
     "foresight": ("recipe", "model", "spectrum", "methods", "adapter", "tasks", "geometry", "training", "run"),
     "comparison": ("recipe", "model", "run"),
     "cli": (
         *("nano", "recipe", "methods", "spectrum", "adapter", "contract", "tasks"),
-        *("geometry", "evaluation", "run", "report", "foresight", "comparison"),
+        *("geometry", "engine", "evaluation", "run", "report", "foresight", "comparison"),
     ),
 }
 FRONT = {"__main__": ("cli",), "__init__": ("adapter", "geometry", "methods", "training")}

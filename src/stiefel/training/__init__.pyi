@@ -21,5 +21,4 @@ from .settings import rate_factor as rate_factor
 from .settings import sft_config as sft_config
 from .sft import SFTTrainer as SFTTrainer
 from .sync import merged_beside as merged_beside
-from .sync import require_vllm as require_vllm
 from .trainer import GRPOTrainer as GRPOTrainer

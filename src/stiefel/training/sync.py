@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from trl import GRPOConfig
 from trl.generation.vllm_generation import VLLMGeneration
 from trl.trainer.utils import get_config_model_id
 
+from ..engine import require_vllm
 from ..errors import UserError
 from .processes import for_processes
 from .resuming import ResumableTrainer
@@ -121,16 +121,6 @@ def engine_weights(generation: VLLMGeneration) -> Iterator[tuple[str, Tensor]]:
         yield generation._fix_param_name_to_vllm(name), tensor
 
 
-def require_vllm() -> None:
-    """Raise where vLLM is not installed."""
-    if find_spec("vllm") is None:
-        raise UserError(
-            'rollout.engine = "vllm", and vLLM is not installed here',
-            "it generates the completions, and TRL's client of its server is part of it",
-            'pip install "stiefel[vllm]", or rollout.engine = "hf"',
-        )
-
-
 class SyncedTrainer(ResumableTrainer):
     """Runs alike in one process and in several, and gives vLLM the merged policy without touching the base."""
 
@@ -146,7 +136,7 @@ class SyncedTrainer(ResumableTrainer):
         if args is None:
             args = GRPOConfig(f"{get_config_model_id(model.config).split('/')[-1]}-GRPO")  # as TRL names it
         if args.use_vllm:
-            require_vllm()
+            require_vllm("use_vllm=True", "leave it out")
         super().__init__(model, reward_funcs, for_processes(args), *more, **kwargs)
         if self.use_vllm:
             merge_out_of_place(self.vllm_generation)

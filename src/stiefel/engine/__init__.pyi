@@ -1,0 +1,13 @@
+from .command import ON_CPU as ON_CPU
+from .command import serve_command as serve_command
+from .dtype import own_dtype as own_dtype
+from .installed import require_vllm as require_vllm
+from .installed import vllm_version as vllm_version
+from .servable import RANKS as RANKS
+from .servable import rank_served as rank_served
+from .servable import servable as servable
+from .servable import unservable as unservable
+from .starting import add_lora as add_lora
+from .starting import at_home as at_home
+from .starting import platform_settings as platform_settings
+from .starting import start as start
