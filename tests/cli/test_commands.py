@@ -121,7 +121,7 @@ def test_each_command_names_one_that_runs_as_it_stands(tmp_path: Path, capsys: p
         with pytest.raises(SystemExit):
             main(["export", str(out), "--base", "nano", "--as", form, "--out", str(tmp_path / form)])
         words = next_command(capsys.readouterr().err)
-        assert words[:3] == ["vllm", "serve", model]
+        assert words[words.index("--model") + 1] == model
         assert Path(model, "config.json").is_file()
         if adapter is not None:
             assert words[-1] == f"adapter={adapter}"

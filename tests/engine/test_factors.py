@@ -135,6 +135,6 @@ def test_an_anchored_adapter_takes_twice_its_rank(make_model):
 
 
 def test_the_engines_ranks_are_those_that_trl_knows(trl_sync):
-    from stiefel.engine.start import RANKS
+    from stiefel.engine.servable import RANKS
 
     assert set(RANKS) == set(trl_sync.VLLM_LORA_RANKS) - {1}

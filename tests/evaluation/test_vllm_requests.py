@@ -1,21 +1,20 @@
-"""What vLLM is asked for; vLLM itself runs on no CPU, so the requests are looked at, and its absence."""
+"""What vLLM is asked for, and its absence; tests/vllm asks the real one."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 
 from stiefel.adapter.attached import attach
 from stiefel.adapter.saved import save
 from stiefel.errors import UserError
 from stiefel.evaluation.subject import Subject
-from stiefel.evaluation.vllm import VLLMEngine, engine_settings, model_ends, request, require_vllm, servable
+from stiefel.evaluation.vllm import VLLMEngine, engine_settings, lora_of, model_ends, request
 from stiefel.model.weights import load_model, load_tokenizer
 from stiefel.nano import NANO_PATH
 from stiefel.tasks import Sampling
@@ -24,9 +23,8 @@ from tests.chats import chat_model, chat_tokenizer
 SAMPLING = Sampling(samples=4, temperature=0.6, top_p=0.95, top_k=20, max_tokens=100, seed=3)
 
 
-def adapter(directory: Path, method: str, rank: int = 4) -> Path:
-    settings = {} if method == "ia3" else {"r": rank, "alpha": 8}
-    save(attach(load_model("nano"), method, **settings), directory)
+def adapter(directory: Path, method: str) -> Path:
+    save(attach(load_model("nano"), method, r=4, alpha=8), directory)
     return directory
 
 
@@ -56,41 +54,22 @@ def test_the_models_advice_is_left_aside_and_its_end_tokens_are_kept(tmp_path: P
 def test_a_lora_is_served_beside_the_model(method: str, rank: int, tmp_path: Path) -> None:
     """An anchored one as the LoRA of rank 2r that it is."""
     subject = Subject("nano", adapter=adapter(tmp_path / "adapter", method))
-    model, lora = servable(subject, tmp_path)
-    assert (model, lora) == (NANO_PATH, tmp_path / "lora")
+    lora = lora_of(subject, NANO_PATH, tmp_path)
+    assert lora == tmp_path / "lora"
     assert json.loads((lora / "adapter_config.json").read_text())["r"] == rank
-    settings = engine_settings(subject, model, lora, SAMPLING, 140)
+    settings = engine_settings(subject, NANO_PATH, lora, SAMPLING, 140)
     assert (settings["enable_lora"], settings["max_lora_rank"]) == (True, 8)
+    assert lora_of(Subject("nano"), NANO_PATH, tmp_path) is None
 
 
-@pytest.mark.parametrize("method", ["rlpo+dora", "ia3"])
-def test_another_kind_is_merged(method: str, tmp_path: Path) -> None:
-    directory = adapter(tmp_path / "adapter", method)
-    model, lora = servable(Subject("nano", adapter=directory), tmp_path)
-    assert lora is None
-    assert model == tmp_path / "merged"
-    ids = torch.arange(1, 9)[None]
-    base = load_model("nano")
-    with torch.no_grad():
-        # the adapter is at its start, and the merge rounds once to float32
-        assert torch.allclose(load_model(str(model))(ids).logits, base(ids).logits, atol=1e-4)
-    load_tokenizer(str(model))
+def test_the_type_is_the_checkpoints_own(tmp_path: Path) -> None:
+    """vLLM's own "auto" would round float32."""
+    assert engine_settings(Subject("nano"), NANO_PATH, None, SAMPLING, 140)["dtype"] == "float32"
 
 
 def test_it_is_refused_where_it_is_missing() -> None:
     with pytest.raises(UserError, match="vLLM is not installed"):
-        require_vllm()
-    with pytest.raises(UserError, match="vLLM is not installed"):
         VLLMEngine(Subject("nano"), load_tokenizer("nano"), SAMPLING, [], 100)
-
-
-def test_a_plain_adapter_that_vllm_cannot_serve_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "IA3"}))
-    with pytest.raises(UserError, match="not a plain LoRA"):
-        servable(Subject("nano", adapter=tmp_path), tmp_path)
-    (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 600}))
-    with pytest.raises(UserError, match="rank 600"):
-        engine_settings(Subject("nano", adapter=tmp_path), NANO_PATH, tmp_path, SAMPLING, 100)
 
 
 def test_a_chat_is_asked_to_end_where_its_turns_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,20 +82,23 @@ def test_a_chat_is_asked_to_end_where_its_turns_do(tmp_path: Path, monkeypatch: 
     class Engine:
         def __init__(self, **settings: Any) -> None:
             assert settings["generation_config"] == "vllm"
+            self.llm_engine = SimpleNamespace(shutdown=lambda: None)
+
+        def reset_prefix_cache(self) -> None:
+            pass
 
         def generate(self, prompts: Any, parameters: Any, **others: Any) -> list[Any]:
             asked.extend(parameters)
             return []
 
-    vllm, lora = ModuleType("vllm"), ModuleType("vllm.lora.request")
+    vllm, platforms = ModuleType("vllm"), ModuleType("vllm.platforms")
     vars(vllm).update(LLM=Engine, SamplingParams=dict)
-    vars(lora).update(LoRARequest=dict)
-    for name, module in (("vllm", vllm), ("vllm.lora", ModuleType("vllm.lora")), ("vllm.lora.request", lora)):
+    vars(platforms).update(current_platform=SimpleNamespace(is_cpu=lambda: False))
+    for name, module in (("vllm", vllm), ("vllm.platforms", platforms)):
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr("stiefel.evaluation.vllm.require_vllm", lambda: None)
+    monkeypatch.setattr("stiefel.evaluation.vllm.require_vllm", lambda *asked: None)
     subject = Subject(path, turn_ends=("<|eot|>",))
     engine = VLLMEngine(subject, subject.tokenizer(), SAMPLING, [], 100)
     engine([[1]], [0])
-    engine.scratch.cleanup()
     named = ["<|im_end|>", "<|endoftext|>", "<|user|>", "<|eot|>"]
     assert asked[0]["stop_token_ids"] == sorted(tokenizer.convert_tokens_to_ids(named))

@@ -142,7 +142,7 @@ def init(
             again = f" --method {shlex.quote(method)}" if ":" in method else ""
             say(f"next: stiefel verify {shlex.quote(str(out))} --base {shlex.quote(model)}{at}{again}")
         else:
-            say(f"next: {served(out, 'residual', rank)}")
+            say(f"next: {next_to_export(out, model, 'residual', out, revision)}")
 
 
 @click.command()
@@ -216,21 +216,28 @@ def export(
     quiet()
     run(directory, base, form, out, dtype=dtype, force=force, revision=revision, turn_ends=turn_end)
     click.echo(str(out))
-    rank = 0 if form == "merged" else json.loads((out / "adapter_config.json").read_bytes())["r"]
-    say(f"next: {served(out, form, rank, base)}")
+    say(f"next: {next_to_export(directory, base, form, out, revision)}")
 
 
-def served(out: Path, form: str, rank: int, base: str = "") -> str:
-    """The command that serves what was exported; vLLM's largest rank is a power of two."""
-    from ..nano import NANO, NANO_PATH
+def next_to_export(directory: Path, base: str, form: str, out: Path, revision: str) -> str:
+    """The command that serves what was exported, or else what can be done with it."""
+    from ..engine import ON_CPU, serve_command, unservable
 
-    base = str(NANO_PATH) if base == NANO else base
-    model = {"lora": base, "merged": str(out), "residual": str(out / "base")}[form]
     if form == "merged":
-        return f"vllm serve {shlex.quote(model)}"
-    largest = max(16, 1 << (rank - 1).bit_length())
-    module = shlex.quote(f"adapter={out}")
-    return f"vllm serve {shlex.quote(model)} --enable-lora --max-lora-rank {largest} --lora-modules {module}"
+        command = serve_command(str(out))
+    elif reason := unservable(json.loads((out / "adapter_config.json").read_bytes())):
+        say(f"note: vLLM does not serve it beside its base: {reason}")
+        if form == "residual":
+            words = ["stiefel", "eval", str(out / "base"), "--adapter", str(out), "--task", "TASK", "--out", "eval"]
+        else:
+            words = ["stiefel", "export", str(directory), "--base", base, "--as", "merged", "--out", f"{out}-merged"]
+            words += ["--revision", revision] if revision else []
+        return shlex.join(words)
+    else:
+        command = serve_command(*((base, out, revision) if form == "lora" else (str(out / "base"), out)))
+    if shlex.join(ON_CPU) in command:
+        say("note: without a GPU, as here, vLLM's CPU build serves it so; for a GPU: docs/serving.md")
+    return command
 
 
 @click.command()

@@ -1,6 +1,7 @@
-"""A policy in training in, a vLLM that plays it out, and how much of its update that is.
+"""An adapter directory, or a policy in training, in; a vLLM that plays it out, and how much of its update that is.
 
-Open playing.py first; factors.py and weights.py are the two forms in which the policy is sent, survival.py measures.
+Open starting.py first, then playing.py; factors.py and weights.py are the forms in which a policy is sent, survival.py
+measures what arrives.
 """
 
 import lazy_loader

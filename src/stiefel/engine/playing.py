@@ -14,7 +14,8 @@ from typing import Any
 from uuid import uuid4
 
 import torch
-from torch import Tensor
+from peft import PeftModel
+from torch import Tensor, nn
 
 from ..errors import UserError
 
@@ -22,6 +23,13 @@ MEMORY = Path("/dev/shm")  # where files are memory, on Linux
 
 AT_ONCE = 64  # requests to a server
 Write = Callable[[Path], None]  # an adapter's two files into a directory
+
+
+def base_dtype(model: nn.Module) -> torch.dtype:
+    """The type of the frozen weights, in which an engine keeps the base."""
+    bare: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    dtype: torch.dtype = bare.dtype
+    return dtype
 
 
 class EngineLost(UserError):
@@ -37,10 +45,9 @@ class EngineLost(UserError):
 
 @dataclass(frozen=True)
 class Written:
-    """What an engine wrote: a text, its tokens with the end of sequence where there is one, whether it was cut off."""
+    """What an engine wrote: its tokens, with the end of sequence where there is one, and whether it was cut off."""
 
-    text: str
-    tokens: int
+    tokens: list[int]
     truncated: bool
 
 
@@ -127,8 +134,9 @@ class Colocated(Engine):
             )
         except self.failures as error:
             raise EngineLost(error) from error
+        self.reset_prefix_cache()  # or the rounding of the next completions would depend on these
         first = [output.outputs[0] for output in outputs]
-        return [Written(each.text, len(each.token_ids), each.finish_reason == "length") for each in first]
+        return [Written(list(each.token_ids), each.finish_reason == "length") for each in first]
 
     def reset_prefix_cache(self) -> None:
         """What was computed of prompts by the policy before."""
@@ -143,7 +151,7 @@ class Colocated(Engine):
         self.llm.sleep(level=level)
 
 
-def repack_heads(model: torch.nn.Module) -> None:
+def repack_heads(model: nn.Module) -> None:
     """On a CPU vLLM keeps a packed copy of the head, which a reload of the embedding it is tied to leaves behind."""
     from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
     from vllm.platforms import current_platform
@@ -184,15 +192,14 @@ class Served(Engine):
             return list(pool.map(self._complete, prompts, requests))
 
     def _complete(self, prompt: list[int], request: Mapping[str, Any]) -> Written:
-        data = {"model": self.client.model, "prompt": prompt, **request}
+        data = {"model": self.client.model, "prompt": prompt, "return_token_ids": True, **request}
         try:
             answer = self.client.session.post(f"{self.client.base_url}/v1/completions", json=data)
             answer.raise_for_status()
         except self.failures as error:
             raise EngineLost(error) from error
-        found = answer.json()
-        (choice,) = found["choices"]
-        return Written(choice["text"], found["usage"]["completion_tokens"], choice["finish_reason"] == "length")
+        (choice,) = answer.json()["choices"]
+        return Written(choice["token_ids"], choice["finish_reason"] == "length")
 
     def _directory(self, number: int) -> Path:
         return self.place.absolute() / f"{self.name}-{number}"

@@ -2,6 +2,7 @@ from .against import compare_evaluations as compare_evaluations
 from .against import require_same_questions as require_same_questions
 from .directory import evaluate_into as evaluate_into
 from .directory import read_evaluation as read_evaluation
+from .ending import read_completion as read_completion
 from .fitting import fitted as fitted
 from .harness import run_lm_eval as run_lm_eval
 from .prepared import asked_of as asked_of

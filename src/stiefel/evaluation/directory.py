@@ -19,6 +19,7 @@ from ..artifacts import (
     versions,
     write_json,
 )
+from ..engine import require_vllm, vllm_version
 from ..errors import UserError
 from ..rewards import GraderFailure
 from .hf import HFEngine
@@ -28,7 +29,7 @@ from .run import sample_batch
 from .sample import Engine, Sample
 from .subject import load_subject
 from .summary import summarise
-from .vllm import VLLMEngine, require_vllm
+from .vllm import ASKED, OTHERWISE, VLLMEngine
 
 # where a model or its data lie: another place with the same contents is the same evaluation
 PLACES = frozenset({"model.name", "model.revision", "adapter.path", "origin.path"})
@@ -72,7 +73,7 @@ def evaluate_into(
         say(f"{out} holds no evaluation to go on with: beginning a new one")
     check_room(out, force=force or again, kind="evaluation")
     if prepared.wanted.engine == "vllm":
-        require_vllm()
+        require_vllm(ASKED, OTHERWISE)
     done = whole_batches(out / SAMPLES, prepared.batches) if again else []
     total = sum(map(len, prepared.batches))
     if again:
@@ -132,7 +133,8 @@ def begin(out: Path, settings: dict[str, Any]) -> None:
 
 def manifest(settings: dict[str, Any], status: str) -> dict[str, Any]:
     """What manifest.json says from the first moment on."""
-    return {"status": status, **settings, "versions": versions()}
+    engine = {"vllm": vllm_version()} if settings["engine"] == "vllm" else {}
+    return {"status": status, **settings, "versions": versions() | engine}
 
 
 def read_evaluation(path: Path) -> Evaluation:

@@ -15,7 +15,7 @@ from ..adapter import anchored_factors, held_factors
 from ..errors import UserError
 from ..model import end_ids
 from ..tasks import Sampling
-from .ending import cut_at
+from .ending import read_completion
 from .plan import batch_seed
 from .sample import Completion
 
@@ -70,9 +70,7 @@ class HFEngine:
     def read(self, tokens: list[int], length: int) -> Completion:
         """A sequence's tokens up to where it ended, 0 being nowhere."""
         kept = tokens[: length or len(tokens)]
-        ended = bool(kept) and kept[-1] in self.ends
-        text = self.tokenizer.decode(kept[:-1] if ended else kept, skip_special_tokens=True)
-        return Completion(cut_at(text, self.stop), len(kept), truncated=not length)
+        return read_completion(self.tokenizer, kept, self.ends, self.stop, truncated=not length)
 
 
 class Ended(StoppingCriteria):  # type: ignore[misc]

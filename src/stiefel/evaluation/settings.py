@@ -113,6 +113,6 @@ def room_for(wanted: Wanted) -> Room:
     """
     if wanted.batch is not None:
         return Room(sequences=wanted.batch, tokens=0)
-    if wanted.engine != "hf":
-        return Room(sequences=1000, tokens=0)
-    return Room(sequences=ON_CPU if device().type == "cpu" else SEQUENCES, whole=True)
+    if device().type == "cpu":
+        return Room(sequences=ON_CPU, whole=True)
+    return Room(sequences=SEQUENCES, whole=True) if wanted.engine == "hf" else Room(sequences=1000, tokens=0)

@@ -3,68 +3,67 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from transformers import GenerationConfig
 
-from ..adapter import CONFIG_FILE, export, read_certificate
-from ..artifacts import CERTIFICATE, read_json
-from ..errors import UserError
+from ..adapter import CONFIG_FILE
+from ..artifacts import read_json
+from ..engine import add_lora, own_dtype, rank_served, require_vllm, servable, start
 from ..model import end_ids, model_files
 from ..tasks import Sampling
+from .ending import read_completion
 from .sample import Completion
 from .subject import Subject
 
-RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM's max_lora_rank may be
-
-
-def require_vllm() -> None:
-    """Raise where vLLM is not installed."""
-    if find_spec("vllm") is None:
-        raise UserError(
-            "vLLM is not installed",
-            "--engine vllm generates with it",
-            "pip install 'stiefel[vllm]' on a machine with a GPU, or leave out --engine",
-        )
+ASKED, OTHERWISE = "--engine vllm", "leave out --engine"
 
 
 class VLLMEngine:
-    """Completions by vLLM, the adapter as a LoRA beside the model, or merged where it is of another kind.
+    """Completions by vLLM, the adapter as a LoRA beside the model; raises UserError for one of another kind.
 
     longest: tokens of the longest prompt and completion. A completion depends on its own seed and not on what else is
-    asked for, up to the rounding of vLLM's batches.
+    asked for, up to the rounding of vLLM's batches; given the same prompts and seeds, a call gives the same again.
     """
 
     def __init__(self, subject: Subject, tokenizer: Any, sampling: Sampling, stop: Sequence[str], longest: int) -> None:
-        require_vllm()
-        from vllm import LLM, SamplingParams
-        from vllm.lora.request import LoRARequest
-
-        self.scratch = (
-            tempfile.TemporaryDirectory()
-        )  # lives as long as the engine, which reads adapters when first used
-        model, lora = servable(subject, Path(self.scratch.name))
-        self.sampling, self.stop = sampling, stop
+        require_vllm(ASKED, OTHERWISE)
+        model = model_files(subject.model, subject.revision)
+        self.tokenizer, self.sampling, self.stop = tokenizer, sampling, list(stop)
         self.ends = set(end_ids(tokenizer, model_ends(model), subject.turn_ends))
-        self.parameters = SamplingParams
-        self.lora = LoRARequest("adapter", 1, str(lora)) if lora is not None else None
-        self.engine = LLM(**engine_settings(subject, model, lora, sampling, longest))
+        with tempfile.TemporaryDirectory() as scratch:  # the engine keeps what it has loaded
+            lora = lora_of(subject, model, Path(scratch))
+            self.engine = start(engine_settings(subject, model, lora, sampling, longest))
+            self.lora = add_lora(self.engine, lora) if lora is not None else None
+        weakref.finalize(self, self.engine.llm_engine.shutdown).atexit = False  # dropped alone it keeps its memory
 
     def __call__(self, prompts: Sequence[list[int]], seeds: Sequence[int]) -> list[Completion]:
         """All prompts at once: vLLM schedules them itself."""
+        from vllm import SamplingParams
+
         outputs = self.engine.generate(
             [{"prompt_token_ids": prompt} for prompt in prompts],
-            [self.parameters(**request(self.sampling, self.stop, self.ends, seed)) for seed in seeds],
+            [SamplingParams(**request(self.sampling, self.stop, self.ends, seed)) for seed in seeds],
             lora_request=self.lora,
             use_tqdm=False,
         )
-        return [
-            Completion(output.text, len(output.token_ids), output.finish_reason == "length")
-            for output in (each.outputs[0] for each in outputs)
-        ]
+        self.engine.reset_prefix_cache()  # or the next call's rounding would depend on this one, and resumption show
+        return [self.read(each.outputs[0]) for each in outputs]
+
+    def read(self, output: Any) -> Completion:
+        """The tokens as every engine's are read; vLLM's own text is written piece by piece, and its spaces differ."""
+        tokens = list(output.token_ids)
+        return read_completion(self.tokenizer, tokens, self.ends, self.stop, truncated=output.finish_reason == "length")
+
+
+def lora_of(subject: Subject, model: Path, scratch: Path) -> Path | None:
+    """The directory of the LoRA that stands for the subject's adapter, if it has one; checks its base."""
+    if subject.adapter is None:
+        return None
+    return servable(subject.adapter, subject.model, subject.revision, model, scratch)
 
 
 def request(sampling: Sampling, stop: Sequence[str], ends: set[int], seed: int) -> dict[str, Any]:
@@ -89,7 +88,7 @@ def engine_settings(
     """LLM's arguments; the model's own sampling advice (generation_config.json) is left aside."""
     settings: dict[str, Any] = {
         "model": str(model),
-        "dtype": subject.dtype,
+        "dtype": own_dtype(model) if subject.dtype == "auto" else subject.dtype,  # vLLM's "auto" rounds float32
         "seed": sampling.seed % 2**32,
         "max_model_len": longest,
         "generation_config": "vllm",
@@ -98,35 +97,8 @@ def engine_settings(
     }
     if lora is not None:
         rank = int(read_json(lora / CONFIG_FILE)["r"])
-        fits = next((most for most in RANKS if most >= rank), None)
-        if fits is None:
-            raise UserError(f"{subject.adapter} has rank {rank}", f"vLLM serves ranks up to {RANKS[-1]}", "--engine hf")
-        settings |= {"enable_lora": True, "max_lora_rank": fits}
+        settings |= {"enable_lora": True, "max_lora_rank": rank_served(rank)}
     return settings
-
-
-def servable(subject: Subject, scratch: Path) -> tuple[Path, Path | None]:
-    """(The model's directory, the LoRA's or None) for an engine that serves plain LoRA; checks an adapter's base."""
-    model = model_files(subject.model, subject.revision)
-    directory = subject.adapter
-    if directory is None:
-        return model, None
-    if not (directory / CERTIFICATE).is_file():
-        config = read_json(directory / CONFIG_FILE)
-        if config.get("peft_type") != "LORA" or config.get("use_dora") or config.get("modules_to_save"):
-            raise UserError(
-                f"{directory} is not a plain LoRA", "vLLM serves no other adapter beside a model", "--engine hf"
-            )
-        return model, directory
-    form = served_as(directory)
-    export(directory, subject.model, form, scratch / form, revision=subject.revision)  # a request names its ends
-    return (model, scratch / form) if form == "lora" else (scratch / form, None)
-
-
-def served_as(directory: Path) -> str:
-    """The form in which one of our adapters can be served: lora, or merged where it is no plain LoRA."""
-    composition = read_certificate(directory).composition
-    return "lora" if composition.start is not None and not composition.has("dora") else "merged"
 
 
 def model_ends(directory: Path) -> int | list[int] | None:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from datasets import Dataset
 
+from ..engine import require_vllm
 from ..errors import UserError
 from ..methods import compose, unused_settings
 from ..recipe import AVERAGE, AdapterSettings, Recipe, methods_named, numbers, tasks_named
 from ..tasks import check_held_out, check_task, find_task
-from ..training import grpo_config, require_vllm, schedule, sft_config
+from ..training import grpo_config, schedule, sft_config
 from .measurements import tasks_of
 from .reporting import require_reporters
 
@@ -76,7 +77,7 @@ def check_run(recipe: Recipe, out: Path) -> None:
     supervised = recipe.algorithm.name == "sft"
     config = sft_config(recipe, out) if supervised else grpo_config(recipe, out)
     if recipe.rollout.engine == "vllm":
-        require_vllm()
+        require_vllm('rollout.engine = "vllm"', 'rollout.engine = "hf"')
     if recipe.adapter.path:
         return
     if not supervised:  # its updates are known once its rows are read

@@ -11,31 +11,37 @@ import xxhash
 from accelerate import PartialState
 from torch import nn
 
-from ..evaluation import Completion, Writer, request
+from ..evaluation import Completion, Writer, read_completion, request
 from ..model import end_ids
 from ..tasks import Sampling
-from ..training import GRPOTrainer, SFTTrainer
+from ..training import GRPOTrainer, PolicyBridge, SFTTrainer
 from .measurements import BEFORE, By
 
 
 class RunEngine:
     """Completions by the engine that a trainer's rollouts come from: of the base, or of the policy that it was sent."""
 
-    def __init__(self, bridge: Any, sampling: Sampling, stop: Sequence[str], ends: set[int]) -> None:
-        self.bridge, self.sampling, self.stop, self.ends = bridge, sampling, stop, ends
+    def __init__(
+        self, bridge: PolicyBridge, tokenizer: Any, sampling: Sampling, stop: Sequence[str], ends: set[int]
+    ) -> None:
+        self.bridge, self.tokenizer, self.sampling, self.stop, self.ends = bridge, tokenizer, sampling, list(stop), ends
 
     def __call__(self, prompts: Sequence[list[int]], seeds: Sequence[int]) -> list[Completion]:
         """All at once; each by its own seed, whatever else is asked for."""
         requests: list[Mapping[str, Any]] = [request(self.sampling, self.stop, self.ends, seed) for seed in seeds]
+        assert self.bridge.llm is not None
         written = self.bridge.llm.complete(prompts, requests)
-        return [Completion(one.text, one.tokens, one.truncated) for one in written]
+        return [
+            read_completion(self.tokenizer, one.tokens, self.ends, self.stop, truncated=one.truncated)
+            for one in written
+        ]
 
 
 def writer_of(trainer: GRPOTrainer, tokenizer: Any, turn_ends: Sequence[str], *, base: bool) -> Writer:
     """What writes by the trainer's engine: its base, before anything was sent, or the policy as it is now."""
     bridge = trainer.vllm_generation if base else trainer.let_it_play()
     ends = set(end_ids(tokenizer, trainer.eos_token_ids, turn_ends))
-    return lambda sampling, stop: RunEngine(bridge, sampling, stop, ends)
+    return lambda sampling, stop: RunEngine(bridge, tokenizer, sampling, stop, ends)
 
 
 def shares_of(trainer: GRPOTrainer) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 from .adalora import is_adalora as is_adalora
 from .adalora import schedule as schedule
 from .arguments import trainer_arguments as trainer_arguments
+from .bridge import PolicyBridge as PolicyBridge
 from .bridge import Sent as Sent
 from .bridge import Sync as Sync
 from .checkpoints import checkpoints_in as checkpoints_in
@@ -22,6 +23,5 @@ from .settings import grpo_config as grpo_config
 from .settings import rate_factor as rate_factor
 from .settings import sft_config as sft_config
 from .sft import SFTTrainer as SFTTrainer
-from .sync import require_vllm as require_vllm
 from .syncs import append_sync as append_sync
 from .trainer import GRPOTrainer as GRPOTrainer

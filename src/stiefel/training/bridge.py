@@ -17,20 +17,21 @@ from trl.trainer.utils import ensure_master_addr_port
 
 from ..adapter import base_policy, own_weights
 from ..engine import (
+    RANKS,
     Colocated,
     EngineLost,
     Served,
     Survival,
     base_dtype,
     largest_rank,
-    lora_settings,
     of_factors,
     of_weights,
-    platform_settings,
     policy_factors,
     policy_weights,
+    rank_served,
     require_same_base,
     served_dtype,
+    start,
     write_factors,
 )
 from ..errors import UserError
@@ -113,30 +114,30 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
                 "each group of processes shares an engine",
                 "a number of processes that rollout.vllm_tensor_parallel divides",
             )
-        settings = {**platform_settings(), **lora_settings(self.rank, "the adapter")}
+        settings: dict[str, Any] = {}
+        if self.rank is not None:
+            settings |= {"enable_lora": True, "max_lora_rank": room_for_rank(self.rank), "max_loras": 1}
         if self.accelerator.num_processes > 1:
             settings |= self._among_processes()
         if is_in_4_bits(self.model):
             settings["quantization"] = "bitsandbytes"
-        from vllm import LLM
-
-        llm = LLM(
-            model=self.model.name_or_path,
-            dtype=type_name(base_dtype(self.model)),
-            tensor_parallel_size=self.tensor_parallel_size,
-            gpu_memory_utilization=self.gpu_memory_utilization,
-            max_model_len=self.max_model_length,
-            max_num_seqs=self.max_num_seqs,
-            max_num_batched_tokens=4096,
-            enable_sleep_mode=self.enable_sleep_mode,
-            model_impl=self.model_impl,
-            seed=self.seed % 2**32,
-            logprobs_mode="processed_logprobs",  # of the distribution that is sampled, which the trainer scores too
-            generation_config="vllm",  # the model's advice for chats is no part of the policy
-            trust_remote_code=self.trust_remote_code,
+        settings = {
+            "model": self.model.name_or_path,
+            "dtype": type_name(base_dtype(self.model)),
+            "tensor_parallel_size": self.tensor_parallel_size,
+            "gpu_memory_utilization": self.gpu_memory_utilization,
+            "max_model_len": self.max_model_length,
+            "max_num_seqs": self.max_num_seqs,
+            "max_num_batched_tokens": 4096,
+            "enable_sleep_mode": self.enable_sleep_mode,
+            "model_impl": self.model_impl,
+            "seed": self.seed % 2**32,
+            "logprobs_mode": "processed_logprobs",  # of the distribution that is sampled, which the trainer scores too
+            "generation_config": "vllm",  # the model's advice for chats is no part of the policy
+            "trust_remote_code": self.trust_remote_code,
             **settings,
-        )
-        return Colocated(llm, base_dtype(self.model))
+        }
+        return Colocated(start(settings), base_dtype(self.model))
 
     def _among_processes(self) -> dict[str, Any]:
         """What vLLM reads of a launch with several processes, and TRL's groups of them."""
@@ -237,6 +238,17 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
             return super().generate(prompts, images, num_generations, profiler)
         except self.llm.failures as error:
             raise EngineLost(error) from error
+
+
+def room_for_rank(rank: int) -> int:
+    """The smallest rank that vLLM makes room for and that holds this one; raises UserError above the largest."""
+    if rank > RANKS[-1]:
+        raise UserError(
+            f"factors of rank {rank} for vLLM",
+            f"it serves ranks up to {RANKS[-1]}, and an anchored adapter counts twice",
+            'a smaller adapter.rank, or rollout.sync = "merged"',
+        )
+    return rank_served(rank)
 
 
 def is_in_4_bits(model: Any) -> bool:

@@ -11,12 +11,14 @@ from typing import Any
 from trl import GRPOConfig
 from trl.trainer.utils import get_config_model_id
 
-from ..engine import require_factors, serves_factors, together
+from ..engine import require_factors, require_vllm, serves_factors, together
 from ..errors import UserError
 from .bridge import PolicyBridge, Sent, Sync
 from .ending import stop_at_turn_ends
 from .processes import for_processes
 from .resuming import ResumableTrainer
+
+ASKED, OTHERWISE = "use_vllm (rollout.engine = 'vllm')", "rollout.engine = 'hf'"
 
 
 class SyncedTrainer(ResumableTrainer):
@@ -47,7 +49,7 @@ class SyncedTrainer(ResumableTrainer):
         self._on_sync = on_sync
         shown = copy.copy(for_processes(args))
         if args.use_vllm:
-            require_vllm()
+            require_vllm(ASKED, OTHERWISE)
             sync = chosen_sync(model, sync)
             shown.use_vllm = False  # TRL would start an engine of its own, without room for an adapter
         super().__init__(model, reward_funcs, shown, *more, **kwargs)
@@ -114,15 +116,3 @@ def chosen_sync(model: Any, asked: Sync | None) -> Sync:
     if asked == "factors":
         require_factors(model)
     return asked or ("factors" if serves_factors(model) else "merged")
-
-
-def require_vllm() -> None:
-    """Raise where vLLM is not installed."""
-    from importlib.util import find_spec
-
-    if find_spec("vllm") is None:
-        raise UserError(
-            'rollout.engine = "vllm", and vLLM is not installed here',
-            "it generates the completions, and TRL's client of its server is part of it",
-            'pip install "stiefel[vllm]", or rollout.engine = "hf"',
-        )
