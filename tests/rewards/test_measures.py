@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from stiefel.rewards.mathematics.math import grade_math
+from tests.rewards.tables import scores
 
 SAME = [
     ("5 km", "5000 m"),
@@ -67,11 +65,5 @@ OTHER = [
 ]
 
 
-@pytest.mark.parametrize(("gold", "answer"), SAME)
-def test_what_is_the_same(gold, answer):
-    assert grade_math(f"So it is \\boxed{{{answer}}}.", gold).score == 1.0
-
-
-@pytest.mark.parametrize(("gold", "answer"), OTHER)
-def test_what_is_another(gold, answer):
-    assert grade_math(f"So it is \\boxed{{{answer}}}.", gold).score == 0.0
+test_what_is_the_same = scores(1.0, SAME)
+test_what_is_another = scores(0.0, OTHER)
