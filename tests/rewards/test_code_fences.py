@@ -59,6 +59,22 @@ FORMS = {
     "its output after it": f"```python\n{ADD}\n```\nOutput:\n```\n5\n```",
     "a name in backticks before it": f"Use ```add``` so:\n```python\n{ADD}\n```",
     "never closed": f"```python\n{ADD}\n",
+    "code on the fence's own line": f"```python {ADD}\n```",
+    "the same, without a language": f"```{ADD}\n```",
+    "the same, behind words": f"It is: ```python {ADD}\n```",
+    "the same, all of it": "```python def add(a, b): return a + b\n```",
+    "the same, never closed": f"```python3 {ADD}",
+    "an import on the fence's own line": f"```python import os\n{ADD}\n```",
+    "a title on the fence's line": f"```python title=a.py\n{ADD}\n```",
+    "a tag": f"Here:\n<code>\n{ADD}\n</code>\nIt adds.",
+    "a tag around it": f"The function is <code>{ADD}</code> and it works.",
+    "a tag with a language": f'<pre><code class="language-python">\n{ADD}\n</code></pre>',
+    "a tag behind another": f"Use <code>add</code>:\n<code>\n{ADD}\n</code>",
+    "a tag that is not closed": f"<code>\n{ADD}\n",
+    "a tag for the answer": f"<answer>\n{ADD}\n</answer>",
+    "a fence within a tag": f"<code>\n```python\n{ADD}\n```\n</code>",
+    "a tag before a fence": f"Do not use <code>sum</code>.\n\n```python\n{ADD}\n```",
+    "a tag in a text": "def add(a, b):\n    s = '<code>def f(): pass</code>'\n    return a + b\n",
     "backticks in a docstring": '```python\ndef add(a, b):\n    """Use ```add``` so."""\n    return a + b\n```',
     "backticks in a text": "```python\ndef add(a, b):\n    s = '``` x'\n    return a + b\n```",
 }
@@ -92,7 +108,7 @@ def test_what_a_program_prints_is_not_the_program() -> None:
     assert find_program(f"python\n{program}") == program
 
 
-LONG = ["`" * 10**6, "``` x\n" * 10**5, "```python x```" * 10**5, "a```\n" * 10**5, "~~~\n" * 10**5, "python\n" * 10**5, "``` " * 10**5]  # fmt: skip
+LONG = ["`" * 10**6, "``` x\n" * 10**5, "```python x```" * 10**5, "a```\n" * 10**5, "~~~\n" * 10**5, "python\n" * 10**5, "``` " * 10**5, "<code>" * 10**5, "```python def " * 10**5, "<code>x</code>\n" * 10**5]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", LONG, ids=[text[:8] for text in LONG])

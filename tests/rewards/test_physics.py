@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from stiefel.rewards.mathematics.math import grade_math
+from tests.rewards.tables import scores
 
 # (gold, answer)
 SAME = [
@@ -96,13 +94,5 @@ OTHER = [
 ]
 
 
-@pytest.mark.parametrize(("gold", "answer"), SAME)
-def test_what_is_the_same(gold, answer):
-    grade = grade_math(f"So it is \\boxed{{{answer}}}.", gold)
-    assert grade.score == 1.0, grade
-
-
-@pytest.mark.parametrize(("gold", "answer"), OTHER)
-def test_what_is_another(gold, answer):
-    grade = grade_math(f"So it is \\boxed{{{answer}}}.", gold)
-    assert grade.score == 0.0, grade
+test_what_is_the_same = scores(1.0, SAME)
+test_what_is_another = scores(0.0, OTHER)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
+import time
 
-from stiefel.rewards.mathematics.math import grade_math
+from stiefel.rewards.mathematics.quantifiers import unquantified
+from tests.rewards.tables import AS_IT_IS, scores
 
 # (gold, answer)
 SAME = [
@@ -60,19 +61,12 @@ OTHER = [
 ]
 
 
-@pytest.mark.parametrize(("gold", "answer"), SAME)
-def test_what_is_the_same(gold, answer):
-    grade = grade_math(f"So it is \\boxed{{{answer}}}.", gold)
-    assert grade.score == 1.0, grade
+test_what_is_the_same = scores(1.0, SAME)
+test_what_is_the_same_in_a_completion = scores(1.0, SAME_SAID, AS_IT_IS)
+test_what_is_another = scores(0.0, OTHER)
 
 
-@pytest.mark.parametrize(("gold", "completion"), SAME_SAID)
-def test_what_is_the_same_in_a_completion(gold, completion):
-    grade = grade_math(completion, gold)
-    assert grade.score == 1.0, grade
-
-
-@pytest.mark.parametrize(("gold", "answer"), OTHER)
-def test_what_is_another(gold, answer):
-    grade = grade_math(f"So it is \\boxed{{{answer}}}.", gold)
-    assert grade.score == 0.0, grade
+def test_hundreds_of_spaces_are_read_at_once():
+    begun = time.monotonic()
+    unquantified("\\ " * 490)
+    assert time.monotonic() - begun < 1

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
-from stiefel.rewards.mathematics.math import grade_gsm8k, grade_math
+from stiefel.rewards.mathematics.math import grade_gsm8k
+from tests.rewards.tables import AS_IT_IS, scores
 
 # (gold, answer)
 SAME = [
@@ -98,37 +97,9 @@ OTHER_LAST = [
 ]
 
 
-@pytest.mark.parametrize(("gold", "answer"), SAME)
-def test_what_is_the_same(gold, answer):
-    grade = grade_math(f"So it is \\boxed{{{answer}}}.", gold)
-    assert grade.score == 1.0, grade
-
-
-@pytest.mark.parametrize(("gold", "completion"), SAME_SAID)
-def test_what_is_the_same_in_a_completion(gold, completion):
-    grade = grade_math(completion, gold)
-    assert grade.score == 1.0, grade
-
-
-@pytest.mark.parametrize(("gold", "completion"), SAME_LAST)
-def test_what_is_the_same_as_the_last_number(gold, completion):
-    grade = grade_gsm8k(completion, gold)
-    assert grade.score == 1.0, grade
-
-
-@pytest.mark.parametrize(("gold", "answer"), OTHER)
-def test_what_is_another(gold, answer):
-    grade = grade_math(f"So it is \\boxed{{{answer}}}.", gold)
-    assert grade.score == 0.0, grade
-
-
-@pytest.mark.parametrize(("gold", "completion"), OTHER_SAID)
-def test_what_is_another_in_a_completion(gold, completion):
-    grade = grade_math(completion, gold)
-    assert grade.score == 0.0, grade
-
-
-@pytest.mark.parametrize(("gold", "completion"), OTHER_LAST)
-def test_what_is_another_as_the_last_number(gold, completion):
-    grade = grade_gsm8k(completion, gold)
-    assert grade.score == 0.0, grade
+test_what_is_the_same = scores(1.0, SAME)
+test_what_is_the_same_in_a_completion = scores(1.0, SAME_SAID, AS_IT_IS)
+test_what_is_the_same_as_the_last_number = scores(1.0, SAME_LAST, AS_IT_IS, grade_gsm8k)
+test_what_is_another = scores(0.0, OTHER)
+test_what_is_another_in_a_completion = scores(0.0, OTHER_SAID, AS_IT_IS)
+test_what_is_another_as_the_last_number = scores(0.0, OTHER_LAST, AS_IT_IS, grade_gsm8k)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from stiefel.rewards.mathematics.math import grade_math
+from tests.rewards.tables import scores
 
 # (gold, answers)
 SAME = [
@@ -63,11 +61,5 @@ def pairs(table):
     return [(gold, answer) for gold, answers in table for answer in answers]
 
 
-@pytest.mark.parametrize(("gold", "answer"), pairs(SAME))
-def test_what_is_the_same(gold, answer):
-    assert grade_math(f"So it is \\boxed{{{answer}}}.", gold).score == 1.0
-
-
-@pytest.mark.parametrize(("gold", "answer"), pairs(OTHER))
-def test_what_is_another(gold, answer):
-    assert grade_math(f"So it is \\boxed{{{answer}}}.", gold).score == 0.0
+test_what_is_the_same = scores(1.0, pairs(SAME))
+test_what_is_another = scores(0.0, pairs(OTHER))

@@ -10,6 +10,8 @@ from .latex import plain_number
 from .quantities import flat
 from .units import NOT_UNITS
 
+READ = 600  # characters of an answer's end
+APART = 120  # between two numbers that are one answer
 DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
 NUMBER = re.compile(
     rf"-?\\[dt]?frac\s*\{{\s*\d+\s*\}}\s*\{{\s*\d+\s*\}}|-?\\[dt]?frac\s*\d\s*\d|(?<![A-Za-z0-9_.])-?(?:{DIGITS})(?:/\d+)?(?:\s?\\?%)?"
@@ -62,14 +64,14 @@ def undecided(text: str, ranges: bool = True) -> bool:
 
     ranges: whether "3 to 2" is a range, and no ratio.
     """
-    line = flat(text)
+    line = flat(text[-READ:])
     numbers = list(NUMBER.finditer(line))
     if not numbers:
         return False
     last = numbers[-1]
     if bounded(line, last) or one_of_two(line):
         return True
-    if len(numbers) < 2 or value(numbers[-2][0]) == value(last[0]):
+    if len(numbers) < 2 or last.start() - numbers[-2].end() > APART or value(numbers[-2][0]) == value(last[0]):
         return False
     between = bare(line[numbers[-2].end() : last.start()])
     spoken = bare(line[: numbers[-2].start()])
@@ -87,11 +89,13 @@ def undecided(text: str, ranges: bool = True) -> bool:
 
 def one_of_two(text: str) -> bool:
     """Whether the last number of a text is a second one beside another: "3 apples or maybe 4 apples"."""
-    line = flat(text[-400:])
+    line = flat(text[-READ:])
     numbers = list(NUMBER.finditer(line))[-2:]
     if len(numbers) < 2 or value(numbers[0][0]) == value(numbers[1][0]):
         return False
     between = line[numbers[0].end() : numbers[1].start()]
+    if len(between) > APART:
+        return False
     if re.search(rf"\b(?:{NEARLY})\b", between) and near(*(value(number[0]) for number in numbers)):
         return False
     if EITHER.fullmatch(between.replace("(", "").replace("*", "").replace("$", "")):
@@ -109,7 +113,7 @@ def once(text: str) -> str:
 
 def answered_by_a_bound(text: str) -> bool:
     """Whether the sentence that a text ends in says that the answer is a bound."""
-    line = flat(text[-400:])
+    line = flat(text[-READ:])
     numbers = list(NUMBER.finditer(line))
     said = list(re.finditer(r"\b(?:answer|result|total|it)\s+(?:is|would\s+be|must\s+be)\s+", line, re.IGNORECASE))
     if not numbers or not said or said[-1].end() > numbers[-1].start():

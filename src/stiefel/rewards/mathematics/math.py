@@ -18,6 +18,7 @@ from .equal import SEPARATED, capitals, equal, parses, renamed, verified
 from .hedges import answered_by_a_bound, once, one_of_two, undecided
 from .labelled import labelled, side_by_side
 from .latex import BASED, CURRENCY, LONGEST_ANSWER, cleaned, normalised, plain_number, stated, valued
+from .measures import same_measure
 from .parsed import parse
 from .quantifiers import conditions, contradict
 from .quantities import UNITS, Quantities, at_the_end, degrees, in_base, quantities, ranged
@@ -25,7 +26,7 @@ from .ratios import terms
 from .signs import apart, folded, in_latex
 from .textual import same_text, written
 from .typed import as_meant
-from .units import one_letter_unit
+from .units import numeric, one_letter_unit
 from .values import Values, one, same_values, values
 from .words import same_time, same_words
 
@@ -243,6 +244,8 @@ def compared(found: str, gold: Gold) -> Grade:
         return Grade(0.0, None, "no answer")
     if other_scale(found, gold.told):
         return Grade(0.0, told[:200], "another unit or base")
+    if (same := same_measure(gold.told, told)) is not None and (same or numeric(gold.text)):  # 2mg may be letters
+        return decided(same, told, "quantity")
     number = plain_number(told)
     if number is not None and gold.number is not None:
         return decided(number == gold.number, told, "number")

@@ -6,7 +6,7 @@ import re
 
 WORDS = r"(?:for\s+(?:all|every|any|each|some|integers?|real|positive|natural|nonzero|constants?)\b|where\b|whenever\b)"
 FACE = r"\\(?:text|mathrm|textrm|mbox)\s*\{"
-SPACE = r"(?:\\q?quad|\\[,;:! ]|\s)*"
+SPACE = r"(?:\\q?quad|\\[,;:! ]|\s){0,9}"  # without a limit, hundreds in a row are split in every way
 TRAILING = re.compile(
     rf"(?:\\q?quad|\\[,;:! ]|[,;\s(])*(?:{FACE}\s*[,(]?\s*{WORDS}|\b{WORDS}|\\forall(?![a-z])).*$",
     re.DOTALL | re.IGNORECASE,

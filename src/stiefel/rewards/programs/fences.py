@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+BEGUN = r"(?:(?:def|class|async)[ ]|import[ ]\w|from[ ][\w.]+[ ]import\b|@\w)"  # code on the fence's own line
 # A fence at a line's beginning, or behind other text on it where only a language follows; possessive, so that a line of
 # a million backticks is read once.
 FENCE = re.compile(
     r"(?:^[ \t]*+(?P<fence>`{3,}+|~{3,}+)[ \t]*+(?P<info>[^\n`]*+)|"
-    r"^(?:[^\n`]++|`{1,2}+(?!`))++(?P<inner>`{3,}+)[ \t]*+(?P<language>[\w+.{}:,-]*+(?:[ ][\d.]++)?+)[ \t]*+)\n",
+    r"^(?:[^\n`]++|`{1,2}+(?!`))++(?P<inner>`{3,}+)[ \t]*+(?P<language>[\w+.{}:,-]*+(?:[ ][\d.]++)?+"
+    rf"(?:[ \t]++{BEGUN}[^\n`]*+)?+)[ \t]*+)\n",
     re.MULTILINE,
 )
 ONE_LINE = re.compile(r"(?<!`)(?P<fence>`{3,}+)[ \t]*+(?P<held>[^\n`]++)(?P=fence)")
@@ -25,6 +27,9 @@ LANGUAGE = re.compile(
     r"(?:def|class|import|from|async|@|[\w.,* ]++(?:=|\()|#|\"\"\"|for\b|while\b|if\b|with\b|try\b|[ \t]))",
     re.IGNORECASE,
 )
+WITH_CODE = re.compile(rf"(?P<language>[^\s(=]*[ \t]+)??(?P<code>{BEGUN}.*)")
+TAGGED = re.compile(r"<(code|python|py|answer|solution)(?:\s[^<>\n]*+)?>(.*?)(?:</\1>|\Z)", re.DOTALL)
+DEFINING = re.compile(rf"^{BEGUN}", re.MULTILINE)
 STARTS = re.compile(r"(?:def|class|async|import|from|@|print|for|while|lambda|\w+[ ]*=)\b")
 
 
@@ -47,6 +52,8 @@ def fences(text: str) -> list[Fence]:
             break
         block = text[match.end() : end.start()]
         at = end.end()
+        if begun := WITH_CODE.fullmatch(info):
+            info, block = (begun["language"] or "").strip(), f"{begun['code']}\n{block}"
         for inside in WITHIN.finditer(block):
             if inside["code"].strip() and balanced(inside["code"]):
                 at = match.end() + inside.end()
@@ -54,6 +61,19 @@ def fences(text: str) -> list[Fence]:
                 break
         found.append(Fence(dedented(block), is_python(info), bool(info)))
     return found + one_lines(text[at:])
+
+
+def tagged(text: str) -> list[Fence]:
+    """Blocks between HTML's tags for code that define something, in a text without code before them."""
+    found: list[Fence] = []
+    first = DEFINING.search(text)
+    for match in TAGGED.finditer(text):
+        block = match[2].strip("\n")
+        if not found and first and first.start() < match.start():
+            break
+        if DEFINING.search(block):
+            found.append(Fence(f"{block}\n", python=True, named=True))
+    return found
 
 
 def is_python(info: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from .fences import CLOSING, LANGUAGE, fences
+from .fences import CLOSING, LANGUAGE, fences, tagged
 
 MARKED = re.compile(r"\[(?:BEGIN|PYTHON)\]\s*+(.*?)(?:\[(?:DONE|/PYTHON)\]|\Z)", re.DOTALL)
 CODE = re.compile(r"^(?:def|class|async|import|from|@)(?![\w'])[^\n]*+", re.MULTILINE)
@@ -21,7 +21,8 @@ FUTURE = re.compile(r"^from __future__ import [^\n]*+\n?", re.MULTILINE)
 
 def find_program(text: str, entries: Collection[str] = ()) -> str:
     """The completion's program: the last fenced block, that defines one of `entries` where one does, with the earlier
-    blocks whose definitions it uses; else `[BEGIN]…[DONE]`; else the text without the sentences around it.
+    blocks whose definitions it uses; else what HTML's tags hold; else `[BEGIN]…[DONE]`; else the text without the
+    sentences around it.
 
     A fence that a prompt opened is closed by the first fence of the completion; its language may stand before it.
     """
@@ -33,6 +34,7 @@ def find_program(text: str, entries: Collection[str] = ()) -> str:
     python = [fence for fence in fenced if fence.python] or [
         fence for fence in fenced if defined(fence.block) & set(entries)
     ]
+    python = python or tagged(text)
     blocks = [fence.block for fence in python]
     if blocks:
         defining = [number for number, block in enumerate(blocks) if defined(block) & set(entries)]
