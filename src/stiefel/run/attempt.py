@@ -37,6 +37,7 @@ from ..training import (
     SFTTrainer,
     digest,
     is_adalora,
+    lengths_line,
     schedule,
     sft_rows,
     trainer_arguments,
@@ -91,6 +92,8 @@ class Attempt:
         read = sft_rows if supervised else training_rows
         dataset = read(recipe, task, self.tokenizer, progress)
         check_rows(recipe, dataset)
+        if self.main and not supervised:
+            progress(lengths_line(recipe, task, dataset, self.tokenizer))
         data = digest(dataset)
         updates = recipe.optim.rollouts * recipe.optim.updates_per_rollout
         if supervised:

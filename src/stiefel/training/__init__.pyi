@@ -6,6 +6,7 @@ from .checkpoints import cut_back as cut_back
 from .checkpoints import journal_sizes as journal_sizes
 from .checkpoints import step_of as step_of
 from .divergences import ROLLOUT_LOGPS as ROLLOUT_LOGPS
+from .lengths import lengths_line as lengths_line
 from .metrics import RolloutMetrics as RolloutMetrics
 from .metrics import Row as Row
 from .metrics import append_row as append_row
