@@ -14,7 +14,7 @@ from .probabilities import NoProbabilities as NoProbabilities
 from .probabilities import finite_logits as finite_logits
 from .processes import replicas as replicas
 from .rewards import Graded as Graded
-from .rows import digest as digest
+from .rows import rows_digest as rows_digest
 from .rows import sft_rows as sft_rows
 from .rows import training_rows as training_rows
 from .settings import grpo_config as grpo_config
