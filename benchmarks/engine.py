@@ -88,7 +88,8 @@ def in_the_engine(llm: Any, rank: int) -> dict[str, tuple[Tensor, Tensor]]:
             continue
         path, _, last = name.rpartition(".")
         for number, part in enumerate(FUSED.get(last, (last,))):
-            A, B = module.lora_a_stacked[number][0, 0], module.lora_b_stacked[number][0, 0]
+            A, B = module.lora_a_stacked[number][0], module.lora_b_stacked[number][0]
+            print(name, part, A.shape, B.shape); A,B=A[0],B[0]
             found[f"{path}.{part}"] = (A[:rank].clone(), B[:, :rank].clone())
     return found
 

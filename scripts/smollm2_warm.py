@@ -10,7 +10,7 @@ from pathlib import Path
 
 from scripts.smollm2 import HOME, SOURCE
 from stiefel.adapter import export
-from stiefel.artifacts import digest, write_json
+from stiefel.artifacts import file_digest, write_json
 from stiefel.errors import UserError
 from stiefel.progress import run_progress
 from stiefel.recipe import load_recipe
@@ -31,7 +31,7 @@ def main() -> None:
         made = make(out)
     except UserError as error:
         sys.exit(f"error: {error}")
-    print(f"{out}: {'made' if made else 'is there already'}, {WEIGHTS} is {digest(out / WEIGHTS)}")
+    print(f"{out}: {'made' if made else 'is there already'}, {WEIGHTS} is {file_digest(out / WEIGHTS)}")
     print("next: stiefel train recipes/smollm2/dapo.toml --out runs/smollm2")
 
 
@@ -39,7 +39,7 @@ def make(out: Path) -> bool:
     """True where it was made now; a run that was stopped goes on. Raises UserError where the model is not there."""
     if not (HOME / SOURCE).is_file():
         raise UserError(f"{HOME} is not there", "the warm base is trained from it", "make smollm2")
-    made_from = {"recipe": digest(RECIPE), "base": digest(HOME / SOURCE)}
+    made_from = {"recipe": file_digest(RECIPE), "base": file_digest(HOME / SOURCE)}
     if is_of(out, made_from):
         return False
     recipe = load_recipe(RECIPE)
@@ -51,7 +51,7 @@ def make(out: Path) -> bool:
     building = out.with_name(f".{out.name}")
     shutil.rmtree(building, ignore_errors=True)  # of a call that was stopped
     export(RUN, str(HOME), "merged", building)
-    files = {path.name: digest(path) for path in sorted(building.iterdir())}
+    files = {path.name: file_digest(path) for path in sorted(building.iterdir())}
     write_json(building / SOURCE, {**made_from, "files": files})
     if out.is_dir():
         shutil.rmtree(out)
@@ -65,7 +65,7 @@ def is_of(out: Path, made_from: dict[str, str]) -> bool:
         return False
     source = json.loads((out / SOURCE).read_text())
     same = all(source.get(key) == value for key, value in made_from.items())
-    return same and (out / WEIGHTS).is_file() and digest(out / WEIGHTS) == source["files"][WEIGHTS]
+    return same and (out / WEIGHTS).is_file() and file_digest(out / WEIGHTS) == source["files"][WEIGHTS]
 
 
 if __name__ == "__main__":

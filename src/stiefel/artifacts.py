@@ -267,7 +267,7 @@ def whole_directory(out: Path) -> Iterator[Path]:
             raise
 
 
-def digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -18,7 +18,7 @@ from stiefel.methods import METHODS
 from stiefel.model import load_model
 from stiefel.recipe import load_grid, load_recipe
 from stiefel.recipe.recipe import make_recipe
-from stiefel.run import attempt
+from stiefel.run import begun
 from stiefel.run.directory import finished
 from stiefel.run.reaction import way_out
 from stiefel.run.run import train
@@ -245,14 +245,14 @@ def test_a_run_that_another_process_began_meanwhile_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where one command is started twice, without any launcher: the second one there is refused."""
-    real = attempt.load_pair
+    real = begun.load_pair
 
     def load(recipe: Any) -> Any:
         (tmp_path / "run").mkdir()
         (tmp_path / "run" / "manifest.json").write_text('{"status": "running"}')
         return real(recipe)
 
-    monkeypatch.setattr(attempt, "load_pair", load)
+    monkeypatch.setattr(begun, "load_pair", load)
     with pytest.raises(UserError, match="was begun by another process meanwhile"):
         train(make_recipe(SHORT), tmp_path / "run")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["manifest.json"]

@@ -23,7 +23,7 @@ from stiefel.model import load_model
 from stiefel.nano import NANO_PATH
 from stiefel.recipe import load_grid
 from stiefel.recipe.recipe import make_recipe
-from stiefel.run import attempt
+from stiefel.run import begun
 from stiefel.run.run import train
 
 NUMBERS = itertools.count()
@@ -42,7 +42,7 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     rows = [{"prompt": f"{n}+1?", "answer": str(n + 1)} for n in range(5)]
     (tmp_path / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    monkeypatch.setattr(attempt, "load_pair", lambda recipe: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(begun, "load_pair", lambda recipe: pytest.fail("a model was loaded"))
 
 
 @pytest.fixture

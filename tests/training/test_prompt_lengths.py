@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import tomli_w
+from datasets import Dataset
 
 from stiefel.artifacts import read_jsonl
 from stiefel.errors import UserError
@@ -18,7 +19,8 @@ from stiefel.nano import NANO_PATH
 from stiefel.recipe.recipe import make_recipe
 from stiefel.report.runs import read_run
 from stiefel.run.run import train
-from stiefel.tasks import training_task
+from stiefel.tasks import find_task, training_task
+from stiefel.training.lengths import lengths_line
 from stiefel.training.rows import sft_rows, training_rows
 from stiefel.training.settings import grpo_config
 
@@ -154,3 +156,22 @@ def test_a_limit_that_was_written_is_held_against_the_recipe(tmp_path: Path) -> 
     (out / "recipe.toml").write_text(recipe_of(tmp_path, [SHORT, LONG], max_prompt_tokens=64).to_toml())
     with pytest.raises(UserError, match=r"max_prompt_tokens was 64, is 0"):
         train(recipe_of(tmp_path, [SHORT, LONG]), out, resume=True)
+
+
+def test_the_first_lines_of_a_run_say_how_long_completions_are(tmp_path: Path) -> None:
+    """And what would fit beside them: no row tells how much a model is to write."""
+    said: list[str] = []
+    train(recipe_of(tmp_path, [SHORT, LONGEST]), tmp_path / "run", progress=said.append)
+    line = "a rollout: 4 prompts of up to 17 tokens, 4 completions each, cut off at 24 tokens "
+    room = "the model's context has room for 239"
+    assert f"{line}(rollout.max_completion_tokens; {room})" in said
+    said.clear()
+    train(recipe_of(tmp_path, [SHORT], max_completion_tokens=64), tmp_path / "usual", progress=said.append)
+    assert any("cut off at 64 tokens (rollout.max_completion_tokens, as by default;" in line for line in said)
+
+
+def test_the_length_that_a_task_is_measured_with_is_said_beside(tmp_path: Path) -> None:
+    recipe = make_recipe({"task": {"name": "gsm8k"}})
+    rows = Dataset.from_list([{"prompt": SHORT}])
+    line = lengths_line(recipe, find_task("gsm8k"), rows, load_tokenizer("nano"))
+    assert line.endswith("room for 251; gsm8k is measured with 4096)")

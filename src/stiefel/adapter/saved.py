@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from ..artifacts import CERTIFICATE, digest, read_json, refuse_existing, room_for, whole_directory, write_json
+from ..artifacts import CERTIFICATE, file_digest, read_json, refuse_existing, room_for, whole_directory, write_json
 from ..errors import UserError
 from ..methods import Factors, Wanted
 from ..model import snapshot
@@ -61,7 +61,7 @@ def certify_saved(model: nn.Module, out: Path) -> None:
         with room_for(out / ANCHORS_FILE):
             save_file(anchors(model), building)
             building.replace(out / ANCHORS_FILE)
-    files = {name: digest(out / name) for name in sorted(expected_files(certificate))}
+    files = {name: file_digest(out / name) for name in sorted(expected_files(certificate))}
     write_json(out / CERTIFICATE, replace(certificate, files=files).to_json())
 
 
@@ -122,7 +122,7 @@ def read_certificate(directory: Path) -> Certificate:
     if certificate.files.keys() != named:
         raise damaged(directory, f"{CERTIFICATE} names the files {sorted(certificate.files)}, not {sorted(named)}")
     for name, expected in certificate.files.items():
-        if not (directory / name).is_file() or digest(directory / name) != expected:
+        if not (directory / name).is_file() or file_digest(directory / name) != expected:
             raise damaged(directory, f"{name} is not the file that was saved")
     if certificate.composition.is_peft:
         require_config(directory, certificate)

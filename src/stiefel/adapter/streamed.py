@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..artifacts import CERTIFICATE, check_room, digest, whole_directory, write_json
+from ..artifacts import CERTIFICATE, check_room, file_digest, whole_directory, write_json
 from ..errors import UserError, nearest
 from ..memory import free_at_once
 from ..methods import Composition, Value, compose, require_rank
@@ -100,7 +100,7 @@ def prepare(
                     anchors.write(f"{target.name}.A", start.A)
                     anchors.write(f"{target.name}.B", start.B)
         sort_targets(building)
-        digests = {path.name: digest(path) for path in sorted(building.glob("*.safetensors"))}
+        digests = {path.name: file_digest(path) for path in sorted(building.glob("*.safetensors"))}
         made = settings.certificate(tuple(layers), files=digests)
         write_json(building / CERTIFICATE, made.to_json())
     return made

@@ -162,7 +162,7 @@ def settings_of(path: Path) -> dict[str, Any]:
 
 def same_settings(path: Path, settings: dict[str, Any]) -> None:
     """Raise, naming what differs, if the evaluation in `path` was started with other settings."""
-    before, now = flat(settings_of(path)), flat(settings)
+    before, now = by_path(settings_of(path)), by_path(settings)
     different = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
     if set(different) - PLACES:
         named = "; ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in different)
@@ -173,9 +173,9 @@ def same_settings(path: Path, settings: dict[str, Any]) -> None:
         )
 
 
-def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def by_path(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """{"a": {"b": 1}} → {"a.b": 1}."""
     found: dict[str, Any] = {}
     for key, value in table.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        found |= by_path(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return found

@@ -57,7 +57,7 @@ def prepare_evaluation(wanted: Wanted) -> Prepared:
         "task": task.name,
         "origin": origin,
         "questions": {"count": len(rows), "digest": questions_digest(rows)},
-        "prompts": digest([question.tokens for question in questions]),
+        "prompts": json_digest([question.tokens for question in questions]),
         "sampling": asdict(sampling),
         "stop": list(stop),
         "engine": wanted.engine,
@@ -121,10 +121,10 @@ def rows_of(task: Task, limit: int | None) -> list[Row]:
 
 def questions_digest(rows: Sequence[Row]) -> str:
     """What tells these questions and their answers from any others, however a model is shown them."""
-    return digest([[row.prompt, row.answer, dict(row.columns)] for row in rows])
+    return json_digest([[row.prompt, row.answer, dict(row.columns)] for row in rows])
 
 
-def digest(value: Any) -> str:
+def json_digest(value: Any) -> str:
     """A digest of what JSON writes."""
     text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -22,7 +22,7 @@ from transformers.core_model_loading import WeightConverter, WeightRenaming, dot
 from ..artifacts import read_json
 from ..errors import UserError
 from .targets import Target
-from .tensorfile import Entry, broken, read_header, read_tensor
+from .tensorfile import Entry, broken_tensors, read_header, read_tensor
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -174,7 +174,7 @@ def read_shards(directory: Path) -> dict[str, Entry]:
         header = read_header(path)
         lost = [name for name, place in places.items() if place == shard and name not in header]
         if lost:
-            raise broken(path, f"it does not hold {lost[0]}, which {INDEX} says it does")
+            raise broken_tensors(path, f"it does not hold {lost[0]}, which {INDEX} says it does")
         entries |= {name: entry for name, entry in header.items() if places.get(name, shard) == shard}
     return entries
 

@@ -53,7 +53,7 @@ class Entry:
         return DTYPES[self.dtype]
 
 
-def broken(path: Path, why: str) -> UserError:
+def broken_tensors(path: Path, why: str) -> UserError:
     """The error of a file that is not what it should be."""
     return UserError(f"{path} is a broken safetensors file", why, "copy or download it again")
 
@@ -64,20 +64,20 @@ def read_header(path: Path) -> dict[str, Entry]:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(LENGTH_BYTES), "little")
         if size < LENGTH_BYTES or length > min(size - LENGTH_BYTES, MAX_HEADER):
-            raise broken(path, f"it says that its header has {length} bytes, and the whole file has {size}")
+            raise broken_tensors(path, f"it says that its header has {length} bytes, and the whole file has {size}")
         text = file.read(length)
     try:
         header = json.loads(text)
     except ValueError as error:
-        raise broken(path, f"its header is not JSON: {error}") from error
+        raise broken_tensors(path, f"its header is not JSON: {error}") from error
     if not isinstance(header, dict):
-        raise broken(path, "its header is not a JSON object")
+        raise broken_tensors(path, "its header is not a JSON object")
     header.pop("__metadata__", None)
     begin = LENGTH_BYTES + length
     entries = {name: entry_of(path, name, value, begin) for name, value in header.items()}
     end = max((entry.start + entry.nbytes for entry in entries.values()), default=begin)
     if end != size:
-        raise broken(path, f"its header describes {end} bytes, and the file has {size}")
+        raise broken_tensors(path, f"its header describes {end} bytes, and the file has {size}")
     return entries
 
 
@@ -87,12 +87,12 @@ def entry_of(path: Path, name: str, value: Any, begin: int) -> Entry:
         case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(start), int(stop)]}:
             pass
         case _:
-            raise broken(path, f"its header does not say the type, shape and place of {name}")
+            raise broken_tensors(path, f"its header does not say the type, shape and place of {name}")
     if not all(isinstance(size, int) and size >= 0 for size in shape):
-        raise broken(path, f"its header gives {name} the shape {shape}")
+        raise broken_tensors(path, f"its header gives {name} the shape {shape}")
     known = dtype in DTYPES
     if not 0 <= start <= stop or (known and stop - start != math.prod(shape) * DTYPES[dtype].itemsize):
-        raise broken(path, f"its header gives {name} {tuple(shape)} {dtype} the bytes {start} to {stop}")
+        raise broken_tensors(path, f"its header gives {name} {tuple(shape)} {dtype} the bytes {start} to {stop}")
     return Entry(path, name, dtype, tuple(shape), begin + start, stop - start)
 
 
@@ -113,7 +113,7 @@ def read_tensor(entry: Entry) -> Tensor:
         while rest:  # one call reads at most 2 GB
             count = file.readinto(rest)
             if not count:
-                raise broken(entry.file, f"it ends before the end of {entry.name}")
+                raise broken_tensors(entry.file, f"it ends before the end of {entry.name}")
             rest = rest[count:]
     return torch.frombuffer(pages, dtype=dtype).view(entry.shape)
 

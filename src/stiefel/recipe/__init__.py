@@ -8,7 +8,7 @@ from __future__ import annotations
 from .expected import AVERAGE, BASE, Published, methods_named, numbers, tasks_named
 from .former import as_begun, as_today
 from .grid import Grid, load_grid
-from .recipe import Recipe, load_recipe, overlay, parse_value, read_toml, usual_recipe
+from .recipe import Recipe, by_key, load_recipe, overlay, parse_value, read_toml, usual_recipe
 from .sections import AdapterSettings, ExpectedSettings, GuardSettings, MixtureEntry, OptimSettings, TaskSettings
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "TaskSettings",
     "as_begun",
     "as_today",
+    "by_key",
     "load_grid",
     "load_recipe",
     "methods_named",

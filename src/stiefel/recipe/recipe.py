@@ -239,6 +239,11 @@ def overlay(base: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
+def by_key(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """`section.key` → value, two levels deep, as a recipe is; a method's options stay one value."""
+    return {f"{section}.{key}": value for section, table in tables.items() for key, value in table.items()}
+
+
 def parse_change(change: str) -> dict[str, Any]:
     """`optim.lr=1e-3` → {"optim": {"lr": 0.001}}; a value that is not TOML is taken as a string."""
     key, equals, text = change.partition("=")

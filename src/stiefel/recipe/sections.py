@@ -150,7 +150,7 @@ class RolloutSettings(Section):
     truncate: Literal["error", "left", "drop"] = "error"
     """A longer prompt is an error, loses its first tokens, or is left out."""
     max_completion_tokens: Positive = 64
-    """Completions are cut off here."""
+    """Completions are cut off here; the default is of the embedded model's tasks, others may need thousands."""
     vllm_mode: Literal["colocate", "server"] = "colocate"
     """vllm only: in the training process, or a server that `vllm serve` started."""
     vllm_server: str = "http://127.0.0.1:8000"

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from ..adapter import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, WEIGHTS_FILE
-from ..artifacts import ADAPTER, CERTIFICATE, INSPECTION, MANIFEST, digest, read_json, write_json
+from ..artifacts import ADAPTER, CERTIFICATE, INSPECTION, MANIFEST, file_digest, read_json, write_json
 from ..errors import UserError
 from .runs import Run, checked
 
@@ -75,7 +75,7 @@ def fingerprints(run: Run) -> dict[str, Any]:
     manifest = read_json(run.path / MANIFEST)
     return {
         "format": FORMAT,
-        "files": {name: digest(adapter / name) for name in WEIGHTS if (adapter / name).is_file()},
+        "files": {name: file_digest(adapter / name) for name in WEIGHTS if (adapter / name).is_file()},
         "base": manifest.get("base", {}),
     }
 

@@ -168,9 +168,9 @@ def read_run(path: Path) -> Run:
         rows = checked(METRIC_ROWS, figures, path / METRICS)
     for number, row in enumerate(rows, start=1):
         if "step" not in row or not row.keys() & {"reward", "loss"}:
-            raise broken(path / METRICS, f"line {number} has no step or no reward")
+            raise broken_run(path / METRICS, f"line {number} has no step or no reward")
     if finished and not rows:
-        raise broken(path / METRICS, "the manifest says that the run is finished, but there is no rollout")
+        raise broken_run(path / METRICS, "the manifest says that the run is finished, but there is no rollout")
     scores = checked(TASK_SCORES, read_json(need(path / EVAL)), path / EVAL) if finished else {}
     method, rank, alpha = recipe.adapter.method, recipe.adapter.rank, recipe.adapter.alpha
     if recipe.adapter.path:  # the adapter that was given has its own settings, and they were used
@@ -203,9 +203,9 @@ def checked(adapter: TypeAdapter[T], value: Any, path: Path) -> T:
         return adapter.validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
-        raise broken(path, f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
+        raise broken_run(path, f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
 
 
-def broken(path: Path, why: str) -> UserError:
+def broken_run(path: Path, why: str) -> UserError:
     """The error of a file that Stiefel did not write like that."""
     return UserError(f"{path} is not what a run writes", why, "restore the file, or train the run again")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..recipe import by_key
 from .runs import Run
 
 
@@ -93,7 +94,7 @@ class Series:
 
 def series_of(runs: Sequence[Run]) -> dict[str, Series]:
     """Run name → its series. Runs of one method that differ in more than rate and seed are never averaged."""
-    settings = {run.name: flat(run.recipe.model_dump()) for run in runs}
+    settings = {run.name: by_key(run.recipe.model_dump()) for run in runs}
     varying = {
         key
         for method in {run.method for run in runs}
@@ -107,11 +108,6 @@ def series_of(runs: Sequence[Run]) -> dict[str, Series]:
         )
         for run in runs
     }
-
-
-def flat(tables: dict[str, Any]) -> dict[str, Any]:
-    """`section.key` → value; a method's options stay one value."""
-    return {f"{section}.{key}": value for section, table in tables.items() for key, value in table.items()}
 
 
 def shown(value: Any) -> str:

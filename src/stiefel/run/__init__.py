@@ -1,6 +1,7 @@
 """A recipe in, a run directory out: metrics, samples, scores, checkpoints and the trained adapter.
 
-Open run.py first; checks.py comes before anything is loaded, attempt.py trains, outcome.py is what is left.
+Open run.py first; checks.py comes before anything is loaded, which begun.py does; attempt.py trains, outcome.py is what
+is left.
 """
 
 from __future__ import annotations

@@ -1,36 +1,17 @@
-"""One way through a run: everything is loaded and matched with what is there already, then trained and measured."""
+"""One way through a run: what it stands on is trained, measured and written."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 
 from accelerate import PartialState
-from datasets import Dataset
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from ..adapter import certificate_of
-from ..artifacts import (
-    CHECKPOINTS,
-    EVALUATED,
-    GEOMETRY,
-    MANIFEST,
-    MEASURED,
-    METRICS,
-    RECIPE,
-    SAMPLES,
-    SYNCS,
-    discard,
-    room_for,
-    write_json,
-    write_text,
-)
-from ..errors import UserError
+from ..artifacts import CHECKPOINTS, EVALUATED, GEOMETRY, MEASURED, METRICS, SAMPLES, SYNCS, discard
 from ..geometry import GeometryCallback
 from ..recipe import Recipe
 from ..scores import cut_off_warning, survival_warning
-from ..tasks import Task
 from ..training import (
     GRPOTrainer,
     NoProbabilities,
@@ -39,18 +20,12 @@ from ..training import (
     Sent,
     SFTTrainer,
     append_sync,
-    digest,
-    is_adalora,
-    schedule,
-    sft_rows,
     trainer_arguments,
-    training_rows,
 )
-from .checks import check_budget, check_rows
-from .directory import last_checkpoint, manifest, read_events, rewind, same_base, same_data, sweep
+from .begun import Begun, begin
+from .directory import read_events
 from .guard import Guard, Tripped
 from .kept import KeptRollouts
-from .loading import adapted, load_pair
 from .measurements import (
     AFTER,
     BEFORE,
@@ -63,12 +38,9 @@ from .measurements import (
     longest_measured,
     mean_score,
     measured,
-    read_samples,
-    same_questions,
 )
 from .outcome import leave, replace_adapter
 from .reaction import ended
-from .rehearsal import measured_tasks, trained_on, trained_task
 from .reporting import report_into
 from .writing import measured_by
 
@@ -87,71 +59,22 @@ class Attempt:
     ) -> None:
         self.recipe, self.out, self.progress, self.on_row = recipe, out, progress, on_row
         self.main = PartialState().is_main_process
-        self.replaces = out.is_dir()  # what stands there may give way; what comes there meanwhile is another's
         self.guard, self.warned, self.warned_of_survival = Guard(recipe.guard), False, False
-        supervised = recipe.algorithm.name == "sft"
-        task = trained_task(recipe)
-        self.tasks = measured_tasks(recipe)
-        for name in trained_on(self.tasks):
-            progress(f'note: {name} is measured on the rows that it is trained on; task.heldout = "FILE" names others')
-        self.model, self.tokenizer = load_pair(recipe)
-        read = sft_rows if supervised else training_rows
-        dataset = read(recipe, task, self.tokenizer, progress)
-        check_rows(recipe, dataset)
-        data = digest(dataset)
-        updates = recipe.optim.rollouts * recipe.optim.updates_per_rollout
-        if supervised:
-            updates = recipe.algorithm.epochs * math.ceil(len(dataset) / recipe.algorithm.batch)
-            check_budget(recipe, updates)
-        if keep:
-            same_data(out, recipe, data)
-        if self.main and keep:
-            sweep(out)
-            rewind(out)
-        PartialState().wait_for_everyone()
-        self.phases = read_samples(out / SAMPLES) if keep else {}
-        known, by_engine = BEFORE in self.phases, recipe.rollout.engine == "vllm" and not supervised
-        if not known and not by_engine:
-            self.phases[BEFORE] = base if base is not None else self._measured(BEFORE)
-        if BEFORE in self.phases:
-            same_questions(recipe, self.tasks, self.tokenizer, self.phases[BEFORE])
-        self.model = adapted(recipe, self.model)
-        if is_adalora(self.model):  # of an adapter in a directory it is not known before
-            schedule(certificate_of(self.model).options, updates)
-        stands_on = {base.name: base.fingerprint for base in certificate_of(self.model).bases}
-        if keep:
-            same_base(out, recipe, stands_on)
-        elif self.main:
-            self._begin(data, stands_on)
-        if self.main and BEFORE in self.phases and not known:
-            append_samples(out / SAMPLES, BEFORE, self.phases[BEFORE])
-        PartialState().wait_for_everyone()
-        self.checkpoint = last_checkpoint(out)
+        begun = begin(recipe, out, keep, base, progress)
+        self.model, self.tokenizer, self.tasks = begun.model, begun.tokenizer, begun.measured
+        self.phases, self.checkpoint = begun.phases, begun.checkpoint
         report_into(out, recipe.run.report_to)
         self.trainer: GRPOTrainer | SFTTrainer
-        if supervised:
-            self.trainer = SFTTrainer(recipe, out, self.model, self.tokenizer, dataset, on_row)
+        if recipe.algorithm.name == "sft":
+            self.trainer = SFTTrainer(recipe, out, self.model, self.tokenizer, begun.rows, on_row)
         else:
-            self.trainer = self._rollout_trainer(task, dataset, 0.5 ** len(read_events(out)))
-        if BEFORE not in self.phases:  # the engine, which plays the base until it is sent something
+            self.trainer = self._rollout_trainer(begun, 0.5 ** len(read_events(out)))
+        if BEFORE not in self.phases:  # by the engine, which plays the base until it is sent something
             self._evaluate(BEFORE)
         for callback in (PrinterCallback, ProgressCallback):
             self.trainer.remove_callback(callback)
 
-    def _begin(self, data: str, base: dict[str, str]) -> None:
-        if self.out.is_dir() and not self.replaces:
-            raise begun_by_another(self.out)
-        if self.out.is_dir():
-            discard(self.out)
-        try:
-            with room_for(self.out):
-                self.out.mkdir(parents=True)
-        except FileExistsError as error:
-            raise begun_by_another(self.out) from error
-        write_json(self.out / MANIFEST, manifest(self.recipe, data, base))  # first: it makes the directory a run's
-        write_text(self.out / RECIPE, self.recipe.to_toml())
-
-    def _rollout_trainer(self, task: Task, dataset: Dataset, scale: float) -> GRPOTrainer:
+    def _rollout_trainer(self, begun: Begun, scale: float) -> GRPOTrainer:
         recipe = self.recipe
         metrics = RolloutMetrics(self.out / METRICS, self._after_rollout)
         trainer = GRPOTrainer(
@@ -159,12 +82,12 @@ class Attempt:
             callbacks=[metrics, *self._geometry()],
             **trainer_arguments(
                 recipe,
-                task,
-                dataset,
+                begun.task,
+                begun.rows,
                 self.tokenizer,
                 self.out / CHECKPOINTS,
                 scale=scale,
-                keep=KeptRollouts(recipe, task, self.tokenizer, self.out / SAMPLES),
+                keep=KeptRollouts(recipe, begun.task, self.tokenizer, self.out / SAMPLES),
                 measured=longest_measured(recipe, self.tasks, self.tokenizer),
             ),
             journals=[self.out / METRICS, self.out / SAMPLES, self.out / GEOMETRY, self.out / SYNCS],
@@ -250,12 +173,3 @@ class Attempt:
         if self.recipe.guard.action != "off":
             return Tripped(rollout, reason)
         return ended(self.recipe, self.out, reason)
-
-
-def begun_by_another(out: Path) -> UserError:
-    """The error of a directory that was not there when this process began, as when a command is started twice."""
-    return UserError(
-        f"{out} was begun by another process meanwhile",
-        "two runs in one directory would write over each other",
-        "wait for that one; processes that are to train together are launched by `accelerate launch` or torchrun",
-    )

@@ -23,7 +23,7 @@ from ..artifacts import (
     write_json,
 )
 from ..errors import UserError
-from ..recipe import Recipe, as_begun, overlay, read_toml, usual_recipe
+from ..recipe import Recipe, as_begun, by_key, overlay, read_toml, usual_recipe
 from ..training import Row, append_row, checkpoints_in, cut_back, journal_sizes
 
 
@@ -92,7 +92,7 @@ def same_recipe(recipe: Recipe, out: Path) -> Recipe:
         return recipe
     tables = read_toml(out / RECIPE)
     recipe = as_begun(recipe, tables)
-    before, now = resolved(tables), flat(recipe.model_dump())
+    before, now = resolved(tables), by_key(recipe.model_dump())
     differences = [
         f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())
@@ -110,7 +110,7 @@ def same_recipe(recipe: Recipe, out: Path) -> Recipe:
 def resolved(tables: Mapping[str, Any]) -> dict[str, Any]:
     """A run's recipe, `section.key`; a key that is younger than the run has its default, which is what the run did."""
     algorithm = tables.get("algorithm", {}).get("name", Recipe().algorithm.name)
-    return flat(overlay(usual_recipe(algorithm), tables))
+    return by_key(overlay(usual_recipe(algorithm), tables))
 
 
 def same_data(out: Path, recipe: Recipe, data: str) -> None:
@@ -133,8 +133,3 @@ def same_base(out: Path, recipe: Recipe, base: Mapping[str, str]) -> None:
             "a checkpoint holds what is trained, and goes on from the same base only",
             "restore the model as it was, or begin again with another --out or --force",
         )
-
-
-def flat(tables: Mapping[str, Any]) -> dict[str, Any]:
-    """{"a": {"b": 1}} → {"a.b": 1}, two levels deep, as a recipe is."""
-    return {f"{section}.{key}": value for section, table in tables.items() for key, value in table.items()}

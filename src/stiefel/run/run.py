@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datasets.utils.logging import disable_progress_bar
 
-from ..artifacts import CHECKPOINTS, check_room
+from ..artifacts import CHECKPOINTS, MEASURED, check_room
 from ..recipe import Recipe
 from ..training import Row, checkpoints_in, replicas
 from .attempt import Attempt
@@ -58,7 +58,7 @@ def train(
     events = read_events(out) if again else []
     if events and events[-1]["action"] == "stop":  # killed before it could say so in the manifest
         raise ended(recipe, out, events[-1]["reason"])
-    keep = again and bool(checkpoints_in(out / CHECKPOINTS) or events)
+    keep = again and bool(checkpoints_in(out / CHECKPOINTS) or events or (out / MEASURED).is_dir())
     if again:
         progress(f"{out}: going on from its last checkpoint" if keep else f"{out} has no checkpoint: beginning again")
     while True:

@@ -26,7 +26,7 @@ def answer_line_row(template: str, fields: Fields) -> Row:
     return Row(fill(template, question=as_text(fields["question"])), gold, f"Answer: {gold}")
 
 
-def after_mark(answer: Any) -> str:
+def gold_after_mark(answer: Any) -> str:
     """GSM8K's number: what follows the last `####`, where there is one."""
     return as_text(answer).rpartition("####")[2].strip()
 
@@ -55,7 +55,7 @@ gsm8k = Benchmark(
     template=BOXED,
     columns={"question": ("question",), "answer": ("answer",), "solution": ("answer",)},
     make=gsm8k_row,
-    gold=after_mark,
+    gold=gold_after_mark,
     sampling=GREEDY_4096,
     source=f"Cobbe et al., arXiv:2110.14168; {TABLE_3}, flexible extraction",
 )

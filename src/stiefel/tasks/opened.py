@@ -8,7 +8,7 @@ from typing import Any
 
 from datasets import concatenate_datasets
 
-from ..artifacts import digest
+from ..artifacts import file_digest
 from ..errors import UserError
 from .benchmark import Benchmark
 from .hub import read_hub
@@ -44,7 +44,7 @@ def open_file(path: Path, revision: str) -> Opened:
     if revision:
         raise UserError(f"revision {revision} of {path}", "a file has none", "leave the revision out, or give a hub id")
     table = read_file(path)
-    return Opened(table, str(path), {"source": "file", "path": str(path.resolve()), "sha256": digest(path)})
+    return Opened(table, str(path), {"source": "file", "path": str(path.resolve()), "sha256": file_digest(path)})
 
 
 def open_hub(benchmark: Benchmark, data: str, revision: str, split: str, wanted: Split) -> Opened:

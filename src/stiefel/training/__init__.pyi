@@ -9,6 +9,7 @@ from .checkpoints import cut_back as cut_back
 from .checkpoints import journal_sizes as journal_sizes
 from .checkpoints import step_of as step_of
 from .divergences import ROLLOUT_LOGPS as ROLLOUT_LOGPS
+from .lengths import lengths_line as lengths_line
 from .metrics import RolloutMetrics as RolloutMetrics
 from .metrics import Row as Row
 from .metrics import append_row as append_row
@@ -16,7 +17,7 @@ from .probabilities import NoProbabilities as NoProbabilities
 from .probabilities import finite_logits as finite_logits
 from .processes import replicas as replicas
 from .rewards import Graded as Graded
-from .rows import digest as digest
+from .rows import rows_digest as rows_digest
 from .rows import sft_rows as sft_rows
 from .rows import training_rows as training_rows
 from .settings import grpo_config as grpo_config

@@ -173,7 +173,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise broken(path, str(error)) from error
+        raise broken_checkpoint(path, str(error)) from error
 
 
 def save_states(states: Any, path: Path) -> None:
@@ -185,11 +185,11 @@ def save_states(states: Any, path: Path) -> None:
 def load_states(path: Path) -> Any:
     """A checkpoint's states; raises UserError for a file that was cut off after it had been written."""
     if not is_zipfile(path):  # as torch.save writes
-        raise broken(path, "it is not whole")
+        raise broken_checkpoint(path, "it is not whole")
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def broken(path: Path, why: str) -> UserError:
+def broken_checkpoint(path: Path, why: str) -> UserError:
     """The error of a checkpoint from which nothing goes on."""
     return UserError(
         f"{path} cannot be read",

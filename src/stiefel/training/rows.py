@@ -62,7 +62,7 @@ def sft_rows(recipe: Recipe, task: Task, tokenizer: Any, progress: Progress = la
     return Dataset.from_list(records)
 
 
-def digest(rows: Dataset) -> str:
+def rows_digest(rows: Dataset) -> str:
     """A digest of everything that is trained on, in its order."""
     found = hashlib.sha256()
     for batch in rows.iter(batch_size=1000):

@@ -16,7 +16,7 @@ from stiefel.adapter.files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE
 from stiefel.adapter.saved import load, save
 from stiefel.adapter.streamed import prepare
 from stiefel.adapter.verified import verify
-from stiefel.artifacts import digest, read_json, write_json
+from stiefel.artifacts import file_digest, read_json, write_json
 from stiefel.cli import main
 from stiefel.model.weights import load_model
 from stiefel.nano import NANO_PATH
@@ -90,7 +90,7 @@ def forge(directory: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """Change the certificate, with digests that match again."""
     record = read_json(directory / "stiefel.json")
     change(record)
-    record["files"] = {name: digest(directory / name) for name in record["files"]}
+    record["files"] = {name: file_digest(directory / name) for name in record["files"]}
     write_json(directory / "stiefel.json", record)
 
 

@@ -9,6 +9,7 @@ import pytest
 from stiefel.rewards import GYM, GYM_PARTIAL, Grade, described, grade_all, gym_columns, made_rows
 
 from .names import ANSWERED, NO_TASK, NULL, library
+from .rush_hour import solution
 
 
 def grades(name, entry, completions, partial=False) -> list[Grade]:
@@ -87,6 +88,19 @@ def test_a_box_that_is_carried_to_its_target_is_whole():
     put = {"Agent[0.5, 1.5]": "move(box_red, target_red)"}
     done, half = json.dumps([there, put]), json.dumps([there])
     assert [grade.score for grade in grades("boxnet", entry, [done, f"```json\n{done}\n```", half])] == [1.0, 1.0, 0.0]
+
+
+def test_a_solution_of_rush_hour_is_whole_and_one_that_stops_short_is_not():
+    """Solved by a search of our own, in as many moves as the package's table says that it takes."""
+    easy = list(made_rows("rush_hour", {"min_moves": 2, "max_moves": 12}, range(4)))
+    for entry in easy:
+        moves = solution(entry["metadata"]["board_config"])
+        assert len(moves) == entry["metadata"]["min_moves"]
+        known, short, turned = " ".join(moves), " ".join(moves[:-1]), " ".join([*moves[:-1], "A-1"])
+        assert [grade.score for grade in grades("rush_hour", entry, marked(known))] == [1.0] * 7
+        held = [f"I believe it is {known} or so.", f"well so\n{known}", f"{known}\nbecause of this", short, turned, ""]
+        assert [grade.score for grade in grades("rush_hour", entry, held)] == [0.0] * 6
+        assert [grade.score for grade in grades("rush_hour", entry, [known, held[0]], partial=True)] == [1.0, 0.0]
 
 
 def test_moves_among_words_are_no_solution_of_rush_hour():

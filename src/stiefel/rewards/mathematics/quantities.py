@@ -74,7 +74,7 @@ class Quantities:
 
 def in_base(text: str) -> tuple[str, Fraction] | None:
     """What a single quantity measures, and its size in the smallest unit of that; None where its unit is not known."""
-    piece = PIECE.fullmatch(flat(text))
+    piece = PIECE.fullmatch(without_commands(text))
     size = UNITS.get((piece[2] or "").lower()) if piece is not None else None
     if piece is None or size is None:
         return None
@@ -84,7 +84,7 @@ def in_base(text: str) -> tuple[str, Fraction] | None:
         return None
 
 
-def flat(text: str) -> str:
+def without_commands(text: str) -> str:
     """A text with the words of its commands among the rest."""
     return " ".join(FLAT.sub(lambda match: f" {match[1] or ''} ", text).split())
 
@@ -93,7 +93,7 @@ def quantities(text: str) -> Quantities | None:
     """Two quantities or more, one of them with a unit; None for anything else."""
     if re.search(r"[=<>(\[|]", text) or not re.search(r"\d", text):
         return None
-    text = INTRODUCED.sub("", flat(text))
+    text = INTRODUCED.sub("", without_commands(text))
     values, units, joins, place = [], [], [], 0
     while place < len(text):
         piece = PIECE.match(text, place)
@@ -156,7 +156,7 @@ def degrees(text: str) -> Fraction | None:
 
 def ranged(text: str) -> bool:
     """Whether it says from which to which number, and no number."""
-    return RANGE.search(flat(text)) is not None
+    return RANGE.search(without_commands(text)) is not None
 
 
 TOTAL = re.compile(r"\b(?:total|all|altogether|sum|combined|together)\b", re.IGNORECASE)
@@ -168,7 +168,7 @@ def at_the_end(text: str) -> Quantities | None:
     sentence = LAST_SENTENCE.search(text[-400:])
     if sentence is None:
         return None
-    words = flat(sentence[0].replace("$", "").replace("**", "")).strip(" .!?")
+    words = without_commands(sentence[0].replace("$", "").replace("**", "")).strip(" .!?")
     starts = [match.start() for match in re.finditer(rf"(?<![\w.,/]){NUMBER}", words)]
     for start in starts[:-1]:
         found = quantities(words[start:])
