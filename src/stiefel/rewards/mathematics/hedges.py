@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from ..hedges import BUT, MAYBE, MAYBE_CJK, OR, OR_CJK
 from .latex import plain_number
-from .quantities import flat
+from .quantities import without_commands
 from .units import NOT_UNITS
 
 READ = 600  # characters of an answer's end
@@ -64,7 +64,7 @@ def undecided(text: str, ranges: bool = True) -> bool:
 
     ranges: whether "3 to 2" is a range, and no ratio.
     """
-    line = flat(text[-READ:])
+    line = without_commands(text[-READ:])
     numbers = list(NUMBER.finditer(line))
     if not numbers:
         return False
@@ -89,7 +89,7 @@ def undecided(text: str, ranges: bool = True) -> bool:
 
 def one_of_two(text: str) -> bool:
     """Whether the last number of a text is a second one beside another: "3 apples or maybe 4 apples"."""
-    line = flat(text[-READ:])
+    line = without_commands(text[-READ:])
     numbers = list(NUMBER.finditer(line))[-2:]
     if len(numbers) < 2 or value(numbers[0][0]) == value(numbers[1][0]):
         return False
@@ -107,13 +107,13 @@ def one_of_two(text: str) -> bool:
 
 def once(text: str) -> str:
     """An answer that is said twice, once: "3 (or 3.0)" is 3, "50% or 0.5" is 50%; all other text as it is."""
-    match = AGAIN.fullmatch(flat(text)) if "\\" in text or "or" in text or "i.e." in text else None
+    match = AGAIN.fullmatch(without_commands(text)) if "\\" in text or "or" in text or "i.e." in text else None
     return match[1] if match and value(match[1]) == value(match[2]) else text
 
 
 def answered_by_a_bound(text: str) -> bool:
     """Whether the sentence that a text ends in says that the answer is a bound."""
-    line = flat(text[-READ:])
+    line = without_commands(text[-READ:])
     numbers = list(NUMBER.finditer(line))
     said = list(re.finditer(r"\b(?:answer|result|total|it)\s+(?:is|would\s+be|must\s+be)\s+", line, re.IGNORECASE))
     if not numbers or not said or said[-1].end() > numbers[-1].start():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .quantities import flat
+from .quantities import without_commands
 
 LABEL = re.compile(r"\s*([^\W\d_][^\W\d_]+(?:[ '’-][^\W\d_]+){0,3})\s*[:=]\s*(\S.*?)\s*")
 SEPARATOR = re.compile(r",(?!\d{3}(?!\d))|;|\band\b")
@@ -12,14 +12,14 @@ SEPARATOR = re.compile(r",(?!\d{3}(?!\d))|;|\band\b")
 
 def labelled(text: str) -> dict[str, str]:
     """Label → value, in their order; empty where a part has none, or two have the same."""
-    found = [LABEL.fullmatch(part) for part in SEPARATOR.split(flat(text)) if part.strip()]
+    found = [LABEL.fullmatch(part) for part in SEPARATOR.split(without_commands(text)) if part.strip()]
     values = {match[1].casefold(): match[2] for match in found if match}
     return values if len(values) == len(found) > 1 else {}
 
 
 def parts(text: str) -> list[str]:
     """The values of a list, in their order."""
-    return [part.strip() for part in SEPARATOR.split(flat(text)) if part.strip()]
+    return [part.strip() for part in SEPARATOR.split(without_commands(text)) if part.strip()]
 
 
 def side_by_side(gold: str, answer: str) -> list[tuple[str, str]] | None:
