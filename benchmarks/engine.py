@@ -79,7 +79,7 @@ def shrink(model: Any, name: str, wanted: float, found: float) -> None:
         low, high = (middle, high) if size < wanted else (low, middle)
 
 
-def in_the_engine(llm: Any, rank: int) -> dict[str, tuple[Tensor, Tensor]]:
+def in_the_engine(llm: Any, names: set[str], rank: int) -> dict[str, tuple[Tensor, Tensor]]:
     """(A, B) of every layer as the engine multiplies them, by the checkpoint's names of the layers."""
     model = llm.llm_engine.model_executor.driver_worker.model_runner.model
     found = {}
@@ -88,9 +88,9 @@ def in_the_engine(llm: Any, rank: int) -> dict[str, tuple[Tensor, Tensor]]:
             continue
         path, _, last = name.rpartition(".")
         for number, part in enumerate(FUSED.get(last, (last,))):
-            A, B = module.lora_a_stacked[number][0], module.lora_b_stacked[number][0]
-            print(name, part, A.shape, B.shape); A,B=A[0],B[0]
-            found[f"{path}.{part}"] = (A[:rank].clone(), B[:, :rank].clone())
+            if f"{path}.{part}" in names:  # not the embedding, which has room for one too
+                A, B = module.lora_a_stacked[number][0, 0], module.lora_b_stacked[number][0, 0]
+                found[f"{path}.{part}"] = (A[:rank].clone(), B[:, :rank].clone())
     return found
 
 
@@ -101,7 +101,7 @@ def survival(size: float, method: str, llm: Any) -> dict[str, float]:
     engine = Colocated(llm, torch.bfloat16)
     engine.play(lambda out: write_factors([layer.to(torch.bfloat16) for layer in trained], "nano", out))
     llm.generate([{"prompt_token_ids": [1, 2]}], lora_request=engine.adapter, use_tqdm=False)  # which puts it in place
-    held = in_the_engine(llm, largest_rank(model))
+    held = in_the_engine(llm, {layer.name for layer in trained}, largest_rank(model))
     layers = [of_factors(layer, LayerFactors(layer.name, *held[layer.name])) for layer in trained]
     every = together(layers)
     llm.llm_engine.remove_lora(engine.adapter.lora_int_id)
