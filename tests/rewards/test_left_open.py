@@ -22,7 +22,7 @@ RANGES = ["#### from 3 to 4 days", "Answer: between 3 apples and 4 apples", "Ans
 BOUNDS = [
     "#### at least 3", "#### at most 3", "#### more than 3", "#### less than 3", "#### under 3", "#### over 3", "#### up to 3", "#### no more than 3",
     "Answer: at least 3 apples", "The answer is at least 3.", "It is more than 3.", r"\boxed{\text{at least }3}", "#### 3 or more", "#### 3 apples or more",
-    "#### minimum of 3", "#### mindestens 3", "Answer: 至少3", "#### > 3", "#### 3+",
+    "#### minimum of 3", "#### mindestens 3", "Answer: 至少3", "#### > 3", "#### 3+", "The answer is > 3", r"The answer is $\ge 3$.", "Answer: 3 is wrong",
 ]  # fmt: skip
 ROOTS = [(r"\sqrt{3}", r"\boxed{\sqrt2 \text{ or maybe } \sqrt3}"), ("1/3", r"Answer: $\frac12$ or maybe $\frac13$")]
 # (gold, completion)
@@ -36,6 +36,7 @@ DECIDED = [
     ("36", "Answer: Thus, 36 students got B and above."),
     ("36", "#### 36 students got a B or above"),
     (r"\frac{3\pi}{4}", r"\boxed{3pi/4}"),
+    ("4", "Since 2 is even, 4 is the answer."),
     ("2", "#### 5 - 3 = 2 days"), ("3", r"\boxed{3} and maybe more."), (r"\frac{3}{5}", r"\boxed{3 \text{ out of } 5}"), ("3/5", "#### 3 out of 5"),
 ]  # fmt: skip
 

@@ -7,7 +7,7 @@ BUT = r"but|though|although|aber|mais|pero|mas|ma|maar|но"  # before a guess
 OR_CJK = r"或者?|或是|还是|還是|หรือ|または|もしくは|それとも|か|또는|혹은|이나|아니면|أو|या|বা"
 # what makes a guess of what follows it; "it" and a verb may go with it
 MAYBE = (
-    r"maybe|perhaps|possibly|potentially|probably|alternatively|conceivably|else|otherwise|if\s+not|even|"
+    r"maybe|perhaps|possibly|potentially|probably|alternatively|conceivably|else|otherwise|if\s+not|"
     r"(?:it\s+|the\s+answer\s+|this\s+|that\s+)?(?:might|may|could|can)(?:\s+(?:also|well|even|possibly|perhaps|very))*"
     r"\s+(?:be|equal)|is\s+it|"
     r"vielleicht|möglicherweise|eventuell|womöglich|peut[- ]être|possiblement|éventuellement|quizás?|tal\s+vez|talvez|"

@@ -21,7 +21,7 @@ UNIT = r"(?:[^\W\d_]+[.]?\s+){0,3}?"
 GUESS = rf"(?:(?:(?:{MAYBE})\b|{MAYBE_CJK})[\s,:]*)"
 ALSO = rf"(?:(?:{OR})\b|{OR_CJK})[\s,:]*"
 NEARLY = r"about|approximately|around|roughly"
-ABOUT = rf"(?:(?:{NEARLY}|as\s+many\s+as|as\s+much\s+as|just|only|it\s+is|it['’]s)\s+)*"
+ABOUT = rf"(?:(?:{NEARLY}|as\s+many\s+as|as\s+much\s+as|just|only|even|it\s+is|it['’]s)\s+)*"
 NAMED = r"(?:[A-Za-z]\s*=\s*)?"
 # between two numbers: "3 apples or 4", "3, maybe 4", "3 or else 4", "3 apples / 4 apples"
 EITHER = re.compile(rf"[\s,;.:/–—-]*{UNIT}[\s,;.:–—-]*{ALSO}{ABOUT}{NAMED}", re.IGNORECASE)
@@ -52,9 +52,11 @@ BOUND = re.compile(
     r"至少|至多|最多|最少|不少于|不超过|超过|少なくとも|多くとも|최소|최대)[\s:]*$",
     re.IGNORECASE,
 )
+ABOVE = re.compile(r"\W{0,3}?(?:[<>]=?|[≤≥]|\\[lg]e(?:q|qslant)?(?![a-z]))\s*-?\d")
 BEYOND = re.compile(
     r"\s*(?:[^\W\d_]+\s+)?(?:(?:or|and)\s+(?:more|less|fewer|above|below|over|under|higher|lower|up|greater|larger|smaller)(?!\s+(?:precisely|exactly|accurately))"
-    r"|at\s+(?:least|most|minimum|maximum)|oder\s+mehr|ou\s+plus|o\s+más|ou\s+mais|o\s+più)\b",
+    r"|at\s+(?:least|most|minimum|maximum)|oder\s+mehr|ou\s+plus|o\s+más|ou\s+mais|o\s+più"
+    r"|is\s+(?:not\s+(?:right|correct|it)|wrong|incorrect|false))\b",
     re.IGNORECASE,
 )
 
@@ -118,7 +120,8 @@ def answered_by_a_bound(text: str) -> bool:
     said = list(re.finditer(r"\b(?:answer|result|total|it)\s+(?:is|would\s+be|must\s+be)\s+", line, re.IGNORECASE))
     if not numbers or not said or said[-1].end() > numbers[-1].start():
         return False
-    return bounded(line[said[-1].end() :], NUMBER.search(line[said[-1].end() :]))
+    rest = line[said[-1].end() :]
+    return ABOVE.match(rest) is not None or bounded(rest, NUMBER.search(rest))
 
 
 def bounded(line: str, number: re.Match[str] | None) -> bool:

@@ -68,6 +68,10 @@ TO = re.compile(r"\s*(?:\\text\{\s*to\s*\}|\bto\b)\s*")
 BRACKETED = re.compile(
     rf"(\b(?:is|be)|[=:])\s*\(([-+]?[{CURRENCY}]?{DIGITS}(?:\.\d+)?(?:/\d+)?)\)(?=[\s.*$]*$)"
 )  # "is (42)"
+# a gold of several values: signs, sets, inequalities, an equation that is no assignment
+MANY = re.compile(
+    r"\\(?:pm|mp|cup|cap|lor|vee|in|[lg]eq?|ne|mathbb)(?![a-z])|[<>|\[\]]|\\\{|^(?![A-Za-z](?:_\{?\w+\}?)?(?:\([^()]*\))?\s*=)[^=]*="
+)
 BY_CASES = re.compile(r"\\text\{[^{}]*\b(?:otherwise|else)\b", re.IGNORECASE)
 
 
@@ -90,7 +94,8 @@ def grade_math(completion: str, answer: Any, truncated: bool = False) -> Grade:
 
     The answer is, after any thinking: the last `\boxed{}` (with its neighbours in "\boxed{1} and \boxed{2}"); else
     what follows the last line's "Answer:"; else what follows `####`; else the last expression that math-verify finds.
-    A completion that was cut off (truncated) has an answer only where one of these marks says so.
+    A completion that was cut off (truncated) has an answer only where one of these marks says so. One that is left
+    open ("3 or maybe 4", "at least 3") is no answer, and units that both sides give have to agree.
     """
     return graded(completion, answer, read_marked, truncated)
 
@@ -218,7 +223,7 @@ def read_gold(told: str) -> Gold:
     parsed = plain is not None or parses(text)
     if not parsed and not written(text):
         raise UnreadableGold(f"math-verify cannot parse {text[:200]!r}")
-    one_value = not plain.kind if plain is not None else len(SEPARATED.split(text)) == 1
+    one_value = not plain.kind if plain is not None else len(SEPARATED.split(text)) == 1 and not MANY.search(text)
     single = one_value and several is None and not undecided(with_units)
     return Gold(text, with_units, plain_number(text), plain, several, conditions(stated(told)), parsed, single)
 
