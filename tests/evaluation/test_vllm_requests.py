@@ -82,7 +82,7 @@ def test_a_chat_is_asked_to_end_where_its_turns_do(tmp_path: Path, monkeypatch: 
     class Engine:
         def __init__(self, **settings: Any) -> None:
             assert settings["generation_config"] == "vllm"
-            self.llm_engine = SimpleNamespace(shutdown=lambda: None)
+            self.llm_engine = SimpleNamespace(engine_core=SimpleNamespace(shutdown=lambda: None))
 
         def reset_prefix_cache(self) -> None:
             pass

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -64,6 +66,15 @@ def test_the_process_is_left_as_it_was() -> None:
     torch.set_num_threads(threads + 1)
     assert torch.get_num_threads() == threads + 1
     torch.set_num_threads(threads)
+
+
+def test_an_engine_that_is_dropped_gives_its_memory_back() -> None:
+    """Its cache is one GiB."""
+    began = engine_of(Subject("nano"))
+    held = psutil.Process().memory_info().rss
+    del began
+    gc.collect()
+    assert held - psutil.Process().memory_info().rss > 0.9 * 2**30
 
 
 def test_scores_agree_with_transformers_within_their_interval(tmp_path: Path) -> None:

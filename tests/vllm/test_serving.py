@@ -1,31 +1,31 @@
-"""The commands of docs/serving.md and of `stiefel export` serve what transformers would write."""
+"""The commands of docs/serving.md and of `stiefel export` serve what transformers writes in this process."""
 
 from __future__ import annotations
 
-import json
-import os
 import shlex
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from stiefel.adapter import export
 from stiefel.evaluation.subject import Subject
+from stiefel.model.weights import load_tokenizer
+from tests.vllm.servers import ask, serving
 from tests.vllm.subjects import GREEDY, by_transformers, prompts
 
-MINUTES = 3
+GREEDILY = {"temperature": 0, "max_tokens": GREEDY.max_tokens}
+
+
+def texts(subject: Subject) -> list[str]:
+    return [each.text for each in by_transformers(subject)]
 
 
 @pytest.fixture(scope="module")
-def exported(adapters: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The adapters in the form that engines read."""
+def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Where the adapters are to lie in the form that engines read."""
     return {name: tmp_path_factory.mktemp("exported") / "adapter" for name in ("rlpo", "pissa")}
 
 
@@ -40,70 +40,28 @@ def command(adapters: dict[str, Path], exported: dict[str, Path]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def server(command: list[str], exported: dict[str, Path]) -> Iterator[str]:
-    """That command on a free port of this machine, with the other adapter beside; its group is ended by its id."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = [str(Path(sys.executable).parent / command[0]), *command[1:], f"plain={exported['rlpo']}"]
-    words += ["--host", "127.0.0.1", "--port", str(port)]
-    environment = {
-        **os.environ,
-        "VLLM_NO_USAGE_STATS": "1",
-        "OMP_NUM_THREADS": "1",
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    }
-    process = subprocess.Popen(words, env=environment, start_new_session=True)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(address, process)
+    """That command, with the other adapter beside."""
+    with serving([*command, f"plain={exported['rlpo']}"]) as address:
         yield address
-    finally:
-        end_group(process)
-
-
-def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    """Return when the server answers; a server that ends, or takes longer than some minutes, is a failure."""
-    deadline = time.monotonic() + 60 * MINUTES
-    while time.monotonic() < deadline:
-        assert process.poll() is None, f"the server ended with {process.returncode}"
-        try:
-            urllib.request.urlopen(f"{address}/health", timeout=5).close()
-        except (urllib.error.URLError, TimeoutError):
-            time.sleep(0.3)
-        else:
-            return
-    pytest.fail(f"no answer within {MINUTES} minutes")
-
-
-def end_group(process: subprocess.Popen[bytes]) -> None:
-    """End the server and every process that it began."""
-    for sent in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, sent)
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            continue
-        except ProcessLookupError:
-            break
-
-
-def answers(address: str, model: str) -> list[str]:
-    """The greedy texts of a model of the server's to all prompts."""
-    body = {"model": model, "prompt": prompts(), "temperature": 0, "max_tokens": GREEDY.max_tokens}
-    request = urllib.request.Request(
-        f"{address}/v1/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=120) as answer:
-        return [choice["text"] for choice in json.load(answer)["choices"]]
 
 
 @pytest.mark.parametrize(("model", "method"), [("adapter", "pissa"), ("plain", "rlpo")])
 def test_an_adapter_is_served_beside_its_base(model: str, method: str, server: str, adapters: dict[str, Path]) -> None:
-    wanted = [each.text for each in by_transformers(Subject("nano", adapter=adapters[method]))]
-    assert answers(server, model) == wanted
+    found = ask(server, {"model": model, "prompt": prompts(), **GREEDILY})
+    assert found == texts(Subject("nano", adapter=adapters[method]))
 
 
 def test_the_base_is_served_as_it_is(server: str, command: list[str]) -> None:
-    assert answers(server, command[command.index("--model") + 1]) == [
-        each.text for each in by_transformers(Subject("nano"))
-    ]
+    model = command[command.index("--model") + 1]
+    assert ask(server, {"model": model, "prompt": prompts(), **GREEDILY}) == texts(Subject("nano"))
+
+
+def test_transformers_serves_a_merged_one(adapters: dict[str, Path], tmp_path: Path) -> None:
+    export(adapters["pissa"], "nano", "merged", tmp_path / "merged")
+    tokenizer = load_tokenizer("nano")
+    asked = [tokenizer.decode(prompt, skip_special_tokens=True) for prompt in prompts()[::10]]
+    program = str(Path(sys.executable).parent / "transformers")
+    with serving([program, "serve", str(tmp_path / "merged")]) as address:
+        body = {"model": str(tmp_path / "merged"), **GREEDILY}
+        found = [ask(address, {**body, "prompt": text})[0] for text in asked]
+    assert found == texts(Subject("nano", adapter=adapters["pissa"]))[::10]

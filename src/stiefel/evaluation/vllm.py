@@ -38,7 +38,8 @@ class VLLMEngine:
             lora = lora_of(subject, model, Path(scratch))
             self.engine = start(engine_settings(subject, model, lora, sampling, longest))
             self.lora = add_lora(self.engine, lora) if lora is not None else None
-        weakref.finalize(self, self.engine.llm_engine.shutdown).atexit = False  # dropped alone it keeps its memory
+        # vLLM's own object, dropped, keeps its memory; at the end of the process that is nobody's
+        weakref.finalize(self, self.engine.llm_engine.engine_core.shutdown).atexit = False
 
     def __call__(self, prompts: Sequence[list[int]], seeds: Sequence[int]) -> list[Completion]:
         """All prompts at once: vLLM schedules them itself."""
