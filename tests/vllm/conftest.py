@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from stiefel.model.weights import load_model
 from tests.vllm.subjects import KINDS, shaken
 
 collect_ignore_glob = [] if find_spec("vllm") else ["test_*.py"]
+if find_spec("vllm"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of vLLM's packages, when they are imported
+        import trl.trainer.grpo_trainer  # noqa: F401
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

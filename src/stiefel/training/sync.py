@@ -47,6 +47,7 @@ class SyncedTrainer(ResumableTrainer):
         if args is None:
             args = GRPOConfig(f"{get_config_model_id(model.config).split('/')[-1]}-GRPO")  # as TRL names it
         self._on_sync = on_sync
+        self._last_sent: Sent | None = None
         shown = copy.copy(for_processes(args))
         if args.use_vllm:
             require_vllm(ASKED, OTHERWISE)
@@ -104,11 +105,17 @@ class SyncedTrainer(ResumableTrainer):
         return self.vllm_generation
 
     def _synced(self, sent: Sent) -> None:
-        every = together(sent.layers.values())
-        if not math.isnan(every.survival):  # nothing has moved before the first update
-            self._metrics["train"]["sync_survival"].append(every.survival)
-            self._metrics["train"]["sync_error"].append(every.error)
+        self._last_sent = sent
         self._on_sync(self.rollout, sent)
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        output: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        if self.use_vllm and self.model.training and self._last_sent is not None:
+            every = together(self._last_sent.layers.values())  # it may have been sent for an evaluation before
+            if not math.isnan(every.survival):  # nothing has moved before the first update
+                self._metrics["train"]["sync_survival"].append(every.survival)
+                self._metrics["train"]["sync_error"].append(every.error)
+        return output
 
 
 def chosen_sync(model: Any, asked: Sync | None) -> Sync:

@@ -1,0 +1,129 @@
+"""Rollouts by a real vLLM in the trainer's process: it plays the policy that was trained, and a killed run goes on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stiefel.engine import Colocated
+from stiefel.engine.playing import EngineLost
+from stiefel.errors import UserError
+from stiefel.recipe.recipe import make_recipe
+from stiefel.run.run import train
+
+CLOCK = {"seconds", "tokens_per_second", "peak_memory_bytes"}  # what differs between equal runs
+SAME = 1e-4  # nats: the same policy in float32, by other kernels
+
+
+def recipe(method: str = "pissa", **rollout: Any) -> Any:
+    return make_recipe(
+        {
+            "adapter": {"method": method, **({"rank": 4, "alpha": 8} if method not in ("full", "ln_tuning") else {})},
+            "rollout": {"engine": "vllm", "prompts": 4, "completions": 4, "max_completion_tokens": 16, **rollout},
+            "algorithm": {"dynamic_sampling": True, "max_gen_batches": 2},
+            "optim": {"rollouts": 4, "updates_per_rollout": 2, "lr": 1e-3},
+            "run": {"threads": 1, "save_every": 1, "kl_every": 1},
+            "eval": {"tasks": ["nano-sort"], "limit": 6, "every": 2, "samples": 2},
+        }
+    )
+
+
+def rows(run: Path, name: str = "metrics.jsonl") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / name).read_text().splitlines()]
+
+
+def without_clock(run: Path) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key not in CLOCK} for row in rows(run)]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("engine") / "run"
+    train(recipe(), out)
+    return out
+
+
+def test_the_engine_plays_the_policy_that_is_trained_at_every_rollout(run: Path) -> None:
+    found = rows(run)
+    assert len(found) == 4
+    assert all(row["engine_mismatch"] < SAME for row in found)
+    assert found[-1]["kl_base"] > 1e-3, "an adapter that was left out would show"
+    assert "sync_survival" not in found[0], "nothing has moved"
+    assert all((row["sync_survival"], row["sync_error"]) == (1.0, 0.0) for row in found[1:])  # float32 is sent whole
+
+
+def test_what_was_sent_is_written_layer_by_layer(run: Path) -> None:
+    syncs = rows(run, "syncs.jsonl")
+    assert [row["step"] for row in syncs] == [1, 2, 3, 4, 5], "one a rollout, and one for the last evaluation"
+    assert {row["sync"] for row in syncs} == {"factors"}
+    assert syncs[0]["all"] is None
+    assert len(syncs[-1]["layers"]) == 28
+
+
+def test_the_runs_evaluations_are_the_engines_and_hold_pass_at_k(run: Path) -> None:
+    scores = json.loads((run / "eval.json").read_text())["nano-sort"]
+    assert list(scores["during"]) == ["rollout 2"]
+    assert list(scores["pass_at"]) == ["1", "2"]
+    assert not (run / "measured").exists()
+
+
+def test_a_killed_run_ends_as_one_that_was_not(run: Path, tmp_path: Path) -> None:
+    """From the checkpoint after the second rollout, with the last rows of a kill still in the journals."""
+    out = tmp_path / "run"
+    shutil.copytree(run, out)
+    for checkpoint in (out / "checkpoints").iterdir():
+        assert checkpoint.name != "checkpoint-4" or (checkpoint / "stiefel_state.json").is_file()
+    manifest = json.loads((out / "manifest.json").read_text())
+    (out / "manifest.json").write_text(json.dumps({**manifest, "status": "running"}))
+    shutil.rmtree(out / "checkpoints" / "checkpoint-8")
+    train(recipe(), out, resume=True)
+    assert without_clock(out) == without_clock(run)
+    for name in ("samples.jsonl", "syncs.jsonl", "eval.json"):
+        assert (out / name).read_bytes() == (run / name).read_bytes(), name
+    for path in (run / "adapter").glob("*.safetensors"):
+        assert (out / "adapter" / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("method", ["pissa", "rlpo+dora", "full"])
+def test_a_merged_policy_is_played_too_its_tied_head_included(method: str, tmp_path: Path) -> None:
+    """vLLM's CPU build packs the head by itself, and reloading the embedding that it is tied to leaves it as it was."""
+    train(recipe(method, sync="merged" if method == "pissa" else ""), tmp_path / "run")
+    assert {row["sync"] for row in rows(tmp_path / "run", "syncs.jsonl")} == {"merged"}
+    assert all(row["engine_mismatch"] < SAME for row in rows(tmp_path / "run"))
+
+
+def test_factors_of_an_adapter_that_has_none_are_refused_before_anything_is_sampled(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="DoRA"):
+        train(recipe("rlpo+dora", sync="factors"), tmp_path / "run")
+
+
+def test_a_rank_above_what_the_engine_serves_is_refused_by_name() -> None:
+    from stiefel.training.bridge import room_for_rank
+
+    assert room_for_rank(9) == 16
+    with pytest.raises(UserError, match="512"):
+        room_for_rank(513)
+
+
+def test_an_engine_that_dies_in_a_rollout_ends_the_run_which_goes_on_from_its_checkpoint(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, real, calls = tmp_path / "run", Colocated.generate, []
+
+    def failing(self: Colocated, *args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        if len(rows(out) if (out / "metrics.jsonl").is_file() else []) == 2:
+            raise RuntimeError("out of memory")
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(Colocated, "generate", failing)
+    with pytest.raises(EngineLost, match="out of memory") as lost:
+        train(recipe(), out)
+    assert "--resume" in str(lost.value)
+    monkeypatch.undo()
+    train(recipe(), out, resume=True)
+    assert without_clock(out) == without_clock(run)
