@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from ..errors import UserError
 MEMORY = Path("/dev/shm")  # where files are memory, on Linux
 
 AT_ONCE = 64  # requests to a server
+LOADING = 600  # seconds that a server may take over an adapter
 Write = Callable[[Path], None]  # an adapter's two files into a directory
 
 
@@ -79,6 +82,10 @@ class Engine(ABC):
     def play(self, write: Write) -> None:
         """Take the adapter that `write` writes in place of the one before; nothing is under way meanwhile."""
 
+    @abstractmethod
+    def release(self) -> None:
+        """Give up the last adapter, and play the base."""
+
 
 class Colocated(Engine):
     """vLLM in this process, as TRL's bridge calls it: with the policy's adapter, and a seed for each completion."""
@@ -96,8 +103,7 @@ class Colocated(Engine):
         from vllm.lora.request import LoRARequest
 
         number = self.adapter.lora_int_id + 1 if self.adapter else 1
-        if self.adapter:
-            self.llm_engine.remove_lora(self.adapter.lora_int_id)
+        self.release()
         with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as place:
             write(Path(place))
             request = LoRARequest(f"policy-{number}", number, place)
@@ -105,6 +111,12 @@ class Colocated(Engine):
             assert taken
         self.adapter = request
         self.reset_prefix_cache()
+
+    def release(self) -> None:
+        """From vLLM's own table of adapters."""
+        if self.adapter:
+            self.llm_engine.remove_lora(self.adapter.lora_int_id)
+        self.adapter = None
 
     def load(self, weights: Iterator[tuple[str, Tensor]]) -> None:
         """Every weight in place of the engine's, which is made ready anew: a CPU's are packed, a GPU's may be too."""
@@ -172,19 +184,34 @@ class Served(Engine):
         self.client, self.dtype, self.place = client, dtype, place
         self.failures = (RequestException,)
         self.name, self.number = f"stiefel-{uuid4().hex[:8]}", 0
-        self.base = client.model
+        self.base: str = client.model
+        self.adapter: Path | None = None
 
     def play(self, write: Write) -> None:
         """Under a new name; the one before is released once the new one is there."""
         self.number += 1
-        now, before = self._directory(self.number), self._directory(self.number - 1)
+        now, before = self.place.absolute() / f"{self.name}-{self.number}", self.adapter
         now.mkdir(parents=True)
-        write(now)
-        self._post("load_lora_adapter", {"lora_name": now.name, "lora_path": str(now)})
-        if before.is_dir():
-            self._post("unload_lora_adapter", {"lora_name": before.name})
-            shutil.rmtree(before)
-        self.client.model = now.name
+        try:
+            write(now)
+            self._post("load_lora_adapter", {"lora_name": now.name, "lora_path": str(now)})
+        except BaseException:
+            shutil.rmtree(now)
+            raise
+        self.client.model, self.adapter = now.name, now
+        if before is not None:
+            self._unload(before)
+
+    def release(self) -> None:
+        """With its files; a server that is gone has nothing to give up."""
+        if self.adapter is not None:
+            with suppress(*self.failures):
+                self._unload(self.adapter)
+        self.client.model, self.adapter = self.base, None
+
+    def _unload(self, adapter: Path) -> None:
+        shutil.rmtree(adapter, ignore_errors=True)
+        self._post("unload_lora_adapter", {"lora_name": adapter.name})
 
     def complete(self, prompts: Sequence[list[int]], requests: Sequence[Mapping[str, Any]]) -> list[Written]:
         """A request each, many under way at once: each has a seed of its own."""
@@ -201,11 +228,11 @@ class Served(Engine):
         (choice,) = answer.json()["choices"]
         return Written(choice["token_ids"], choice["finish_reason"] == "length")
 
-    def _directory(self, number: int) -> Path:
-        return self.place.absolute() / f"{self.name}-{number}"
-
     def _post(self, call: str, data: dict[str, str]) -> None:
-        answer = self.client.session.post(f"{self.client.base_url}/v1/{call}", json=data)
+        import requests
+
+        # not by the client's session, which asks six times where the server says why it cannot
+        answer = requests.post(f"{self.client.base_url}/v1/{call}", json=data, timeout=LOADING)
         if answer.status_code == 404:
             raise UserError(
                 f"the vLLM server at {self.client.base_url} takes no adapters while it runs",
@@ -215,9 +242,15 @@ class Served(Engine):
         if answer.status_code != 200:
             raise UserError(
                 f"the vLLM server at {self.client.base_url} refused the adapter {data['lora_name']}",
-                answer.text.strip()[:400],
+                said(answer.text),
                 f"{start_command(self.base)}; it must be able to read {self.place}",
             )
+
+
+def said(text: str) -> str:
+    """What a server's answer says in words."""
+    found = re.search(r'"message":"(.*?)(?<!\\)"', text)
+    return (found[1] if found else text.strip())[:400]
 
 
 def start_command(base: str) -> str:

@@ -160,6 +160,9 @@ class Attempt:
             raise ended(self.recipe, self.out, str(error)) from error
         except NoProbabilities as error:
             raise self._lost() from error
+        finally:
+            if isinstance(self.trainer, GRPOTrainer) and self.trainer.use_vllm:
+                self.trainer.vllm_generation.release()
         if not self.main:
             return
         leave(self.recipe, self.out, self.model, self.phases)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 from peft import PeftModel
+from requests.exceptions import RequestException
 from torch import Tensor, nn
 from trl.generation.vllm_client import VLLMClient
 from trl.generation.vllm_generation import VLLMGeneration
@@ -156,7 +157,7 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
         url = self.server_base_url or f"http://{self.server_host}:{self.server_port}"
         try:
             client = VLLMClient(base_url=url, group_port=self.group_port, connection_timeout=self.server_timeout)
-        except ConnectionError as error:
+        except RequestException as error:
             raise UserError(
                 f"no vLLM server answers at {url}",
                 f"it was asked for {self.server_timeout:.0f} s",
@@ -214,6 +215,11 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
         for name, tensor in policy_weights(self.model, witness):
             self._nbytes += tensor.nbytes
             yield self._fix_param_name_to_vllm(name), tensor
+
+    def release(self) -> None:
+        """Take the policy out of the engine, as when a run is over; a server serves others too."""
+        if self.llm is not None:
+            self.llm.release()
 
     # Completions
 

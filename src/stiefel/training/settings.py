@@ -15,6 +15,7 @@ from ..errors import UserError
 from ..recipe import OptimSettings, Recipe
 from .overlong import WEIGHTS
 
+SERVER_TIMEOUT = 240.0  # seconds, which a large model may take to be served
 # name → (loss_type: over what the loss is averaged, scale_rewards: whether a group's rewards are divided by their σ)
 LOSSES = {"dapo": ("dapo", "group"), "grpo": ("grpo", "group"), "dr_grpo": ("dr_grpo", "none")}
 
@@ -149,7 +150,7 @@ def vllm(recipe: Recipe, longest_prompt: int | None = None, measured: int = 0) -
         settings["vllm_importance_sampling_mode"] = rollout.importance_correction
         settings["vllm_importance_sampling_clip_max"] = rollout.importance_cap
     if rollout.vllm_mode == "server":
-        return {**settings, "vllm_server_base_url": rollout.vllm_server}
+        return {**settings, "vllm_server_base_url": rollout.vllm_server, "vllm_server_timeout": SERVER_TIMEOUT}
     return {
         **settings,
         "vllm_gpu_memory_utilization": rollout.vllm_memory,
