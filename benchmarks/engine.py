@@ -40,9 +40,11 @@ from stiefel.methods import STARTS
 from stiefel.model.weights import load_model
 from stiefel.nano import NANO_PATH
 from stiefel.quiet import quiet
-from stiefel.recipe.recipe import make_recipe
+from stiefel.recipe.recipe import load_recipe, make_recipe
 from stiefel.run import train
 
+DAPO = Path(__file__).parents[1] / "recipes" / "nano" / "dapo.toml"
+T_95 = {3: 4.303}  # Student's t for so many values
 RANK, SIZES = 8, (1e-2, 1e-3, 1e-4)  # ‖ΔW‖/‖W‖
 FUSED = {"qkv_proj": ("q_proj", "k_proj", "v_proj"), "gate_up_proj": ("gate_proj", "up_proj")}
 
@@ -174,6 +176,26 @@ def mismatches(rollouts: int = 10) -> dict[str, Any]:
     return {"rollouts": rollouts, "largest": max(every), "median": statistics.median(every)}
 
 
+def learning(seeds: int = 3) -> dict[str, Any]:
+    """recipes/nano/dapo.toml with each engine: the mean reward of the last 15 rollouts, and the score after training."""
+    found: dict[str, Any] = {}
+    for engine in ("hf", "vllm"):
+        rewards, scores, mismatch = [], [], 0.0
+        for seed in range(seeds):
+            with tempfile.TemporaryDirectory() as place:
+                changes = [f"run.seed={seed}", f"rollout.engine='{engine}'", "run.save_every=0"]
+                train(load_recipe(DAPO, changes), Path(place) / "run")
+                rows = [json.loads(line) for line in (Path(place) / "run" / "metrics.jsonl").read_text().splitlines()]
+                evaluation = json.loads((Path(place) / "run" / "eval.json").read_text())
+            rewards.append(statistics.fmean(row["reward"] for row in rows[-15:]))
+            scores.append({task: one["after"]["mean"] for task, one in evaluation.items()})
+            mismatch = max(mismatch, *(row.get("engine_mismatch", 0.0) for row in rows))
+        middle, half = statistics.fmean(rewards), statistics.stdev(rewards) / seeds**0.5 * T_95[seeds]
+        found[engine] = {"rewards": rewards, "mean": middle, "interval": [middle - half, middle + half]}
+        found[engine] |= {"after": scores, "largest_mismatch": mismatch}
+    return found
+
+
 def kept_bytes(model: Any, ids: Tensor) -> int:
     """Bytes that autograd saves of a forward pass under autocast, each storage once, beside those that live anyway."""
     living = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
@@ -262,6 +284,7 @@ PARTS: dict[str, Callable[[], Any]] = {
     "survival": survivals,
     "bytes": bytes_per_sync,
     "mismatch": mismatches,
+    "learning": learning,
     "activations": activations,
     "speed": speed,
 }

@@ -130,3 +130,35 @@ def step_table() -> str:
     machine = found["machine"]
     where = f"Times of whole rollouts taken in turns, {machine['device']}, {machine['cores']} cores"
     return "\n".join(lines) + f"\n\n{where}: `python -m benchmarks.train`, `python -m benchmarks.kills`.\n"
+
+
+def survival_sentence() -> str:
+    """Why vLLM is sent factors and not merged weights, in a sentence."""
+    found = results("engine")["survival"]["0.0001"]
+    worst = min(values["survival"] for name, values in found.items() if name != "merged")
+    return (
+        "Where vLLM writes the rollouts it is sent the factors and not merged weights, because of an update of size "
+        f"‖ΔW‖/‖W‖ = 1e-4 a bf16 engine plays {worst:.4f} sent so (the worst of {len(found) - 1} starts, read from the "
+        f"tensors in vLLM) and {found['merged']['survival']:.2f} merged: `python -m benchmarks.engine`, "
+        "[docs/cluster.md](docs/cluster.md#vllm).\n"
+    )
+
+
+def survival_table() -> str:
+    """How much of an update a bf16 engine plays, by its size and by how it is sent."""
+    found = results("engine")
+    rows = []
+    for size, by_method in found["survival"].items():
+        sent = {name: values for name, values in by_method.items() if name != "merged"}
+        least, most = min(v["survival"] for v in sent.values()), max(v["error"] for v in sent.values())
+        merged = by_method["merged"]
+        rows.append(f"| {float(size):g} | {least:.4f}, {most:.4f} | {merged['survival']:.2f}, {merged['error']:.2f} |")
+    sizes = found["bytes"]
+    times, anchored = sizes["times_fewer"], sizes["times_fewer_anchored"]
+    fewer = f"{times:.0f} times fewer bytes than merged weights, {anchored:.0f} anchored"
+    lines = ["| ‖ΔW‖/‖W‖ | factors: survival, error | merged: survival, error |", "|---:|---:|---:|", *rows]
+    return (
+        "\n".join(lines)
+        + f"\n\nThe worst of {len(sent)} starts on nano in bfloat16, read from the tensors in vLLM. At Qwen2.5-1.5B's "
+        + f"shapes and rank 16 factors are {fewer}: `.venv-vllm/bin/python -m benchmarks.engine`.\n"
+    )

@@ -1,4 +1,4 @@
-"""Regenerate what README.md, docs/rewards.md and docs/geometry.md quote: `python -m scripts.readme [COMPARISON]`.
+"""Regenerate what README.md and docs/{rewards,geometry,cluster}.md quote: `python -m scripts.readme [COMPARISON]`.
 
 A comparison is a finished demo, whose table and figure are then kept.
 """
@@ -12,13 +12,14 @@ from pathlib import Path
 
 from scripts.geometry import cost_table
 from scripts.grades import grade_table
-from scripts.numbers import init_table, solver_table, step_table
+from scripts.numbers import init_table, solver_table, step_table, survival_sentence, survival_table
 from stiefel.methods.table import as_markdown
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 REWARDS = ROOT / "docs" / "rewards.md"
 GEOMETRY = ROOT / "docs" / "geometry.md"
+CLUSTER = ROOT / "docs" / "cluster.md"
 DEMO = ROOT / "docs" / "demo"
 
 
@@ -35,6 +36,7 @@ def readme() -> str:
     text = replace_block(text, "solvers", solver_table())
     text = replace_block(text, "init", init_table())
     text = replace_block(text, "step", step_table())
+    text = replace_block(text, "survival", survival_sentence())
     return replace_block(text, "demo", (DEMO / "table.md").read_text())
 
 
@@ -46,6 +48,11 @@ def rewards_page() -> str:
 def geometry_page() -> str:
     """docs/geometry.md as it should be, from the kept result of what looking costs."""
     return replace_block(GEOMETRY.read_text(), "cost", cost_table())
+
+
+def cluster_page() -> str:
+    """docs/cluster.md as it should be, from the kept result of what an engine plays."""
+    return replace_block(CLUSTER.read_text(), "survival", survival_table())
 
 
 def keep(comparison: Path) -> None:
@@ -64,3 +71,4 @@ if __name__ == "__main__":
     README.write_text(readme())
     REWARDS.write_text(rewards_page())
     GEOMETRY.write_text(geometry_page())
+    CLUSTER.write_text(cluster_page())

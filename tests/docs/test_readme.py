@@ -8,7 +8,7 @@ import shlex
 import click
 import pytest
 
-from scripts.readme import GEOMETRY, README, REWARDS, ROOT, geometry_page, readme, rewards_page
+from scripts.readme import CLUSTER, GEOMETRY, README, REWARDS, ROOT, cluster_page, geometry_page, readme, rewards_page
 from stiefel.cli import cli
 from stiefel.recipe.grid import load_grid
 from stiefel.recipe.recipe import load_recipe, read_toml
@@ -25,6 +25,7 @@ def test_the_generated_blocks_are_fresh() -> None:
     assert README.read_text() == readme(), "run `make docs`"
     assert REWARDS.read_text() == rewards_page(), "run `make docs`"
     assert GEOMETRY.read_text() == geometry_page(), "run `make docs`"
+    assert CLUSTER.read_text() == cluster_page(), "run `make docs`"
 
 
 def test_the_tree_is_the_folder() -> None:

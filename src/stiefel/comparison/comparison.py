@@ -175,6 +175,7 @@ def base_key(recipe: Recipe) -> str:
     """A name for everything that the samples of the base model depend on; a key with its default adds nothing."""
     model, measured = (section.model_dump(exclude_defaults=True) for section in (recipe.model, recipe.eval))
     settings = [model, measured, recipe.rollout.max_completion_tokens, recipe.run.threads]
+    settings += [recipe.rollout.engine] if recipe.rollout.engine != "hf" else []
     task = recipe.task
     if (task.data or task.heldout) and task.name in recipe.eval.tasks:  # by rows of its own
         asked = task.model_dump(exclude_defaults=True)
@@ -184,8 +185,13 @@ def base_key(recipe: Recipe) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def base_samples(recipe: Recipe, path: Path) -> BaseSamples:
-    """The base model's graded samples, read from an earlier run's file or drawn now."""
+def base_samples(recipe: Recipe, path: Path) -> BaseSamples | None:
+    """The base model's graded samples, read from an earlier run's file or drawn now.
+
+    None where the run's engine writes them: before and after training the same one.
+    """
+    if recipe.rollout.engine == "vllm" and recipe.algorithm.name != "sft":
+        return None
     if path.is_file():
         return read_samples(path).get(BEFORE, {})
     drawn = measure_base(recipe)
@@ -193,7 +199,7 @@ def base_samples(recipe: Recipe, path: Path) -> BaseSamples:
     return drawn
 
 
-def one_run(recipe: Recipe, out: Path, base: BaseSamples) -> None:
+def one_run(recipe: Recipe, out: Path, base: BaseSamples | None) -> None:
     """One recipe, in a worker, which may have done others before."""
     forget_peak()
     with suppress(Diverged):

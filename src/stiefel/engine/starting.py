@@ -28,6 +28,7 @@ CPU_CACHE = 1 << 30  # bytes of keys and values; unset, vLLM takes most of the m
 def start(settings: dict[str, Any]) -> Any:
     """An `LLM` of vLLM's with these settings and what its platform needs; raises UserError where it does not start."""
     with at_home():
+        compile_nothing_on_a_cpu()
         from vllm import LLM
 
         try:
@@ -54,6 +55,17 @@ def add_lora(engine: Any, directory: Path) -> Any:
             "--engine hf, or stiefel export --as merged and the merged model",
         ) from error
     return wanted
+
+
+def compile_nothing_on_a_cpu() -> None:
+    """Let small functions of vLLM's run as they are; it is to be said before they are imported.
+
+    Half a minute of C++ for a count of larger probabilities, and a compiler that not every machine has.
+    """
+    from vllm.platforms import current_platform
+
+    if current_platform.is_cpu():
+        current_platform.simple_compile_backend = "eager"
 
 
 def platform_settings() -> dict[str, Any]:
