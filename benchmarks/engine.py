@@ -177,7 +177,7 @@ def mismatches(rollouts: int = 10) -> dict[str, Any]:
 
 
 def learning(seeds: int = 3) -> dict[str, Any]:
-    """recipes/nano/dapo.toml with each engine: the mean reward of the last 15 rollouts, and the score after training."""
+    """recipes/nano/dapo.toml with each engine: the mean reward of the last 15 rollouts, and the scores after."""
     found: dict[str, Any] = {}
     for engine in ("hf", "vllm"):
         rewards, scores, mismatch = [], [], 0.0

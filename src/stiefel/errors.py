@@ -48,18 +48,20 @@ def require_number(name: str, value: object, holds: Callable[[float], bool], bou
         raise UserError(
             f"{name} = {value!r} is no {kind}",
             f"it must be a {kind}, {bound}, and {in_words(value)} was given",
-            f"give {meant_number(value) or f'a {kind}'}",
+            f"give {meant_number(value, whole=whole) or f'a {kind}'}",
         )
     if not holds(value):
         raise UserError(f"{name} = {value} is out of range", f"it must be a {kind}, {bound}", f"give a {kind}, {bound}")
 
 
-def meant_number(value: object) -> str:
-    """The number that a text, or another type of number, stands for; nothing where there is none."""
+def meant_number(value: object, *, whole: bool = False) -> str:
+    """The number that a text, or another type of number, stands for; nothing where there is none, or no whole one."""
     text = str(value).strip()
     if isinstance(value, bool) or not text.removeprefix("-").replace(".", "", 1).isdecimal():
         return ""
     shown = text.removesuffix(".0")
+    if whole and "." in shown:
+        return ""
     return f"{shown}, without quotes" if isinstance(value, str) else shown
 
 

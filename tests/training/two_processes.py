@@ -20,6 +20,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 import stiefel
+from stiefel.engine import policy_weights
 from stiefel.model.weights import load_model, load_tokenizer
 from stiefel.quiet import quiet
 from stiefel.recipe.recipe import make_recipe
@@ -28,7 +29,6 @@ from stiefel.tasks import find_task
 from stiefel.training.probabilities import NoProbabilities, finite_logits
 from stiefel.training.rewards import GradedReward
 from stiefel.training.settings import grpo_config
-from stiefel.training.sync import policy_weights
 
 from .golden import GOLDEN
 
