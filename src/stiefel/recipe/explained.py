@@ -99,7 +99,11 @@ def better(first: ErrorDetails, place: Place) -> str:
     value, plain = first["input"], without_bounds(place.annotation)
     if get_origin(plain) is Literal and isinstance(value, str):
         return f"{nearest(value, map(str, get_args(plain)))} "
-    if plain in (int, float) and (meant := meant_number(value, whole=plain is int)) and first["type"] not in OUT_OF_BOUNDS:
+    if (
+        plain in (int, float)
+        and (meant := meant_number(value, whole=plain is int))
+        and first["type"] not in OUT_OF_BOUNDS
+    ):
         return f"write {meant}; "
     if get_origin(plain) is list and isinstance(value, str):
         return f"write {json.dumps([value], ensure_ascii=False)}; "

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import torch
 from peft import PeftModel
-from requests.exceptions import RequestException
 from torch import Tensor, nn
 from trl.generation.vllm_client import VLLMClient
 from trl.generation.vllm_generation import VLLMGeneration
@@ -154,6 +153,8 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
 
     def _served(self) -> Served:
         """The server, once it answers and has shown that its base is the policy's."""
+        from requests.exceptions import RequestException
+
         url = self.server_base_url or f"http://{self.server_host}:{self.server_port}"
         try:
             client = VLLMClient(base_url=url, group_port=self.group_port, connection_timeout=self.server_timeout)
@@ -174,9 +175,16 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
 
     def sync_weights(self) -> None:
         """Send the policy as it is now; every process takes part, and whoever has an engine says what it was sent."""
-        sent = self._send_factors() if self.sync == "factors" else self._send_merged()
+        try:
+            sent = self._send_factors() if self.sync == "factors" else self._send_merged()
+        except self._failures as error:
+            raise EngineLost(error) from error
         if sent is not None:
             self.on_sync(sent)
+
+    @property
+    def _failures(self) -> tuple[type[BaseException], ...]:
+        return () if self.llm is None else self.llm.failures
 
     def _send_factors(self) -> Sent | None:
         assert isinstance(self.model, PeftModel)
@@ -242,7 +250,7 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
             self.generation_kwargs = {**self.generation_kwargs, "seed": self.llm.seed_of(0)}
         try:
             return super().generate(prompts, images, num_generations, profiler)
-        except self.llm.failures as error:
+        except self._failures as error:
             raise EngineLost(error) from error
 
 

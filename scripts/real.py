@@ -1,0 +1,65 @@
+"""Regenerate what docs/real-model.md quotes, from the kept results: `python -m scripts.real`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scripts.numbers import results
+from scripts.readme import replace_block
+
+PAGE = Path(__file__).parents[1] / "docs" / "real-model.md"
+
+
+def learned() -> str:
+    """Scores before and after DAPO, of each method and seed."""
+    found = results("smollm2")
+    lines = ["| method, rate | seed | before | after | gain | KL to base |", "|---|---:|---:|---:|---:|---:|"]
+    for method, rows in found.items():
+        if method in ("warm_base", "machine"):
+            continue
+        for seed, run in enumerate(rows["runs"]):
+            cells = (
+                f"{method}, {rows['rate']:g}",
+                str(seed),
+                f"{run['before']:.3f}",
+                f"{run['after']:.3f}",
+                f"{run['after'] - run['before']:+.3f}",
+                f"{run['kl_base']:.2g}",
+            )
+            lines.append(f"| {' | '.join(cells)} |")
+    base = f"The warm base's weights have the SHA-256 {found['warm_base'][:16]}…"
+    return "\n".join(lines) + f"\n\nMeans of three tasks, 100 questions each. {base}: `python -m benchmarks.smollm2`.\n"
+
+
+def costs() -> str:
+    """What a start costs on real weights and on 1.5B's shapes, against what."""
+    found = results("real")
+    lines = ["| time over the exact solver | 135M: median, worst matrix | 1.5B's shapes |", "|---|---:|---:|"]
+    for method, real in found["135M"].items():
+        large = found["1.5B"][method]
+        lines.append(
+            f"| `{method}` | {real['median']:.2f}, {real['worst']:.2f} | {large['median']:.2f}, {large['worst']:.2f} |"
+        )
+    geora, peft, step, warm = (found[part] for part in ("geora", "peft", "step", "warm"))
+    over = ", ".join(f"`{kind}` {ratio['total']:.3f}" for kind, ratio in step.items())
+    rows = [
+        f"- `stiefel init --method geora` on 1.5B's shapes, less its start-up, is {geora['times_faster']:.1f} times as "
+        "fast as a float32 `torch.linalg.svd` of every matrix.",
+        f"- `attach` with PiSSA takes {peft['ratio']:.2f} of the time of PEFT's `pissa_niter_4` and keeps "
+        f"{peft['stiefel_worst_energy']:.5f} of the best energy, PEFT's {peft['peft_worst_energy']:.5f} (the worst "
+        "matrix of a layer).",
+        f"- A training step over TRL's with PEFT's LoRA, on the same completions: {over}.",
+        f"- `init` with everything cached: {warm['rlpo']:.1f} s for RLPO, {warm['geora']:.1f} s for GeoRA, of which "
+        f"importing torch, transformers and PEFT takes {warm['imports_seconds']:.1f} s.",
+    ]
+    where = f"Rank {found['rank']}, two threads, {found['machine']['device']}: `python -m benchmarks.real`."
+    return "\n".join([*lines, "", *rows, "", where]) + "\n"
+
+
+def page() -> str:
+    """docs/real-model.md as it should be."""
+    return replace_block(replace_block(PAGE.read_text(), "learned", learned()), "costs", costs())
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
