@@ -22,6 +22,7 @@ ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",  # nobody asked to report anything to anyone
 }
 LEVEL = "VLLM_LOGGING_LEVEL"  # whoever sets it wants to read what vLLM says
+QUIET = "ERROR"  # which TRL sets too, where nobody has set anything
 CPU_CACHE = 1 << 30  # bytes of keys and values; unset, vLLM takes most of the machine's memory and touches all of it
 
 
@@ -85,14 +86,14 @@ def at_home() -> Iterator[None]:
     That is the state of three random generators; `torch.set_num_threads`, which the CPU engine replaces by nothing; and
     of the environment LD_PRELOAD, LOCAL_WORLD_SIZE and others that are not vLLM's own, which every child, a grader's
     sandbox among them, would inherit. What is written to stderr meanwhile is shown where the block fails, or where
-    VLLM_LOGGING_LEVEL is set.
+    VLLM_LOGGING_LEVEL asks for more than errors.
     """
     before, threads = dict(os.environ), torch.set_num_threads
-    for name, value in {**ENVIRONMENT, LEVEL: "ERROR"}.items():
+    for name, value in {**ENVIRONMENT, LEVEL: QUIET}.items():
         os.environ.setdefault(name, value)
     drawn, drawn_by_numpy = random.getstate(), np.random.get_state()
     try:
-        with torch.random.fork_rng(), stderr_kept(shown=LEVEL in before):
+        with torch.random.fork_rng(), stderr_kept(shown=before.get(LEVEL, QUIET) != QUIET):
             yield
     finally:
         torch.set_num_threads = threads

@@ -11,9 +11,6 @@ from typing import Any, Literal
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
-from trl.generation.vllm_client import VLLMClient
-from trl.generation.vllm_generation import VLLMGeneration
-from trl.trainer.utils import ensure_master_addr_port
 
 from ..adapter import base_policy, own_weights
 from ..engine import (
@@ -35,6 +32,7 @@ from ..engine import (
     write_factors,
 )
 from ..errors import UserError
+from .imported_trl import VLLMClient, VLLMGeneration, ensure_master_addr_port
 
 Sync = Literal["factors", "merged"]
 

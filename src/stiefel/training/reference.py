@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import trl
 from torch import nn
 from trl import GRPOConfig
 
 from ..adapter import base_policy, certificate_of
 from ..errors import UserError
 from .ending import stop_at_turn_ends
+from .imported_trl import TRLTrainer
 
 RewardFunction = Callable[..., list[float]]
 
@@ -31,7 +31,7 @@ class BasePolicy:
             yield
 
 
-class ReferenceTrainer(trl.GRPOTrainer):  # type: ignore[misc]
+class ReferenceTrainer(TRLTrainer):  # type: ignore[misc]
     """TRL's trainer with an exact reference, rollouts that end where a turn does, and nothing reported home.
 
     TRL's constructor would copy an adapter (so that the reference is the start of the factors, computed again) or load
