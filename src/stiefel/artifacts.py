@@ -10,8 +10,8 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib.metadata import version
+from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,12 @@ PACKAGES = ("stiefel", "torch", "transformers", "peft", "trl", "safetensors")
 
 
 def versions() -> dict[str, str]:
-    """The versions that a manifest records."""
-    return {name: version(name) for name in PACKAGES}
+    """The versions that a manifest records; of what is not installed, as from a source tree, there is none."""
+    found = {}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def write_text(path: Path, text: str) -> None:

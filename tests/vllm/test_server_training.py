@@ -56,7 +56,25 @@ def test_the_server_plays_the_policy_that_is_trained_and_is_left_as_it_was(serve
     assert found[-1]["kl_base"] > 1e-3, "an adapter that was left out would show"
     after = requests.get(f"{server}/v1/models", timeout=30).json()["data"]
     assert [each["id"] for each in after] == [each["id"] for each in before], "adapters were left in the server"
-    assert not list((tmp_path / "run").rglob("stiefel-*")), "and their files beside the run"
+    assert not list((tmp_path / "run").rglob(".stiefel-*")), "and their files beside the run"
+
+
+def test_each_completion_is_drawn_by_a_seed_of_its_own(server: str) -> None:
+    """Asked for several of one prompt at once, vLLM gives every prompt the same seeds."""
+    from stiefel.training.imported_trl import VLLMClient
+    from stiefel.training.served_client import SeededClient
+
+    prompt = load_tokenizer("nano")("3+4*2=?")["input_ids"]
+    drawn = {"temperature": 1.0, "max_tokens": 12, "logprobs": 0}
+    theirs = VLLMClient(server).generate([prompt, prompt], n=6, generation_kwargs={"seed": 3}, **drawn)
+    assert theirs["completion_ids"][:6] == theirs["completion_ids"][6:], "upstream mended it"
+    client = SeededClient(server)
+    client.seed_of = lambda place: 100 + place
+    ours = client.generate([prompt, prompt], n=6, **drawn)
+    assert ours["completion_ids"][:6] != ours["completion_ids"][6:]
+    assert ours["completion_ids"] == client.generate([prompt, prompt], n=6, **drawn)["completion_ids"]
+    assert [len(each) for each in ours["logprobs"]] == [len(each) for each in ours["completion_ids"]]
+    assert ours["prompt_ids"] == [prompt, prompt]
 
 
 def test_a_server_of_another_base_is_refused_by_what_it_gives(server: str, tmp_path: Path) -> None:

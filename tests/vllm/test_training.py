@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
-import shutil
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +17,12 @@ import pytest
 from stiefel.engine import Colocated
 from stiefel.engine.playing import EngineLost
 from stiefel.errors import UserError
+from stiefel.evaluation.plan import Room
 from stiefel.recipe.recipe import make_recipe
 from stiefel.run.run import train
 
 CLOCK = {"seconds", "tokens_per_second", "peak_memory_bytes"}  # what differs between equal runs
+ROOT = Path(__file__).parents[2]
 SAME = 1e-4  # nats: the same policy in float32, by other kernels
 
 
@@ -58,7 +65,7 @@ def test_the_engine_plays_the_policy_that_is_trained_at_every_rollout(run: Path)
 
 def test_what_was_sent_is_written_layer_by_layer(run: Path) -> None:
     syncs = rows(run, "syncs.jsonl")
-    assert [row["step"] for row in syncs] == [1, 2, 3, 4, 5], "one a rollout, and one for the last evaluation"
+    assert [row["step"] for row in syncs] == [1, 2, 3, 4], "one a rollout"
     assert {row["sync"] for row in syncs} == {"factors"}
     assert syncs[0]["all"] is None
     assert len(syncs[-1]["layers"]) == 28
@@ -71,21 +78,77 @@ def test_the_runs_evaluations_are_the_engines_and_hold_pass_at_k(run: Path) -> N
     assert not (run / "measured").exists()
 
 
-def test_a_killed_run_ends_as_one_that_was_not(run: Path, tmp_path: Path) -> None:
-    """From the checkpoint after the second rollout, with the last rows of a kill still in the journals."""
+SCRIPT = """
+import sys
+from pathlib import Path
+from tests.vllm.test_training import recipe
+from stiefel.run.run import train
+train(recipe(), Path(sys.argv[1]), resume=True)
+"""
+
+
+@pytest.mark.parametrize("finished", [1, 2], ids=["before a measurement", "after one"])
+def test_a_killed_run_ends_as_one_that_was_not(finished: int, run: Path, tmp_path: Path) -> None:
+    """SIGKILL once so many rollouts are written, wherever the process is by then."""
     out = tmp_path / "run"
-    shutil.copytree(run, out)
-    for checkpoint in (out / "checkpoints").iterdir():
-        assert checkpoint.name != "checkpoint-4" or (checkpoint / "stiefel_state.json").is_file()
-    manifest = json.loads((out / "manifest.json").read_text())
-    (out / "manifest.json").write_text(json.dumps({**manifest, "status": "running"}))
-    shutil.rmtree(out / "checkpoints" / "checkpoint-8")
+    words = [sys.executable, "-c", SCRIPT, str(out)]
+    child = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+    metrics = out / "metrics.jsonl"
+    while not metrics.is_file() or len(metrics.read_bytes().splitlines()) < finished:
+        assert child.poll() is None
+        time.sleep(0.01)
+    child.kill()
+    assert child.wait() == -signal.SIGKILL
     train(recipe(), out, resume=True)
+    assert same(out, run)
+
+
+def same(out: Path, run: Path) -> bool:
     assert without_clock(out) == without_clock(run)
     for name in ("samples.jsonl", "syncs.jsonl", "eval.json"):
         assert (out / name).read_bytes() == (run / name).read_bytes(), name
     for path in (run / "adapter").glob("*.safetensors"):
         assert (out / "adapter" / path.name).read_bytes() == path.read_bytes()
+    return True
+
+
+def test_a_measurement_of_the_base_that_is_killed_goes_on(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import stiefel.evaluation.run as evaluation
+
+    monkeypatch.setattr(evaluation, "AT_ONCE", Room(sequences=4, tokens=0, whole=True))
+    real, asked = evaluation.sample_batch, []
+
+    def interrupted(*args: Any) -> Any:
+        asked.append(args[3])
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(evaluation, "sample_batch", interrupted)
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe(), out)
+    train(recipe(), out, resume=True)
+    assert asked[2] == asked[3], "the third batch, and none of the two before it"
+    before = [[row for row in rows(place, "samples.jsonl") if row["when"] == "before"] for place in (out, run)]
+    assert len(before[0]) == 12
+    assert before[0] == before[1]
+
+
+def test_runs_of_one_process_give_their_engines_memory_back(tmp_path: Path) -> None:
+    grown = []
+    for number in range(4):
+        train(recipe(), tmp_path / str(number))
+        gc.collect()
+        grown.append(resident_bytes())
+    assert grown[-1] - grown[1] < 2**29, "the keys and values of an engine are a gigabyte"
+
+
+def resident_bytes() -> int:
+    words = Path("/proc/self/statm").read_text().split()
+    return int(words[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.parametrize("method", ["pissa", "rlpo+dora", "full"])
@@ -97,16 +160,18 @@ def test_a_merged_policy_is_played_too_its_tied_head_included(method: str, tmp_p
 
 
 def test_factors_of_an_adapter_that_has_none_are_refused_before_anything_is_sampled(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="DoRA"):
+    with pytest.raises(UserError, match=r"rlpo\+dora"):
         train(recipe("rlpo+dora", sync="factors"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
-def test_a_rank_above_what_the_engine_serves_is_refused_by_name() -> None:
-    from stiefel.training.bridge import room_for_rank
-
-    assert room_for_rank(9) == 16
-    with pytest.raises(UserError, match="512"):
-        room_for_rank(513)
+def test_bfloat16_keeps_nearly_all_of_an_update_that_is_sent_as_factors(tmp_path: Path) -> None:
+    wanted = recipe()
+    wanted = wanted.model_copy(update={"model": wanted.model.model_copy(update={"dtype": "bfloat16"})})
+    train(wanted, tmp_path / "run")
+    found = rows(tmp_path / "run")
+    assert all(0.995 < row["sync_survival"] < 1.005 and 0 < row["sync_error"] < 0.01 for row in found[1:])
+    assert all(row["engine_mismatch"] < 0.05 for row in found)
 
 
 def test_an_engine_that_dies_in_a_rollout_ends_the_run_which_goes_on_from_its_checkpoint(
@@ -126,4 +191,4 @@ def test_an_engine_that_dies_in_a_rollout_ends_the_run_which_goes_on_from_its_ch
     assert "--resume" in str(lost.value)
     monkeypatch.undo()
     train(recipe(), out, resume=True)
-    assert without_clock(out) == without_clock(run)
+    assert same(out, run)

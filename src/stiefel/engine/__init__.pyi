@@ -15,6 +15,7 @@ from .playing import EngineLost as EngineLost
 from .playing import Served as Served
 from .playing import Written as Written
 from .playing import base_dtype as base_dtype
+from .playing import lost as lost
 from .servable import RANKS as RANKS
 from .servable import rank_served as rank_served
 from .servable import servable as servable

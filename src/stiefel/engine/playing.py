@@ -6,6 +6,7 @@ import hashlib
 import re
 import shutil
 import tempfile
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,14 +37,16 @@ def base_dtype(model: nn.Module) -> torch.dtype:
 
 
 class EngineLost(UserError):
-    """The engine failed while it generated."""
+    """The engine failed while it generated, or while it was sent something."""
 
-    def __init__(self, error: BaseException) -> None:
-        super().__init__(
-            f"the engine failed in the middle of a rollout: {type(error).__name__}: {str(error).strip()[:400]}",
-            "the rollout's completions are lost; what was trained before it is in the last checkpoint",
-            "see what ended it, start it again, and go on with --resume",
-        )
+
+def lost(error: BaseException) -> EngineLost:
+    """The error of an engine that failed, in words."""
+    return EngineLost(
+        f"the engine failed in the middle of a rollout: {type(error).__name__}: {str(error).strip()[:400]}",
+        "the rollout's completions are lost; what was trained before it is in the last checkpoint",
+        "see what ended it, start it again, and go on with --resume",
+    )
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,8 @@ class Engine(ABC):
         """Take the adapter that `write` writes in place of the one before; nothing is under way meanwhile."""
 
     @abstractmethod
-    def release(self) -> None:
-        """Give up the last adapter, and play the base."""
+    def close(self) -> None:
+        """Give up the last adapter, and all that was held for this run; an engine that is gone holds nothing."""
 
 
 class Colocated(Engine):
@@ -96,27 +99,35 @@ class Colocated(Engine):
         super().__init__()
         self.llm, self.llm_engine, self.dtype = llm, llm.llm_engine, dtype
         self.failures = (RuntimeError, EngineDeadError)
+        self.refusals = (*self.failures, ValueError)  # of an adapter that it does not take
         self.adapter: Any = None
+        # vLLM's own object, dropped, keeps its memory; at the end of the process that is nobody's
+        self._shutdown = weakref.finalize(self, llm.llm_engine.engine_core.shutdown)
+        self._shutdown.atexit = False
 
     def play(self, write: Write) -> None:
         """Through a directory in memory, under the next number; the one before is released first."""
         from vllm.lora.request import LoRARequest
 
         number = self.adapter.lora_int_id + 1 if self.adapter else 1
-        self.release()
         with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as place:
             write(Path(place))
             request = LoRARequest(f"policy-{number}", number, place)
-            taken = self.llm_engine.add_lora(request)
+            try:
+                if self.adapter:
+                    self.llm_engine.remove_lora(self.adapter.lora_int_id)
+                taken = self.llm_engine.add_lora(request)
+            except self.refusals as error:
+                raise lost(error) from error
             assert taken
         self.adapter = request
         self.reset_prefix_cache()
 
-    def release(self) -> None:
-        """From vLLM's own table of adapters."""
-        if self.adapter:
-            self.llm_engine.remove_lora(self.adapter.lora_int_id)
+    def close(self) -> None:
+        """With its memory, for the next run of this process."""
         self.adapter = None
+        with suppress(*self.failures):
+            self._shutdown()
 
     def load(self, weights: Iterator[tuple[str, Tensor]]) -> None:
         """Every weight in place of the engine's, which is made ready anew: a CPU's are packed, a GPU's may be too."""
@@ -145,7 +156,7 @@ class Colocated(Engine):
                 use_tqdm=False,
             )
         except self.failures as error:
-            raise EngineLost(error) from error
+            raise lost(error) from error
         self.reset_prefix_cache()  # or the rounding of the next completions would depend on these
         first = [output.outputs[0] for output in outputs]
         return [Written(list(each.token_ids), each.finish_reason == "length") for each in first]
@@ -190,28 +201,28 @@ class Served(Engine):
     def play(self, write: Write) -> None:
         """Under a new name; the one before is released once the new one is there."""
         self.number += 1
-        now, before = self.place.absolute() / f"{self.name}-{self.number}", self.adapter
+        now, before = self.place.absolute() / f".{self.name}-{self.number}", self.adapter  # swept after a kill
         now.mkdir(parents=True)
         try:
             write(now)
-            self._post("load_lora_adapter", {"lora_name": now.name, "lora_path": str(now)})
+            self._post("load_lora_adapter", {"lora_name": now.name.removeprefix("."), "lora_path": str(now)})
         except BaseException:
             shutil.rmtree(now)
             raise
-        self.client.model, self.adapter = now.name, now
+        self.client.model, self.adapter = now.name.removeprefix("."), now
         if before is not None:
             self._unload(before)
 
-    def release(self) -> None:
-        """With its files; a server that is gone has nothing to give up."""
+    def close(self) -> None:
+        """The adapter and its files; the server is others' too, or may be gone."""
         if self.adapter is not None:
-            with suppress(*self.failures):
+            with suppress(*self.failures, UserError):
                 self._unload(self.adapter)
         self.client.model, self.adapter = self.base, None
 
     def _unload(self, adapter: Path) -> None:
         shutil.rmtree(adapter, ignore_errors=True)
-        self._post("unload_lora_adapter", {"lora_name": adapter.name})
+        self._post("unload_lora_adapter", {"lora_name": adapter.name.removeprefix(".")})
 
     def complete(self, prompts: Sequence[list[int]], requests: Sequence[Mapping[str, Any]]) -> list[Written]:
         """A request each, many under way at once: each has a seed of its own."""
@@ -224,7 +235,7 @@ class Served(Engine):
             answer = self.client.session.post(f"{self.client.base_url}/v1/completions", json=data)
             answer.raise_for_status()
         except self.failures as error:
-            raise EngineLost(error) from error
+            raise lost(error) from error
         (choice,) = answer.json()["choices"]
         return Written(choice["token_ids"], choice["finish_reason"] == "length")
 
@@ -233,7 +244,7 @@ class Served(Engine):
 
         # not by the client's session, which asks six times where the server says why it cannot
         answer = requests.post(f"{self.client.base_url}/v1/{call}", json=data, timeout=LOADING)
-        if answer.status_code == 404:
+        if answer.status_code == 404 and "error" not in answer.text:  # no such call, and not no such adapter
             raise UserError(
                 f"the vLLM server at {self.client.base_url} takes no adapters while it runs",
                 f"it does not answer to /v1/{call}",
@@ -257,5 +268,6 @@ def start_command(base: str) -> str:
     """How a server is started that takes adapters."""
     return (
         f"VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve {base} --enable-lora --max-lora-rank N "
-        "--max-loras 2 --logprobs-mode processed_logprobs, N at least the rank, twice that of an anchored method"
+        "--max-loras 2 --logprobs-mode processed_logprobs --generation-config vllm, N at least the rank, twice that of "
+        "an anchored method"
     )

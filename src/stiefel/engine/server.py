@@ -10,7 +10,9 @@ import torch
 from ..errors import UserError
 
 PROBE = 32  # tokens
-SAME = 0.2  # mean |log π − log π_server| in nats a token below which two bases are the same one, up to their types
+# mean |log π − log π_server| in nats a token below which two bases are the same one: of one in float32 and one in any
+# type, of two in float32
+SAME, SAME_EXACTLY = 0.2, 1e-3
 
 
 def served_dtype(client: Any) -> torch.dtype | None:
@@ -53,16 +55,17 @@ def own_logprobs(base: Any, tokens: Sequence[int]) -> torch.Tensor:
     return scores.gather(1, ids[0, 1:, None]).squeeze(1).cpu()
 
 
-def require_same_base(client: Any, base: Any, name: str) -> None:
+def require_same_base(client: Any, base: Any, name: str, *, exact: bool) -> None:
     """Raise where the server's base gives other probabilities than the trainer's: another model, or other weights.
 
-    Mean |Δ log π| over 31 tokens drawn at random. Costs one forward pass here and one there.
+    `exact` says that both are in float32. Mean |Δ log π| over 31 tokens drawn at random. Costs one forward pass here
+    and one there.
     """
     tokens = probe(base.config.get_text_config().vocab_size)
     difference = float((served_logprobs(client, tokens) - own_logprobs(base, tokens)).abs().mean())
-    if not difference < SAME:
+    if not difference < (SAME_EXACTLY if exact else SAME):
         raise UserError(
             f"the vLLM server at {client.base_url} serves another base than {name}",
-            f"it serves {client.model}, whose log-probabilities differ by {difference:.2f} nats a token",
+            f"it serves {client.model}, whose log-probabilities differ by {difference:.2g} nats a token",
             f"vllm serve {name}",
         )

@@ -9,6 +9,7 @@ from typing import Any
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
+from ..engine import EngineLost
 from ..rewards import GraderFailure, grade_all
 from ..tasks import Row, Sampling, Task, stops
 from .hf import HFEngine
@@ -31,14 +32,16 @@ def evaluate(
     writer: Writer | None = None,
     journal: Path | None = None,
     shares: tuple[int, int] | None = None,
+    speaks: bool = True,
 ) -> list[Sample]:
     """Sample every row and grade it, in batches of similar length; the same seed gives the same samples.
 
     Rows are rendered, stopped and graded as `stiefel eval` does. `writer` gives what writes the completions in place of
     the model itself. `shares` is (this one's number, how many there are) of the processes that write, each its part of
-    the same batches; all of them return all samples. In `journal` the batches that are done are kept, and not written
-    again by whoever comes with the same file. The global random state is left as it was. Raises GraderFailure, in every
-    process, where the grader itself fails.
+    the same batches; all of them return all samples, of those that speak: the others write what one of these does. In
+    `journal` the batches that are done are kept, and not written again by whoever comes with the same file. The global
+    random state is left as it was. Raises GraderFailure or EngineLost, in every process, where the grader or the engine
+    fails in one.
     """
     state = PartialState()
     number, of = (state.process_index, state.num_processes) if shares is None else shares
@@ -50,11 +53,11 @@ def evaluate(
     done = whole_batches(journal, mine) if journal is not None else []
     engine = HFEngine(model, tokenizer, sampling, ends) if writer is None else writer(sampling, ends)
     total = len(rows) * sampling.samples
-    failure: GraderFailure | None = None
+    failure: GraderFailure | EngineLost | None = None
     for jobs in mine[batches_in(done, mine) :]:
         try:
             batch = sample_batch(engine, task, questions, jobs, sampling.seed)
-        except GraderFailure as error:
+        except (GraderFailure, EngineLost) as error:
             failure = error
             break
         if journal is not None:
@@ -62,7 +65,8 @@ def evaluate(
         done += batch
         if progress is not None:
             progress(min(total, len(done) * of), total)
-    gathered: list[tuple[list[Sample], GraderFailure | None]] = gather_object([(done, failure)])
+    gathered: list[tuple[list[Sample], GraderFailure | EngineLost | None]]
+    gathered = gather_object([(done if speaks else [], failure)])
     for _, one in gathered:
         if one is not None:
             raise one

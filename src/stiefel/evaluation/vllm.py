@@ -74,6 +74,8 @@ def request(sampling: Sampling, stop: Sequence[str], ends: set[int], seed: int) 
         "temperature": sampling.temperature,
         "top_p": 1.0 if sampling.temperature == 0 else sampling.top_p,
         "top_k": 0 if sampling.temperature == 0 else sampling.top_k,  # 0 keeps all, as here
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,  # a server would take the model's own advice
         "max_tokens": sampling.max_tokens,
         "seed": seed,
         "stop": list(stop),

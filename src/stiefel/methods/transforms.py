@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pywt
 import torch
 from numpy.typing import NDArray
-from scipy import fft
 from torch import Tensor
 
 from .layer import Factors, Layer
@@ -30,6 +28,8 @@ def dct(layer: Layer) -> Factors:
 
     D_ij = α_i cos(π(2j + 1)i/2n) with α_0 = √(1/n), else √(2/n). The same A in every layer of n inputs. O(rn log n).
     """
+    from scipy import fft  # here: only this start needs it
+
     units = np.eye(layer.rank, layer.in_features)  # row i of D is Dᵀe_i, and Dᵀ is the inverse transform
     return Factors(A=torch.from_numpy(fft.idct(units, norm="ortho", axis=1)).to(torch.float32), B=layer.zero_b())
 
@@ -54,6 +54,8 @@ def gaussian_rows(layer: Layer) -> Tensor:
 
 def haar_transform(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Each row's orthonormal Haar transform, of as many levels as its length halves evenly; coarse to fine."""
+    import pywt  # here: only this start needs it
+
     n = rows.shape[1]
     levels = (n & -n).bit_length() - 1
     if levels == 0:

@@ -162,7 +162,7 @@ class Attempt:
             raise self._lost() from error
         finally:
             if isinstance(self.trainer, GRPOTrainer) and self.trainer.use_vllm:
-                self.trainer.vllm_generation.release()
+                self.trainer.vllm_generation.close()
         if not self.main:
             return
         leave(self.recipe, self.out, self.model, self.phases)

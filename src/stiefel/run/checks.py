@@ -7,9 +7,9 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from ..engine import require_vllm
+from ..engine import RANKS, require_vllm
 from ..errors import UserError
-from ..methods import compose, unused_settings
+from ..methods import Composition, compose, unused_settings
 from ..recipe import AVERAGE, AdapterSettings, Recipe, methods_named, numbers, tasks_named
 from ..tasks import check_held_out, check_task, find_task
 from ..training import grpo_config, schedule, sft_config
@@ -83,11 +83,33 @@ def check_run(recipe: Recipe, out: Path) -> None:
     if not supervised:  # its updates are known once its rows are read
         check_budget(recipe, config.max_steps)
     composition = compose(recipe.adapter.method)
+    check_sync(recipe, composition)
     if recipe.run.geometry_every and (composition.has("ia3") or composition.stands_on == "norms"):
         raise UserError(
             f"run.geometry_every is set for {recipe.adapter.method}",
             "it changes no matrix by itself, so that there is nothing to measure of each",
             "leave out run.geometry_every, or choose another method",
+        )
+
+
+def check_sync(recipe: Recipe, composition: Composition) -> None:
+    """Raise for factors that the method has not, or of a rank that no engine serves."""
+    if recipe.rollout.engine != "vllm" or recipe.rollout.sync == "merged":
+        return
+    if composition.start is None or composition.has("dora"):
+        if recipe.rollout.sync == "factors":
+            raise UserError(
+                f'rollout.sync = "factors" for {recipe.adapter.method}',
+                "it is more than factors A and B, which an engine serves beside a model",
+                "leave out rollout.sync: its weights are sent merged",
+            )
+        return
+    rank = composition.width * recipe.adapter.rank
+    if rank > RANKS[-1]:
+        raise UserError(
+            f"factors of rank {rank} for vLLM",
+            f"it serves ranks up to {RANKS[-1]}, and an anchored adapter counts twice",
+            'a smaller adapter.rank, or rollout.sync = "merged"',
         )
 
 

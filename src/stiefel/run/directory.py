@@ -78,7 +78,8 @@ def rewind(out: Path) -> None:
     sizes = journal_sizes(last) if last else {METRICS: 0, SAMPLES: 0, GEOMETRY: 0, SYNCS: 0}
     for name, size in sizes.items():
         cut_back(out / name, size)
-    noted = sum("event" in row for row in read_jsonl(out / METRICS))
+    rows = read_jsonl(out / METRICS) if (out / METRICS).is_file() else []  # none yet while the base is measured
+    noted = sum("event" in row for row in rows)
     for event in read_events(out)[noted:]:
         append_row(out / METRICS, event)
 

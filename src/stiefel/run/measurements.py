@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -22,7 +23,7 @@ from ..model import resolve_model
 from ..progress import SILENCE
 from ..recipe import Recipe
 from ..scores import Values, average_at, chances, cut_off_warning, paired_difference, pass_at, question_means, usual_ks
-from ..tasks import Sampling, Task, measured_task, prompt_tokens, rendered
+from ..tasks import Row, Sampling, Task, measured_task, prompt_tokens, rendered
 from ..training import finite_logits
 from .loading import load_pair
 
@@ -46,14 +47,17 @@ class By:
 
     writer: Writer | None = None
     shares: tuple[int, int] | None = None
+    speaks: bool = True
     journals: Path | None = None
 
-    def journal(self, task: Task) -> Path | None:
-        """Where this process keeps what is done of a task, so that a killed evaluation goes on."""
+    def journal(self, task: Task, rows: Sequence[Row]) -> Path | None:
+        """Where this process keeps what is done of these questions, so that a killed evaluation goes on."""
         if self.journals is None:
             return None
+        state, asked = PartialState(), repr([(row.prompt, row.answer) for row in rows])
+        questions = hashlib.sha256(asked.encode()).hexdigest()[:12]
         name = re.sub(r"\W", "_", task.name)
-        return self.journals / f"{name}-{PartialState().process_index}.jsonl"
+        return self.journals / f"{name}-{questions}-{state.process_index}-of-{state.num_processes}.jsonl"
 
 
 def measure(
@@ -89,7 +93,8 @@ def measure(
             counted,
             writer=by.writer,
             shares=by.shares,
-            journal=by.journal(task),
+            speaks=by.speaks,
+            journal=by.journal(task, rows),
         )
         lost, questions = unreadable(samples), len({sample.question for sample in samples})
         if lost:

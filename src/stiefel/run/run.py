@@ -60,7 +60,8 @@ def train(
         raise ended(recipe, out, events[-1]["reason"])
     keep = again and bool(checkpoints_in(out / CHECKPOINTS) or events or (out / MEASURED).is_dir())
     if again:
-        progress(f"{out}: going on from its last checkpoint" if keep else f"{out} has no checkpoint: beginning again")
+        where = "from its last checkpoint" if checkpoints_in(out / CHECKPOINTS) else "with what is measured of the base"
+        progress(f"{out}: going on {where}" if keep else f"{out} has no checkpoint: beginning again")
     while True:
         try:
             Attempt(recipe, out, keep, base, progress, on_row).run()

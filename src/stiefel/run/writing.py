@@ -44,12 +44,16 @@ def writer_of(trainer: GRPOTrainer, tokenizer: Any, turn_ends: Sequence[str], *,
     return lambda sampling, stop: RunEngine(bridge, tokenizer, sampling, stop, ends)
 
 
-def shares_of(trainer: GRPOTrainer) -> tuple[int, int]:
-    """The number of this process, and how many processes have an engine: of a server it is the first alone."""
+def shares_of(mode: str, tensor_parallel: int) -> tuple[tuple[int, int], bool]:
+    """(The number of this process's share, how many there are), and whether it speaks for it.
+
+    The processes of a tensor-parallel group write the same completions together; of a server the first alone writes.
+    """
     state = PartialState()
-    if trainer.vllm_generation.mode == "colocate":
-        return state.process_index, state.num_processes
-    return state.process_index, 1
+    if mode == "server":
+        return (state.process_index, 1), state.process_index == 0
+    group, place = divmod(state.process_index, tensor_parallel)
+    return (group, state.num_processes // tensor_parallel), place == 0
 
 
 def measured_by(
@@ -63,7 +67,9 @@ def measured_by(
     place = out / f"{when.replace(' ', '-')}-{policy_digest(model)}"
     place.mkdir(parents=True, exist_ok=True)
     if isinstance(trainer, GRPOTrainer) and trainer.use_vllm:
-        return By(writer_of(trainer, tokenizer, turn_ends, base=when == BEFORE), shares_of(trainer), place)
+        bridge = trainer.vllm_generation
+        shares, speaks = shares_of(bridge.mode, bridge.tensor_parallel_size)
+        return By(writer_of(trainer, tokenizer, turn_ends, base=when == BEFORE), shares, speaks, place)
     return By(journals=place)
 
 

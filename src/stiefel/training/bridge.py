@@ -16,11 +16,11 @@ from ..adapter import base_policy, own_weights
 from ..engine import (
     RANKS,
     Colocated,
-    EngineLost,
     Served,
     Survival,
     base_dtype,
     largest_rank,
+    lost,
     of_factors,
     of_weights,
     policy_factors,
@@ -32,7 +32,8 @@ from ..engine import (
     write_factors,
 )
 from ..errors import UserError
-from .imported_trl import VLLMClient, VLLMGeneration, ensure_master_addr_port
+from .imported_trl import VLLMGeneration, ensure_master_addr_port
+from .served_client import SeededClient
 
 Sync = Literal["factors", "merged"]
 
@@ -52,8 +53,8 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
 
     `sync` "factors" sends the adapter as a LoRA under a new number at every sync, and the engine's base is never
     touched; "merged" sends every weight (`policy_weights`), layer by layer. Each completion is drawn by a seed of its
-    own, of `seed`, `step()`, the call since then and its place, so that a run that goes on from a checkpoint draws what
-    it would have drawn. `on_sync` is told what each sync sent.
+    own, of `seed`, `step()`, the call since that changed and its place, so that a run that goes on from a checkpoint
+    draws what it would have drawn. `on_sync` is told what each sync sent.
     """
 
     llm: Colocated | Served | None  # None in the processes that have no server to talk to
@@ -65,13 +66,13 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
         *args: Any,
         sync: Sync,
         seed: int,
-        step: Callable[[], int],
+        step: Callable[[], str],
         place: Path,
         on_sync: Callable[[Sent], None],
         **settings: Any,
     ) -> None:
         self.sync, self.seed, self.step, self.place, self.on_sync = sync, seed, step, place, on_sync
-        self._calls, self._step = 0, -1
+        self._calls, self._step = 0, ""
         super().__init__(model, *args, **settings)
 
     @property
@@ -155,7 +156,7 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
 
         url = self.server_base_url or f"http://{self.server_host}:{self.server_port}"
         try:
-            client = VLLMClient(base_url=url, group_port=self.group_port, connection_timeout=self.server_timeout)
+            client = SeededClient(base_url=url, group_port=self.group_port, connection_timeout=self.server_timeout)
         except RequestException as error:
             raise UserError(
                 f"no vLLM server answers at {url}",
@@ -163,26 +164,23 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
                 f"start it: vllm serve {self.model.name_or_path}; or name another, rollout.vllm_server",
             ) from error
         self.vllm_client = client
+        own, theirs = base_dtype(self.model), served_dtype(client)
         with base_policy(self.model):
-            require_same_base(client, self.model, str(self.model.name_or_path))
+            exact = own == theirs == torch.float32
+            require_same_base(client, self.model, str(self.model.name_or_path), exact=exact)
         if self.sync == "merged":
             client.init_communicator(device=self.accelerator.device)
-        return Served(client, served_dtype(client) or base_dtype(self.model), self.place)
+        engine = Served(client, theirs or own, self.place)
+        client.seed_of = engine.seed_of
+        return engine
 
     # The policy, as the engine is given it
 
     def sync_weights(self) -> None:
         """Send the policy as it is now; every process takes part, and whoever has an engine says what it was sent."""
-        try:
-            sent = self._send_factors() if self.sync == "factors" else self._send_merged()
-        except self._failures as error:
-            raise EngineLost(error) from error
+        sent = self._send_factors() if self.sync == "factors" else self._send_merged()
         if sent is not None:
             self.on_sync(sent)
-
-    @property
-    def _failures(self) -> tuple[type[BaseException], ...]:
-        return () if self.llm is None else self.llm.failures
 
     def _send_factors(self) -> Sent | None:
         assert isinstance(self.model, PeftModel)
@@ -205,7 +203,10 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
             if self.enable_sleep_mode:  # its weights were given up, and their memory with them
                 self.llm.wake_up(tags=["weights"])
                 self._llm_weights_sleeping = False
-            self.llm.load(self._iter_named_params())
+            try:
+                self.llm.load(self._iter_named_params())
+            except self.llm.failures as error:
+                raise lost(error) from error
         else:
             super().sync_weights()
         for weight in own_weights(self.model):  # whose type is the trainer's own: it plays the same numbers
@@ -214,18 +215,20 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
 
     def _iter_named_params(self) -> Iterator[tuple[str, Tensor]]:
         """`policy_weights` under the names that vLLM's loader expects; PEFT's and TRL's merge would change the base."""
+        played = base_dtype(self.model) if self.llm is None else self.llm.dtype
 
         def witness(name: str, base: Tensor, trained: Tensor, sent: Tensor) -> None:
-            self._merged[name] = of_weights(base, trained, sent)
+            self._merged[name] = of_weights(base, trained, sent.to(played))
 
+        self._nbytes = 0  # TRL walks once more, to tell a server what comes
         for name, tensor in policy_weights(self.model, witness):
             self._nbytes += tensor.nbytes
             yield self._fix_param_name_to_vllm(name), tensor
 
-    def release(self) -> None:
-        """Take the policy out of the engine, as when a run is over; a server serves others too."""
+    def close(self) -> None:
+        """Give up what the engine holds for this run: its adapter, and in this process its memory."""
         if self.llm is not None:
-            self.llm.release()
+            self.llm.close()
 
     # Completions
 
@@ -240,16 +243,14 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
         step = self.step()
         self._calls = self._calls + 1 if step == self._step else 0
         self._step = step
-        group = self.accelerator.process_index // self.tensor_parallel_size if self.mode == "colocate" else 0
         if self.llm is None:
             return super().generate(prompts, images, num_generations, profiler)
+        group = self.accelerator.process_index // self.tensor_parallel_size if self.mode == "colocate" else 0
         self.llm.draw_by(f"{self.seed}:{step}:{self._calls}:{group}")
-        if self.mode == "server":  # one request: the engine gives the completions of a prompt seeds of their own
-            self.generation_kwargs = {**self.generation_kwargs, "seed": self.llm.seed_of(0)}
         try:
             return super().generate(prompts, images, num_generations, profiler)
-        except self._failures as error:
-            raise EngineLost(error) from error
+        except self.llm.failures as error:
+            raise lost(error) from error
 
 
 def room_for_rank(rank: int) -> int:

@@ -48,6 +48,7 @@ class SyncedTrainer(ResumableTrainer):
             args = GRPOConfig(f"{get_config_model_id(model.config).split('/')[-1]}-GRPO")  # as TRL names it
         self._on_sync = on_sync
         self._last_sent: Sent | None = None
+        self._unsaid: Sent | None = None
         shown = copy.copy(for_processes(args))
         if args.use_vllm:
             require_vllm(ASKED, OTHERWISE)
@@ -69,7 +70,7 @@ class SyncedTrainer(ResumableTrainer):
             self.processing_class,
             sync=sync,
             seed=args.seed,
-            step=lambda: int(self.state.global_step),
+            step=lambda: f"{self.state.global_step}{'' if self.model.training else ' measured'}",
             place=Path(args.output_dir),
             on_sync=self._synced,
             mode=args.vllm_mode,
@@ -105,13 +106,15 @@ class SyncedTrainer(ResumableTrainer):
         return self.vllm_generation
 
     def _synced(self, sent: Sent) -> None:
-        self._last_sent = sent
-        self._on_sync(self.rollout, sent)
+        self._last_sent = self._unsaid = sent
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)
         if self.use_vllm and self.model.training and self._last_sent is not None:
-            every = together(self._last_sent.layers.values())  # it may have been sent for an evaluation before
+            every = together(self._last_sent.layers.values())
+            if self._unsaid is not None:  # it may have been sent for an evaluation, before the last checkpoint
+                self._on_sync(self.rollout, self._unsaid)
+                self._unsaid = None
             if not math.isnan(every.survival):  # nothing has moved before the first update
                 self._metrics["train"]["sync_survival"].append(every.survival)
                 self._metrics["train"]["sync_error"].append(every.error)
