@@ -8,6 +8,7 @@ import shlex
 import click
 import pytest
 
+from scripts import real
 from scripts.readme import CLUSTER, GEOMETRY, README, REWARDS, ROOT, cluster_page, geometry_page, readme, rewards_page
 from stiefel.cli import cli
 from stiefel.recipe.grid import load_grid
@@ -26,6 +27,7 @@ def test_the_generated_blocks_are_fresh() -> None:
     assert REWARDS.read_text() == rewards_page(), "run `make docs`"
     assert GEOMETRY.read_text() == geometry_page(), "run `make docs`"
     assert CLUSTER.read_text() == cluster_page(), "run `make docs`"
+    assert real.PAGE.read_text() == real.page(), "run `make docs`"
 
 
 def test_the_tree_is_the_folder() -> None:
