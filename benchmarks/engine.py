@@ -83,10 +83,12 @@ def shrink(model: Any, name: str, wanted: float, found: float) -> None:
 
 def in_the_engine(llm: Any, names: set[str], rank: int) -> dict[str, tuple[Tensor, Tensor]]:
     """(A, B) of every layer as the engine multiplies them, by the checkpoint's names of the layers."""
+    from vllm.lora.layers import BaseLayerWithLoRA
+
     model = llm.llm_engine.model_executor.driver_worker.model_runner.model
     found = {}
     for name, module in model.named_modules():
-        if not hasattr(module, "lora_a_stacked"):
+        if not isinstance(module, BaseLayerWithLoRA):
             continue
         path, _, last = name.rpartition(".")
         for number, part in enumerate(FUSED.get(last, (last,))):
@@ -96,17 +98,15 @@ def in_the_engine(llm: Any, names: set[str], rank: int) -> dict[str, tuple[Tenso
     return found
 
 
-def survival(size: float, method: str, llm: Any) -> dict[str, float]:
+def survival(size: float, method: str, engine: Colocated) -> dict[str, float]:
     """What a bf16 engine plays of an update of that size, from its own tensors."""
     model = moved(stiefel.attach(load_model("nano", "bfloat16"), method, r=RANK, alpha=2 * RANK), size)
     trained = list(policy_factors(model))
-    engine = Colocated(llm, torch.bfloat16)
     engine.play(lambda out: write_factors([layer.to(torch.bfloat16) for layer in trained], "nano", out))
-    llm.generate([{"prompt_token_ids": [1, 2]}], lora_request=engine.adapter, use_tqdm=False)  # which puts it in place
-    held = in_the_engine(llm, {layer.name for layer in trained}, largest_rank(model))
+    engine.complete([[1, 2]], [{"max_tokens": 1}])  # which puts it in place
+    held = in_the_engine(engine.llm, {layer.name for layer in trained}, largest_rank(model))
     layers = [of_factors(layer, LayerFactors(layer.name, *held[layer.name])) for layer in trained]
     every = together(layers)
-    llm.llm_engine.remove_lora(engine.adapter.lora_int_id)
     return {"survival": every.survival, "error": every.error, "worst_layer": min(layer.survival for layer in layers)}
 
 
@@ -116,9 +116,9 @@ def survivals() -> dict[str, Any]:
         {"model": str(NANO_PATH), "dtype": "bfloat16", "max_model_len": 64, "enable_lora": True}
         | {"max_lora_rank": rank_served(2 * RANK), "max_loras": 1}
     )
-    found: dict[str, Any] = {}
+    engine, found = Colocated(llm, torch.bfloat16), dict[str, Any]()  # dropped, it would end the engine
     for size in SIZES:
-        found[f"{size:g}"] = {method.name: survival(size, method.name, llm) for method in STARTS}
+        found[f"{size:g}"] = {method.name: survival(size, method.name, engine) for method in STARTS}
         found[f"{size:g}"]["merged"] = merged(size)
     return found
 

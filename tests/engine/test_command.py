@@ -11,7 +11,8 @@ import pytest
 from stiefel.adapter.attached import attach
 from stiefel.adapter.saved import save
 from stiefel.cli import main
-from stiefel.engine import ON_CPU, serve_command
+from stiefel.engine import ON_CPU, rank_served, serve_command
+from stiefel.errors import UserError
 from stiefel.model.weights import load_model
 from stiefel.nano import NANO_PATH
 
@@ -50,3 +51,9 @@ def test_what_vllm_does_not_serve_beside_a_model_is_merged_next(
         last = capsys.readouterr().err.splitlines()[-1].removeprefix("next: ")
         assert expected in last
         arguments = shlex.split(last)[1:]
+
+
+def test_a_rank_above_all_of_vllms_is_refused_by_name() -> None:
+    assert rank_served(512) == 512
+    with pytest.raises(UserError, match="513"):
+        rank_served(513)

@@ -69,7 +69,13 @@ def unservable(config: Mapping[str, Any]) -> str:
 
 
 def rank_served(rank: int) -> int:
-    """The smallest `max_lora_rank` of vLLM's for a rank that it serves."""
+    """The smallest `max_lora_rank` of vLLM's for a rank; raises UserError for one above the largest."""
+    if rank > RANKS[-1]:
+        raise UserError(
+            f"factors of rank {rank} for vLLM",
+            f"it serves ranks up to {RANKS[-1]}, and an anchored adapter counts twice",
+            'a smaller rank, or merged weights (rollout.sync = "merged", `stiefel export --as merged`)',
+        )
     return next(most for most in RANKS if most >= rank)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from ..engine import RANKS, require_vllm
+from ..engine import rank_served, require_vllm
 from ..errors import UserError
 from ..methods import Composition, compose, unused_settings
 from ..recipe import AVERAGE, AdapterSettings, Recipe, methods_named, numbers, tasks_named
@@ -104,13 +104,7 @@ def check_sync(recipe: Recipe, composition: Composition) -> None:
                 "leave out rollout.sync: its weights are sent merged",
             )
         return
-    rank = composition.width * recipe.adapter.rank
-    if rank > RANKS[-1]:
-        raise UserError(
-            f"factors of rank {rank} for vLLM",
-            f"it serves ranks up to {RANKS[-1]}, and an anchored adapter counts twice",
-            'a smaller adapter.rank, or rollout.sync = "merged"',
-        )
+    rank_served(composition.width * recipe.adapter.rank)
 
 
 def check_budget(recipe: Recipe, updates: int) -> None:

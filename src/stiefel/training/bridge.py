@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from ..adapter import base_policy, own_weights
 from ..engine import (
-    RANKS,
     Colocated,
     Served,
     Survival,
@@ -115,7 +114,7 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
             )
         settings: dict[str, Any] = {}
         if self.rank is not None:
-            settings |= {"enable_lora": True, "max_lora_rank": room_for_rank(self.rank), "max_loras": 1}
+            settings |= {"enable_lora": True, "max_lora_rank": rank_served(self.rank), "max_loras": 1}
         if self.accelerator.num_processes > 1:
             settings |= self._among_processes()
         if is_in_4_bits(self.model):
@@ -251,17 +250,6 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
             return super().generate(prompts, images, num_generations, profiler)
         except self.llm.failures as error:
             raise lost(error) from error
-
-
-def room_for_rank(rank: int) -> int:
-    """The smallest rank that vLLM makes room for and that holds this one; raises UserError above the largest."""
-    if rank > RANKS[-1]:
-        raise UserError(
-            f"factors of rank {rank} for vLLM",
-            f"it serves ranks up to {RANKS[-1]}, and an anchored adapter counts twice",
-            'a smaller adapter.rank, or rollout.sync = "merged"',
-        )
-    return rank_served(rank)
 
 
 def is_in_4_bits(model: Any) -> bool:
