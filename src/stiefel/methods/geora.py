@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from ..errors import UserError
-from ..spectrum import Solver, Spectrum, Triplets
+from ..spectrum import Solved, Solver, Spectrum, Triplets
 from .layer import Factors, Layer
 from .method import Claims, method
 from .option import Fraction
@@ -29,8 +29,7 @@ def geora(layer: Layer) -> Factors:
     M_Spec = 1[|Ŵ_r| ≤ τ_Spec], Ŵ_r the rank-r approximation of W; M_Euc = 1[|W| ≤ τ_Euc]; each τ the ⌊ρ·mn⌋-th
     smallest of its own magnitudes. Costs the top r triplets of W and then of W_Geo, O(mn) for the masks.
     """
-    W_geo, statistics = masked_by_both(layer)
-    return balanced(layer, W_geo.top(layer.rank), statistics)
+    return started(layer, masked_by_both(layer).side("top", layer.rank))
 
 
 @method(
@@ -45,8 +44,8 @@ def geora_random(layer: Layer) -> Factors:
     Uniform among the k, without repetition. The source names the ablation without defining it; this is not a random
     matrix. Costs all triplets of W_Geo, O(mn·min(m, n)).
     """
-    W_geo, statistics = masked_by_both(layer)
-    return balanced(layer, random_part(W_geo, layer.rank, layer.generator()), statistics)
+    W_geo = masked_by_both(layer)
+    return balanced(layer, random_part(W_geo, layer.rank, layer.generator()), W_geo.notes)
 
 
 @method(paper=GEORA, claims=Claims(subspace="bottom", start="bottom", matrix="W_Geo"), needs="bottom", options=OPTIONS)
@@ -55,38 +54,56 @@ def geora_tail(layer: Layer) -> Factors:
 
     The source names the ablation without defining it. Not `milora`, which takes the last r of W itself.
     """
-    W_geo, statistics = masked_by_both(layer)
-    return balanced(layer, W_geo.bottom(layer.rank), statistics)
+    return started(layer, masked_by_both(layer).side("bottom", layer.rank))
 
 
 @method(paper=GEORA, claims=Claims(subspace="top", start="top", matrix="W_Geo"), needs="top", options=OPTIONS)
 def geora_spectral(layer: Layer) -> Factors:
     """As `geora` with W_Geo = W ⊙ M_Spec (GeoRA's ablation "w/o M_Euc")."""
-    W_geo, statistics = masked_by_one(layer, decided_spectral_mask(layer))
-    return balanced(layer, W_geo.top(layer.rank), statistics)
+    W_geo = masked_by_one(layer, "spectral", lambda: decided_spectral_mask(layer))
+    return started(layer, W_geo.side("top", layer.rank))
 
 
 @method(paper=GEORA, claims=Claims(subspace="top", start="top", matrix="W_Geo"), needs="top", options=OPTIONS)
 def geora_euclidean(layer: Layer) -> Factors:
     """As `geora` with W_Geo = W ⊙ M_Euc (GeoRA's ablation "w/o M_Spec")."""
-    W_geo, statistics = masked_by_one(layer, Decided(euclidean_mask(layer), 0))
-    return balanced(layer, W_geo.top(layer.rank), statistics)
+    W_geo = masked_by_one(layer, "euclidean", lambda: Decided(euclidean_mask(layer), 0))
+    return started(layer, W_geo.side("top", layer.rank))
 
 
-def masked_by_both(layer: Layer) -> tuple[Spectrum, Mapping[str, float]]:
-    """The spectrum of W ⊙ (M_Spec ∪ M_Euc), and how the two masks overlap."""
-    spectral, euclidean = decided_spectral_mask(layer), euclidean_mask(layer)
-    statistics = {**overlap(spectral.mask, euclidean), **undecided(spectral)}
-    return masked(layer, spectral.mask | euclidean), statistics
+def started(layer: Layer, solved: Solved) -> Factors:
+    """The start from triplets of W_Geo, with what is known of the masks."""
+    return balanced(layer, solved.triplets, solved.notes)
 
 
-def masked_by_one(layer: Layer, decided: Decided) -> tuple[Spectrum, Mapping[str, float]]:
-    """The spectrum of W ⊙ M, and the share of the entries that M keeps."""
-    return masked(layer, decided.mask), {"mask_share": share(decided.mask), **undecided(decided)}
+def masked_by_both(layer: Layer) -> Spectrum:
+    """The spectrum of W ⊙ (M_Spec ∪ M_Euc), noted beside it how the two masks overlap."""
+
+    def make() -> tuple[Tensor, Mapping[str, float]]:
+        spectral, euclidean = decided_spectral_mask(layer), euclidean_mask(layer)
+        notes = {**overlap(spectral.mask, euclidean), **undecided(spectral)}
+        return masked(layer, spectral.mask.logical_or_(euclidean)), notes
+
+    return layer.derived_spectrum("W_Geo", made_with(layer, "both"), make)
 
 
-def masked(layer: Layer, mask: Tensor) -> Spectrum:
-    """The spectrum of W_Geo = W ⊙ M."""
+def masked_by_one(layer: Layer, kind: str, decide: Callable[[], Decided]) -> Spectrum:
+    """The spectrum of W ⊙ M, noted beside it the share of the entries that M keeps."""
+
+    def make() -> tuple[Tensor, Mapping[str, float]]:
+        decided = decide()
+        return masked(layer, decided.mask), {"mask_share": share(decided.mask), **undecided(decided)}
+
+    return layer.derived_spectrum("W_Geo", made_with(layer, kind), make)
+
+
+def made_with(layer: Layer, masks: str) -> str:
+    """All that W_Geo depends on beside W: which masks, their ρ, and the rank of Ŵ_r."""
+    return f"{masks}-{layer.fraction('rho')!r}-{layer.rank}"
+
+
+def masked(layer: Layer, mask: Tensor) -> Tensor:
+    """W_Geo = W ⊙ M."""
     W_geo = layer.W.masked_fill(~mask, 0.0)
     if not W_geo.any() and layer.W.any():
         raise UserError(
@@ -95,7 +112,7 @@ def masked(layer: Layer, mask: Tensor) -> Spectrum:
             "give a larger rho, or leave this layer out of the targets",
         )
     layer.matrix.release()  # the solver needs the room
-    return layer.derived_spectrum("W_Geo", W_geo)
+    return W_geo
 
 
 def spectral_mask(layer: Layer) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -25,6 +25,7 @@ class Factors:
     statistics: Mapping[str, float] = field(default_factory=dict)  # what else is worth knowing of how they were made
 
 
+Notes = Mapping[str, float]
 ALIGNMENT = 64  # bytes, of what torch allocates
 
 
@@ -57,6 +58,28 @@ class Matrix:
     def release(self) -> None:
         """Drop the float32 copy, where there is one; it is made again when it is needed."""
         vars(self).pop("W", None)
+
+
+class Derived:
+    """A matrix made from a layer's when it is first needed, and what was noted of that."""
+
+    def __init__(self, name: str, make: Callable[[], tuple[Tensor, Notes]]) -> None:
+        self.name, self._make = name, make
+
+    @cached_property
+    def _made(self) -> tuple[Matrix, Notes]:
+        W, notes = self._make()
+        return Matrix(self.name, W), notes
+
+    @property
+    def W(self) -> Tensor:
+        """The values in float32."""
+        return self._made[0].W
+
+    @property
+    def notes(self) -> Notes:
+        """What `make` noted."""
+        return self._made[1]
 
 
 @dataclass(frozen=True)
@@ -125,12 +148,25 @@ class Layer:
         """
         return self._spectrum(self.matrix, converge, solver)
 
-    def derived_spectrum(self, label: str, W: Tensor, converge: Converge = "product") -> Spectrum:
-        """The spectrum of a matrix made from this layer's, which errors name by the layer and `label`.
+    def derived_spectrum(self, label: str, settings: str, make: Callable[[], tuple[Tensor, Notes]]) -> Spectrum:
+        """The spectrum of a matrix that `make` makes from this layer's, which errors name by the layer and `label`.
 
-        Such a matrix can be nearly flat, where energy says little: the product of its factors is converged.
+        `make` also returns what is to be known of the making (the spectrum's `notes`); it is called where the triplets
+        are not in the cache, which knows them by W and the `settings`: all else that the matrix depends on. Such a
+        matrix can be nearly flat, where energy says little: the product of its factors is converged.
         """
-        found = self._spectrum(Matrix(f"{self.name} ({label})", W), converge)
+        matrix = Derived(f"{self.name} ({label})", make)
+        found = Spectrum(
+            matrix.name,
+            self.shape,
+            lambda: matrix.W,
+            lambda: f"{self.digest}-{label}-{settings}",
+            self.solver,
+            "product",
+            self.cache,
+            self.base.device,
+            notes=lambda: matrix.notes,
+        )
         self.spectra[label] = found
         return found
 

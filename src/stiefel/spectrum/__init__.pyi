@@ -13,6 +13,7 @@ from .threads import one_thread as one_thread
 from .triplets import RESOLVED as RESOLVED
 from .triplets import SOLVERS as SOLVERS
 from .triplets import Converge as Converge
+from .triplets import Solved as Solved
 from .triplets import Solver as Solver
 from .triplets import Spectrum as Spectrum
 from .triplets import TooFewDirections as TooFewDirections

@@ -11,8 +11,9 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -24,7 +25,7 @@ from torch import Tensor
 
 from .linalg import Triplets
 
-VERSION = "4"  # of the solvers: entries of another one are not read
+VERSION = "5"  # of the solvers: entries of another one are not read
 LIMIT_BYTES = 8 * 2**30
 BUILDING = ".building-"  # begins the name of a directory in which an entry is written
 AN_HOUR = 3600.0  # seconds, which no entry takes to write
@@ -40,6 +41,7 @@ class Entry:
     solver: str
     residual: float
     angle: float = 1.0
+    notes: Mapping[str, float] = field(default_factory=dict)  # of how the matrix was made, where it was made
 
 
 def default_directory() -> Path:
@@ -67,7 +69,8 @@ class SpectrumCache:
             tensors = load(data)
             words = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
             found = Triplets(*(tensors[name] for name in Triplets._fields))
-            entry = Entry(found, float(words["norm"]), words["solver"], float(words["residual"]), float(words["angle"]))
+            norm, residual, angle = (float(words[name]) for name in ("norm", "residual", "angle"))
+            entry = Entry(found, norm, words["solver"], residual, angle, json.loads(words["notes"]))
             whole = words["check"] == checksum(entry)
         except FileNotFoundError:
             return None
@@ -81,13 +84,12 @@ class SpectrumCache:
             os.utime(path)
         return entry
 
-    def put(
-        self, key: str, triplets: Triplets, norm: float, solver: str, residual: float, *, angle: float = 1.0
-    ) -> None:
+    def put(self, key: str, entry: Entry) -> None:
         """Keep an entry, then remove old ones beyond the limit; a full or read-only disk costs the entry alone."""
-        tensors = {name: tensor.cpu().contiguous() for name, tensor in triplets._asdict().items()}
-        words = {"norm": repr(norm), "solver": solver, "residual": repr(residual), "angle": repr(angle)}
-        words["check"] = checksum(Entry(triplets, norm, solver, residual, angle))
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in entry.triplets._asdict().items()}
+        words = {"norm": repr(entry.norm), "solver": entry.solver, "residual": repr(entry.residual)}
+        words |= {"angle": repr(entry.angle), "notes": json.dumps(dict(entry.notes))}
+        words["check"] = checksum(entry)
         path = self._path(key)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -158,7 +160,8 @@ def remove(path: Path) -> None:
 def checksum(entry: Entry) -> str:
     """A digest of the numbers and the shapes."""
     shapes = [tuple(tensor.shape) for tensor in entry.triplets]
-    digest = xxhash.xxh3_128(f"{shapes} {entry.norm!r} {entry.solver} {entry.residual!r} {entry.angle!r} ".encode())
+    words = f"{shapes} {entry.norm!r} {entry.solver} {entry.residual!r} {entry.angle!r} {json.dumps(dict(entry.notes))}"
+    digest = xxhash.xxh3_128(f"{words} ".encode())
     for tensor in entry.triplets:
         digest.update(bytes_of(tensor))
     return digest.hexdigest()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from .cache import SpectrumCache
+from .cache import Entry, SpectrumCache
 from .linalg import Triplets, exact_svd, frobenius_norm, numerical_rank, rounding_angle
 from .product import PROMISED, product_triplets
 from .solver import Solution, bottom_triplets, top_triplets
@@ -44,6 +44,7 @@ class Solved:
     solver: str  # exact, fast, or fast (float64)
     residual: float  # ‖Wᵀu − σv‖/σ₁ or ‖Wv − σu‖/σ₁ at worst; 0 where LAPACK solved
     angle: float = 1.0  # a bound of the sine of the largest angle to W's own spans; 1 where none is known
+    notes: Mapping[str, float] = field(default_factory=dict)  # of how W was made, where it was made
 
     @property
     def energy(self) -> float:
@@ -62,7 +63,8 @@ class Solved:
 class Spectrum:
     """W = UΣVᵀ of one weight matrix W (out, in); nothing is computed before `top` or `bottom` is called.
 
-    `matrix` gives W in float32 on `device` and `digest` its fingerprint, each only when it is needed. `auto` takes the
+    `matrix` gives W in float32 on `device`, `digest` its fingerprint and `notes` what is kept beside its triplets, each
+    only when it is needed. `auto` takes the
     fast solver and falls back to the exact one where it did not converge; `fast` raises there instead. What is found is
     a function of W, the rank and these settings alone: whatever was asked before, or is in the cache.
     """
@@ -77,10 +79,12 @@ class Spectrum:
         converge: Converge = "energy",
         cache: SpectrumCache | None = None,
         device: torch.device = CPU,
+        *,
+        notes: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         self.name, self.shape, self.device = name, shape, device
         self.matrix, self.digest = matrix, digest
-        self.solver, self.converge = solver, converge
+        self.solver, self.converge, self._notes = solver, converge, notes
         self.cache = cache if min(shape) > SMALL[converge] else None
         self.solved: dict[Side, Solved] = {}
 
@@ -100,6 +104,11 @@ class Spectrum:
             triplets = exact_svd(W)
         return triplets.slice(0, numerical_rank(triplets.S, torch.Size(self.shape)))
 
+    @property
+    def notes(self) -> Mapping[str, float]:
+        """What is kept beside the triplets of a matrix that was made; asking makes it."""
+        return self._notes()
+
     def side(self, side: Side, r: int) -> Solved:
         """One side's r triplets and what is known of them."""
         known = self.solved.get(side)
@@ -115,7 +124,7 @@ class Spectrum:
         if entry is None:
             return None
         triplets = Triplets(*(tensor.to(self.device) for tensor in entry.triplets))
-        return Solved(triplets, entry.norm, entry.solver, entry.residual, entry.angle)
+        return Solved(triplets, entry.norm, entry.solver, entry.residual, entry.angle, entry.notes)
 
     def _key(self, side: Side, r: int) -> str:
         # of one rank: the solver's r triplets are not the first of more to the bit, and a start must not depend on
@@ -128,7 +137,7 @@ class Spectrum:
         found, solver = self._fast(side, r, W, norm) if norm else (None, "")
         if found is not None:
             triplets = self._kept(found.triplets).slice(0, r)  # in rows, as from the cache: BLAS rounds by layout
-            solved = Solved(triplets, norm, solver, found.residual, found.angle)
+            solved = Solved(triplets, norm, solver, found.residual, found.angle, self._notes())
         elif self.solver == "fast" and norm and not self._small(r):
             raise UserError(
                 f"{self.name} {self.shape}: the fast solver did not converge at rank {r}",
@@ -140,11 +149,10 @@ class Spectrum:
             self._require(r, k)
             start, stop = (0, r) if side == "top" else (k - r, k)
             angle = rounding_angle(self.full.S, start, stop, self.shape)
-            solved = Solved(self._kept(self.full.slice(start, stop)), norm, "exact", 0.0, angle)
+            solved = Solved(self._kept(self.full.slice(start, stop)), norm, "exact", 0.0, angle, self._notes())
         if self.cache is not None:
-            self.cache.put(
-                self._key(side, r), solved.triplets, norm, solved.solver, solved.residual, angle=solved.angle
-            )
+            entry = Entry(solved.triplets, norm, solved.solver, solved.residual, solved.angle, solved.notes)
+            self.cache.put(self._key(side, r), entry)
         return solved
 
     def _kept(self, triplets: Triplets) -> Triplets:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from stiefel.spectrum.cache import SpectrumCache
+from stiefel.spectrum.cache import Entry, SpectrumCache
 from stiefel.spectrum.linalg import Triplets
 
 
@@ -28,7 +28,7 @@ def keys(cache: SpectrumCache) -> set[str]:
 
 
 def size_of_one(cache: SpectrumCache) -> int:
-    cache.put("one", triplets_of(1), 1.0, "exact", 0.0)
+    cache.put("one", Entry(triplets_of(1), 1.0, "exact", 0.0))
     return cache.entries()[0].stat().st_size
 
 
@@ -36,10 +36,10 @@ def test_the_entries_read_longest_ago_go_first(tmp_path):
     size = size_of_one(SpectrumCache(tmp_path / "measure"))
     cache = SpectrumCache(tmp_path / "spectra", limit_bytes=3 * size + size // 2)
     for number, key in enumerate(["a", "b", "c"]):
-        cache.put(key, triplets_of(number), 1.0, "exact", 0.0)
+        cache.put(key, Entry(triplets_of(number), 1.0, "exact", 0.0))
         aged(cache, key, 1000 + number)
     assert cache.get("a") is not None  # now the youngest
-    cache.put("d", triplets_of(3), 1.0, "exact", 0.0)
+    cache.put("d", Entry(triplets_of(3), 1.0, "exact", 0.0))
     assert keys(cache) == {"a", "c", "d"}
     assert cache.get("b") is None
     assert sum(path.stat().st_size for path in cache.entries()) <= cache.limit_bytes
@@ -49,14 +49,14 @@ def test_many_entries_stay_within_the_limit(tmp_path):
     size = size_of_one(SpectrumCache(tmp_path / "measure"))
     cache = SpectrumCache(tmp_path / "spectra", limit_bytes=5 * size)
     for number in range(20):
-        cache.put(str(number), triplets_of(number, r=1 + number % 4), 1.0, "exact", 0.0)
+        cache.put(str(number), Entry(triplets_of(number, r=1 + number % 4), 1.0, "exact", 0.0))
         assert sum(path.stat().st_size for path in cache.entries()) <= 5 * size
     assert len(cache.entries()) >= 5
 
 
 def test_an_entry_larger_than_the_limit_is_not_kept(tmp_path):
     cache = SpectrumCache(tmp_path, limit_bytes=100)
-    cache.put("a", triplets_of(1), 1.0, "exact", 0.0)
+    cache.put("a", Entry(triplets_of(1), 1.0, "exact", 0.0))
     assert not cache.entries()
     assert cache.get("a") is None
 
@@ -66,7 +66,7 @@ def write_and_read(place: str, number: int, rounds: int) -> None:
     torch.set_num_threads(1)
     cache = SpectrumCache(Path(place))
     for _ in range(rounds):
-        cache.put("shared", triplets_of(number), float(number), "exact", 0.0)
+        cache.put("shared", Entry(triplets_of(number), float(number), "exact", 0.0))
         entry = cache.get("shared")
         assert entry is not None, "a broken entry was seen"
         assert {float(entry.norm)} == {value for part in entry.triplets for value in part.unique().tolist()}
@@ -77,7 +77,7 @@ def write_and_evict(place: str, number: int, rounds: int) -> None:
     torch.set_num_threads(1)
     cache = SpectrumCache(Path(place), limit_bytes=20_000)
     for step in range(rounds):
-        cache.put(f"{number}x{step}", triplets_of(number), float(number), "exact", 0.0)
+        cache.put(f"{number}x{step}", Entry(triplets_of(number), float(number), "exact", 0.0))
         cache.entries()
         cache.get(f"{1 - number}x{step}")
 
