@@ -182,4 +182,5 @@ def learning_sentence(found: dict[str, Any]) -> str:
 def speed_sentence(found: dict[str, Any]) -> str:
     """Tokens a second of vLLM over transformers."""
     times = found["speed"]["ratio"]
-    return f"On a CPU vLLM writes 32 completions of 64 tokens of SmolLM2-135M {times:.1f} times as fast as transformers."
+    what = "32 completions of 64 tokens of SmolLM2-135M"
+    return f"On a CPU vLLM writes {what} {times:.1f} times as fast as transformers."
