@@ -73,8 +73,8 @@ def excerpts(run: Run, first: Firsts, rollouts: list[int]) -> list[list[Excerpt]
 def questions(run: Run, first: Firsts) -> list[Question]:
     """The first questions of the trained task, then of the others: chosen by place, not by outcome."""
     found = []
-    for task in sorted(run.scores, key=lambda name: name != run.task):
-        for number in range(TRAINED if task == run.task else OTHER):
+    for task in sorted(run.scores, key=lambda name: name not in run.trained):
+        for number in range(TRAINED if task in run.trained else OTHER):
             before, after = first.get(("before", task, number)), first.get(("after", task, number))
             if before is not None and after is not None:
                 found.append(Question(task, clipped(after.prompt), after.answer, side(before), side(after)))

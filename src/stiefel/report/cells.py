@@ -86,7 +86,7 @@ def narrow_cells(rows: Sequence[TableRow]) -> Cells:
 def narrow_row(row: TableRow) -> tuple[str, ...]:
     """One row, in the order of `narrow_cells`."""
     trained = row.tasks.get(row.task)
-    kept = [figures for name, figures in row.tasks.items() if name != row.task]
+    kept = [figures for name, figures in row.tasks.items() if name not in (row.task, *row.trained)]
     return (
         row.series.label,
         rate(row.lr),

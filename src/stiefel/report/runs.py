@@ -118,6 +118,11 @@ class Run:
         """What was trained."""
         return self.recipe.task.name
 
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The tasks that were trained: the one, or those of a mixture, which are measured by their own names."""
+        return tuple(part.name for part in self.recipe.task.mixture if part.weight) or (self.task,)
+
     def values(self, metric: str) -> list[tuple[int, float]]:
         """(rollout, value) wherever the metric was measured."""
         return [(int(row["step"]), row[metric]) for row in self.rows if metric in row]

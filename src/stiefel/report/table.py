@@ -77,6 +77,7 @@ class TableRow:
     series: Series
     lr: float
     task: str
+    trained: tuple[str, ...]  # the same, or the tasks of a mixture
     seeds: tuple[int, ...]
     unfinished: tuple[str, ...]  # names of runs that are left out
     first_reward: Figure
@@ -106,13 +107,17 @@ def table(runs: Sequence[Run]) -> list[TableRow]:
 def row(series: Series, runs: Sequence[Run]) -> TableRow:
     """Average the finished runs of one cell."""
     done = sorted((run for run in runs if run.finished), key=lambda run: run.seed)
-    answers = [run.samples() for run in done] if len(done) > 1 else [[] for _ in done]
-    tasks = {name: task_figures(name, done, answers) for name in done[0].scores} if done else {}
+    trained = runs[0].trained
+    mixed = bool(done) and len(trained) > 1 and all(part in done[0].scores for part in trained)
+    answers = [run.samples() for run in done] if len(done) > 1 or mixed else [[] for _ in done]
+    whole = {runs[0].task: mixture_figures(trained, done, answers)} if mixed else {}
+    tasks = whole | ({name: task_figures(name, done, answers) for name in done[0].scores} if done else {})
     counts = done[0].manifest if done else None
     return TableRow(
         series=series,
         lr=runs[0].lr,
         task=runs[0].task,
+        trained=trained,
         seeds=tuple(run.seed for run in done),
         unfinished=tuple(run.name for run in runs if not run.finished),
         first_reward=over_seeds(done, "reward", lambda values: ends(values)[0]),
@@ -211,6 +216,39 @@ def task_figures(task: str, runs: Sequence[Run], answers: Sequence[Sequence[Answ
         for k in sorted(set.intersection(*(set(one.pass_at) for one in scores)))
     }
     return TaskFigures(average.before, average.after, average.gain, passes)
+
+
+def mixture_figures(parts: Sequence[str], runs: Sequence[Run], answers: Sequence[Sequence[Answer]]) -> TaskFigures:
+    """Of a mixture: over the questions of all its tasks, the seeds answering the same ones."""
+    mine = [of_parts(found, parts) for found in answers]
+    every = (set(run.scores[part].pass_at) for run in runs for part in parts)
+    average = change_of_answers(mine, question_means)
+    passes = {k: change_of_answers(mine, partial(question_chances, k=k)) for k in sorted(set.intersection(*every))}
+    return TaskFigures(average.before, average.after, average.gain, passes)
+
+
+def of_parts(answers: Sequence[Answer], parts: Sequence[str]) -> list[Answer]:
+    """The answers to several tasks' questions, numbered through."""
+    numbers: dict[tuple[str, int], int] = {}
+    found = []
+    for one in answers:
+        if one.task in parts and one.when in ("before", "after"):
+            number = numbers.setdefault((one.task, one.question), len(numbers))
+            found.append(one.model_copy(update={"question": number}))
+    return found
+
+
+def change_of_answers(
+    answers: Sequence[Sequence[Answer]], values: Callable[[Sequence[Sequence[Answer]], str], list[float]]
+) -> Change:
+    """A figure before and after, of what the runs answered."""
+    old, new = values(answers, "before"), values(answers, "after")
+    seeds = [[statistics.fmean(values([found], when)) for when in ("before", "after")] for found in answers]
+    return Change(
+        with_spread(accuracy(old), [before for before, _ in seeds]),
+        with_spread(accuracy(new), [after for _, after in seeds]),
+        with_spread(paired_difference(old, new), [after - before for before, after in seeds]),
+    )
 
 
 def change_over_seeds(

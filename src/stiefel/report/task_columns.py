@@ -13,15 +13,17 @@ Column = tuple[str, Callable[[TableRow], str]]
 
 
 def task_columns(rows: Sequence[TableRow]) -> list[Column]:
-    """Those of the trained task, then those of every other."""
+    """Those of the trained task, of a mixture its tasks' too, then those of every other."""
     tasks = list(dict.fromkeys(row.task for row in rows))
     others = list(dict.fromkeys(name for row in rows for name in row.tasks if name != row.task))
+    parts = {name for row in rows for name in row.trained}
+    others.sort(key=lambda name: name not in parts)
     one = tasks[0] if len(tasks) == 1 else ""
     name = one or "trained task"
     columns: list[Column] = [(f"{name}, before → after [95%]", score), ("gain [95%]", gain)]
     columns += further(rows, name, trained, [one] if one else [])
     for other in others:
-        columns.append((f"kept: {other}", partial(kept, task=other)))
+        columns.append((other if other in parts else f"kept: {other}", partial(kept, task=other)))
         columns += further(rows, other, partial(untrained, task=other), [other])
     return columns + published(rows, AVERAGE)
 
@@ -57,7 +59,7 @@ def trained(row: TableRow) -> TaskFigures | None:
 
 
 def untrained(row: TableRow, task: str) -> TaskFigures | None:
-    """Another task's figures."""
+    """Another task's figures, or those of one in a mixture."""
     return row.tasks.get(task) if task != row.task else None
 
 
@@ -74,7 +76,7 @@ def gain(row: TableRow) -> str:
 
 
 def kept(row: TableRow, task: str) -> str:
-    """The accuracy of a task that was not trained."""
+    """The accuracy of a task that was not trained, or of one in a mixture."""
     figures = untrained(row, task)
     return change(figures) if figures else NONE
 

@@ -29,7 +29,8 @@ DEFINITIONS = (
     ("truncated", "share of a rollout's completions that were cut off at max_completion_tokens, before they ended; in "
      "the table of the last rollouts, as the last reward"),
     ("accuracy", "share of a fixed set of test questions answered correctly, the same before and after training; "
-     "[95%] is Wilson's interval, or a bootstrap over questions where a question has several answers"),
+     "[95%] is Wilson's interval, or a bootstrap over questions where a question has several answers; of a mixture "
+     "over the questions of all its tasks"),
     ("gain", "accuracy after minus before, paired by question; [95%] is a bootstrap over questions"),
     ("kept", "accuracy before → after on a task that was not trained: what training cost elsewhere"),
     ("pass@k", "chance that at least one of k completions of a question is right, 1 − C(n − c, k)/C(n, k) of c right "

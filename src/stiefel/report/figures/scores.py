@@ -98,7 +98,7 @@ def learning_rates(evidence: Evidence) -> Drawing | Missing:
     if len(rates) < 2:
         return Missing("needs finished runs, with eval.tasks, at two or more learning rates (a grid's optim.lr axis)")
     tasks = list(dict.fromkeys(task for run in runs for task in accuracies(run)))
-    trained = {run.task for run in runs}
+    trained = {task for run in runs for task in run.trained}
     shown = [task for task in tasks if task.startswith(ALL) or task.partition(", ")[0] in trained] or [
         task for task in tasks if task.partition(", ")[0] == tasks[0]
     ]
