@@ -28,7 +28,8 @@ def learned() -> str:
             )
             lines.append(f"| {' | '.join(cells)} |")
     base = f"The warm base's weights have the SHA-256 {found['warm_base'][:16]}…"
-    return "\n".join(lines) + f"\n\nMeans of the three tasks' scores, of at most 100 held-out questions each. {base}: `python -m benchmarks.smollm2`.\n"
+    said = f"Means of the three tasks' scores, of at most 100 held-out questions each. {base}"
+    return "\n".join(lines) + f"\n\n{said}: `python -m benchmarks.smollm2`.\n"
 
 
 def costs() -> str:
