@@ -84,7 +84,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 SFT_KEYS = ("epochs", "batch")
 ROLLOUT_KEYS = {  # what only rollouts read
     "rollout": {"prompts", "completions", "temperature", "top_p", "top_k", "engine"},
-    "optim": {"rollouts", "updates_per_rollout"},
+    "optim": {"rollouts", "updates_per_rollout", "kl_cap", "kl_cap_rows"},
     "run": {"kl_every", "geometry_every", "samples_every"},
     "eval": {"every"},
     "guard": {"action", "kl_base", "grad_norm"},
@@ -190,6 +190,12 @@ def refuse_rollout_keys(tables: Mapping[str, Any]) -> None:
             if section == "task" and measures_its_own(tables):
                 read.add("reward")
             unused = written(table, usual[section], read)
+            if "kl_cap" in unused:
+                raise UserError(
+                    f"optim.kl_cap = {table['kl_cap']} is set for sft",
+                    "it bounds the KL on what a policy has sampled, and supervised training samples nothing",
+                    "leave it out, and set a smaller optim.lr, which bounds the step",
+                )
             if unused:
                 raise UserError(
                     f"{section}.{unused[0]} is set for sft",
@@ -323,6 +329,12 @@ def check(recipe: Recipe) -> None:
             "[guard] has bounds, and guard.action = 'off'",
             "nothing would be done where they are passed",
             "set guard.action = 'stop' or 'restore', or leave the bounds out",
+        )
+    if optim.kl_cap_rows and not optim.kl_cap:
+        raise UserError(
+            f"optim.kl_cap_rows = {optim.kl_cap_rows!r} without optim.kl_cap",
+            "there is no bound to hold on these rows",
+            "set optim.kl_cap, or leave optim.kl_cap_rows out",
         )
     usual = AlgorithmSettings()
     for key, switch, on in (

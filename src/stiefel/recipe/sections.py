@@ -190,6 +190,10 @@ class OptimSettings(Section):
     """Gradients are clipped to this norm."""
     warmup_rollouts: NotNegative = 0
     """Linear warm-up."""
+    kl_cap: NotNegativeFloat = 0.0
+    """Most that a rollout's updates may cost in KL, nats a token; a dearer update is shortened; 0 sets no bound."""
+    kl_cap_rows: str = ""
+    """A file of text, or of prompts and answers, on which an update may not cost more than that either."""
 
 
 class RunSettings(Section):

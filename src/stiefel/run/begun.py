@@ -11,7 +11,7 @@ from accelerate import PartialState
 from datasets import Dataset
 
 from ..adapter import certificate_of
-from ..artifacts import MANIFEST, RECIPE, SAMPLES, discard, room_for, write_json, write_text
+from ..artifacts import MANIFEST, RECIPE, SAMPLES, discard, file_digest, room_for, write_json, write_text
 from ..errors import UserError
 from ..recipe import Recipe
 from ..tasks import Task
@@ -51,7 +51,7 @@ def begin(recipe: Recipe, out: Path, keep: bool, base: BaseSamples | None, progr
     check_rows(recipe, rows)
     if main and not supervised:
         progress(lengths_line(recipe, task, rows, tokenizer))
-    data, updates = rows_digest(rows), updates_of(recipe, rows)
+    data, updates = rows_digest(rows) + held_digest(recipe), updates_of(recipe, rows)
     if supervised:
         check_budget(recipe, updates)
     if keep:
@@ -78,6 +78,12 @@ def begin(recipe: Recipe, out: Path, keep: bool, base: BaseSamples | None, progr
         append_samples(out / SAMPLES, BEFORE, phases[BEFORE])
     PartialState().wait_for_everyone()
     return Begun(task, tasks, model, tokenizer, rows, phases, last_checkpoint(out))
+
+
+def held_digest(recipe: Recipe) -> str:
+    """Of the file on which a cap holds, where there is one."""
+    path = Path(recipe.optim.kl_cap_rows).expanduser()
+    return f" {file_digest(path)}" if recipe.optim.kl_cap_rows and path.is_file() else ""
 
 
 def updates_of(recipe: Recipe, rows: Dataset) -> int:

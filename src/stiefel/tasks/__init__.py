@@ -12,6 +12,7 @@ from .gym_rows import check_held_out
 from .opened import stated
 from .registry import BENCHMARKS, MADE_HERE, TASKS, check_task, find_task, measured_task, training_task
 from .render import prompt_tokens, rendered, shown, stops
+from .table import read_file
 from .task import AS_MANY_AS_FIT, Messages, Row, Sampling, Task
 from .thinking import opened_thinking
 from .tried import tried
@@ -35,6 +36,7 @@ __all__ = [
     "measured_task",
     "opened_thinking",
     "prompt_tokens",
+    "read_file",
     "rendered",
     "results",
     "shown",

@@ -8,9 +8,10 @@ from typing import Any
 
 from datasets import Dataset
 
-from ..model import end_ids, visible_ends
+from ..model import context_length, end_ids, resolve_model, visible_ends
 from ..recipe import Recipe
 from ..tasks import Task
+from .cap_rows import CapRow, cap_rows
 from .rewards import Graded, GradedReward, opening_of, shaping
 from .rows import longest_prompt
 from .settings import grpo_config, rate_factor
@@ -52,5 +53,15 @@ def trainer_arguments(
         "kl_every": recipe.run.kl_every,
         "max_gen_batches": recipe.algorithm.max_gen_batches if recipe.algorithm.dynamic_sampling else 0,
         "weight_decay_on": recipe.optim.weight_decay_on,
+        "kl_cap": recipe.optim.kl_cap,
+        "kl_cap_rows": held_rows(recipe, tokenizer),
         "rate_factor": lambda update: scale * factor(update),
     }
+
+
+def held_rows(recipe: Recipe, tokenizer: Any) -> list[CapRow]:
+    """The rows of `optim.kl_cap_rows`; none where it names no file."""
+    if not recipe.optim.kl_cap_rows:
+        return []
+    context = context_length(resolve_model(recipe.model.path, recipe.model.revision))
+    return cap_rows(Path(recipe.optim.kl_cap_rows).expanduser(), tokenizer, context)

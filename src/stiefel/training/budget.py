@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import TrainerCallback
 
 from .adalora import allocate, is_adalora, load_training_state, orthogonality, plan_budget, training_state
-from .sync import SyncedTrainer
+from .cap import CappedTrainer
 
 
 class AdaLoraBudget(TrainerCallback):  # type: ignore[misc]
@@ -23,7 +23,7 @@ class AdaLoraBudget(TrainerCallback):  # type: ignore[misc]
         allocate(model, state.global_step + 1)
 
 
-class BudgetTrainer(SyncedTrainer):
+class BudgetTrainer(CappedTrainer):
     """Trains AdaLoRA as it is meant: the rank falls, the orthogonality term is in the loss, both go on after a resume.
 
     Other methods are left as they are.

@@ -86,6 +86,12 @@ class RolloutMetrics(TrainerCallback):  # type: ignore[misc]
             if values and (ours != "unreadable_fraction" or any(values)):
                 row[ours] = sum(values) / len(values)
         row["grad_norm_max"] = max(logs["grad_norm"] for logs in self._logs)
+        if all("step_scale" in logs for logs in self._logs):
+            scales = [logs["step_scale"] for logs in self._logs]
+            row["kl_update"] = max(logs["kl_update"] for logs in self._logs)
+            if "kl_rows" in self._logs[0]:
+                row["kl_rows"] = max(logs["kl_rows"] for logs in self._logs)
+            row["step_scale"], row["capped_updates"] = min(scales), sum(scale < 1 for scale in scales)
         kl_step = trainer.kl_step()  # every process takes part
         if kl_step is not None:
             row["kl_step"] = kl_step

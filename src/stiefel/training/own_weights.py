@@ -54,6 +54,11 @@ class MasterAdamW(CentredAdamW):
             master.grad = None
         return loss
 
+    def write_back(self) -> None:
+        """The weights as the copies say, where something else than a step has moved these."""
+        for weight, master in self.weights:
+            weight.set_values(master)
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear the weights' gradients."""
         for weight, _ in self.weights:

@@ -25,7 +25,8 @@ class GRPOTrainer(BudgetTrainer):
     probabilities is noticed by all processes at once (`probabilities.py`), divergences are measured (`divergences.py`,
     `kl_every`), groups without a difference are replaced (`dynamic_sampling.py`, `max_gen_batches`), a run goes on from
     a checkpoint to the same bits (`checkpoints.py`, `resuming.py`), vLLM plays the policy beside its own untouched base
-    (`sync.py`, `bridge.py`), AdaLoRA's rank falls to its budget (`budget.py`). Here: the method's own optimizer,
+    (`sync.py`, `bridge.py`), an update costs no more KL than its share of `kl_cap` (`cap.py`), AdaLoRA's rank falls to
+    its budget (`budget.py`). Here: the method's own optimizer,
     `weight_decay_on` = "delta" or "factors", and `rate_factor`, the schedule as a function of the update.
     """
 

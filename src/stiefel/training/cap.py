@@ -1,0 +1,186 @@
+"""A step no dearer than a budget: what an update cost in KL, and the update shortened along itself where that is more.
+
+Where an update takes θ₀ to θ, its cost is KL(π_θ‖π_θ₀) on the update's own tokens. Small steps cost c² of it at
+θ₀ + c(θ − θ₀), so that c = √(share/cost) is where to look; what is found there is measured again. A step is never made
+longer: where rewards hardly differ a budget that must be spent would be spent on noise. Source of the bound: a step's
+KL bounds how far each block of weights moves (RLPO paper, arXiv:2606.31813, Theorem 4.2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate.optimizer import AcceleratedOptimizer
+from accelerate.utils import DistributedType
+from torch import Tensor
+from torch.optim import Optimizer
+from transformers import TrainerCallback
+
+from ..errors import UserError, require_number
+from .cap_rows import CapRow, RowCost
+from .divergences import sums
+from .kl import kl_of_new_from_rollout
+from .own_weights import MasterAdamW
+from .sync import SyncedTrainer
+
+TRIES = 3  # lengths that are looked at below the whole step
+NEAR = 1.05  # times the share: near enough to stop looking
+AT_MOST = 1.3  # times the share: what passes it after the last try is undone
+BLIND = 0.1  # of the length, where the logits are no numbers and say nothing of how far to go back
+
+
+@dataclass(frozen=True)
+class Step:
+    """What was made of an update: its KL, nats a token, the c that it was shortened to, and how often it was scored."""
+
+    kl: float
+    scale: float
+    passes: int
+
+
+def shortened(cost: Callable[[], float], place: Callable[[float], None], share: float) -> Step:
+    """The update as far as its share goes: `cost` measures where the policy stands, `place` puts it to a c of [0, 1].
+
+    Left whole where it costs no more than the share. Else c is sought with KL ~ c², TRIES times at most, until it is
+    NEAR the share; what then still passes AT_MOST shares, or is no number, is undone: c = 0.
+    """
+    scale, kl = 1.0, cost()
+    if kl <= share:
+        return Step(kl, scale, 1)
+    for looked in range(TRIES):
+        scale *= math.sqrt(share / kl) if math.isfinite(kl) else BLIND
+        place(scale)
+        kl = cost()
+        if kl <= NEAR * share:
+            return Step(kl, scale, looked + 2)
+    if kl <= AT_MOST * share:
+        return Step(kl, scale, TRIES + 1)
+    place(0.0)
+    return Step(0.0, 0.0, TRIES + 1)
+
+
+class Movable:
+    """The parameters of an optimizer before its step, between which and those after it they can be put anywhere."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
+        self.start = [parameter.detach().clone() for parameter in self._parameters()]
+        self._end: list[Tensor] = []
+
+    def _parameters(self) -> list[Tensor]:
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+
+    @torch.no_grad()
+    def place(self, scale: float) -> None:
+        """θ₀ + c(θ − θ₀), of the decay's part of the step as of the gradient's; θ₀ to the bit at c = 0."""
+        parameters = self._parameters()
+        if not self._end:
+            self._end = [parameter.detach().clone() for parameter in parameters]
+        for parameter, start, end in zip(parameters, self.start, self._end, strict=True):
+            parameter.copy_(torch.lerp(start, end, scale) if scale else start)
+        if isinstance(self.optimizer, MasterAdamW):
+            self.optimizer.write_back()
+
+
+class CappedTrainer(SyncedTrainer):
+    """With `kl_cap`, nats a response token a rollout, an update is shortened to its share of it; 0 leaves it alone.
+
+    The share is kl_cap / updates_per_rollout. The update's own tokens are scored once more after it, without dropout,
+    and at every further try. AdamW's moments stay those of the whole step. AdaLoRA cuts its triplets afterwards, which
+    is no step. With `kl_cap_rows` the update may cost no more on these either, which takes a pass before it
+    and one at every look. Logged: `kl_update`, `kl_rows`, `step_scale`. Raises UserError for a cap that is no number of
+    0 or more, and under DeepSpeed, which takes its steps by itself. Memory: twice what trains; of rows the
+    log-probabilities of the whole vocabulary at their positions.
+    """
+
+    def __init__(self, *args: Any, kl_cap: float = 0.0, kl_cap_rows: Sequence[CapRow] = (), **kwargs: Any) -> None:
+        require_number("kl_cap", kl_cap, lambda value: 0 <= value < math.inf, "0 or more", whole=False)
+        super().__init__(*args, **kwargs)
+        self._share = kl_cap / self.updates_per_rollout
+        self._costs: list[float] = []  # on the update's own tokens, and on the rows where there are any
+        self._of_update: list[tuple[dict[str, Any], Tensor]] = []  # its pieces, and their log-probabilities before it
+        self._before: Movable | None = None
+        self._elsewhere: RowCost | None = None
+        if not kl_cap:
+            return
+        if kl_cap_rows:
+            self._elsewhere = RowCost(kl_cap_rows, self.args.per_device_train_batch_size, self.accelerator.device)
+        if self.accelerator.distributed_type == DistributedType.DEEPSPEED:
+            raise UserError(
+                "kl_cap under DeepSpeed", "it takes its steps by itself, and they cannot be taken back", "DDP or FSDP2"
+            )
+        self.add_callback(CapCallback(self))
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
+        loss: Tensor = super()._compute_loss(model, inputs)
+        if self._share and self.model.training:
+            assert self._logps is not None
+            self._of_update.append((inputs, self._logps))
+        return loss
+
+    def begin_update(self) -> None:
+        """Right before the optimizer's step."""
+        assert self.optimizer is not None
+        bare = self.optimizer.optimizer if isinstance(self.optimizer, AcceleratedOptimizer) else self.optimizer
+        self._before = Movable(bare)
+        if self._drops_out:  # what the loss scored has dropout in it
+            self._of_update = [(inputs, self._score(self.model, inputs)) for inputs, _ in self._of_update]
+        if self._elsewhere is not None:
+            with self._as_scored():
+                self._elsewhere.begin(self._bare_model)
+
+    def end_update(self) -> None:
+        """Right after it; every process takes part, and all decide alike."""
+        assert self._before is not None
+        step = shortened(self._dearest, self._before.place, self._share)
+        undone = step.scale == 0
+        for name, cost in zip(("kl_update", "kl_rows"), self._costs, strict=False):
+            self._metrics["train"][name].append(0.0 if undone else cost)
+        self._metrics["train"]["step_scale"].append(step.scale)
+        self._before, self._of_update = None, []
+
+    def _dearest(self) -> float:
+        """The larger of what the update cost on its own tokens and on the rows; NaN where one is."""
+        self._costs = [self._own_cost(), *([self._cost_elsewhere()] if self._elsewhere is not None else [])]
+        return math.nan if any(map(math.isnan, self._costs)) else max(self._costs)
+
+    def _cost_elsewhere(self) -> float:
+        assert self._elsewhere is not None
+        with self._as_scored():
+            return self._quotient(self._elsewhere.sums(self._bare_model).to(self.accelerator.device))
+
+    @contextmanager
+    def _as_scored(self) -> Iterator[None]:
+        """As TRL scores tokens: without dropout, in the type that training multiplies in."""
+        with self._without_dropout(), self.accelerator.autocast():
+            yield
+
+    def _own_cost(self) -> float:
+        """KL(π_θ‖π_θ₀), mean over the update's response tokens of all processes; NaN where logits are no numbers."""
+        total = torch.stack(
+            [
+                sums(kl_of_new_from_rollout(self._score(self.model, inputs), before), inputs["completion_mask"])
+                for inputs, before in self._of_update
+            ]
+        ).sum(0)
+        return self._quotient(total)
+
+
+class CapCallback(TrainerCallback):  # type: ignore[misc]
+    """Calls the trainer around the optimizer's step."""
+
+    def __init__(self, trainer: CappedTrainer) -> None:
+        self._trainer = trainer
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Gradients are clipped, nothing has moved."""
+        self._trainer.begin_update()
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Everything has moved."""
+        self._trainer.end_update()
