@@ -9,7 +9,7 @@ from stiefel.methods import METHODS
 from stiefel.report import print_scores, print_table
 from stiefel.report.cells import cells
 from stiefel.report.files import write_table
-from stiefel.report.numbers import rate
+from stiefel.report.numbers import NONE, rate
 from stiefel.report.runs import read_run, read_runs
 from stiefel.report.series import STYLES, Series, ordered, style_of, styles
 from stiefel.report.table import Figure, TableRow, ends, table, window_of
@@ -161,3 +161,18 @@ def test_a_short_runs_rewards_are_said_of_their_rollouts(
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("reward")]
     assert f"{first} → {last}" in line
     assert line.rstrip().endswith(over)
+
+
+def test_a_capped_comparison_says_at_what_step_each_method_was_compared(make: Maker) -> None:
+    spent, shortened = [4e-4, 6e-4, 5e-4, 1e-4, 2e-4, 3e-4], [2, 1, 0, 0, 0, 0]
+    make.run(metrics={"kl_update": spent, "step_scale": [0.5, 0.9, 1, 1, 1, 1], "capped_updates": shortened})
+    make.run("lora")
+    found = cells(table(read_runs(make.root)))
+    places = [found.header.index(name) for name in ("dearest update, KL", "updates shortened")]
+    by_method = {row[0]: [row[place] for place in places] for row in found.body}
+    assert by_method == {"rlpo": ["0.0006", "25%"], "lora": [NONE, NONE]}
+
+
+def test_without_a_cap_nothing_is_said_of_it(make: Maker) -> None:
+    make.run()
+    assert not {"dearest update, KL", "updates shortened"} & set(cells(table(read_runs(make.root))).header)

@@ -27,6 +27,7 @@ def cells(rows: Sequence[TableRow]) -> Cells:
         ("peak gradient norm", lambda row: figure(row.peak_grad_norm, ".3g")),
         ("KL to base", lambda row: figure(row.kl_base, ".3g")),
         *([("truncated", lambda row: figure(row.truncated))] if any(row.truncated.mean for row in rows) else []),
+        *capped_columns(rows),
         *task_columns(rows),
         ("trained parameters", lambda row: count(row.trainable_parameters)),
         ("of the base", lambda row: percent(row.trained_share)),
@@ -37,6 +38,16 @@ def cells(rows: Sequence[TableRow]) -> Cells:
         columns.append(("not applicable", lambda row: ", ".join(row.not_applicable) or NONE))
     header = tuple(name for name, _ in columns)
     return Cells(header, tuple(tuple(cell(row) for _, cell in columns) for row in rows), names=1)
+
+
+def capped_columns(rows: Sequence[TableRow]) -> list[Column]:
+    """What the updates cost and how many were shortened, where a cap measured it: the step that methods are held to."""
+    if all(row.kl_update.mean is None for row in rows):
+        return []
+    return [
+        ("dearest update, KL", lambda row: figure(row.kl_update, ".2g")),
+        ("updates shortened", lambda row: percent(row.capped.mean)),
+    ]
 
 
 def label(row: TableRow) -> str:

@@ -38,6 +38,8 @@ METRICS = (
     Metric(
         "engine_mismatch", "Engine mismatch", "mean |log π_trainer − log π_engine| over the sampled tokens", "symlog"
     ),
+    Metric("kl_update", "KL of an update", "of the dearest update of a rollout to the next, nats per token", "symlog"),
+    Metric("step_scale", "Update kept", "share of a rollout's most shortened update that optim.kl_cap left"),
     Metric("sync_survival", "Update survival", "share of the trained update that the engine plays"),
     Metric(
         "loss", "Loss", "cross-entropy of the reference answers' tokens, nats per token", window=WINDOW, steps="update"

@@ -85,6 +85,8 @@ class TableRow:
     peak_grad_norm: Figure
     kl_base: Figure
     truncated: Figure  # share of the last rollouts' completions
+    kl_update: Figure  # of the dearest update, where optim.kl_cap measured it
+    capped: Figure  # share of the updates that the cap shortened
     tasks: dict[str, TaskFigures]
     published: dict[str, Beside]
     trainable_parameters: int | None
@@ -125,6 +127,8 @@ def row(series: Series, runs: Sequence[Run]) -> TableRow:
         peak_grad_norm=over_seeds(done, "grad_norm", peak),
         kl_base=over_seeds(done, "kl_base", lambda values: values[-1]),
         truncated=over_seeds(done, "truncated_fraction", lambda values: ends(values)[1]),
+        kl_update=over_seeds(done, "kl_update", max),
+        capped=over_seeds(done, "capped_updates", partial(per_update, runs[0].recipe.optim.updates_per_rollout)),
         tasks=tasks,
         published=beside(runs[0], tasks),
         trainable_parameters=counts.trainable_parameters if counts else None,
@@ -196,6 +200,11 @@ def over_seeds(runs: Sequence[Run], metric: str, summary: Callable[[list[float]]
     if not all(math.isfinite(number) for number in numbers):
         return Figure(None, finite=False)
     return Figure(statistics.fmean(numbers), spread(numbers))
+
+
+def per_update(updates: int, counts: Sequence[float]) -> float:
+    """Counts of each rollout as a share of all updates."""
+    return sum(counts) / (updates * len(counts))
 
 
 def spread(numbers: Sequence[float]) -> float | None:

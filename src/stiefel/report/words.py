@@ -26,6 +26,9 @@ DEFINITIONS = (
     ("engine mismatch", "mean |log π_trainer − log π_engine| over the sampled tokens, where an engine wrote them"),
     ("update survival", "⟨ΔW_played, ΔW⟩/‖ΔW‖² over all adapted layers: how much of the trained update ΔW the engine "
      "plays in its type; error ‖ΔW_played − ΔW‖/‖ΔW‖, and every layer's, in syncs.jsonl"),
+    ("dearest update", "KL(π_new‖π_before) of the update that cost most, nats per response token of its own, after it "
+     "was shortened to its share of optim.kl_cap; where rows are held (optim.kl_cap_rows), theirs is in metrics.jsonl"),
+    ("updates shortened", "share of all updates that cost more than their share, and were shortened along themselves"),
     ("truncated", "share of a rollout's completions that were cut off at max_completion_tokens, before they ended; in "
      "the table of the last rollouts, as the last reward"),
     ("accuracy", "share of a fixed set of test questions answered correctly, the same before and after training; "
