@@ -107,7 +107,9 @@ class AlgorithmSettings(Section):
     name: Literal["dapo", "grpo", "dr_grpo", "sft"] = "dapo"
     """Loss: DAPO, GRPO, Dr. GRPO, or supervised fine-tuning on the reference answers."""
     beta: NotNegativeFloat = 0.0
-    """Weight of the KL to the base policy in the loss."""
+    """Weight of the KL to the reference policy in the loss."""
+    reference: Literal["base", "start"] = "base"
+    """The policy that beta's KL and kl_base are to: the base model, or the adapter that adapter.path starts from."""
     clip_low: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """The ratio is clipped below at 1 − clip_low."""
     clip_high: PositiveFloat = 0.28

@@ -21,7 +21,8 @@ DEFINITIONS = (
     ("gradient norm", "Euclidean norm of the gradient over all trained parameters before clipping, mean of a rollout's "
      "updates; “peak” is the largest of the run"),
     ("KL to base", "KL(π_θ‖π_base), mean over the response tokens of fresh samples of π_θ, by the estimator "
-     "r − 1 − log r with r = π_base/π_θ; 0 at the start, because every method starts at the base exactly"),
+     "r − 1 − log r with r = π_base/π_θ; 0 at the start, because every method starts at the base exactly; of a run "
+     "with algorithm.reference = “start”, to the adapter that it started from"),
     ("completion length", "mean tokens of a rollout's completions"),
     ("engine mismatch", "mean |log π_trainer − log π_engine| over the sampled tokens, where an engine wrote them"),
     ("update survival", "⟨ΔW_played, ΔW⟩/‖ΔW‖² over all adapted layers: how much of the trained update ΔW the engine "

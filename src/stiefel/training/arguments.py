@@ -53,6 +53,7 @@ def trainer_arguments(
         "kl_every": recipe.run.kl_every,
         "max_gen_batches": recipe.algorithm.max_gen_batches if recipe.algorithm.dynamic_sampling else 0,
         "weight_decay_on": recipe.optim.weight_decay_on,
+        "reference": recipe.algorithm.reference,
         "kl_cap": recipe.optim.kl_cap,
         "kl_cap_rows": held_rows(recipe, tokenizer),
         "rate_factor": lambda update: scale * factor(update),

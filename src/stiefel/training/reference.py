@@ -1,13 +1,14 @@
-"""The reference policy of every method: the trained model with its change taken away."""
+"""The reference policy of every method: the trained model with its change taken away, all of it or that of this run."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from trl import GRPOConfig
 
 from ..adapter import base_policy, certificate_of
@@ -15,6 +16,7 @@ from ..errors import UserError
 from .ending import stop_at_turn_ends
 from .imported_trl import TRLTrainer
 
+Reference = Literal["base", "start"]
 RewardFunction = Callable[..., list[float]]
 
 
@@ -31,12 +33,41 @@ class BasePolicy:
             yield
 
 
+class StartPolicy(BasePolicy):
+    """The policy that a run started from: the model with its trained weights put back to what they were then.
+
+    Of a new adapter it is the base. Memory: a copy of what trains, and a second one inside the block.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._start = [parameter.detach().clone() for parameter in self._trained]
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The start for the length of a `with` block, under `torch.no_grad`; afterwards every bit is as before."""
+        with torch.no_grad():
+            now = [parameter.detach().clone() for parameter in self._trained]
+            self._put(self._start)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                self._put(now)
+
+    def _put(self, values: list[Tensor]) -> None:
+        for parameter, value in zip(self._trained, values, strict=True):
+            parameter.copy_(value)
+
+
 class ReferenceTrainer(TRLTrainer):  # type: ignore[misc]
     """TRL's trainer with an exact reference, rollouts that end where a turn does, and nothing reported home.
 
     TRL's constructor would copy an adapter (so that the reference is the start of the factors, computed again) or load
     full weights again from where they once came from. It is shown beta = 0, and given `BasePolicy` in place of a
-    reference model afterwards.
+    reference model afterwards. `reference` = "start" takes the adapter as it was given, in beta's term and in the
+    measured divergences alike.
     """
 
     def __init__(
@@ -49,6 +80,7 @@ class ReferenceTrainer(TRLTrainer):  # type: ignore[misc]
         processing_class: Any = None,
         *,
         needs_base: bool = False,
+        reference: Reference = "base",
         **kwargs: Any,
     ) -> None:
         if "peft_config" in kwargs:
@@ -70,9 +102,10 @@ class ReferenceTrainer(TRLTrainer):  # type: ignore[misc]
                 "leave it out",
             )
         require_trainable(model)
-        if args.beta or needs_base:
+        needed = bool(args.beta or needs_base)
+        if needed and reference == "base":
             certificate_of(model)  # that taking the change away gives the base is true of ours, not of all
-        self.base_policy = BasePolicy(model) if args.beta or needs_base else None
+        self.base_policy = (StartPolicy if reference == "start" else BasePolicy)(model) if needed else None
         shown = copy.copy(args)
         shown.beta = 0.0
         super().__init__(model, reward_funcs, shown, train_dataset, eval_dataset, processing_class, **kwargs)
