@@ -7,6 +7,7 @@ from .attached import certificate_of as certificate_of
 from .attached import trainable_parameters as trainable_parameters
 from .certificate import Certificate as Certificate
 from .certificate import product_norm as product_norm
+from .dropped import drop_factors as drop_factors
 from .exported import BASE as BASE
 from .exported import export as export
 from .files import ANCHORS_FILE as ANCHORS_FILE

@@ -9,7 +9,7 @@ to its checkpoints they look like linear layers of rank 2r.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -166,6 +166,14 @@ class TimesB(torch.autograd.Function):
 
 class AnchoredA(AnchoredFactor):
     """Anchor A₀ (r, in); weight (2r, in) = [A₀ + ΔA; ΔA]."""
+
+    lost_of: Callable[[], Tensor | None] | None = None  # D(x) − x, where dropout is on the factors (`dropped.py`)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """X · weightᵀ; with dropout on the factors A₀(D(x) − x) beside the half that B₀ is multiplied with."""
+        h = super().forward(x)
+        lost = None if self.lost_of is None else self.lost_of()
+        return h if lost is None else h + F.pad(F.linear(lost, self.anchor), (len(self.anchor), 0))
 
     def product(self, x: Tensor) -> Tensor:
         """X · weightᵀ."""

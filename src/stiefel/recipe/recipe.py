@@ -148,7 +148,7 @@ def refuse_unused(tables: Mapping[str, Any]) -> None:
     """Raise for written keys that nothing would read; a resolved recipe names every key, so defaults pass."""
     adapter = tables.get("adapter", {})
     if isinstance(adapter, Mapping) and adapter.get("path"):
-        unused = written(adapter, AdapterSettings().model_dump(), {"path"})
+        unused = written(adapter, AdapterSettings().model_dump(), {"path", "dropout_on"})
         if unused:
             raise UserError(
                 f"adapter.{unused[0]} is set beside adapter.path",

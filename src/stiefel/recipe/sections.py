@@ -53,6 +53,8 @@ class AdapterSettings(Section):
     """The adapter is scaled by s = alpha/r."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout on the adapter's input."""
+    dropout_on: Literal["delta", "factors"] = "delta"
+    """An anchored adapter drops of the change, so that training starts at the base, or of A and B, as published."""
     targets: str | list[str] = "all-linear"
     """all-linear, a list of module names, or a regular expression."""
     options: dict[str, str | float] = {}

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..adapter import attach, load
+from ..adapter import attach, drop_factors, load
 from ..errors import UserError
 from ..methods import used_settings
 from ..model import let_turns_end, load_model, load_tokenizer
@@ -42,12 +42,20 @@ def adapted(recipe: Recipe, model: Any) -> Any:
     settings = recipe.adapter
     options: dict[str, Any] = dict(settings.options)
     if settings.path:
-        return load(model, settings.path)
+        return dropping(load(model, settings.path), settings.dropout_on)
     given = settings.model_dump(include={"rank", "alpha", "dropout", "targets"})
-    return attach(
+    found = attach(
         model,
         settings.method,
         seed=recipe.run.seed,
         **used_settings(settings.method, **given, options=options),
         **options,
     )
+    return dropping(found, settings.dropout_on)
+
+
+def dropping(model: Any, where: str) -> Any:
+    """The model with its dropout where the recipe wants it."""
+    if where == "factors":
+        drop_factors(model)
+    return model
