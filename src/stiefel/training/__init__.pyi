@@ -4,6 +4,7 @@ from .arguments import trainer_arguments as trainer_arguments
 from .bridge import PolicyBridge as PolicyBridge
 from .bridge import Sent as Sent
 from .bridge import Sync as Sync
+from .bridge import reshapes as reshapes
 from .checkpoints import checkpoints_in as checkpoints_in
 from .checkpoints import cut_back as cut_back
 from .checkpoints import journal_sizes as journal_sizes
@@ -15,14 +16,19 @@ from .metrics import Row as Row
 from .metrics import append_row as append_row
 from .probabilities import NoProbabilities as NoProbabilities
 from .probabilities import finite_logits as finite_logits
+from .processes import in_all_or_none as in_all_or_none
+from .processes import launched as launched
 from .processes import replicas as replicas
 from .rewards import Graded as Graded
+from .rows import longest_prompt as longest_prompt
 from .rows import rows_digest as rows_digest
 from .rows import sft_rows as sft_rows
 from .rows import training_rows as training_rows
+from .settings import SERVER_TIMEOUT as SERVER_TIMEOUT
 from .settings import grpo_config as grpo_config
 from .settings import rate_factor as rate_factor
 from .settings import sft_config as sft_config
 from .sft import SFTTrainer as SFTTrainer
+from .sync import chosen_sync as chosen_sync
 from .syncs import append_sync as append_sync
 from .trainer import GRPOTrainer as GRPOTrainer
