@@ -35,13 +35,14 @@ from ..engine import (
     start,
     write_factors,
 )
-from ..errors import UserError
+from ..errors import SaidElsewhere, UserError
 from .imported_trl import VLLMGeneration, ensure_master_addr_port
 from .processes import in_all_or_none, raise_in_all
 from .served_client import SeededClient
 
 Sync = Literal["factors", "merged"]
 OTHERWISE = 'rollout.engine = "hf" (use_vllm=False in a script)'
+GONE = ("Connection closed by peer", "Connection reset by peer")  # gloo's words where another process ended
 LOG = logging.getLogger(__name__)
 
 
@@ -109,12 +110,12 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
                 "leave it out, or sync='merged'",
             )
         self._llm_weights_sleeping = False  # TRL's mark
-        self.llm = in_all_or_none(self._engine)
-
-    def _engine(self) -> Colocated | Served | None:
         if self.mode == "colocate":
-            return self._colocated()
-        return self._served() if self.accelerator.is_main_process else None
+            # one that fails raises at once, for the launcher to end the others: they may wait for it inside vLLM
+            self.llm = self._colocated()
+            self.accelerator.wait_for_everyone()
+        else:
+            self.llm = in_all_or_none(lambda: self._served() if self.accelerator.is_main_process else None)
 
     def _colocated(self) -> Colocated:
         """As TRL starts it, with room for the adapter and the type of the policy's base."""
@@ -147,7 +148,12 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
             "trust_remote_code": self.trust_remote_code,
             **settings,
         }
-        return Colocated(start(settings, otherwise=OTHERWISE), base_dtype(self.model))
+        try:
+            return Colocated(start(settings, otherwise=OTHERWISE), base_dtype(self.model))
+        except UserError as error:
+            if self.accelerator.num_processes > 1 and any(words in error.why for words in GONE):
+                raise SaidElsewhere(error.what, "another process ended", "see what it says") from error
+            raise
 
     def _among_processes(self) -> dict[str, Any]:
         """What vLLM reads of a launch with several processes, and TRL's groups of them."""
