@@ -22,7 +22,7 @@ from stiefel.model.weights import load_model, load_tokenizer
 from stiefel.run import begun
 from stiefel.run.run import train
 from tests.vllm.server_recipes import recipe
-from tests.vllm.servers import for_training, serving
+from tests.vllm.servers import ALLOWED, for_training, serving
 
 
 @pytest.fixture
@@ -103,10 +103,10 @@ def test_one_of_another_base_by_its_log_probabilities_and_both_names(
     assert re.search(r"it serves \S*nano\S*, whose log-probabilities of \d+ tokens", words)
 
 
-def test_one_of_an_earlier_checkpoint_where_the_server_tells_that_it_rounds_nothing(
+def test_one_that_tells_its_type_is_held_to_it_and_to_the_adapters_that_it_takes(
     refusal: Callable[..., str], other: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Few updates: a change of 1e-2 of the layers' own size, which could be rounding to bfloat16."""
+    """An earlier checkpoint: a change of 1e-2 of the layers' own size, which could be rounding to bfloat16."""
 
     def few_updates(model: Any) -> None:
         generator = torch.Generator().manual_seed(0)
@@ -115,12 +115,17 @@ def test_one_of_an_earlier_checkpoint_where_the_server_tells_that_it_rounds_noth
             weight.add_(change * (1e-2 * weight.norm() / change.norm()))
 
     monkeypatch.setenv("VLLM_SERVER_DEV_MODE", "1")
+    monkeypatch.setitem(ALLOWED, "VLLM_ALLOW_RUNTIME_LORA_UPDATING", "False")
     with serving(for_training()) as address:
         server = find_server(address, "nano", 5.0)
         assert (server.dtype, server.logprobs_mode) == (torch.float32, "processed_logprobs")
         words = refusal(address, other(few_updates))
         assert "another base" in words
         assert words.splitlines()[1].endswith("rounding makes 0.001")
+        assert "this run's have rank 32, and it takes 16" in refusal(address, adapter={"rank": 16, "alpha": 16})
+        words = refusal(address)
+        assert "takes no adapters while it runs" in words
+        assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True" in words
 
 
 def test_the_same_base_under_another_name_is_taken_and_shown(

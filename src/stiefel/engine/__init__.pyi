@@ -26,6 +26,7 @@ from .servable import servable as servable
 from .servable import unservable as unservable
 from .server import Server as Server
 from .server import find_server as find_server
+from .server import require_adapters as require_adapters
 from .server import require_room as require_room
 from .server import require_transfer as require_transfer
 from .starting import add_lora as add_lora

@@ -20,7 +20,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from ..errors import UserError
-from .server import said, start_command
+from .server import no_adapters, said, start_command
 
 MEMORY = Path("/dev/shm")  # where files are memory, on Linux
 
@@ -258,11 +258,7 @@ class Served(Engine):
         except self.failures as error:
             raise lost(error) from error
         if answer.status_code == 404 and "error" not in answer.text:  # no such call, and not no such adapter
-            raise UserError(
-                f"the vLLM server at {self.client.base_url} takes no adapters while it runs",
-                f"it does not answer to /v1/{call}",
-                f"start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True and --enable-lora: {start_command(self.base)}",
-            )
+            raise no_adapters(self.client.base_url, self.base, f"it does not answer to /v1/{call}")
         if answer.status_code != 200:
             raise UserError(
                 f"the vLLM server at {self.client.base_url} refused the adapter {data['lora_name']}",

@@ -26,7 +26,8 @@ class Server:
     root: str  # from where it has the weights
     longest: int | None  # tokens of a prompt and its completion
     dtype: torch.dtype | None  # None where it does not tell, which it does with VLLM_SERVER_DEV_MODE=1
-    logprobs_mode: str  # likewise, or empty
+    logprobs_mode: str = ""  # likewise, or empty
+    largest_rank: int | None = None  # of the adapters that it takes, likewise; 0 where it takes none
 
     @property
     def name(self) -> str:
@@ -97,8 +98,8 @@ def find_server(url: str, base: str, seconds: float, say: Callable[[str], None] 
             f"asked for its models (/v1/models) it says, with status {answer.status_code}: {said(answer.text)}",
             f"{start_command(base)}; or name another, rollout.vllm_server",
         )
-    card, (dtype, mode) = cards[0], told(address)
-    return Server(address, card["id"], card.get("root") or card["id"], card.get("max_model_len"), dtype, mode)
+    card = cards[0]
+    return Server(address, card["id"], card.get("root") or card["id"], card.get("max_model_len"), *told(address))
 
 
 def models_in(answer: Any) -> list[dict[str, Any]]:
@@ -111,17 +112,42 @@ def models_in(answer: Any) -> list[dict[str, Any]]:
     return []
 
 
-def told(address: str) -> tuple[torch.dtype | None, str]:
-    """(The type of its weights, its mode of log-probabilities), where it tells."""
+def told(address: str) -> tuple[torch.dtype | None, str, int | None]:
+    """(The type of its weights, its mode of log-probabilities, the largest rank of an adapter), where it tells."""
     import requests
 
     answer = requests.get(f"{address}/server_info", params={"config_format": "json"}, timeout=ANSWER)
     if answer.status_code != 200:
-        return None, ""
-    config = answer.json()["vllm_config"]["model_config"]
-    dtype = vars(torch)[str(config["dtype"]).removeprefix("torch.")]
+        return None, "", None
+    config = answer.json()["vllm_config"]
+    model, lora = config["model_config"], config["lora_config"]
+    dtype = vars(torch)[str(model["dtype"]).removeprefix("torch.")]
     assert isinstance(dtype, torch.dtype)
-    return dtype, str(config["logprobs_mode"])
+    return dtype, str(model["logprobs_mode"]), int(lora["max_lora_rank"]) if lora else 0
+
+
+def require_adapters(server: Server, rank: int) -> None:
+    """Raise where the server takes no adapters while it runs, or, as far as it tells, none of this rank."""
+    import requests
+
+    if server.largest_rank is not None and server.largest_rank < rank:
+        why = f"this run's have rank {rank}, and it takes {server.largest_rank or 'none'}"
+        raise UserError(
+            f"the vLLM server at {server.url} has no room for the adapters", why, start_command(server.root)
+        )
+    # a request that says nothing, which is refused for that where there is such a call
+    answer = requests.post(f"{server.url}/v1/load_lora_adapter", json={}, timeout=ANSWER)
+    if answer.status_code == 404 and "error" not in answer.text:
+        raise no_adapters(server.url, server.root, "it does not answer to /v1/load_lora_adapter")
+
+
+def no_adapters(url: str, base: str, why: str) -> UserError:
+    """The error of a server that was not told to take adapters while it runs."""
+    return UserError(
+        f"the vLLM server at {url} takes no adapters while it runs",
+        why,
+        f"start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True and --enable-lora: {start_command(base)}",
+    )
 
 
 def require_transfer(device: torch.device) -> None:

@@ -19,7 +19,7 @@ from ..tasks import Task
 from ..training import is_adalora, lengths_line, rows_digest, schedule, sft_rows, training_rows
 from .checks import check_budget, check_rows
 from .directory import last_checkpoint, manifest, rewind, same_base, same_data, sweep
-from .engines import check_transfer, find_served, trust
+from .engines import check_sync_to, find_served, trust
 from .loading import adapted, load_pair
 from .measurements import BEFORE, BaseSamples, Progress, append_samples, measured, read_samples, same_questions
 from .rehearsal import measured_tasks, trained_on, trained_task
@@ -74,7 +74,7 @@ def begin(recipe: Recipe, out: Path, keep: bool, base: BaseSamples | None, progr
     if BEFORE in phases:
         same_questions(recipe, tasks, tokenizer, phases[BEFORE])
     model = adapted(recipe, model)
-    check_transfer(recipe, model)
+    check_sync_to(recipe, trusted, model)
     if is_adalora(model):  # of an adapter in a directory it is not known before
         schedule(certificate_of(model).options, updates)
     stands_on = {base.name: base.fingerprint for base in certificate_of(model).bases}

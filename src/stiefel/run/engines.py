@@ -9,7 +9,17 @@ from typing import Any
 from accelerate import PartialState
 from datasets import Dataset
 
-from ..engine import PROMPTS, Server, Trusted, find_server, require_room, require_same_base, require_transfer
+from ..engine import (
+    PROMPTS,
+    Server,
+    Trusted,
+    find_server,
+    largest_rank,
+    require_adapters,
+    require_room,
+    require_same_base,
+    require_transfer,
+)
 from ..recipe import Recipe
 from ..tasks import Task, prompt_tokens
 from ..training import (
@@ -78,7 +88,12 @@ def trust(
     return in_all_or_none(ask)
 
 
-def check_transfer(recipe: Recipe, model: Any) -> None:
-    """Raise where the adapter can only be sent as merged weights, and they cannot reach the server."""
-    if by_server(recipe) and chosen_sync(model, recipe.rollout.sync or None) == "merged":
+def check_sync_to(recipe: Recipe, trusted: Trusted | None, model: Any) -> None:
+    """Raise, in every process, where what the adapted model is sent as cannot reach the server, or is not taken."""
+    if not by_server(recipe):
+        return
+    if chosen_sync(model, recipe.rollout.sync or None) == "merged":
         require_transfer(launched().device)
+    else:
+        rank = largest_rank(model)
+        in_all_or_none(lambda: require_adapters(trusted.server, rank) if trusted is not None else None)
