@@ -1,7 +1,9 @@
 """A check for a machine with a GPU, in one call of under eight minutes: `python -m benchmarks.device --out FILE.json`.
 
-It takes torch, transformers and PEFT as that machine has them, and small pure wheels from `--wheels DIR` where some are
-missing; it asks no registry and no hub, and says what it left out and why. `--small` runs all of it anywhere.
+It takes torch, transformers and PEFT as that machine has them, and from `--wheels DIR` what else is missing there:
+lazy_loader (any platform) and xxhash (of that machine's Python and platform), 0.3 MB in all. Elsewhere
+`pip download --no-deps --only-binary=:all: --python-version 3.12 -d DIR lazy_loader xxhash` fetches them. It asks no
+registry and no hub, and says what it left out and why. `--small` runs all of it anywhere.
 """
 
 from __future__ import annotations
@@ -28,9 +30,9 @@ RANK = 16
 ANCHORED = ("pissa", "milora", "geora", "olora")
 SRC = Path(__file__).parents[1] / "src"
 NEEDED = {  # by part, of what such a machine may lack
-    "training": ("transformers", "peft", "safetensors", "xxhash", "lazy_loader", "platformdirs", "pydantic", "jinja2"),
-    "starts_7b": ("transformers", "safetensors", "xxhash", "lazy_loader", "platformdirs", "scipy"),
-    "generation": ("transformers", "peft", "safetensors", "xxhash", "lazy_loader", "platformdirs", "pydantic", "vllm"),
+    "training": ("transformers", "peft", "safetensors", "xxhash", "lazy_loader"),
+    "starts_7b": ("transformers", "safetensors", "xxhash", "lazy_loader"),
+    "generation": ("transformers", "peft", "safetensors", "xxhash", "lazy_loader", "pydantic", "vllm"),
 }
 PACKAGES = ("torch", "transformers", "peft", "safetensors", "vllm", "triton")
 

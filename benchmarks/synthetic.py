@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from scipy import fft
 from torch import Tensor
 
 DECAY = 0.6  # column j is scaled by j^-DECAY before it is mixed: σ₁/σ_n ≈ n^DECAY
@@ -21,6 +20,8 @@ QWEN25 = {
 
 def heavy_tailed(m: int, n: int, seed: int) -> Tensor:
     """W (m, n) = G diag(j^-DECAY) D in float32: G Gaussian, D the orthonormal DCT, so that no axis is special."""
+    from scipy import fft  # here: a machine with a GPU may have none, and makes the other spectra
+
     generator = torch.Generator().manual_seed(seed)
     G = torch.randn(m, n, generator=generator) / m**0.5
     G *= torch.arange(1, n + 1, dtype=torch.float32) ** -DECAY

@@ -17,6 +17,10 @@ class UserError(Exception):
         return type(self), (self.what, self.why, self.instead)  # so that it survives the way out of a worker process
 
 
+class SaidElsewhere(UserError):
+    """Another process's error, which that one says: this one ends with it in silence."""
+
+
 def kind_of(thing: object) -> str:
     """What was given in a model's place, in words: a text is shown, of anything else its type is named."""
     return repr(thing) if isinstance(thing, str) else f"a {type(thing).__name__}"

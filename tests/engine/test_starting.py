@@ -8,8 +8,10 @@ import random
 import numpy as np
 import pytest
 import torch
+from pydantic import BaseModel, ValidationError, field_validator
 
 from stiefel.engine import at_home, own_dtype
+from stiefel.engine.starting import cause
 from stiefel.model.weights import load_model
 from stiefel.nano import NANO_PATH
 
@@ -70,3 +72,21 @@ def test_the_type_is_that_of_the_config_or_of_the_weights(tmp_path) -> None:
     config = tmp_path / "config.json"
     config.write_text(config.read_text().replace('"dtype": "bfloat16",', ""))
     assert own_dtype(tmp_path) == "bfloat16"
+
+
+def test_every_setting_that_vllm_refuses_is_named_and_no_line_more() -> None:
+    """pydantic's first line counts them, and the others end on an address."""
+
+    class Settings(BaseModel):
+        length: int
+
+        @field_validator("length")
+        @classmethod
+        def fits(cls, value: int) -> int:
+            raise ValueError(f"length ({value}) is greater than the model's")
+
+    with pytest.raises(ValidationError) as refused:
+        Settings(length=1000)
+    assert cause(refused.value) == "length: length (1000) is greater than the model's"
+    assert cause(RuntimeError("no memory\n  at 0x1")) == "no memory"
+    assert cause(NotImplementedError()) == "NotImplementedError"

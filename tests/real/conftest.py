@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,22 +11,22 @@ import pytest
 import torch
 
 from stiefel.model import load_model, load_tokenizer
+from tests.smollm2 import PLACE, SKIP, left_out, require
 
-PLACE = Path(os.environ.get("STIEFEL_SMOLLM2", Path(__file__).parents[2] / ".models" / "smollm2"))
 HERE = Path(__file__).parent
 FEW = r"model\.layers\.(0|29)\..*_proj"  # 14 of its 210 matrices: every shape, the first and the last layer
 TEXT = "The quick brown fox jumps over the lazy dog, and 17 + 25 = 42."
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    missing = pytest.mark.skip(reason="no model here: `make smollm2` fetches it")
     for item in items:
-        if HERE in item.path.parents and not (PLACE / "model.safetensors").is_file():
-            item.add_marker(missing)
+        if HERE in item.path.parents and left_out():
+            item.add_marker(SKIP)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def place() -> Path:
+    require()
     return PLACE
 
 

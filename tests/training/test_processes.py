@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 
 import stiefel
 from stiefel.artifacts import read_json, read_jsonl
-from stiefel.errors import UserError
+from stiefel.cli import guarded
+from stiefel.errors import SaidElsewhere, UserError
 from stiefel.model.weights import load_model
 from stiefel.nano.tokenizer import build_tokenizer
 from stiefel.recipe.recipe import load_recipe, make_recipe
@@ -72,6 +73,18 @@ def test_sharded_weights_are_emitted_and_saved_as_whole_ones(two: Path) -> None:
 def test_a_policy_that_is_lost_in_one_process_is_noticed_in_both(two: Path) -> None:
     """Stopping alone, the one would leave the other waiting for its completions."""
     assert read_json(two / "facts.json")["lost"] == [True, True]
+
+
+def test_what_is_refused_in_one_process_is_raised_in_both_and_said_once(two: Path) -> None:
+    assert read_json(two / "facts.json")["refused"] == ["SaidElsewhere: a server", "UserError: a server"]
+
+
+def test_an_error_that_another_process_says_is_no_line_here(capfd: pytest.CaptureFixture[str]) -> None:
+    def fails() -> None:
+        raise SaidElsewhere("a server", "it is gone", "start it")
+
+    assert guarded(fails) == 2
+    assert capfd.readouterr().err == ""
 
 
 def test_two_processes_make_the_updates_of_one(one: Path, two: Path) -> None:

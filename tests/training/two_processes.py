@@ -1,5 +1,5 @@
 """What test_processes.py launches in one process and in two: updates on given completions,
-sharded weights, a policy that is lost in one of them, and a whole run."""
+sharded weights, a policy that is lost in one of them, an error of one, and a whole run."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 import stiefel
 from stiefel.engine import policy_weights
+from stiefel.errors import UserError
 from stiefel.model.weights import load_model, load_tokenizer
 from stiefel.quiet import quiet
 from stiefel.recipe.recipe import make_recipe
 from stiefel.run.run import train
 from stiefel.tasks import find_task
 from stiefel.training.probabilities import NoProbabilities, finite_logits
+from stiefel.training.processes import in_all_or_none
 from stiefel.training.rewards import GradedReward
 from stiefel.training.settings import grpo_config
 
@@ -133,10 +135,25 @@ def lost_in_one() -> list[bool]:
     return gather_object([False])
 
 
+def refused_in_one() -> list[str]:
+    """What each process raises where the last one alone refuses its work."""
+
+    def work() -> int:
+        if PartialState().process_index == PartialState().num_processes - 1:
+            raise UserError("a server", "it is gone", "start it")
+        return 1
+
+    try:
+        in_all_or_none(work)
+    except UserError as error:
+        return gather_object([f"{type(error).__name__}: {error.what}"])
+    return gather_object([""])
+
+
 def main(out: Path) -> None:
-    """All four, in every process of the launch."""
+    """All five, in every process of the launch."""
     quiet()
-    facts = {**given_updates(out / "given"), "sharded": sharded(), "lost": lost_in_one()}
+    facts = {**given_updates(out / "given"), "sharded": sharded(), "lost": lost_in_one(), "refused": refused_in_one()}
     train(make_recipe(RUN), out / "run")
     if PartialState().is_main_process:
         (out / "facts.json").write_text(json.dumps(facts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from stiefel.adapter.attached import attach
 from stiefel.adapter.saved import save
 from stiefel.model.weights import load_model
+from tests.vllm.servers import for_training, serving
 from tests.vllm.subjects import KINDS, shaken
 
 collect_ignore_glob = [] if find_spec("vllm") else ["test_*.py"]
@@ -24,6 +26,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.filterwarnings("default"))  # vLLM's own and its packages', as they come
+
+
+@pytest.fixture(scope="session")
+def policy_server() -> Iterator[str]:
+    """A server of nano's, to which trainers send what they train."""
+    with serving(for_training()) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

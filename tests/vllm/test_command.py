@@ -18,6 +18,7 @@ from stiefel.engine import start
 from stiefel.errors import UserError
 from stiefel.evaluation.subject import Subject
 from stiefel.model.weights import load_tokenizer
+from stiefel.nano import NANO_PATH
 from tests.vllm.subjects import engine_of
 
 STIEFEL = [sys.executable, "-m", "stiefel", "eval", "nano", "--task", "nano-arithmetic", "--engine", "vllm"]
@@ -81,6 +82,14 @@ def test_a_cache_that_does_not_fit_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(UserError, match="vLLM does not start on") as refused:
         engine_of(Subject("nano"))
     assert "memory" in refused.value.why
+
+
+def test_a_setting_that_it_refuses_is_named() -> None:
+    with pytest.raises(UserError, match="vLLM does not start on") as refused:
+        start({"model": str(NANO_PATH), "max_model_len": 100_000}, otherwise='rollout.engine = "hf"')
+    assert "max_model_len (100000) is greater than" in refused.value.why
+    assert "https://" not in refused.value.why
+    assert refused.value.instead.endswith('or use rollout.engine = "hf"')
 
 
 def test_a_model_that_takes_no_lora_is_refused(tmp_path: Path) -> None:

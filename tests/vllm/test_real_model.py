@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
 from stiefel.recipe.recipe import make_recipe
 from stiefel.run.run import train
+from tests.smollm2 import PLACE, SKIP, left_out, require
 
-PLACE = Path(os.environ.get("STIEFEL_SMOLLM2", Path(__file__).parents[2] / ".models" / "smollm2"))
+pytestmark = [SKIP] if left_out() else []
 
 
-@pytest.mark.skipif(not (PLACE / "model.safetensors").is_file(), reason="no model here: `make smollm2` fetches it")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_ten_rollouts_of_a_real_model(dtype: str, tmp_path: Path) -> None:
+    require()
     data = tmp_path / "sums.jsonl"
     pairs = [(a, b) for a in range(2, 10) for b in range(2, 10)]
     data.write_text("".join(json.dumps({"prompt": f"{a}+{b}=?", "answer": str(a + b)}) + "\n" for a, b in pairs))

@@ -19,7 +19,10 @@ from stiefel.engine.playing import EngineLost
 from stiefel.errors import UserError
 from stiefel.evaluation.plan import Room
 from stiefel.recipe.recipe import make_recipe
+from stiefel.run import attempt
+from stiefel.run.measurements import By
 from stiefel.run.run import train
+from stiefel.tasks import Sampling
 
 CLOCK = {"seconds", "tokens_per_second", "peak_memory_bytes"}  # what differs between equal runs
 ROOT = Path(__file__).parents[2]
@@ -76,6 +79,24 @@ def test_the_runs_evaluations_are_the_engines_and_hold_pass_at_k(run: Path) -> N
     assert list(scores["during"]) == ["rollout 2"]
     assert list(scores["pass_at"]) == ["1", "2"]
     assert not (run / "measured").exists()
+
+
+def test_the_run_is_measured_by_its_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, found = attempt.measured_by, {}
+
+    def measured_by(trainer: Any, tokenizer: Any, ends: Any, when: str, out: Path) -> By:
+        by = real(trainer, tokenizer, ends, when, out)
+        assert by.writer is not None
+        sampling = Sampling(samples=1, temperature=1.0, top_p=1.0, top_k=0, max_tokens=4, seed=0)
+        found[when] = (by, type(by.writer(sampling, ()).bridge.llm))
+        return by
+
+    monkeypatch.setattr(attempt, "measured_by", measured_by)
+    train(recipe(), tmp_path / "run")
+    assert list(found) == ["before", "rollout 2", "after"]
+    assert {engine for _, engine in found.values()} == {Colocated}
+    assert {(by.shares, by.speaks) for by, _ in found.values()} == {((0, 1), True)}
+    assert len({by.journals for by, _ in found.values()}) == 3, "each policy keeps what is done of it apart"
 
 
 SCRIPT = """
@@ -157,6 +178,14 @@ def test_a_merged_policy_is_played_too_its_tied_head_included(method: str, tmp_p
     train(recipe(method, sync="merged" if method == "pissa" else ""), tmp_path / "run")
     assert {row["sync"] for row in rows(tmp_path / "run", "syncs.jsonl")} == {"merged"}
     assert all(row["engine_mismatch"] < SAME for row in rows(tmp_path / "run"))
+
+
+def test_an_engine_that_does_not_start_names_the_recipes_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "100000")
+    with pytest.raises(UserError, match="vLLM does not start on") as refused:
+        train(recipe(), tmp_path / "run")
+    assert 'rollout.engine = "hf"' in refused.value.instead
+    assert "--engine" not in refused.value.instead
 
 
 def test_factors_of_an_adapter_that_has_none_are_refused_before_anything_is_sampled(tmp_path: Path) -> None:

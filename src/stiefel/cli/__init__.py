@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from ..errors import UserError
+from ..errors import SaidElsewhere, UserError
 from .adapters import cache, cite, export, init, methods, verify
 from .evaluation import evaluate
 from .geometry import inspect, preflight
@@ -54,6 +54,8 @@ def guarded(command: Callable[[], Any]) -> int:
     """The exit status of a command."""
     try:
         status = command()  # what a command gave to context.exit, or nothing
+    except SaidElsewhere:
+        return 2
     except UserError as error:
         say(f"error: {error}")
         return 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 import tempfile
 import weakref
@@ -21,6 +20,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from ..errors import UserError
+from .server import no_adapters, said, start_command
 
 MEMORY = Path("/dev/shm")  # where files are memory, on Linux
 
@@ -46,6 +46,15 @@ def lost(error: BaseException) -> EngineLost:
         f"the engine failed in the middle of a rollout: {type(error).__name__}: {str(error).strip()[:400]}",
         "the rollout's completions are lost; what was trained before it is in the last checkpoint",
         "see what ended it, start it again, and go on with --resume",
+    )
+
+
+def refused(url: str, status: int, text: str) -> EngineLost:
+    """The error of a server that answers, and not with a completion."""
+    return EngineLost(
+        f"the vLLM server at {url} refused a request in the middle of a rollout, with status {status}",
+        said(text),
+        "see whether it was started again since the last rollout, or serves too short a context; go on with --resume",
     )
 
 
@@ -233,41 +242,26 @@ class Served(Engine):
         data = {"model": self.client.model, "prompt": prompt, "return_token_ids": True, **request}
         try:
             answer = self.client.session.post(f"{self.client.base_url}/v1/completions", json=data)
-            answer.raise_for_status()
         except self.failures as error:
             raise lost(error) from error
+        if answer.status_code != 200:
+            raise refused(self.client.base_url, answer.status_code, answer.text)
         (choice,) = answer.json()["choices"]
         return Written(choice["token_ids"], choice["finish_reason"] == "length")
 
     def _post(self, call: str, data: dict[str, str]) -> None:
         import requests
 
-        # not by the client's session, which asks six times where the server says why it cannot
-        answer = requests.post(f"{self.client.base_url}/v1/{call}", json=data, timeout=LOADING)
+        try:
+            # not by the client's session, which asks six times where the server says why it cannot
+            answer = requests.post(f"{self.client.base_url}/v1/{call}", json=data, timeout=LOADING)
+        except self.failures as error:
+            raise lost(error) from error
         if answer.status_code == 404 and "error" not in answer.text:  # no such call, and not no such adapter
-            raise UserError(
-                f"the vLLM server at {self.client.base_url} takes no adapters while it runs",
-                f"it does not answer to /v1/{call}",
-                f"start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True and --enable-lora: {start_command(self.base)}",
-            )
+            raise no_adapters(self.client.base_url, self.base, f"it does not answer to /v1/{call}")
         if answer.status_code != 200:
             raise UserError(
                 f"the vLLM server at {self.client.base_url} refused the adapter {data['lora_name']}",
                 said(answer.text),
                 f"{start_command(self.base)}; it must be able to read {self.place}",
             )
-
-
-def said(text: str) -> str:
-    """What a server's answer says in words."""
-    found = re.search(r'"message":"(.*?)(?<!\\)"', text)
-    return (found[1] if found else text.strip())[:400]
-
-
-def start_command(base: str) -> str:
-    """How a server is started that takes adapters."""
-    return (
-        f"VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve {base} --enable-lora --max-lora-rank N "
-        "--max-loras 2 --logprobs-mode processed_logprobs --generation-config vllm, N at least the rank, twice that of "
-        "an anchored method"
-    )

@@ -26,8 +26,11 @@ QUIET = "ERROR"  # which TRL sets too, where nobody has set anything
 CPU_CACHE = 1 << 30  # bytes of keys and values; unset, vLLM takes most of the machine's memory and touches all of it
 
 
-def start(settings: dict[str, Any]) -> Any:
-    """An `LLM` of vLLM's with these settings and what its platform needs; raises UserError where it does not start."""
+def start(settings: dict[str, Any], otherwise: str = "--engine hf") -> Any:
+    """An `LLM` of vLLM's with these settings and what its platform needs; raises UserError where it does not start.
+
+    otherwise: what the user may take in its place.
+    """
     with at_home():
         compile_nothing_on_a_cpu()
         from vllm import LLM
@@ -37,9 +40,19 @@ def start(settings: dict[str, Any]) -> Any:
         except (ValueError, RuntimeError, NotImplementedError) as error:  # settings, memory, models it does not know
             raise UserError(
                 f"vLLM does not start on {settings['model']}",
-                (str(error).strip().splitlines() or [type(error).__name__])[0][:300],
-                f"mend the cause ({LEVEL}=INFO shows what vLLM says), or use --engine hf",
+                cause(error),
+                f"mend the cause ({LEVEL}=INFO shows what vLLM says), or use {otherwise}",
             ) from error
+
+
+def cause(error: Exception) -> str:
+    """What an error says: of one of pydantic's every setting with what is wrong of it, of others the first line."""
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        found = [(".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")) for one in error.errors()]
+        return "; ".join(f"{place}: {words}" if place else words for place, words in found)[:600]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def add_lora(engine: Any, directory: Path) -> Any:

@@ -10,6 +10,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 
 from ..engine import EngineLost
+from ..errors import SaidElsewhere
 from ..rewards import GraderFailure, grade_all
 from ..tasks import Row, Sampling, Task, stops
 from .hf import HFEngine
@@ -67,7 +68,9 @@ def evaluate(
             progress(min(total, len(done) * of), total)
     gathered: list[tuple[list[Sample], GraderFailure | EngineLost | None]]
     gathered = gather_object([(done if speaks else [], failure)])
-    for _, one in gathered:
+    for process, (_, one) in enumerate(gathered):
+        if isinstance(one, EngineLost) and process != state.process_index:
+            raise SaidElsewhere(one.what, one.why, one.instead)
         if one is not None:
             raise one
     every = [sample for samples, _ in gathered for sample in samples]

@@ -92,6 +92,7 @@ class Attempt:
             ),
             journals=[self.out / METRICS, self.out / SAMPLES, self.out / GEOMETRY, self.out / SYNCS],
             on_sync=self._synced,
+            trusted=begun.trusted,
         )
         metrics.watch(trainer)
         return trainer

@@ -12,12 +12,14 @@ from datasets import Dataset
 
 from ..adapter import certificate_of
 from ..artifacts import MANIFEST, RECIPE, SAMPLES, discard, file_digest, room_for, write_json, write_text
+from ..engine import Trusted
 from ..errors import UserError
 from ..recipe import Recipe
 from ..tasks import Task
-from ..training import is_adalora, lengths_line, rows_digest, schedule, sft_rows, training_rows
+from ..training import held_rows, is_adalora, lengths_line, rows_digest, schedule, sft_rows, training_rows
 from .checks import check_budget, check_rows
 from .directory import last_checkpoint, manifest, rewind, same_base, same_data, sweep
+from .engines import check_sync_to, find_served, trust
 from .loading import adapted, load_pair
 from .measurements import BEFORE, BaseSamples, Progress, append_samples, measured, read_samples, same_questions
 from .rehearsal import measured_tasks, trained_on, trained_task
@@ -34,6 +36,7 @@ class Begun:
     rows: Dataset
     phases: dict[str, BaseSamples]  # the evaluations so far, the base's among them but where an engine is to write it
     checkpoint: Path | None
+    trusted: Trusted | None  # the server of its rollouts, in the process that asks it
 
 
 def begin(recipe: Recipe, out: Path, keep: bool, base: BaseSamples | None, progress: Progress) -> Begun:
@@ -41,6 +44,7 @@ def begin(recipe: Recipe, out: Path, keep: bool, base: BaseSamples | None, progr
 
     Raises UserError, changing nothing, for rows or weights that are others than those the run was started on.
     """
+    server = find_served(recipe, progress)
     main, replaces = PartialState().is_main_process, out.is_dir()
     supervised = recipe.algorithm.name == "sft"
     task, tasks = trained_task(recipe), measured_tasks(recipe)
@@ -49,6 +53,10 @@ def begin(recipe: Recipe, out: Path, keep: bool, base: BaseSamples | None, progr
     model, tokenizer = load_pair(recipe)
     rows = (sft_rows if supervised else training_rows)(recipe, task, tokenizer, progress)
     check_rows(recipe, rows)
+    held_rows(recipe, tokenizer)  # or it raises
+    trusted = trust(recipe, server, model, tokenizer, rows, tasks)
+    for note in trusted.notes if trusted is not None else ():
+        progress(note)
     if main and not supervised:
         progress(lengths_line(recipe, task, rows, tokenizer))
     data, updates = rows_digest(rows) + held_digest(recipe), updates_of(recipe, rows)
@@ -67,6 +75,7 @@ def begin(recipe: Recipe, out: Path, keep: bool, base: BaseSamples | None, progr
     if BEFORE in phases:
         same_questions(recipe, tasks, tokenizer, phases[BEFORE])
     model = adapted(recipe, model)
+    check_sync_to(recipe, trusted, model)
     if is_adalora(model):  # of an adapter in a directory it is not known before
         schedule(certificate_of(model).options, updates)
     stands_on = {base.name: base.fingerprint for base in certificate_of(model).bases}
@@ -77,13 +86,13 @@ def begin(recipe: Recipe, out: Path, keep: bool, base: BaseSamples | None, progr
     if main and not known and BEFORE in phases:
         append_samples(out / SAMPLES, BEFORE, phases[BEFORE])
     PartialState().wait_for_everyone()
-    return Begun(task, tasks, model, tokenizer, rows, phases, last_checkpoint(out))
+    return Begun(task, tasks, model, tokenizer, rows, phases, last_checkpoint(out), trusted)
 
 
 def held_digest(recipe: Recipe) -> str:
     """Of the file on which a cap holds, where there is one."""
-    path = Path(recipe.optim.kl_cap_rows).expanduser()
-    return f" {file_digest(path)}" if recipe.optim.kl_cap_rows and path.is_file() else ""
+    held = recipe.optim.kl_cap_rows
+    return f" {file_digest(Path(held).expanduser())}" if held else ""
 
 
 def updates_of(recipe: Recipe, rows: Dataset) -> int:

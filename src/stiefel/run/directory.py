@@ -26,6 +26,8 @@ from ..errors import UserError
 from ..recipe import Recipe, as_begun, by_key, overlay, read_toml, usual_recipe
 from ..training import Row, append_row, checkpoints_in, cut_back, journal_sizes
 
+PLACES = ("rollout.vllm_server",)  # where something is, which is no part of the experiment
+
 
 def status(out: Path) -> str:
     """What a directory's manifest says of its run: running, finished, diverged; empty where there is no manifest."""
@@ -96,7 +98,7 @@ def same_recipe(recipe: Recipe, out: Path) -> Recipe:
     before, now = resolved(tables), by_key(recipe.model_dump())
     differences = [
         f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
-        for key in sorted(before.keys() | now.keys())
+        for key in sorted((before.keys() | now.keys()) - set(PLACES))
         if before.get(key) != now.get(key)
     ]
     if differences:

@@ -12,6 +12,7 @@ from ..recipe import Recipe
 from ..tasks import Task, training_task, tried
 from ..training import sft_rows, training_rows
 from .checks import check_names, check_run
+from .engines import find_served
 from .loading import load_ending_tokenizer
 from .measurements import sampling_for, tasks_of
 
@@ -26,6 +27,8 @@ def rehearse(recipe: Recipe, out: Path, done: set[str], *, written: Collection[s
     check_run(recipe, out)
     if is_new(done, "start", recipe.model, recipe.adapter):
         rehearse_start(recipe)
+    if is_new(done, "server", recipe.rollout):
+        find_served(recipe)
     optim = recipe.optim.rollouts, recipe.run.seed
     if is_new(done, "rows", recipe.model, recipe.task, recipe.algorithm, recipe.rollout, *optim):
         tokenizer = load_ending_tokenizer(recipe)

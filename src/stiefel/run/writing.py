@@ -44,16 +44,15 @@ def writer_of(trainer: GRPOTrainer, tokenizer: Any, turn_ends: Sequence[str], *,
     return lambda sampling, stop: RunEngine(bridge, tokenizer, sampling, stop, ends)
 
 
-def shares_of(mode: str, tensor_parallel: int) -> tuple[tuple[int, int], bool]:
-    """(The number of this process's share, how many there are), and whether it speaks for it.
+def shares_of(mode: str, tensor_parallel: int, process: int, processes: int) -> tuple[tuple[int, int], bool]:
+    """(The number of a process's share, how many there are), and whether it speaks for it.
 
     The processes of a tensor-parallel group write the same completions together; of a server the first alone writes.
     """
-    state = PartialState()
     if mode == "server":
-        return (state.process_index, 1), state.process_index == 0
-    group, place = divmod(state.process_index, tensor_parallel)
-    return (group, state.num_processes // tensor_parallel), place == 0
+        return (process, 1), process == 0
+    group, place = divmod(process, tensor_parallel)
+    return (group, processes // tensor_parallel), place == 0
 
 
 def measured_by(
@@ -68,15 +67,16 @@ def measured_by(
     place.mkdir(parents=True, exist_ok=True)
     if isinstance(trainer, GRPOTrainer) and trainer.use_vllm:
         bridge = trainer.vllm_generation
-        shares, speaks = shares_of(bridge.mode, bridge.tensor_parallel_size)
+        state = PartialState()
+        shares, speaks = shares_of(bridge.mode, bridge.tensor_parallel_size, state.process_index, state.num_processes)
         return By(writer_of(trainer, tokenizer, turn_ends, base=when == BEFORE), shares, speaks, place)
     return By(journals=place)
 
 
 def policy_digest(model: nn.Module) -> str:
-    """Of every number that trains."""
+    """Of every number that trains, whatever the order in which they stand."""
     digest = xxhash.xxh3_128()
-    for name, parameter in model.named_parameters():
+    for name, parameter in sorted(model.named_parameters(), key=lambda named: named[0]):
         if parameter.requires_grad:
             digest.update(name.encode())
             digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)

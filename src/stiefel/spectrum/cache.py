@@ -18,7 +18,6 @@ from pathlib import Path
 
 import torch
 import xxhash
-from platformdirs import user_cache_path
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
@@ -46,6 +45,8 @@ class Entry:
 
 def default_directory() -> Path:
     """Where STIEFEL_CACHE says, else the user's cache directory."""
+    from platformdirs import user_cache_path
+
     place = os.environ.get(PLACE)
     return Path(place) if place else user_cache_path("stiefel") / "spectra"
 

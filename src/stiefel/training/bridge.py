@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +16,12 @@ from torch import Tensor, nn
 from ..adapter import base_policy, own_weights
 from ..engine import (
     Colocated,
+    EngineLost,
     Served,
     Survival,
+    Trusted,
     base_dtype,
+    find_server,
     largest_rank,
     lost,
     of_factors,
@@ -25,16 +29,21 @@ from ..engine import (
     policy_factors,
     policy_weights,
     rank_served,
+    require_room,
     require_same_base,
-    served_dtype,
+    require_transfer,
     start,
     write_factors,
 )
-from ..errors import UserError
+from ..errors import SaidElsewhere, UserError
 from .imported_trl import VLLMGeneration, ensure_master_addr_port
+from .processes import in_all_or_none, raise_in_all
 from .served_client import SeededClient
 
 Sync = Literal["factors", "merged"]
+OTHERWISE = 'rollout.engine = "hf" (use_vllm=False in a script)'
+GONE = ("Connection closed by peer", "Connection reset by peer")  # gloo's words where another process ended
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,8 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
     `sync` "factors" sends the adapter as a LoRA under a new number at every sync, and the engine's base is never
     touched; "merged" sends every weight (`policy_weights`), layer by layer. Each completion is drawn by a seed of its
     own, of `seed`, `step()`, the call since that changed and its place, so that a run that goes on from a checkpoint
-    draws what it would have drawn. `on_sync` is told what each sync sent.
+    draws what it would have drawn. `on_sync` is told what each sync sent. `trusted` is a server that was asked already;
+    another is asked here, with `prompts()`. What fails in one process raises in all.
     """
 
     llm: Colocated | Served | None  # None in the processes that have no server to talk to
@@ -68,9 +78,12 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
         step: Callable[[], str],
         place: Path,
         on_sync: Callable[[Sent], None],
+        trusted: Trusted | None = None,
+        prompts: Callable[[], Sequence[Sequence[int]]] = lambda: (),
         **settings: Any,
     ) -> None:
         self.sync, self.seed, self.step, self.place, self.on_sync = sync, seed, step, place, on_sync
+        self.trusted, self.prompts = trusted, prompts
         self._calls, self._step = 0, ""
         super().__init__(model, *args, **settings)
 
@@ -97,12 +110,12 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
                 "leave it out, or sync='merged'",
             )
         self._llm_weights_sleeping = False  # TRL's mark
-        self.llm = None
         if self.mode == "colocate":
+            # one that fails raises at once, for the launcher to end the others: they may wait for it inside vLLM
             self.llm = self._colocated()
-        elif self.accelerator.is_main_process:
-            self.llm = self._served()
-        self.accelerator.wait_for_everyone()
+            self.accelerator.wait_for_everyone()
+        else:
+            self.llm = in_all_or_none(lambda: self._served() if self.accelerator.is_main_process else None)
 
     def _colocated(self) -> Colocated:
         """As TRL starts it, with room for the adapter and the type of the policy's base."""
@@ -135,7 +148,12 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
             "trust_remote_code": self.trust_remote_code,
             **settings,
         }
-        return Colocated(start(settings), base_dtype(self.model))
+        try:
+            return Colocated(start(settings, otherwise=OTHERWISE), base_dtype(self.model))
+        except UserError as error:
+            if self.accelerator.num_processes > 1 and any(words in error.why for words in GONE):
+                raise SaidElsewhere(error.what, "another process ended", "see what it says") from error
+            raise
 
     def _among_processes(self) -> dict[str, Any]:
         """What vLLM reads of a launch with several processes, and TRL's groups of them."""
@@ -151,33 +169,45 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
 
     def _served(self) -> Served:
         """The server, once it answers and has shown that its base is the policy's."""
-        from requests.exceptions import RequestException
-
-        url = self.server_base_url or f"http://{self.server_host}:{self.server_port}"
-        try:
-            client = SeededClient(base_url=url, group_port=self.group_port, connection_timeout=self.server_timeout)
-        except RequestException as error:
-            raise UserError(
-                f"no vLLM server answers at {url}",
-                f"it was asked for {self.server_timeout:.0f} s",
-                f"start it: vllm serve {self.model.name_or_path}; or name another, rollout.vllm_server",
-            ) from error
+        trusted = self.trusted or self._trust()
+        if self.max_model_length is not None:
+            require_room(trusted.server, self.max_model_length)
+        url = trusted.server.url
+        client = SeededClient(base_url=url, group_port=self.group_port, connection_timeout=self.server_timeout)
         self.vllm_client = client
-        own, theirs = base_dtype(self.model), served_dtype(client)
-        with base_policy(self.model):
-            exact = own == theirs == torch.float32
-            require_same_base(client, self.model, str(self.model.name_or_path), exact=exact)
         if self.sync == "merged":
-            client.init_communicator(device=self.accelerator.device)
-        engine = Served(client, theirs or own, self.place)
+            require_transfer(self.accelerator.device)
+            try:
+                client.init_communicator(device=self.accelerator.device)
+            except RuntimeError as error:  # in TRL's words
+                raise UserError(
+                    f"the vLLM server at {url} takes no weights while it runs", str(error), 'so, or sync="factors"'
+                ) from error
+        engine = Served(client, trusted.dtype, self.place)
         client.seed_of = engine.seed_of
         return engine
+
+    def _trust(self) -> Trusted:
+        """What is asked of a server where nobody has asked before, as in a script."""
+        name = str(self.model.name_or_path)
+        url = self.server_base_url or f"http://{self.server_host}:{self.server_port}"
+        server = find_server(url, name, self.server_timeout, LOG.warning)
+        with base_policy(self.model):
+            trusted = require_same_base(server, self.model, name, self.prompts(), processed=self.reshapes)
+        for note in trusted.notes:
+            LOG.warning(note)
+        return trusted
+
+    @property
+    def reshapes(self) -> bool:
+        """Whether the completions are drawn by another distribution than the policy's own."""
+        return reshapes(self.temperature, self.top_p, self.top_k)
 
     # The policy, as the engine is given it
 
     def sync_weights(self) -> None:
         """Send the policy as it is now; every process takes part, and whoever has an engine says what it was sent."""
-        sent = self._send_factors() if self.sync == "factors" else self._send_merged()
+        sent = in_all_or_none(self._send_factors if self.sync == "factors" else self._send_merged)
         if sent is not None:
             self.on_sync(sent)
 
@@ -207,7 +237,11 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
             except self.llm.failures as error:
                 raise lost(error) from error
         else:
-            super().sync_weights()
+            failures = () if self.llm is None else self.llm.failures
+            try:
+                super().sync_weights()
+            except failures as error:
+                raise lost(error) from error
         for weight in own_weights(self.model):  # whose type is the trainer's own: it plays the same numbers
             self._merged[weight.name] = of_weights(weight.base, weight.values, weight.values)
         return None if self.llm is None else Sent("merged", type_name(self.llm.dtype), self._nbytes, self._merged)
@@ -238,18 +272,30 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
         num_generations: int,
         profiler: Any = None,
     ) -> Any:
-        """As TRL's; raises EngineLost where the engine fails."""
+        """As TRL's; raises EngineLost in every process where the engine fails in one."""
         step = self.step()
         self._calls = self._calls + 1 if step == self._step else 0
         self._step = step
-        if self.llm is None:
-            return super().generate(prompts, images, num_generations, profiler)
-        group = self.accelerator.process_index // self.tensor_parallel_size if self.mode == "colocate" else 0
-        self.llm.draw_by(f"{self.seed}:{step}:{self._calls}:{group}")
+        failures: tuple[type[BaseException], ...] = ()
+        if self.llm is not None:
+            group = self.accelerator.process_index // self.tensor_parallel_size if self.mode == "colocate" else 0
+            self.llm.draw_by(f"{self.seed}:{step}:{self._calls}:{group}")
+            failures = self.llm.failures
+        failure: EngineLost | None = None
         try:
-            return super().generate(prompts, images, num_generations, profiler)
-        except self.llm.failures as error:
-            raise lost(error) from error
+            found = super().generate(prompts, images, num_generations, profiler)
+        except failures as error:
+            failure = lost(error)
+            failure.__cause__ = error
+        if isinstance(self.llm, Served):  # TRL has handed out what it gave, which is nothing where it failed
+            failure = self.vllm_client.take_failure()
+        raise_in_all(failure)
+        return found
+
+
+def reshapes(temperature: float, top_p: float, top_k: int) -> bool:
+    """Whether these settings make of a policy another distribution."""
+    return temperature != 1.0 or top_p < 1.0 or top_k > 0
 
 
 def is_in_4_bits(model: Any) -> bool:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from accelerate import PartialState
-from accelerate.utils import DistributedType, parse_flag_from_env
+from accelerate.utils import DistributedType, gather_object, parse_flag_from_env
 from transformers import TrainingArguments
 
-from ..errors import UserError
+from ..errors import SaidElsewhere, UserError
 
 # how many processes MPI's and Slurm's launchers started, which torch does not ask
 LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
 Arguments = TypeVar("Arguments", bound=TrainingArguments)
+Found = TypeVar("Found")
 
 
 def launched() -> PartialState:
@@ -95,3 +96,30 @@ def for_processes(args: Arguments) -> Arguments:
     if settled.ddp_broadcast_buffers is None:
         settled.ddp_broadcast_buffers = False
     return settled
+
+
+def in_all_or_none(work: Callable[[], Found]) -> Found:
+    """What `work` gives in this process; where it raises UserError in one, it raises in all, once all are there.
+
+    The first that failed raises its own, which says it, the others SaidElsewhere: stopping alone, it would leave them
+    waiting for it, for half an hour at worst. `work` must wait for no other process after a failure, and every process
+    must call it.
+    """
+    failure: UserError | None = None
+    try:
+        found = work()
+    except UserError as error:
+        failure = error
+    raise_in_all(failure)
+    return found
+
+
+def raise_in_all(failure: UserError | None) -> None:
+    """Raise the first failure that a process has, in every process; every one must call it, with its own or None."""
+    every: list[UserError | None] = gather_object([failure])
+    for number, one in enumerate(every):
+        if one is None:
+            continue
+        if failure is not None and number == PartialState().process_index:
+            raise failure
+        raise SaidElsewhere(one.what, one.why, one.instead)

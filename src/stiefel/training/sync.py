@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from trl import GRPOConfig
 from trl.trainer.utils import get_config_model_id
 
-from ..engine import require_factors, require_vllm, serves_factors, together
+from ..engine import PROMPTS, Trusted, require_factors, require_vllm, serves_factors, together
 from ..errors import UserError
 from .bridge import PolicyBridge, Sent, Sync
 from .ending import stop_at_turn_ends
@@ -25,7 +26,8 @@ class SyncedTrainer(ResumableTrainer):
     """Runs alike in one process and in several, and lets vLLM play the policy that was trained.
 
     `sync` is "factors", the adapter as a LoRA beside the engine's base, or "merged", every weight; by itself factors
-    wherever the adapter is made of them. `on_sync` is told the rollout and what was sent for it.
+    wherever the adapter is made of them. `on_sync` is told the rollout and what was sent for it. `trusted` is a server
+    that has been asked already whether it plays the base.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class SyncedTrainer(ResumableTrainer):
         *more: Any,
         sync: Sync | None = None,
         on_sync: Callable[[int, Sent], None] = lambda rollout, sent: None,
+        trusted: Trusted | None = None,
         **kwargs: Any,
     ) -> None:
         if isinstance(model, str):
@@ -46,7 +49,7 @@ class SyncedTrainer(ResumableTrainer):
             )
         if args is None:
             args = GRPOConfig(f"{get_config_model_id(model.config).split('/')[-1]}-GRPO")  # as TRL names it
-        self._on_sync = on_sync
+        self._on_sync, self._trusted = on_sync, trusted
         self._last_sent: Sent | None = None
         self._unsaid: Sent | None = None
         shown = copy.copy(for_processes(args))
@@ -73,6 +76,8 @@ class SyncedTrainer(ResumableTrainer):
             step=lambda: f"{self.state.global_step}{'' if self.model.training else ' measured'}",
             place=Path(args.output_dir),
             on_sync=self._synced,
+            trusted=self._trusted,
+            prompts=self._first_prompts,
             mode=args.vllm_mode,
             structured_outputs_regex=args.vllm_structured_outputs_regex,
             server_base_url=args.vllm_server_base_url,
@@ -97,6 +102,14 @@ class SyncedTrainer(ResumableTrainer):
             generation_kwargs=args.generation_kwargs,
         )
         stop_at_turn_ends(self)
+
+    def _first_prompts(self) -> list[list[int]]:
+        """The tokens of some prompts, by which a server's base is known; none where each brings tools of its own."""
+        if self.train_dataset is None or self.environment_factories is not None:
+            return []
+        rows = [row["prompt"] for row in itertools.islice(self.train_dataset, PROMPTS)]
+        tokens: list[list[int]] = self._tokenize_prompts(rows)[0]
+        return tokens
 
     def let_it_play(self) -> PolicyBridge:
         """The bridge, its engine playing the policy as it is now; every process takes part."""
