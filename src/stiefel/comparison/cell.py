@@ -1,0 +1,55 @@
+"""A process of its own for one cell, `python -m stiefel.comparison.cell measure|train PLACE`, beside Ray's worker.
+
+PLACE holds what the worker was sent, and takes what the cell leaves: see ray_worker.py.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from ..artifacts import SAMPLES, write_json
+from ..errors import UserError
+from ..quiet import quiet
+from ..recipe import load_recipe
+from ..run import BEFORE, read_samples
+from .cells import base_samples, one_run
+from .ray_worker import BASE, ERROR, MEASURE, RECIPE, run_in
+
+REFUSED = 2  # as the command line's exit status
+
+
+def main() -> int:
+    """Do what the arguments say; a user's mistake is left in a file, any other error on stderr."""
+    kind, place = sys.argv[1], Path(sys.argv[2])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's, which ends its workers
+    threading.Thread(target=end_with_worker, args=(place,), daemon=True).start()
+    quiet()
+    recipe, run = load_recipe(place / RECIPE), run_in(place)
+    try:
+        if kind == MEASURE:
+            run.mkdir(exist_ok=True)
+            base_samples(recipe, run / SAMPLES)
+        else:
+            base = read_samples(place / BASE).get(BEFORE, {}) if (place / BASE).is_file() else None
+            one_run(recipe, run, base)
+    except UserError as error:
+        write_json(place / ERROR, [error.what, error.why, error.instead])
+        return REFUSED
+    return 0
+
+
+def end_with_worker(place: Path) -> None:
+    """End when the worker, which holds the other end of stdin, is gone: nobody would take what the cell leaves."""
+    while os.read(0, 1):
+        pass
+    shutil.rmtree(place, ignore_errors=True)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
