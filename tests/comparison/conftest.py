@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from stiefel.artifacts import read_json, read_jsonl
+from stiefel.artifacts import INSPECTION, read_json, read_jsonl
 
 CLOCK = {"seconds", "tokens_per_second", "peak_memory_bytes"}  # what differs between equal runs
+# INSPECTION is what a report measures
 SHORT = (
     "[recipe.rollout]\nprompts = 4\ncompletions = 4\nmax_completion_tokens = 16\n[recipe.run]\nthreads = 1\n"
     '[recipe.eval]\ntasks = ["nano-sort"]\nlimit = 8\n'
@@ -32,8 +33,8 @@ def read(path: Path) -> Any:
 
 
 def left_by(run: Path) -> dict[str, Any]:
-    """All that a run leaves, by its path; checkpoints by name alone, since torch's own format holds a file's name."""
-    paths = [path for path in sorted(run.rglob("*")) if path.is_file()]
+    """All that a run leaves, by its path; what torch and the Trainer write in forms of their own by name alone."""
+    paths = [path for path in sorted(run.rglob("*")) if path.is_file() and path.name != INSPECTION]
     return {
         str(path.relative_to(run)): None if path.suffix == ".pt" or path.name == "trainer_state.json" else read(path)
         for path in paths

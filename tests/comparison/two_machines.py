@@ -14,12 +14,13 @@ from ray.cluster_utils import Cluster
 
 def main() -> None:
     place = sys.argv[1]
+    Path(place, "ray").mkdir()  # which Ray's class takes for there
     machine = {
         "num_cpus": 1,
         "node_ip_address": "127.0.0.1",
         "object_store_memory": 100 * 2**20,
         "include_dashboard": False,
-        "temp_dir": place,
+        "temp_dir": str(Path(place, "ray")),
     }
     cluster = Cluster(initialize_head=True, head_node_args=machine)
     second = cluster.add_node(**machine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import ipaddress
 import logging
 import os
 import re
@@ -27,7 +28,15 @@ from .software import differences, software
 TRIED = "2.60"  # what the tests run
 INSTALL = 'pip install "stiefel[ray]"'
 LOCAL = "--backend local"
-REACH_SECONDS = 10  # for a cluster to answer
+REACH_SECONDS = 10  # for a machine to answer
+BOUNDED = {  # in place of minutes: one try to reach what manages a cluster, and a wait for this machine's part of it
+    "RAY_gcs_server_port_wait_time_s": "1",
+    "RAY_GCS_SERVER_REQUEST_TIMEOUT_SECONDS": "20",
+    "RAY_py_gcs_connect_timeout_s": str(REACH_SECONDS),
+}
+LOOPBACK = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"
+}  # on any system: otherwise Ray turns 127.0.0.1 into another address
 PROBE_SECONDS = 120.0  # for a machine to start a process and import Stiefel's ground
 OBJECTS = 100 * 2**20  # bytes of the local cluster's object store: what travels is small
 SHORT = Path("/tmp")  # a socket's whole path has 107 bytes, of which Ray takes most; the name is random
@@ -84,16 +93,16 @@ def ray_cluster(address: str) -> Iterator[Any]:
     Raises UserError where the address does not answer within seconds.
     """
     require_ray()
+    place = None
     if address:
-        require_answer(address)
-        settings = {"RAY_gcs_rpc_server_connect_timeout_s": str(REACH_SECONDS)}
-        place = None
+        loopback = require_answer(address)
+        settings = {**BOUNDED, **(LOOPBACK if loopback else {})}
     else:
         place = Path(tempfile.mkdtemp(dir=SHORT, prefix="stiefel-ray-"))
         settings = {
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(16),
-            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on any system: the one switch that makes it stay on loopback
+            **LOOPBACK,
         }
     try:
         with environment(RAY_USAGE_STATS_ENABLED="0", **settings), redirect_stdout(io.StringIO()):
@@ -128,28 +137,37 @@ def join(ray: Any, address: str, place: Path | None) -> None:
     try:
         ray.init(address, **usual)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        cause = error.__cause__ or error
         raise UserError(
             f"the Ray cluster at {address} does not take this process",
-            " ".join(str(cause).split()),
+            reason_of(error.__cause__ or error),
             "the same Ray and Python on all machines, its token if it has one, and a machine of the cluster to start "
             f"from; or {LOCAL}",
         ) from error
 
 
-def require_answer(address: str) -> None:
-    """Raise unless somebody answers at HOST:PORT; `auto` is a cluster that was started on this machine."""
+def reason_of(error: BaseException) -> str:
+    """What an error of Ray's says, in a line; of one that quotes a traceback its last line."""
+    text = str(error).strip()
+    return text.splitlines()[-1] if "Traceback (" in text else " ".join(text.split())
+
+
+def require_answer(address: str) -> bool:
+    """Raise unless somebody answers at HOST:PORT; whether that is on loopback.
+
+    `auto` is a cluster that was started on this machine, and is asked by Ray itself.
+    """
     if address == "auto":
-        return
+        return False
     host, colon, port = address.rpartition(":")
-    if not colon or "/" in host or not port.isdecimal():
+    if not colon or not host or "/" in host or not port.isdecimal():
         raise UserError(
             f"--address {address} is no address of a cluster",
             "it is where `ray start --head` listens, and this machine is one of the cluster's",
             "--address HOST:PORT, or --address auto",
         )
     try:
-        socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS).close()
+        with socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS) as reached:
+            return ipaddress.ip_address(reached.getpeername()[0]).is_loopback
     except (OSError, OverflowError) as error:
         raise UserError(
             f"no Ray cluster answers at {address}",
@@ -202,7 +220,7 @@ def require_software(ray: Any) -> None:
         except ray.exceptions.RayError as error:
             raise UserError(
                 "a machine of the Ray cluster has no Stiefel that can be asked for its version",
-                str(error).strip().splitlines()[-1],
+                reason_of(error),
                 "install the same Stiefel on every machine, for the Python that runs `ray start`",
             ) from error
         require_same(name, here, there)
