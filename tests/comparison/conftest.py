@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from stiefel.artifacts import INSPECTION, read_json, read_jsonl
+from stiefel.artifacts import INSPECTION, STATE, read_json, read_jsonl
 
 CLOCK = {"seconds", "tokens_per_second", "peak_memory_bytes"}  # what differs between equal runs
-# INSPECTION is what a report measures
+TRAINER = "trainer_state.json"
 SHORT = (
     "[recipe.rollout]\nprompts = 4\ncompletions = 4\nmax_completion_tokens = 16\n[recipe.run]\nthreads = 1\n"
     '[recipe.eval]\ntasks = ["nano-sort"]\nlimit = 8\n'
@@ -33,10 +33,14 @@ def read(path: Path) -> Any:
 
 
 def left_by(run: Path) -> dict[str, Any]:
-    """All that a run leaves, by its path; what torch and the Trainer write in forms of their own by name alone."""
+    """All that a run leaves, by its path.
+
+    By name alone what torch and the Trainer write in forms of their own, and what holds the lengths of journals, in
+    which clocks are; what a report measures is left aside.
+    """
     paths = [path for path in sorted(run.rglob("*")) if path.is_file() and path.name != INSPECTION]
     return {
-        str(path.relative_to(run)): None if path.suffix == ".pt" or path.name == "trainer_state.json" else read(path)
+        str(path.relative_to(run)): None if path.suffix == ".pt" or path.name in (TRAINER, STATE) else read(path)
         for path in paths
     }
 
