@@ -1,6 +1,6 @@
-"""A process of its own for one cell, `python -m stiefel.comparison.cell measure|train PLACE`, beside Ray's worker.
+"""A process of its own for one cell, `python -m stiefel.comparison.cell measure|train DIRECTORY NAME`.
 
-PLACE holds what the worker was sent, and takes what the cell leaves: see ray_worker.py.
+The directory holds what a worker of a cluster was sent, and takes what the cell leaves: see place.py.
 """
 
 from __future__ import annotations
@@ -19,35 +19,36 @@ from ..quiet import quiet
 from ..recipe import load_recipe
 from ..run import BEFORE, read_samples
 from .cells import base_samples, one_run
-from .ray_worker import BASE, ERROR, MEASURE, RECIPE, run_in
+from .place import MEASURE, Place
 
 REFUSED = 2  # as the command line's exit status
 
 
 def main() -> int:
     """Do what the arguments say; a user's mistake is left in a file, any other error on stderr."""
-    kind, place = sys.argv[1], Path(sys.argv[2])
+    kind, place = sys.argv[1], Place(Path(sys.argv[2]))
+    run = place.run(sys.argv[3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's, which ends its workers
-    threading.Thread(target=end_with_worker, args=(place,), daemon=True).start()
+    threading.Thread(target=end_with_worker, args=(place.directory,), daemon=True).start()
     quiet()
-    recipe, run = load_recipe(place / RECIPE), run_in(place)
+    recipe = load_recipe(place.recipe)
     try:
         if kind == MEASURE:
             run.mkdir(exist_ok=True)
             base_samples(recipe, run / SAMPLES)
         else:
-            base = read_samples(place / BASE).get(BEFORE, {}) if (place / BASE).is_file() else None
+            base = read_samples(place.base).get(BEFORE, {}) if place.base.is_file() else None
             one_run(recipe, run, base)
     except UserError as error:
-        write_json(place / ERROR, [error.what, error.why, error.instead])
+        write_json(place.error, [error.what, error.why, error.instead])
         return REFUSED
     return 0
 
 
-def end_with_worker(place: Path) -> None:
+def end_with_worker(directory: Path) -> None:
     """End when the worker, which holds the other end of stdin, is gone: nobody would take what the cell leaves.
 
-    Its place is removed by a fork of this thread alone, once nothing writes there any more.
+    The directory is removed by a fork of this thread alone, once nothing writes there any more.
     """
     while os.read(0, 1):
         pass
@@ -56,7 +57,7 @@ def end_with_worker(place: Path) -> None:
         os._exit(1)
     while os.getppid() == cell:
         time.sleep(0.01)
-    shutil.rmtree(place, ignore_errors=True)
+    shutil.rmtree(directory, ignore_errors=True)
     os._exit(0)
 
 

@@ -14,8 +14,9 @@ from ..errors import UserError
 from ..recipe import Recipe
 from .cells import base_key, rollouts_under_way, writes_its_base
 from .mirror import Piece, Receiver, files_in, pieces_of
+from .place import MEASURE, TRAIN
 from .ray_cluster import Ask, asked, machines, require_resources, require_same
-from .ray_worker import MEASURE, TRAIN, News, RayWorker
+from .ray_worker import News, RayWorker
 from .software import software
 
 POLL_SECONDS = 1.0

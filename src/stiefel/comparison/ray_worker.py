@@ -21,30 +21,23 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from ..artifacts import MANIFEST, RUNS, SAMPLES
+from ..artifacts import MANIFEST, SAMPLES
 from .mirror import Piece, Sender, add_piece, last_step
+from .place import TRAIN, Place
 from .software import software
 from .words import LAST_WORDS
 
-MEASURE, TRAIN = "measure", "train"
-RECIPE, BASE, ERROR, KEPT = "recipe.toml", "base.jsonl", "error.json", "kept"  # in the cell's place
 LOOK_SECONDS = 2.0  # between two looks at what has changed of a run
 WAIT_SECONDS = 1.0  # that the driver's question waits for an answer
 News = list[tuple[str, Any]]
-
-
-def run_in(place: Path) -> Path:
-    """The run of a cell's place; it has the name that it has in the comparison, by which reporters know it."""
-    return Path((place / RUNS).read_text(encoding="utf-8"))
 
 
 class RayWorker:
     """A cell's place on this machine, and its process; an actor of Ray's, asked by the driver again and again."""
 
     def __init__(self, name: str) -> None:
-        self.place = Path(tempfile.mkdtemp(prefix="stiefel-cell-"))
-        self.run = self.place / "work" / name
-        (self.place / RUNS).write_text(str(self.run), encoding="utf-8")
+        self.place = Place(Path(tempfile.mkdtemp(prefix="stiefel-cell-")))
+        self.run = self.place.run(name)
         self.child: subprocess.Popen[bytes] | None = None
         self.lines: SimpleQueue[str] = SimpleQueue()
         self.spoken = threading.Event()
@@ -62,18 +55,18 @@ class RayWorker:
 
     def begin(self, kind: str, recipe: str, base: str | None, home: str) -> None:
         """Start the cell's process, in the driver's working directory where this machine has it."""
-        (self.place / RECIPE).write_text(recipe, encoding="utf-8")
+        self.place.recipe.write_text(recipe, encoding="utf-8")
         if base is not None:
-            (self.place / BASE).write_text(base, encoding="utf-8")
-        self.run.parent.mkdir(exist_ok=True)
-        self.sender = Sender(self.run, MANIFEST if kind == TRAIN else SAMPLES, self.place / KEPT)
+            self.place.base.write_text(base, encoding="utf-8")
+        self.place.work.mkdir(exist_ok=True)
+        self.sender = Sender(self.run, MANIFEST if kind == TRAIN else SAMPLES, self.place.kept)
         self.sender.known()
         self.child = subprocess.Popen(
-            [sys.executable, "-m", "stiefel.comparison.cell", kind, str(self.place)],
+            [sys.executable, "-m", "stiefel.comparison.cell", kind, str(self.place.directory), self.run.name],
             stdin=subprocess.PIPE,  # never written to: it ends with this process, and the cell with it
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            cwd=home if Path(home).is_dir() else self.place,
+            cwd=home if Path(home).is_dir() else self.place.directory,
         )
         self.listener = threading.Thread(target=self.listen, args=(self.child,), daemon=True)
         self.listener.start()
@@ -117,8 +110,9 @@ class RayWorker:
 
     def error(self) -> list[str] | None:
         """The user's mistake that the cell ended with: what, why, instead."""
-        path = self.place / ERROR
-        found: list[str] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        if not self.place.error.is_file():
+            return None
+        found: list[str] = json.loads(self.place.error.read_text(encoding="utf-8"))
         return found
 
     def close(self) -> None:
@@ -126,7 +120,7 @@ class RayWorker:
         if self.child is not None:
             self.child.kill()
             self.child.wait()
-        shutil.rmtree(self.place, ignore_errors=True)
+        shutil.rmtree(self.place.directory, ignore_errors=True)
 
 
 def machine() -> tuple[str, dict[str, str]]:
