@@ -20,7 +20,7 @@ import pytest
 from rich.console import Console
 
 from stiefel.cli import main
-from stiefel.comparison.comparison import rollouts_done
+from stiefel.comparison.cells import rollouts_done
 from stiefel.comparison.words import speak_into, words_of_workers
 from stiefel.progress import GridBars, RunNote, bars
 from stiefel.recipe.recipe import make_recipe

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import tomli_w
 
-from stiefel.comparison.comparison import base_key, require_same_grid
+from stiefel.comparison.cells import base_key
+from stiefel.comparison.comparison import require_same_grid
 from stiefel.errors import UserError
 from stiefel.recipe import load_grid
 from stiefel.recipe.recipe import DEFAULTS, make_recipe

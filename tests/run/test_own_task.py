@@ -14,7 +14,7 @@ import pytest
 from stiefel.artifacts import read_json
 from stiefel.cli import main
 from stiefel.comparison import compare
-from stiefel.comparison.comparison import base_key
+from stiefel.comparison.cells import base_key
 from stiefel.errors import UserError
 from stiefel.model.weights import load_model, load_tokenizer
 from stiefel.recipe import load_grid

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..errors import UserError
-from .options import force_option, out_option, profile_option, refuse_both, resume_option, say, set_option
+from .options import force_option, profile_option, refuse_both, resume_option, say, set_option
 
 
 @click.command()
@@ -71,21 +71,80 @@ def train(
 @click.argument("grid", type=click.Path(path_type=Path))
 @profile_option
 @set_option
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at the same time.")
-@out_option
+@click.option(
+    "--backend",
+    type=click.Choice(["local", "ray", "slurm"]),
+    default="local",
+    show_default=True,
+    help="Processes here, a Ray cluster, or an array job of Slurm, which is written and not submitted.",
+)
+@click.option("--address", default="", help="HOST:PORT of a Ray cluster, or auto; without it one is started here.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Runs at the same time.  [default: 1; with ray as many as there is room for]",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, resolve_path=True),
+    required=True,
+    help="Directory to write; with slurm the script, NAME.sh, beside which NAME is that directory.",
+)
 @resume_option
 @force_option
 def compare(
-    grid: Path, profile: str, changes: tuple[str, ...], jobs: int, out: Path, resume: bool, force: bool
+    grid: Path,
+    profile: str,
+    changes: tuple[str, ...],
+    backend: str,
+    address: str,
+    jobs: int | None,
+    out: Path,
+    resume: bool,
+    force: bool,
 ) -> None:
     """Train every point of a GRID and put them into one table."""
     from ..artifacts import GRID, require_begun
     from ..recipe import load_grid
 
     refuse_both(resume, force)
+    refuse_unread(backend, address, jobs)
+    if backend == "slurm":
+        write_script(load_grid(grid, changes, profile), out, resume=resume, force=force)
+        return
     if resume:
         require_begun(out, GRID, "comparison")
-    compare_and_report(load_grid(grid, changes, profile), out, jobs, resume=resume, force=force)
+    compare_and_report(
+        load_grid(grid, changes, profile), out, jobs, resume=resume, force=force, backend=backend, address=address
+    )
+
+
+def refuse_unread(backend: str, address: str, jobs: int | None) -> None:
+    """Raise for what the backend has no use for."""
+    if address and backend != "ray":
+        raise UserError(
+            f"--address {address} with --backend {backend}",
+            "it is a Ray cluster's, and nothing would read it",
+            "add --backend ray, or leave --address out",
+        )
+    if jobs is not None and backend == "slurm":
+        raise UserError(
+            f"--jobs {jobs} with --backend slurm",
+            "how many tasks of an array run at once is Slurm's to say",
+            f"leave --jobs out, and submit with sbatch --array=0-N%{jobs}",
+        )
+
+
+def write_script(grid: Any, script: Path, *, resume: bool, force: bool) -> None:
+    """What `compare` does for Slurm."""
+    from ..artifacts import GRID, require_begun
+    from ..comparison import places, write_array
+
+    if resume:
+        require_begun(places(script)[0], GRID, "comparison")
+    out = write_array(grid, script, resume=resume, force=force, say=say)
+    click.echo(str(script))
+    say(f"next: bash {script}, which submits it and then the report on {out}")
 
 
 @click.command()
@@ -104,16 +163,29 @@ def demo(out: Path, resume: bool, force: bool) -> None:
     compare_and_report(load_grid(DEMO_GRID), out, min(4, cores()), resume=resume, force=force)
 
 
-def compare_and_report(grid: Any, out: Path, jobs: int, *, resume: bool, force: bool) -> None:
+def compare_and_report(
+    grid: Any, out: Path, jobs: int | None, *, resume: bool, force: bool, backend: str = "local", address: str = ""
+) -> None:
     """What `compare` and `demo` share: run the grid, print the table, name the page."""
     from ..comparison import compare as run_grid
     from ..progress import grid_progress
     from ..report import print_table, run_warnings, write_report
 
     refuse_both(resume, force)
-    say(f"{len(grid.runs)} runs, {jobs} at a time")
+    default = "as many at a time as there is room for" if backend == "ray" else "1 at a time"
+    say(f"{len(grid.runs)} runs, {f'{jobs} at a time' if jobs else default}")
     with grid_progress({name: recipe.optim.rollouts for name, recipe in grid.runs.items()}) as on_progress:
-        run_grid(grid, out, resume=resume, force=force, jobs=jobs, say=say, on_progress=on_progress)
+        run_grid(
+            grid,
+            out,
+            resume=resume,
+            force=force,
+            jobs=jobs,
+            backend=backend,
+            address=address,
+            say=say,
+            on_progress=on_progress,
+        )
     page = write_report(out, say=say)
     print_table(out)
     for line in run_warnings(out):

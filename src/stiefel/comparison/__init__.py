@@ -1,10 +1,8 @@
-"""A grid in, a run directory for each of its cells out, several at a time.
+"""A grid in, a run directory for each of its cells out, several at a time, here or on other machines.
 
-Open comparison.py first; words.py carries what the workers print.
+Open comparison.py first; local.py, ray_cells.py and slurm.py are where cells run, cells.py is what one does.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from .comparison import compare
-
-__all__ = ["compare"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,45 +1,26 @@
-"""A grid → run directories, in worker processes; finished runs are skipped."""
+"""A grid → run directories, by whatever runs its cells; finished runs are skipped."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import multiprocessing
-import multiprocessing.connection
-import os
 import shutil
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from ..artifacts import BASES, GRID, METRICS, RUNS, check_room, write_text
+from ..artifacts import BASES, GRID, RUNS, check_room, write_text
 from ..errors import UserError
-from ..memory import forget_peak
 from ..model import model_files
-from ..quiet import quiet
 from ..recipe import Grid, Recipe
-from ..run import (
-    BEFORE,
-    BaseSamples,
-    Diverged,
-    finished,
-    measure_base,
-    read_samples,
-    rehearse,
-    same_recipe,
-    sample_lines,
-    status,
-    train,
-)
-from .words import speak_into, words_of_workers
+from ..run import finished, rehearse, same_recipe, status
+from .cells import rollouts_done
+from .local import in_processes
+from .mirror import sweep
+from .ray_cells import RayCells
+from .ray_cluster import asked, machines, ray_cluster, require_resources, require_software
 
-POLL_SECONDS = 1.0
+Counts = Mapping[str, int]  # the rollouts of runs that are not in `out` yet, by name
+RunCells = Callable[[dict[str, Recipe], Callable[[Counts], None]], None]
 
 
 def print_error(line: str) -> None:
@@ -53,58 +34,86 @@ def compare(
     *,
     resume: bool = False,
     force: bool = False,
-    jobs: int = 1,
+    jobs: int | None = None,
+    backend: str = "local",
+    address: str = "",
     say: Callable[[str], None] = print_error,
     on_progress: Callable[[dict[str, int]], None] = lambda done: None,
 ) -> None:
-    """Run every recipe of a grid into `out/runs/NAME`, `jobs` at a time; each base model is evaluated once.
+    """Run every recipe of a grid into `out/runs/NAME`; each base model is evaluated once.
 
-    What can be refused is refused before anything is written or removed. `on_progress` is called every second with the
-    rollouts that each run has done, `say` with what the workers print. A run that diverges is noted in its manifest and
-    does not stop the others.
+    `local` runs `jobs` at a time in processes of this machine, one if it is left open; `ray` on the cluster at an
+    address, or on one of this machine, as many at a time as there is room for. What can be refused is refused before
+    anything is written or removed. `on_progress` is called every second with the rollouts that each run has done, `say`
+    with what the workers print. A run that diverges is noted in its manifest and does not stop the others.
     """
+    look(grid, out)
+    goes_on = may_begin(grid, out, resume=resume, force=force)
+    with workers(grid, out, jobs, backend, address, say) as run_cells:
+        if resume and not goes_on:
+            say(f"{out} holds no comparison to go on with: beginning a new one")
+        begin(grid, out, goes_on=goes_on)
+
+        def report(counts: Counts) -> None:
+            on_progress(
+                {
+                    name: max(rollouts_done(recipe, out / RUNS / name), counts.get(name, 0))
+                    for name, recipe in grid.runs.items()
+                }
+            )
+
+        run_cells(unfinished(grid, out), report)
+
+
+def look(grid: Grid, out: Path) -> None:
+    """Raise for the first run of a grid that would end before or at its first rollout."""
     done: set[str] = set()
     for name, recipe in grid.runs.items():
         with named(name):
             model_files(recipe.model.path, recipe.model.revision)
             rehearse(recipe, out, done)
+
+
+@contextmanager
+def workers(
+    grid: Grid, out: Path, jobs: int | None, backend: str, address: str, say: Callable[[str], None]
+) -> Iterator[RunCells]:
+    """What runs cells, for as long as the block lasts; raises where it could not run one of the grid's."""
+    if backend == "local":
+        yield lambda todo, report: in_processes(todo, out, jobs or 1, say, lambda: report({}))
+        return
+    assert backend == "ray", backend
+    with ray_cluster(address) as ray:
+        there = machines(ray)
+        gpus_there = any(has.get("GPU", 0) for has in there.values())
+        require_resources({name: asked(recipe, gpus_there=gpus_there) for name, recipe in grid.runs.items()}, there)
+        require_software(ray)
+        yield RayCells(ray, out, jobs, say).run
+
+
+def may_begin(grid: Grid, out: Path, *, resume: bool, force: bool) -> bool:
+    """Whether what is in `out` goes on; raises where it may neither go on nor give way, and changes nothing."""
     if resume and out.exists():
         require_same_grid(grid, out)
-    else:
-        if resume:
-            say(f"{out} holds no comparison to go on with: beginning a new one")
-        check_room(out, force=force, kind="comparison")
-        if out.is_dir():
-            shutil.rmtree(out)
+        return True
+    check_room(out, force=force, kind="comparison")
+    return False
+
+
+def begin(grid: Grid, out: Path, *, goes_on: bool) -> None:
+    """The comparison's directory, with what is there already where that goes on."""
+    if goes_on:
+        sweep(out)
+    elif out.is_dir():
+        shutil.rmtree(out)
     for place in (out / RUNS, out / BASES):
         place.mkdir(parents=True, exist_ok=True)
     write_text(out / GRID, grid.source)
-    todo = {name: recipe for name, recipe in grid.runs.items() if not finished(out / RUNS / name)}
-    # spawned, not forked: torch's threads do not survive a fork
-    spawned = multiprocessing.get_context("spawn")
-    with words_of_workers(say) as words, ProcessPoolExecutor(jobs, spawned, begin_worker, (words,)) as pool:
-        try:
-            bases = {
-                base_key(recipe): pool.submit(base_samples, recipe, out / BASES / f"{base_key(recipe)}.jsonl")
-                for recipe in todo.values()
-            }
-            found = {key: future.result() for key, future in bases.items()}
-            pending = {
-                pool.submit(one_run, recipe, out / RUNS / name, found[base_key(recipe)])
-                for name, recipe in todo.items()
-            }
-            follow(pending, out, grid, on_progress)
-        except BrokenProcessPool as error:
-            raise UserError(
-                "a worker process was ended from outside",
-                "most often the machine ran out of memory",
-                "--jobs 1 --resume",
-            ) from error
-        except BaseException:
-            for worker in multiprocessing.active_children():
-                worker.terminate()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+
+
+def unfinished(grid: Grid, out: Path) -> dict[str, Recipe]:
+    """The runs that are still to be done."""
+    return {name: recipe for name, recipe in grid.runs.items() if not finished(out / RUNS / name)}
 
 
 @contextmanager
@@ -114,21 +123,6 @@ def named(run: str) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(f"{run}: {error.what}", error.why, error.instead) from error
-
-
-def begin_worker(words: Connection) -> None:
-    """A worker leaves Ctrl-C and speaking to the parent, which ends it, and ends itself when the parent is gone."""
-    speak_into(words)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-    quiet()
 
 
 def require_same_grid(grid: Grid, out: Path) -> None:
@@ -142,65 +136,3 @@ def require_same_grid(grid: Grid, out: Path) -> None:
     for name, recipe in grid.runs.items():
         if status(out / RUNS / name):
             same_recipe(recipe, out / RUNS / name)
-
-
-def follow(pending: set[Future[None]], out: Path, grid: Grid, on_progress: Callable[[dict[str, int]], None]) -> None:
-    """Report progress until all runs have ended; the first failure is raised."""
-    left = pending
-    while left:
-        done, left = wait(left, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-        for future in done:
-            future.result()
-        on_progress({name: rollouts_done(recipe, out / RUNS / name) for name, recipe in grid.runs.items()})
-
-
-def rollouts_done(recipe: Recipe, run: Path) -> int:
-    """The rollout that a run has last written metrics of; all of them where it has ended, diverged or not.
-
-    Supervised training has none, and its updates are not known before: it has done nothing until it has ended.
-    """
-    if finished(run):
-        return recipe.optim.rollouts
-    if recipe.algorithm.name == "sft":
-        return 0
-    path = run / METRICS
-    last = path.read_bytes().splitlines()[-1:] if path.is_file() else []
-    try:
-        return min(int(json.loads(last[0])["step"]), recipe.optim.rollouts - 1) if last else 0
-    except json.JSONDecodeError:  # read while it is being written
-        return 0
-
-
-def base_key(recipe: Recipe) -> str:
-    """A name for everything that the samples of the base model depend on; a key with its default adds nothing."""
-    model, measured = (section.model_dump(exclude_defaults=True) for section in (recipe.model, recipe.eval))
-    settings = [model, measured, recipe.rollout.max_completion_tokens, recipe.run.threads]
-    settings += [recipe.rollout.engine] if recipe.rollout.engine != "hf" else []
-    task = recipe.task
-    if (task.data or task.heldout) and task.name in recipe.eval.tasks:  # by rows of its own
-        asked = task.model_dump(exclude_defaults=True)
-    else:  # a task of reasoning-gym is measured with the options, and shown, as it is trained
-        asked = task.model_dump(include={"options", "mixture", "chat"}, exclude_defaults=True)
-    settings += [asked] if asked else []
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def base_samples(recipe: Recipe, path: Path) -> BaseSamples | None:
-    """The base model's graded samples, read from an earlier run's file or drawn now.
-
-    None where the run's engine writes them: before and after training the same one.
-    """
-    if recipe.rollout.engine == "vllm" and recipe.algorithm.name != "sft":
-        return None
-    if path.is_file():
-        return read_samples(path).get(BEFORE, {})
-    drawn = measure_base(recipe)
-    write_text(path, sample_lines(BEFORE, drawn))
-    return drawn
-
-
-def one_run(recipe: Recipe, out: Path, base: BaseSamples | None) -> None:
-    """One recipe, in a worker, which may have done others before."""
-    forget_peak()
-    with suppress(Diverged):
-        train(recipe, out, resume=True, base=base, shared=True)

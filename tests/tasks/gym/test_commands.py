@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from stiefel.cli import cli
-from stiefel.comparison.comparison import base_key
+from stiefel.comparison.cells import base_key
 from stiefel.recipe.recipe import make_recipe
 from stiefel.run.run import train
 from stiefel.tasks import find_task

@@ -1,0 +1,64 @@
+"""A cell of a grid: one run, the base that it is compared with, and how far it has come."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from pathlib import Path
+
+from ..artifacts import write_text
+from ..memory import forget_peak
+from ..recipe import Recipe
+from ..run import BEFORE, BaseSamples, Diverged, finished, measure_base, read_samples, sample_lines, train
+from .mirror import last_step
+
+
+def writes_its_base(recipe: Recipe) -> bool:
+    """Whether the run's own engine measures the base, so that before and after training it is the same one."""
+    return recipe.rollout.engine == "vllm" and recipe.algorithm.name != "sft"
+
+
+def base_key(recipe: Recipe) -> str:
+    """A name for everything that the samples of the base model depend on; a key with its default adds nothing."""
+    model, measured = (section.model_dump(exclude_defaults=True) for section in (recipe.model, recipe.eval))
+    settings = [model, measured, recipe.rollout.max_completion_tokens, recipe.run.threads]
+    settings += [recipe.rollout.engine] if recipe.rollout.engine != "hf" else []
+    task = recipe.task
+    if (task.data or task.heldout) and task.name in recipe.eval.tasks:  # by rows of its own
+        asked = task.model_dump(exclude_defaults=True)
+    else:  # a task of reasoning-gym is measured with the options, and shown, as it is trained
+        asked = task.model_dump(include={"options", "mixture", "chat"}, exclude_defaults=True)
+    settings += [asked] if asked else []
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def base_samples(recipe: Recipe, path: Path) -> BaseSamples | None:
+    """The base model's graded samples, read from an earlier run's file or drawn now; None where the run writes them."""
+    if writes_its_base(recipe):
+        return None
+    if path.is_file():
+        return read_samples(path).get(BEFORE, {})
+    drawn = measure_base(recipe)
+    write_text(path, sample_lines(BEFORE, drawn))
+    return drawn
+
+
+def one_run(recipe: Recipe, out: Path, base: BaseSamples | None) -> None:
+    """One recipe, in a worker, which may have done others before."""
+    forget_peak()
+    with suppress(Diverged):
+        train(recipe, out, resume=True, base=base, shared=True)
+
+
+def rollouts_done(recipe: Recipe, run: Path) -> int:
+    """The rollout that a run has last written metrics of; all of them where it has ended, diverged or not."""
+    return recipe.optim.rollouts if finished(run) else rollouts_under_way(recipe, last_step(run))
+
+
+def rollouts_under_way(recipe: Recipe, step: int) -> int:
+    """The rollouts of a run that goes on, by the last step that it wrote.
+
+    Supervised training has none, and its updates are not known before: it has done nothing until it has ended.
+    """
+    return 0 if recipe.algorithm.name == "sft" else min(step, recipe.optim.rollouts - 1)

@@ -1,0 +1,178 @@
+"""The array script is one that a person can read, submit and requeue, and it ends in what processes here leave."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stiefel.cli import main
+from stiefel.comparison.comparison import compare
+from stiefel.comparison.slurm import write_array
+from stiefel.errors import UserError
+from stiefel.recipe import load_grid
+
+# a method that has no use for the grid's rank, a name that a shell would split, a run that diverges
+CELLS = (
+    "[recipe.optim]\nrollouts = 3\n[recipe.adapter]\nrank = 4\n[recipe.guard]\naction = 'stop'\n[axes]\n"
+    '"adapter.method, guard.grad_norm" = [["rlpo+dora", 0.0], ["full", 0.0], ["lora", 1e-9]]\n'
+)
+# what an array job's task has in its environment, beside the number that the tests set
+TASK = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}
+
+
+def task(script: Path, number: int, **options: object) -> subprocess.CompletedProcess[str]:
+    """One task of the array, as Slurm starts it."""
+    environment = {**os.environ, **TASK, "SLURM_ARRAY_TASK_ID": str(number)}
+    return subprocess.run(["bash", str(script)], env=environment, capture_output=True, text=True, timeout=200)
+
+
+def array(script: Path) -> range:
+    """The numbers of the array's tasks."""
+    last = re.search(r"^#SBATCH --array=0-(\d+)$", script.read_text(), re.M)
+    assert last is not None
+    return range(int(last[1]) + 1)
+
+
+@pytest.mark.timeout(600)
+def test_its_tasks_one_by_one_leave_what_processes_here_leave(
+    write_grid: Callable[[str], Path], same_runs: Callable[[Path, Path], None], tmp_path: Path
+) -> None:
+    grid, script = load_grid(write_grid(CELLS)), tmp_path / "a sweep.sh"
+    out = write_array(grid, script)
+    assert out == tmp_path / "a sweep"
+    subprocess.run(["bash", "-n", str(script)], check=True)
+    if shutil.which("shellcheck"):
+        subprocess.run(["shellcheck", str(script)], check=True)
+
+    before = set(tmp_path.iterdir())
+    ended = [task(script, number) for number in array(script)]
+    assert [one.returncode for one in ended] == [0, 0, 2], [one.stderr for one in ended]
+    assert "guard.grad_norm" in ended[2].stderr
+    assert set(tmp_path.iterdir()) == before
+    again = task(script, 0)  # requeued after its end
+    assert again.returncode == 0
+    assert "is finished" in again.stderr
+
+    compare(grid, tmp_path / "here")
+    same_runs(out, tmp_path / "here")
+    assert (out / "grid.toml").read_bytes() == (tmp_path / "here" / "grid.toml").read_bytes()
+    with pytest.raises(SystemExit):
+        main(["report", str(out)])
+    assert (out / "report.html").is_file()
+    compare(grid, out, resume=True)  # the directory is a comparison's, which goes on anywhere
+
+
+@pytest.mark.timeout(600)
+def test_a_requeued_task_goes_on_to_the_same_bits(
+    write_grid: Callable[[str], Path], same_runs: Callable[[Path, Path], None], tmp_path: Path
+) -> None:
+    grid = load_grid(write_grid("[recipe.optim]\nrollouts = 40\n"), ["run.save_every=4"])
+    script = tmp_path / "sweep.sh"
+    out = write_array(grid, script)
+    run = out / "runs" / "run"
+    environment = {**os.environ, **TASK, "SLURM_ARRAY_TASK_ID": "0"}
+    process = subprocess.Popen(
+        ["bash", str(script)], env=environment, start_new_session=True, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 200
+    while not list(run.glob("checkpoints/checkpoint-*/stiefel_state.json")) and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    again = task(script, 0)
+    assert again.returncode == 0, again.stderr
+    assert "going on from its last checkpoint" in again.stderr
+    compare(grid, tmp_path / "here")
+    same_runs(out, tmp_path / "here")
+
+
+def test_what_a_kill_left_before_the_first_file_gives_way(write_grid: Callable[[str], Path], tmp_path: Path) -> None:
+    script = tmp_path / "sweep.sh"
+    run = write_array(load_grid(write_grid("[recipe.optim]\nrollouts = 1\n")), script) / "runs" / "run"
+    run.mkdir()
+    (run / ".manifest.json.x7").write_text("{")
+    assert task(script, 0).returncode == 0
+    assert (run / "eval.json").is_file()
+
+
+def test_without_slurm_around_it_it_submits_itself_and_then_the_report(
+    write_grid: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """There is no Slurm here: a stand-in for `sbatch` keeps what it was asked for."""
+    script = tmp_path / "sweep.sh"
+    out = write_array(load_grid(write_grid('[axes]\n"run.seed" = [0, 1]\n')), script)
+    (tmp_path / "bin").mkdir()
+    stand_in = tmp_path / "bin" / "sbatch"
+    stand_in.write_text(f'#!/bin/bash\nprintf "%s\\n" "$@" >> {tmp_path}/asked\necho "41;cluster"\n')
+    stand_in.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{stand_in.parent}:{os.environ['PATH']}"}
+    environment.pop("SLURM_ARRAY_TASK_ID", None)
+    subprocess.run(["bash", str(script)], env=environment, check=True, capture_output=True)
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked[:3] == ["--parsable", str(script), "--dependency=afterany:41"]
+    assert asked[-1].split() == [f"--wrap={sys.executable}", "-m", "stiefel", "report", str(out)]
+
+
+def test_it_asks_for_the_most_that_a_cell_needs(write_grid: Callable[[str], Path], tmp_path: Path) -> None:
+    grid = load_grid(write_grid('[axes]\n"run.threads" = [1, 3]\n'))
+    write_array(grid, tmp_path / "sweep.sbatch")
+    text = (tmp_path / "sweep.sbatch").read_text()
+    assert text.startswith("#!/bin/bash\n#SBATCH --job-name=sweep\n#SBATCH --array=0-1\n")
+    assert "#SBATCH --cpus-per-task=3\n" in text
+    assert "#SBATCH --requeue\n" in text
+    assert "#SBATCH --gpus" not in text
+    assert sorted(path.name for path in (tmp_path / "sweep.cells").iterdir()) == ["threads1.toml", "threads3.toml"]
+
+
+def test_resume_writes_it_again_for_what_is_left(write_grid: Callable[[str], Path], tmp_path: Path) -> None:
+    grid, script = load_grid(write_grid('[axes]\n"run.seed" = [0, 1]\n')), tmp_path / "sweep.sh"
+    out = write_array(grid, script)
+    with pytest.raises(UserError, match="already exists"):
+        write_array(grid, script)
+    for seed, left in ((0, ["seed1.toml"]), (1, [])):
+        run = out / "runs" / f"seed{seed}"
+        run.mkdir()
+        (run / "manifest.json").write_text('{"status": "finished"}')
+        if left:
+            write_array(grid, script, resume=True)
+            assert [path.name for path in (tmp_path / "sweep.cells").iterdir()] == left
+            assert len(array(script)) == 1
+    with pytest.raises(UserError, match=r"all runs of .* are finished"):
+        write_array(grid, script, resume=True)
+    write_array(grid, script, force=True)
+    assert len(array(script)) == 2
+    assert list((out / "runs").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "message"),
+    [
+        ("sweep", "", "is no script's name"),
+        ("sweep.toml", "", "is no script's name"),
+        ("sweep.sh", "sweep.sh", "was not written by Stiefel"),
+        ("sweep.sh", "sweep.cells/thesis.txt", "was not written by Stiefel alone"),
+        ("sweep.sh", "sweep/thesis.txt", "was not written by Stiefel alone"),
+    ],
+)
+@pytest.mark.parametrize("force", [False, True])
+def test_what_is_not_ours_is_refused_and_nothing_is_written(
+    force: bool, name: str, there: str, message: str, write_grid: Callable[[str], Path], tmp_path: Path
+) -> None:
+    grid = load_grid(write_grid('[axes]\n"run.seed" = [0]\n'))
+    if there:
+        (tmp_path / there).parent.mkdir(exist_ok=True)
+        (tmp_path / there).write_text("precious")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=message if force or "sweep/" not in there else "already exists"):
+        write_array(grid, tmp_path / name, force=force)
+    assert sorted(tmp_path.rglob("*")) == before
