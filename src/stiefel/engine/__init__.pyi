@@ -22,6 +22,7 @@ from .servable import servable as servable
 from .servable import unservable as unservable
 from .server import require_same_base as require_same_base
 from .server import served_dtype as served_dtype
+from .server import take_part as take_part
 from .starting import add_lora as add_lora
 from .starting import at_home as at_home
 from .starting import platform_settings as platform_settings

@@ -33,6 +33,11 @@ def probe(vocabulary: int) -> list[int]:
     return tokens
 
 
+def probe_of(base: Any) -> list[int]:
+    """The same of a model's vocabulary."""
+    return probe(base.config.get_text_config().vocab_size)
+
+
 def served_logprobs(client: Any, tokens: Sequence[int]) -> torch.Tensor:
     """Log π of each token but the first, by the server's base."""
     request = {"model": client.model, "prompt": list(tokens), "max_tokens": 1, "prompt_logprobs": 0, "temperature": 0}
@@ -61,7 +66,7 @@ def require_same_base(client: Any, base: Any, name: str, *, exact: bool) -> None
     `exact` says that both are in float32. Mean |Δ log π| over 31 tokens drawn at random. Costs one forward pass here
     and one there.
     """
-    tokens = probe(base.config.get_text_config().vocab_size)
+    tokens = probe_of(base)
     difference = float((served_logprobs(client, tokens) - own_logprobs(base, tokens)).abs().mean())
     if not difference < (SAME_EXACTLY if exact else SAME):
         raise UserError(
@@ -69,3 +74,8 @@ def require_same_base(client: Any, base: Any, name: str, *, exact: bool) -> None
             f"it serves {client.model}, whose log-probabilities differ by {difference:.2g} nats a token",
             f"vllm serve {name}",
         )
+
+
+def take_part(base: Any) -> None:
+    """What `require_same_base` computes, for the processes that ask no server: their shares of the base are needed."""
+    own_logprobs(base, probe_of(base))

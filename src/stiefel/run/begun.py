@@ -15,7 +15,16 @@ from ..artifacts import MANIFEST, RECIPE, SAMPLES, discard, room_for, write_json
 from ..errors import UserError
 from ..recipe import Recipe
 from ..tasks import Task
-from ..training import is_adalora, lengths_line, rows_digest, schedule, sft_rows, training_rows
+from ..training import (
+    is_adalora,
+    lengths_line,
+    require_adapter,
+    rows_digest,
+    schedule,
+    sft_rows,
+    sharded_launch,
+    training_rows,
+)
 from .checks import check_budget, check_rows
 from .directory import last_checkpoint, manifest, rewind, same_base, same_data, sweep
 from .loading import adapted, load_pair
@@ -67,6 +76,8 @@ def begin(recipe: Recipe, out: Path, keep: bool, base: BaseSamples | None, progr
     if BEFORE in phases:
         same_questions(recipe, tasks, tokenizer, phases[BEFORE])
     model = adapted(recipe, model)
+    if sharded_launch():
+        require_adapter(model)
     if is_adalora(model):  # of an adapter in a directory it is not known before
         schedule(certificate_of(model).options, updates)
     stands_on = {base.name: base.fingerprint for base in certificate_of(model).bases}

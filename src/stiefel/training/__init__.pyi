@@ -16,6 +16,7 @@ from .metrics import append_row as append_row
 from .probabilities import NoProbabilities as NoProbabilities
 from .probabilities import finite_logits as finite_logits
 from .processes import replicas as replicas
+from .processes import sharded_launch as sharded_launch
 from .rewards import Graded as Graded
 from .rows import rows_digest as rows_digest
 from .rows import sft_rows as sft_rows
@@ -24,5 +25,9 @@ from .settings import grpo_config as grpo_config
 from .settings import rate_factor as rate_factor
 from .settings import sft_config as sft_config
 from .sft import SFTTrainer as SFTTrainer
+from .sharding import gathered as gathered
+from .sharding import is_sharded as is_sharded
+from .sharding import not_divided as not_divided
+from .sharding import require_adapter as require_adapter
 from .syncs import append_sync as append_sync
 from .trainer import GRPOTrainer as GRPOTrainer

@@ -28,11 +28,13 @@ from ..engine import (
     require_same_base,
     served_dtype,
     start,
+    take_part,
     write_factors,
 )
 from ..errors import UserError
 from .imported_trl import VLLMGeneration, ensure_master_addr_port
 from .served_client import SeededClient
+from .sharding import is_sharded
 
 Sync = Literal["factors", "merged"]
 
@@ -102,6 +104,9 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
             self.llm = self._colocated()
         elif self.accelerator.is_main_process:
             self.llm = self._served()
+        elif is_sharded(self.model):
+            with base_policy(self.model):
+                take_part(self.model)
         self.accelerator.wait_for_everyone()
 
     def _colocated(self) -> Colocated:
