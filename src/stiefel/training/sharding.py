@@ -49,6 +49,8 @@ class ShardingTrainer(Trainer):  # type: ignore[misc]
             super()._move_model_to_device(model, device)
 
     def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
+        if self.accelerator.num_processes > 1 and self.accelerator.distributed_type != DistributedType.DEEPSPEED:
+            begin_alike(self.model, trained=self._sharded)
         self.is_distributed_loading_by_transformers = self._sharded  # what transformers calls a model of that kind
         try:
             return super()._prepare_for_training(*args, **kwargs)
@@ -56,9 +58,7 @@ class ShardingTrainer(Trainer):  # type: ignore[misc]
             self.is_distributed_loading_by_transformers = False
 
     def _sync_replicated_trainable_parameters(self, model: Any) -> None:
-        """Begin alike; transformers would also average, in a way that gloo has not."""
-        for tensor in adapter_tensors(model):
-            dist.broadcast(tensor.data, src=0)
+        """Nothing: `training_step` averages; transformers would do it in a way that gloo has not."""
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
         """The Trainer's, then the mean of the gradients over the processes, as DDP takes it."""
@@ -135,6 +135,19 @@ def adapter_tensors(model: nn.Module) -> list[Tensor]:
             own = {id(tensor) for tensor in (*base.parameters(), *base.buffers())}
             found |= {id(t): t for t in (*layer.parameters(), *layer.buffers()) if id(t) not in own}
     return list(found.values())
+
+
+@torch.no_grad()
+def begin_alike(model: nn.Module, *, trained: bool) -> None:
+    """Give every process the first one's anchors and frozen factors, and with `trained` what trains, as DDP does.
+
+    Machines of different kinds solve the same W to different last bits.
+    """
+    for tensor in adapter_tensors(model):
+        if trained or not isinstance(tensor, nn.Parameter):
+            sent = tensor.detach().contiguous()
+            dist.broadcast(sent, src=0)
+            tensor.detach().copy_(sent)
 
 
 @torch.no_grad()
