@@ -23,6 +23,7 @@ from stiefel.run.directory import finished
 from stiefel.run.run import train
 from stiefel.training.processes import for_processes, launched
 from stiefel.training.settings import grpo_config
+from stiefel.training.sharding import shard_base
 
 from .two_processes import RATE, RUN, RUNS, given_updates
 
@@ -222,9 +223,8 @@ def test_a_method_without_an_adapter_is_refused_under_fsdp2(method, monkeypatch,
     with pytest.raises(UserError, match="own weights"):
         train(recipe, tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    model = stiefel.attach(make_model(), method)
     with pytest.raises(UserError, match="own weights"):
-        stiefel.GRPOTrainer(model, print, grpo_config(recipe, tmp_path), processing_class=build_tokenizer())
+        shard_base(stiefel.attach(make_model(), method))
 
 
 def test_what_a_user_says_of_ddp_stands(tmp_path):

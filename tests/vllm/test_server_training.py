@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from stiefel.recipe.recipe import make_recipe
 from stiefel.run.run import train
 from tests.vllm.servers import serving
 
+ROOT = Path(__file__).parents[2]
 ADAPTERS = ["--enable-lora", "--max-lora-rank", "16", "--max-loras", "2", "--logprobs-mode", "processed_logprobs"]
 
 
@@ -100,3 +104,22 @@ def test_a_server_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("stiefel.training.settings.SERVER_TIMEOUT", 1.0)
     with pytest.raises(UserError, match=r"no vLLM server answers at http://127\.0\.0\.1:9"):
         train(recipe("http://127.0.0.1:9"), tmp_path / "run")
+
+
+def test_two_processes_that_share_a_base_send_it_their_policy(server: str, tmp_path: Path) -> None:
+    """By FSDP2: both take part in asking whether it is the same base, and the first one asks."""
+    (tmp_path / "recipe.toml").write_text(recipe(server).to_toml())
+    how = ("--config_file", str(ROOT / "recipes" / "cluster" / "fsdp2.yaml"), "--num_processes=2")
+    words = ("--main_process_port=0", "-m", "stiefel", "train", str(tmp_path / "recipe.toml"))
+    done = subprocess.run(
+        [sys.executable, "-m", "accelerate.commands.launch", *how, *words, "--out", str(tmp_path / "run")],
+        env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    found = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert len(found) == 3
+    assert all(row["engine_mismatch"] < 1e-4 for row in found)
+    assert all(row["sync_survival"] > 0.999 for row in found[1:])

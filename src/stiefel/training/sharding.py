@@ -31,9 +31,8 @@ class ShardingTrainer(Trainer):  # type: ignore[misc]
     """
 
     def __init__(self, model: Any, *args: Any, **kwargs: Any) -> None:
-        self._sharded = sharded_launch()
+        self._sharded = sharded_launch() and launched().num_processes > 1
         if self._sharded:
-            launched()
             shard_base(model)
         with patch_environment(ACCELERATE_USE_FSDP="false"):
             super().__init__(model, *args, **kwargs)
