@@ -16,8 +16,10 @@ from trl.trainer.utils import add_fused_lm_head
 import stiefel
 from benchmarks.allocations import tensor_peak
 from stiefel.errors import UserError
+from stiefel.foresight.memory_line import memory_line
 from stiefel.foresight.memory_needed import Shapes, Step, cache, kept, needed, shapes_of
 from stiefel.model.weights import load_model
+from stiefel.recipe.recipe import make_recipe
 from stiefel.training.optimizers import make_optimizer
 
 BOUND = 0.03  # of the whole peak: a layer's own gradients, and casts that autocast keeps for a while
@@ -151,6 +153,18 @@ def test_a_divided_base_leaves_a_share_of_the_layers() -> None:
     assert (divided.trained, divided.activations) == (whole.trained, whole.activations)
     with pytest.raises(UserError, match="full weights"):
         needed(shapes, Step(0, ROWS, LENGTH, processes=2))
+
+
+def test_a_preflight_says_it_of_the_methods_that_are_counted() -> None:
+    recipes = {name: make_recipe({"adapter": {"method": name}}) for name in ("lora", "pissa", "full")}
+    (line,) = memory_line({**recipes, "dora": make_recipe({"adapter": {"method": "dora"}})}, 20)
+    shapes, settings = shapes_of(load_model("nano").config), make_recipe({})
+    rollout = settings.rollout
+    rows = rollout.prompts * rollout.completions // settings.optim.updates_per_rollout
+    step = Step(settings.adapter.rank, rows, 20 + rollout.max_completion_tokens, weight=4, number=4)
+    assert f"lora {needed(shapes, step).total / 1e9:.2g}, pissa " in line
+    assert "full " in line
+    assert "dora" not in line
 
 
 def test_a_family_that_is_not_counted_is_refused() -> None:

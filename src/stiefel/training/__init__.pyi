@@ -18,6 +18,7 @@ from .probabilities import finite_logits as finite_logits
 from .processes import replicas as replicas
 from .processes import sharded_launch as sharded_launch
 from .rewards import Graded as Graded
+from .rows import longest_prompt as longest_prompt
 from .rows import rows_digest as rows_digest
 from .rows import sft_rows as sft_rows
 from .rows import training_rows as training_rows
