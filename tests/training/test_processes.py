@@ -1,9 +1,10 @@
-"""Two processes on the CPU (gloo, DDP) do what one does, and leave one run."""
+"""Two processes on the CPU (gloo; DDP, FSDP2) do what one does, and leave one run."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,18 +24,20 @@ from stiefel.run.directory import finished
 from stiefel.run.run import train
 from stiefel.training.processes import for_processes, launched
 from stiefel.training.settings import grpo_config
+from stiefel.training.sharding import shard_base
 
-from .two_processes import RATE, RUN, given_updates
+from .two_processes import RATE, RUN, RUNS, given_updates
 
 ROOT = Path(__file__).parents[2]
-LAUNCH = ("--multi_gpu", "--num_processes=2", "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no")
+DDP = ("--multi_gpu", "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no")
+FSDP2 = (f"--config_file={ROOT / 'recipes' / 'cluster' / 'fsdp2.yaml'}",)
 NORMS = ("loss", "grad_norm", "entropy")
+ASKED = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
+ANEW = {"seconds", "tokens_per_second", "peak_memory_bytes"}  # what a clock and an allocator say
 
 
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("two")
-    program = ("--main_process_port=0", "-m", "tests.training.two_processes", str(out))
+def launch(out: Path, *how: str) -> Path:
+    program = ("--num_processes=2", "--main_process_port=0", "-m", "tests.training.two_processes", str(out))
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(stiefel.__file__).parents[1])]),
@@ -42,10 +45,20 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "CUDA_VISIBLE_DEVICES": "",
         "OMP_NUM_THREADS": "1",
     }
-    command = [sys.executable, "-m", "accelerate.commands.launch", *LAUNCH, *program]
+    command = [sys.executable, "-m", "accelerate.commands.launch", *how, *program]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-4000:]
     return out
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return launch(tmp_path_factory.mktemp("two"), *DDP)
+
+
+@pytest.fixture(scope="module")
+def divided(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return launch(tmp_path_factory.mktemp("divided"), *FSDP2)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +77,48 @@ def test_ddp_is_told_what_adapters_need(two: Path) -> None:
     facts = read_json(two / "facts.json")
     assert (facts["processes"], facts["ddp"]) == (2, True)
     assert facts["settings"] == [False, False]
+
+
+def test_fsdp2_leaves_each_process_its_share_of_the_base(two: Path, divided: Path) -> None:
+    """Of 2 processes half, but for the rows of vectors and matrices that do not divide, given up after every pass."""
+    facts = read_json(divided / "facts.json")
+    assert (facts["processes"], facts["ddp"]) == (2, False)
+    assert 0.49 < facts["share"] < 0.51
+    assert read_json(two / "facts.json")["share"] == 1
+
+
+def test_fsdp2_gives_the_bits_of_ddp(two: Path, divided: Path) -> None:
+    """Updates, whole runs and measurements: both multiply the same whole matrices and sum the same two gradients.
+
+    Decay of whole factors, LoRA-FA's projection and DoRA's norms, autocast, checkpointed layers, gradients of several
+    pieces, supervised training, evaluations between rollouts, geometry, what is saved and what an engine is sent.
+    """
+    for place in ("given/trained.safetensors", "given/saved/adapter_model.safetensors"):
+        assert (two / place).read_bytes() == (divided / place).read_bytes()
+    assert read_json(two / "facts.json")["sent"] == read_json(divided / "facts.json")["sent"]
+    for name in RUNS:
+        same_run(two / name, divided / name)
+        stiefel.load(load_model("nano", make_recipe(RUNS[name]).model.dtype), divided / name / "adapter")
+
+
+def test_a_run_that_was_killed_under_fsdp2_goes_on_to_the_same_bits(divided: Path) -> None:
+    same_run(divided / "run", divided / "killed")
+
+
+def same_run(first: Path, second: Path) -> None:
+    """The same files, with the same numbers and texts in them."""
+    names = {path.relative_to(first) for path in first.rglob("*") if path.is_file()}
+    assert names == {path.relative_to(second) for path in second.rglob("*") if path.is_file()}
+    assert {Path("adapter/adapter_model.safetensors"), Path("metrics.jsonl"), Path("samples.jsonl")} <= names
+    for name in names:
+        if name.name in ("metrics.jsonl", "geometry.jsonl"):
+            rows = [
+                [{key: value for key, value in row.items() if key not in ANEW} for row in read_jsonl(run / name)]
+                for run in (first, second)
+            ]
+            assert rows[0] == rows[1]
+        elif name.suffix in (".jsonl", ".safetensors") or name.name == "eval.json":
+            assert (first / name).read_bytes() == (second / name).read_bytes(), name
 
 
 def test_sharded_weights_are_emitted_and_saved_as_whole_ones(two: Path) -> None:
@@ -87,13 +142,15 @@ def test_an_error_that_another_process_says_is_no_line_here(capfd: pytest.Captur
     assert capfd.readouterr().err == ""
 
 
-def test_two_processes_make_the_updates_of_one(one: Path, two: Path) -> None:
+@pytest.mark.parametrize("launched", ["two", "divided"])
+def test_two_processes_make_the_updates_of_one(one: Path, launched: str, request: pytest.FixtureRequest) -> None:
     """On the same completions. Padding and the order of sums differ, in float64, whose errors are nothing beside this:
 
     Qwen3 computes its norms and its softmax in float32 whatever the model's type. A token's term passes 4 layers of 4
     norms and a softmax, and a last norm: 21 roundings of at most 2⁻²⁴ forward, and as many backward. The errors of
     different tokens add no worse than the terms themselves, whose sum is the gradient.
     """
+    two: Path = request.getfixturevalue(launched)
     alone, together = load_file(one / "trained.safetensors"), load_file(two / "given" / "trained.safetensors")
     assert alone.keys() == together.keys()
     relative = 2 * 21 * 2.0**-24
@@ -117,7 +174,7 @@ def test_a_run_in_two_processes_is_written_once(two: Path) -> None:
     assert rows[0]["kl_base"] == 0.0  # the start is the base on every process
     samples = read_jsonl(run / "samples.jsonl")
     assert [(row["when"], row["question"]) for row in samples if not row["when"].startswith("training")] == [
-        (when, question) for when in ("before", "after") for question in range(3)
+        (when, question) for when in ("before", "rollout 1", "after") for question in range(3)
     ]
     for row in rows:  # both wrote of every group: those of a prompt stand together
         kept = [one for one in samples if one["when"] == f"training {row['step']}"]
@@ -152,13 +209,35 @@ def test_processes_that_accelerate_does_not_join_are_refused(monkeypatch, make_m
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"), [("ACCELERATE_USE_FSDP", "true"), ("ACCELERATE_DEEPSPEED_ZERO_STAGE", "3")]
+    ("settings", "says"),
+    [
+        ({"ACCELERATE_DEEPSPEED_ZERO_STAGE": "3"}, "fsdp2.yaml"),
+        ({"ACCELERATE_USE_FSDP": "true"}, "FSDP1"),
+        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"}, "fsdp_version: 2"),
+        ({**ASKED, "FSDP_OFFLOAD_PARAMS": "true"}, "fsdp_offload_params"),
+        ({**ASKED, "FSDP_ACTIVATION_CHECKPOINTING": "true"}, "optim.activation_checkpointing"),
+        ({**ASKED, "FSDP_CPU_RAM_EFFICIENT_LOADING": "true"}, "the same adapter"),
+        ({**ASKED, "FSDP_RESHARD_AFTER_FORWARD": "false"}, "ddp.yaml"),
+    ],
 )
-def test_sharding_is_refused_before_anything_is_written(variable, value, monkeypatch, tmp_path):
-    monkeypatch.setenv(variable, value)
-    with pytest.raises(UserError, match=r"ddp\.yaml"):
+def test_other_ways_to_shard_are_refused_before_anything_is_written(settings, says, monkeypatch, tmp_path):
+    for variable, value in settings.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(UserError, match=re.escape(says)):
         train(make_recipe(RUN), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("method", ["full", "sparse"])
+def test_a_method_without_an_adapter_is_refused_under_fsdp2(method, monkeypatch, tmp_path, make_model):
+    for variable, value in ASKED.items():
+        monkeypatch.setenv(variable, value)
+    recipe = make_recipe({"adapter": {"method": method}})
+    with pytest.raises(UserError, match="own weights"):
+        train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(UserError, match="own weights"):
+        shard_base(stiefel.attach(make_model(), method))
 
 
 def test_what_a_user_says_of_ddp_stands(tmp_path):

@@ -1,15 +1,18 @@
-"""What test_processes.py launches in one process and in two: updates on given completions,
-sharded weights, a policy that is lost in one of them, an error of one, and a whole run."""
+"""What test_processes.py launches in one process and in two, under DDP and FSDP2: updates on given completions,
+whole runs, one of them gone on with, sharded weights, and what goes wrong in one process alone."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+import xxhash
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from datasets import Dataset
@@ -17,6 +20,7 @@ from safetensors.torch import save_file
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 import stiefel
@@ -28,7 +32,7 @@ from stiefel.recipe.recipe import make_recipe
 from stiefel.run.run import train
 from stiefel.tasks import find_task
 from stiefel.training.probabilities import NoProbabilities, finite_logits
-from stiefel.training.processes import in_all_or_none
+from stiefel.training.processes import in_all_or_none, sharded_launch
 from stiefel.training.rewards import GradedReward
 from stiefel.training.settings import grpo_config
 
@@ -41,12 +45,27 @@ GIVEN = {
 }
 RUN = {
     "adapter": {"method": "pissa"},
-    "optim": {"rollouts": 2, "updates_per_rollout": 2, "lr": 1e-3},
+    "optim": {"rollouts": 2, "updates_per_rollout": 2, "lr": 1e-3, "weight_decay_on": "factors"},
     "rollout": {"prompts": 4, "completions": 4, "max_completion_tokens": 24},
     "algorithm": {"dynamic_sampling": True, "max_gen_batches": 3},
-    "run": {"threads": 1, "kl_every": 1, "save_every": 1},
-    "eval": {"tasks": ["nano-sort"], "limit": 3},
+    "run": {"threads": 1, "kl_every": 1, "save_every": 1, "geometry_every": 1},
+    "eval": {"tasks": ["nano-sort"], "limit": 3, "every": 1},
 }
+ROUNDED = {
+    "model": {"dtype": "bfloat16", "compute": "bfloat16"},
+    "adapter": {"method": "rlpo+dora+lora_fa"},
+    "optim": {"rollouts": 1, "updates_per_rollout": 1, "micro_batch": 2, "activation_checkpointing": True},
+    "rollout": {"prompts": 2, "completions": 4, "max_completion_tokens": 16},
+    "run": {"threads": 1},
+    "eval": {"tasks": ["nano-sort"], "limit": 1},
+}
+SUPERVISED = {
+    "algorithm": {"name": "sft", "batch": 4},
+    "task": {"train_rows": 8},
+    "run": {"threads": 1, "save_every": 1},
+    "eval": {"tasks": ["nano-sort"], "limit": 1},
+}
+RUNS = {"run": RUN, "rounded": ROUNDED, "supervised": SUPERVISED}
 
 
 def given_updates(out: Path) -> dict[str, Any]:
@@ -83,6 +102,10 @@ def given_updates(out: Path) -> dict[str, Any]:
         rollout_func=rollout,
     )
     trainer.train()
+    trainer.save_model(str(out / "saved"))
+    sent = xxhash.xxh3_128()
+    for name, tensor in policy_weights(model):  # what an engine that serves no LoRA is sent
+        sent.update(name.encode() + tensor.numpy().tobytes())
     wrapped, main = trainer.model_wrapped, PartialState().is_main_process
     if main:
         out.mkdir(parents=True, exist_ok=True)
@@ -91,11 +114,29 @@ def given_updates(out: Path) -> dict[str, Any]:
         logs = [row for row in trainer.state.log_history if "grad_norm" in row]
         (out / "logs.json").write_text(json.dumps(logs))
     ddp = isinstance(wrapped, DistributedDataParallel)
+    frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
     return {
+        "share": sum(held(parameter).numel() for parameter in frozen) / sum(map(torch.numel, frozen)),
         "processes": PartialState().num_processes,
+        "sent": sent.hexdigest(),
         "ddp": ddp,
         "settings": [wrapped.find_unused_parameters, wrapped.broadcast_buffers] if ddp else [],
     }
+
+
+def held(tensor: torch.Tensor) -> torch.Tensor:
+    """What this process holds of it."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def cut_short(out: Path, copy: Path) -> Callable[[dict[str, Any]], None]:
+    """Keep what a run would have left behind, had it been killed right after its last rollout was written."""
+
+    def on_row(row: dict[str, Any]) -> None:
+        if row["step"] == RUN["optim"]["rollouts"]:
+            shutil.copytree(out, copy)
+
+    return on_row
 
 
 def sharded() -> bool:
@@ -151,13 +192,24 @@ def refused_in_one() -> list[str]:
 
 
 def main(out: Path) -> None:
-    """All five, in every process of the launch."""
+    """All of it, in every process of the launch."""
     quiet()
-    facts = {**given_updates(out / "given"), "sharded": sharded(), "lost": lost_in_one(), "refused": refused_in_one()}
-    train(make_recipe(RUN), out / "run")
+    facts = given_updates(out / "given")
+    for name, settings in RUNS.items():
+        train(
+            make_recipe(settings), out / name, on_row=cut_short(out / name, out / "killed") if name == "run" else mute
+        )
+    if sharded_launch():
+        train(make_recipe(RUN), out / "killed", resume=True)
+    else:
+        facts |= {"sharded": sharded(), "lost": lost_in_one(), "refused": refused_in_one()}
     if PartialState().is_main_process:
         (out / "facts.json").write_text(json.dumps(facts))
     PartialState().destroy_process_group()
+
+
+def mute(row: dict[str, Any]) -> None:
+    """Nothing is made of it."""
 
 
 if __name__ == "__main__":

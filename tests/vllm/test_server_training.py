@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,8 @@ from stiefel.errors import UserError
 from stiefel.model.weights import load_tokenizer
 from stiefel.run.run import train
 from tests.vllm.server_recipes import recipe, rows
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_server_plays_the_policy_that_is_trained_and_is_left_as_it_was(policy_server: str, tmp_path: Path) -> None:
@@ -72,3 +78,22 @@ def test_a_rank_above_the_servers_is_refused_in_its_own_words(policy_server: str
         UserError, match=r"(?s)refused the adapter.*rank 32 is greater than max_lora_rank 16.*--max-lora-rank"
     ):
         train(recipe(policy_server, adapter={"rank": 16, "alpha": 16}), tmp_path / "run")
+
+
+def test_two_processes_that_share_a_base_send_it_their_policy(policy_server: str, tmp_path: Path) -> None:
+    """By FSDP2: both take part in asking whether it is the same base, and the first one asks."""
+    (tmp_path / "recipe.toml").write_text(recipe(policy_server).to_toml())
+    how = ("--config_file", str(ROOT / "recipes" / "cluster" / "fsdp2.yaml"), "--num_processes=2")
+    words = ("--main_process_port=0", "-m", "stiefel", "train", str(tmp_path / "recipe.toml"))
+    done = subprocess.run(
+        [sys.executable, "-m", "accelerate.commands.launch", *how, *words, "--out", str(tmp_path / "run")],
+        env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    found = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert len(found) == 3
+    assert all(row["engine_mismatch"] < 1e-4 for row in found)
+    assert all(row["sync_survival"] > 0.999 for row in found[1:])

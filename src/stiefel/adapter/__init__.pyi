@@ -28,6 +28,7 @@ from .trained_weights import OwnWeight as OwnWeight
 from .trained_weights import own_weights as own_weights
 from .verified import Check as Check
 from .verified import verify as verify
+from .whole import whole as whole
 from .wrap import ADAPTER as ADAPTER
 from .wrap import lora_layers as lora_layers
 from .wrap import row_norms as row_norms

@@ -22,6 +22,7 @@ from .anchored import AnchoredA, AnchoredB
 from .beside import keep_reference_alike
 from .frozen import FrozenFactor
 from .start import Settings
+from .whole import whole
 
 ADAPTER = "default"  # PEFT's name for the first adapter of a model
 
@@ -119,7 +120,7 @@ def row_norms(module: LoraLayer) -> Tensor:
     PEFT computes it in the type of W and rounds, so that in bfloat16 the start would not be the base's policy.
     """
     dora = module.lora_magnitude_vector[ADAPTER]
-    W = module.get_base_layer().weight.to(torch.float32)
+    W = whole(module.get_base_layer().weight).to(torch.float32)
     zeros = torch.zeros_like(W.T if module.fan_in_fan_out else W)
     norms = dora.get_weight_norm(W, zeros, module.scaling[ADAPTER])
     assert isinstance(norms, Tensor)

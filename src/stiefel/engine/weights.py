@@ -12,8 +12,8 @@ from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from peft.utils import AuxiliaryTrainingWrapper, ModulesToSaveWrapper
 from torch import Tensor, nn
 
+from ..adapter import whole
 from ..errors import UserError
-from .factors import whole
 
 Witness = Callable[[str, Tensor, Tensor, Tensor], None]  # of a merged weight: its name, W, W + ΔW in float32, as sent
 

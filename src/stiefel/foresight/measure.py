@@ -17,12 +17,13 @@ from ..recipe import Recipe
 from ..run import load_pair
 from ..scores import cut_off_warning
 from ..tasks import training_task, tried
-from ..training import rate_factor, training_rows
+from ..training import longest_prompt, rate_factor, training_rows
 from .bench import Bench, Progress, gradients_on, sample, started
 from .change import matrices_of
 from .check import variants
 from .figures import MatrixStep, MethodSteps, Preflight
 from .full_gradient import FullGradient
+from .memory_line import memory_line
 from .probe import Probe, ProbeTrainer
 from .rate import Spent, rate_for
 from .reading import reading
@@ -83,7 +84,7 @@ def preflight(
         gradients=gradients,
         kinds={name: kind_and_depth(name)[0] for name in gradients},
         methods=tuple(found),
-        notes=tuple(notes(recipe, rollout)),
+        notes=(*notes(recipe, rollout), *memory_line(asked, longest_prompt(bench.rows, tokenizer))),
     )
     return replace(result, reading=tuple(reading(result)))
 

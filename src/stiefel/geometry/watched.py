@@ -15,10 +15,9 @@ from peft.tuners.lora import LoraLayer
 from peft.tuners.miss.layer import MissLayer
 from peft.tuners.vera.layer import VeraLayer
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 from transformers.pytorch_utils import Conv1D
 
-from ..adapter import ADAPTER, AnchoredFactor, OwnWeight, lora_layers, own_weights, tuner_layers
+from ..adapter import ADAPTER, AnchoredFactor, OwnWeight, lora_layers, own_weights, tuner_layers, whole
 from ..methods import Layer
 from ..model import Target, kind_and_depth, select_targets
 from ..spectrum import SpectrumCache, Triplets, orthonormality_error
@@ -81,17 +80,17 @@ def lora_matrices(model: PeftModel, cache: SpectrumCache | None) -> Iterator[Wat
         W = oriented(base.weight.detach(), conv1d=isinstance(base, Conv1D))
         A, B = module.lora_A[ADAPTER], module.lora_B[ADAPTER]
         r = A.anchor.shape[0] if isinstance(A, AnchoredFactor) else A.weight.shape[0]
-        magnitude = module.lora_magnitude_vector
+        magnitude = module.lora_magnitude_vector  # of DoRA alone, whose change has W in it
         trained = [A, B, magnitude[ADAPTER]] if ADAPTER in magnitude else [A, B]
-        change = partial(lora_change, module, W)
+        change = partial(lora_change, module, W if ADAPTER in magnitude else None)
         yield watch(name, W, r, cache, change, partial(trained_factor, A), partial(trained_of, *trained))
 
 
-def lora_change(module: LoraLayer, W: Tensor) -> Change:
-    """s(BA − B₀A₀) from the factors that PEFT sees, rescaled by the rows where the layer is DoRA's."""
+def lora_change(module: LoraLayer, W: Tensor | None) -> Change:
+    """s(BA − B₀A₀) from the factors that PEFT sees, rescaled by the rows of W + s(BA − B₀A₀) where it is DoRA's."""
     A, B = whole(module.lora_A[ADAPTER].weight), whole(module.lora_B[ADAPTER].weight)
     product = LowRankChange(float(module.scaling[ADAPTER]) * B.to(torch.float64), A)
-    if ADAPTER in module.lora_magnitude_vector:
+    if W is not None:
         return dora_change(W, product, whole(module.lora_magnitude_vector[ADAPTER].weight))
     return product
 
@@ -178,12 +177,6 @@ def weight_of(module: nn.Module) -> list[nn.Parameter]:
 def oriented(weight: Tensor, *, conv1d: bool) -> Tensor:
     """W (out, in); GPT-2's Conv1D keeps it transposed."""
     return weight.T if conv1d else weight
-
-
-def whole(tensor: Tensor) -> Tensor:
-    """A tensor without its history, gathered where FSDP2 has sharded it; then every process must ask."""
-    tensor = tensor.detach()
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def watch(

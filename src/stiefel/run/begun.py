@@ -16,7 +16,17 @@ from ..engine import Trusted
 from ..errors import UserError
 from ..recipe import Recipe
 from ..tasks import Task
-from ..training import held_rows, is_adalora, lengths_line, rows_digest, schedule, sft_rows, training_rows
+from ..training import (
+    held_rows,
+    is_adalora,
+    lengths_line,
+    require_adapter,
+    rows_digest,
+    schedule,
+    sft_rows,
+    sharded_launch,
+    training_rows,
+)
 from .checks import check_budget, check_rows
 from .directory import last_checkpoint, manifest, rewind, same_base, same_data, sweep
 from .engines import check_sync_to, find_served, trust
@@ -75,6 +85,8 @@ def begin(recipe: Recipe, out: Path, keep: bool, base: BaseSamples | None, progr
     if BEFORE in phases:
         same_questions(recipe, tasks, tokenizer, phases[BEFORE])
     model = adapted(recipe, model)
+    if sharded_launch():
+        require_adapter(model)
     check_sync_to(recipe, trusted, model)
     if is_adalora(model):  # of an adapter in a directory it is not known before
         schedule(certificate_of(model).options, updates)

@@ -12,7 +12,7 @@ from ..errors import UserError
 from ..methods import Composition, compose, unused_settings
 from ..recipe import AVERAGE, AdapterSettings, Recipe, methods_named, numbers, tasks_named
 from ..tasks import check_held_out, check_task, find_task
-from ..training import grpo_config, schedule, sft_config
+from ..training import grpo_config, not_divided, schedule, sft_config, sharded_launch
 from .measurements import tasks_of
 from .reporting import require_reporters
 
@@ -83,6 +83,8 @@ def check_run(recipe: Recipe, out: Path) -> None:
     if not supervised:  # its updates are known once its rows are read
         check_budget(recipe, config.max_steps)
     composition = compose(recipe.adapter.method)
+    if sharded_launch() and not composition.is_peft:
+        raise not_divided()
     check_sync(recipe, composition)
     if recipe.run.geometry_every and (composition.has("ia3") or composition.stands_on == "norms"):
         raise UserError(

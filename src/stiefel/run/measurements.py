@@ -9,6 +9,7 @@ import re
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from ..progress import SILENCE
 from ..recipe import Recipe
 from ..scores import Values, average_at, chances, cut_off_warning, paired_difference, pass_at, question_means, usual_ks
 from ..tasks import Row, Sampling, Task, measured_task, prompt_tokens, rendered
-from ..training import finite_logits
+from ..training import finite_logits, gathered, is_sharded
 from .loading import load_pair
 
 EVAL_SEED = 20_000  # apart from the training seeds, the same for every run
@@ -80,7 +81,9 @@ def measure(
     samplings = [sampling_for(recipe, task, tokenizer) for task in tasks]
     training, home = model.training, model.device
     model.eval()
-    model.to(PartialState().device)  # before training it may still be beside its GPU
+    moves = by.writer is None and not is_sharded(model)  # where an engine writes, the model may be too large for a GPU
+    if moves:
+        model.to(PartialState().device)  # before training it may still be beside its GPU
     for task, sampling in zip(tasks, samplings, strict=True):
         progress(f"evaluating {task.name} ({when})")
         rows, counted = task.rows("test", recipe.eval.limit, 0), now_and_then(task, when, progress)
@@ -108,7 +111,8 @@ def measure(
         if cut := cut_off_at(recipe, task, samples, sampling, when):
             progress(cut)
         found[task.name] = samples
-    model.to(home)
+    if moves:
+        model.to(home)
     model.train(training)
     return found
 
@@ -275,7 +279,8 @@ def measured(
 ) -> BaseSamples:
     """`measure`; raises NoProbabilities, in every process alike, where the model's logits are no numbers."""
     kind, rounded = PartialState().device.type, recipe.model.compute == "bfloat16"
-    with finite_logits(model), torch.autocast(kind, torch.bfloat16, enabled=rounded):  # as it is trained
+    whole = gathered(model) if by is None or by.writer is None else nullcontext()
+    with whole, finite_logits(model), torch.autocast(kind, torch.bfloat16, enabled=rounded):  # as it is trained
         return measure(recipe, model, tokenizer, when, progress, tasks, by)
 
 

@@ -20,6 +20,7 @@ from .probabilities import finite_logits as finite_logits
 from .processes import in_all_or_none as in_all_or_none
 from .processes import launched as launched
 from .processes import replicas as replicas
+from .processes import sharded_launch as sharded_launch
 from .rewards import Graded as Graded
 from .rows import longest_prompt as longest_prompt
 from .rows import rows_digest as rows_digest
@@ -30,6 +31,10 @@ from .settings import grpo_config as grpo_config
 from .settings import rate_factor as rate_factor
 from .settings import sft_config as sft_config
 from .sft import SFTTrainer as SFTTrainer
+from .sharding import gathered as gathered
+from .sharding import is_sharded as is_sharded
+from .sharding import not_divided as not_divided
+from .sharding import require_adapter as require_adapter
 from .sync import chosen_sync as chosen_sync
 from .syncs import append_sync as append_sync
 from .trainer import GRPOTrainer as GRPOTrainer

@@ -39,6 +39,7 @@ from ..errors import SaidElsewhere, UserError
 from .imported_trl import VLLMGeneration, ensure_master_addr_port
 from .processes import in_all_or_none, raise_in_all
 from .served_client import SeededClient
+from .sharding import gathered
 
 Sync = Literal["factors", "merged"]
 OTHERWISE = 'rollout.engine = "hf" (use_vllm=False in a script)'
@@ -115,7 +116,8 @@ class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
             self.llm = self._colocated()
             self.accelerator.wait_for_everyone()
         else:
-            self.llm = in_all_or_none(lambda: self._served() if self.accelerator.is_main_process else None)
+            with gathered(self.model):  # for the first process alone to compare the base with the server's
+                self.llm = in_all_or_none(lambda: self._served() if self.accelerator.is_main_process else None)
 
     def _colocated(self) -> Colocated:
         """As TRL starts it, with room for the adapter and the type of the policy's base."""

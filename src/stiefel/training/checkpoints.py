@@ -16,11 +16,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import Trainer
 
 from ..adapter import certify_saved, save
 from ..artifacts import ADAPTER, STATE, read_json, whole_directory, write_json
 from ..errors import UserError
+from .sharding import ShardingTrainer
 
 TRAINER_STATE = "trainer_state.json"
 WEIGHTS, BUFFER = "trained.safetensors", "buffer.safetensors"
@@ -29,14 +29,13 @@ PREFIX = "checkpoint-"
 REPLICATED = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 
 
-class ExactCheckpoints(Trainer):  # type: ignore[misc]
+class ExactCheckpoints(ShardingTrainer):
     """Saves and restores everything that the next update depends on; `journals` are files that grow during the run.
 
     A checkpoint holds the trained parameters, the optimizer, the schedule, every process's random states, what else a
     trainer keeps (`method_state`, `loop_state`, `buffered`), and how long each journal was, so that whoever resumes can
     cut it back (`journal_sizes`, `cut_back`). Its `adapter/` is the policy at that update, as `save` writes it.
-    `args.save_total_limit` says how many are kept. Sharded models (FSDP, DeepSpeed) are saved in the Trainer's own way,
-    without that promise.
+    `args.save_total_limit` says how many are kept. Under DeepSpeed they are the Trainer's own, without that promise.
     """
 
     def __init__(self, *args: Any, journals: list[Path] | None = None, **kwargs: Any) -> None:

@@ -10,7 +10,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..adapter import ADAPTER, AnchoredFactor, certificate_of, lora_layers, own_weights, row_norms, tuner_layers
+from ..adapter import ADAPTER, AnchoredFactor, certificate_of, lora_layers, own_weights, row_norms, tuner_layers, whole
 from ..errors import UserError, nearest
 from ..methods import Composition
 from .own_weights import MasterAdamW
@@ -116,7 +116,7 @@ def scales(model: PeftModel, composition: Composition) -> dict[nn.Parameter, Ten
         elif composition.has("ln_tuning"):
             trained = dict(module.ln_tuning_layers[ADAPTER].named_parameters())
             for name, start in module.base_layer.named_parameters():
-                found[trained[name]] = start.detach().to(trained[name])
+                found[trained[name]] = whole(start).to(trained[name])
     return found
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..adapter import AnchoredFactor, anchored_factors, held_factors
 from ..errors import UserError
 from .reference import ReferenceTrainer
+from .sharding import gathered
 
 
 class NoProbabilities(UserError):
@@ -69,5 +70,6 @@ class FiniteTrainer(ReferenceTrainer):
         if self.use_vllm:
             return super()._generate_single_turn(*args, **kwargs)
         numbers = self.accelerator.autocast()  # TRL samples outside of it, and scores what was sampled inside
-        with finite_logits(self._bare_model), held_factors(self._anchored_factors), numbers:
+        model = self._bare_model
+        with gathered(model), finite_logits(model), held_factors(self._anchored_factors), numbers:
             return super()._generate_single_turn(*args, **kwargs)

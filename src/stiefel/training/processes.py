@@ -1,4 +1,4 @@
-"""Several processes: whether accelerate sees those that were launched, and what DDP must know about adapters."""
+"""Several processes: whether accelerate sees those that were launched, how they share a model, what DDP must know."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from ..errors import SaidElsewhere, UserError
 
 # how many processes MPI's and Slurm's launchers started, which torch does not ask
 LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
-SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED)
+# of accelerate's settings for FSDP those that must be off, and what to use in their place
+OFF = {
+    "FSDP_OFFLOAD_PARAMS": "leave the weights on the GPUs, or take more of them",
+    "FSDP_ACTIVATION_CHECKPOINTING": "optim.activation_checkpointing = true in the recipe",
+    "FSDP_CPU_RAM_EFFICIENT_LOADING": "every process reads the weights, from which it makes the same adapter",
+}
 Arguments = TypeVar("Arguments", bound=TrainingArguments)
 Found = TypeVar("Found")
 
@@ -58,28 +63,53 @@ def processes_started(environment: Mapping[str, str]) -> int:
 
 
 def replicas() -> PartialState:
-    """The processes of the launch, where each holds the whole weights.
+    """The processes of the launch, each of which holds the whole weights, or a share of the base and a whole adapter.
 
-    Raises UserError where they are sharded: a run evaluates by generating in every process and is saved by one.
+    Raises UserError where accelerate would divide what a run generates with, and saves, in another way.
     """
     state = launched()
-    sharded = parse_flag_from_env("ACCELERATE_USE_FSDP")
-    if sharded or os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3":
+    if os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3":
         raise UserError(
-            f"stiefel train was launched with {'FSDP' if sharded else 'DeepSpeed ZeRO-3'}",
+            "stiefel train was launched with DeepSpeed ZeRO-3",
             "it generates and saves from whole weights, and each process would hold a part of them",
-            "recipes/cluster/ddp.yaml or deepspeed_zero2.yaml; FSDP2 with stiefel.GRPOTrainer in a script of your own",
+            "recipes/cluster/fsdp2.yaml; or ddp.yaml or deepspeed_zero2.yaml, where the model fits on one GPU",
         )
+    sharded_launch()
     return state
 
 
-def require_whole(method: str, kind: DistributedType) -> None:
-    """Raise UserError for a method with an optimizer of its own where the parameters are sharded."""
-    if kind in SHARDED:
+def sharded_launch() -> bool:
+    """Whether the launcher was told to shard by FSDP2; raises UserError for FSDP1, and for settings that we have not.
+
+    With ZeRO-3 it says nothing: that is DeepSpeed's, and has a launcher of its own.
+    """
+    if not parse_flag_from_env("ACCELERATE_USE_FSDP"):
+        return False
+    if os.environ.get("FSDP_VERSION") != "2":
         raise UserError(
-            f"{method} on sharded weights",
-            "FSDP and DeepSpeed put other tensors in the parameters' place, by which its optimizer knows them",
-            "DDP; or a method that plain AdamW trains, with weight_decay_on = 'delta'",
+            "a launch with FSDP1",
+            "it flattens an adapter's parameters together with frozen ones, and is given up by torch",
+            "fsdp_version: 2, as in recipes/cluster/fsdp2.yaml",
+        )
+    for key, instead in OFF.items():
+        if parse_flag_from_env(key):
+            raise UserError(f"a launch with {key.lower()}", "weights are divided without it", instead)
+    if not parse_flag_from_env("FSDP_RESHARD_AFTER_FORWARD", True):
+        raise UserError(
+            "a launch with fsdp_reshard_after_forward: false",
+            "every GPU would hold the whole weights in each update, as under DDP",
+            "recipes/cluster/ddp.yaml, or true",
+        )
+    return True
+
+
+def require_whole(method: str, kind: DistributedType) -> None:
+    """Raise UserError for a method with an optimizer of its own where the parameters are DeepSpeed's."""
+    if kind == DistributedType.DEEPSPEED:
+        raise UserError(
+            f"{method} under DeepSpeed",
+            "it puts other tensors in the parameters' place, by which the method's optimizer knows them",
+            "DDP or FSDP2; or a method that plain AdamW trains, with weight_decay_on = 'delta'",
         )
 
 
