@@ -38,6 +38,7 @@ ROOMS = {
         *("tasks", "geometry", "training", "run"),
     ),
     "comparison": ("recipe", "model", "run"),
+    "verl": (),
     "cli": (
         *("nano", "recipe", "methods", "spectrum", "adapter", "contract", "tasks"),
         *("geometry", "engine", "evaluation", "run", "report", "foresight", "comparison"),
