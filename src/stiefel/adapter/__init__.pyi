@@ -20,6 +20,7 @@ from .hollow import load_hollow as load_hollow
 from .rehearsed import rehearse_attach as rehearse_attach
 from .rehearsed import rehearse_load as rehearse_load
 from .saved import certify_saved as certify_saved
+from .saved import expected_files as expected_files
 from .saved import load as load
 from .saved import read_certificate as read_certificate
 from .saved import save as save

@@ -10,14 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..artifacts import read_json
 from ..errors import UserError
+from ..recipe import load_recipe
 
 VARIABLE = "STIEFEL_VERL"
 
 
 class Given(BaseModel):
-    """The keys of verl.json, and what holds where they are left out."""
+    """What the plug-in takes from verl.json, and what holds where that leaves it out."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
     weight_decay_on: Literal["delta", "factors"] = "delta"
     """Whether weight decay pulls towards the base, or A and B towards 0 as the published methods do."""
@@ -28,11 +29,11 @@ class Given(BaseModel):
     rollout_dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     """The type in which the rollout's engine holds what it is sent: verl's `rollout.dtype`."""
     run: str = ""
-    """The run's directory, where syncs.jsonl is written; none is where it is empty."""
+    """The directory where syncs.jsonl is written; none is where it is empty."""
 
 
 def read_given() -> Given:
-    """The file that STIEFEL_VERL names, or the defaults where the variable is not set."""
+    """The file that STIEFEL_VERL names, and the recipe that it names; the defaults where the variable is not set."""
     name = os.environ.get(VARIABLE, "")
     if not name:
         return Given()
@@ -43,12 +44,21 @@ def read_given() -> Given:
             "it should hold the settings that verl has no key for",
             "the script of `stiefel launch verl`, which writes it; on several machines it must be on a shared disk",
         )
+    told = read_json(path)
+    if "recipe" in told:
+        recipe = load_recipe(Path(told["recipe"]))
+        told = {
+            "kl_every": recipe.run.kl_every,
+            "rollout_dtype": recipe.model.dtype,
+            "run": str(path.parent.absolute()),
+            **told,
+        }
     try:
-        return Given.model_validate(read_json(path))
+        return Given.model_validate(told)
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(
             f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}",
             "it is not what `stiefel launch verl` writes",
-            f"give some of: {', '.join(Given.model_fields)}",
+            "launch again",
         ) from error

@@ -17,7 +17,7 @@ def built_by_changes(factors: Iterable[AnchoredFactor]) -> Iterator[None]:
 
     Anchors are buffers, which verl sends beside them.
     """
-    handles = [factor.register_state_dict_post_hook(show_change) for factor in factors]
+    handles = [factor.register_state_dict_post_hook(show_change) for factor in factors]  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
@@ -28,7 +28,7 @@ def built_by_changes(factors: Iterable[AnchoredFactor]) -> Iterator[None]:
 def shown_as_shards(factors: Iterable[AnchoredFactor]) -> None:
     """From now on each process's state dict holds its part of the weight, and its checkpoint no more than that."""
     for factor in factors:
-        factor.register_state_dict_post_hook(show_shard)
+        factor.register_state_dict_post_hook(show_shard)  # type: ignore[no-untyped-call]
 
 
 def show_change(factor: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
