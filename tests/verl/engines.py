@@ -80,8 +80,8 @@ def make_engine(adapter: Path | None, model: str = "", *, lr: float = 1e-3, **se
     return engine
 
 
-def rollout(seed: int = 0) -> TensorDict:
-    """Prompts padded on the left, responses on the right, as verl's trainer hands them to an engine."""
+def rollout(seed: int = 0, rows: slice = slice(None)) -> TensorDict:
+    """Prompts padded on the left, responses on the right, as verl's trainer hands them to an engine; or some rows."""
     draw = torch.Generator().manual_seed(seed)
     ids = torch.randint(3, 29, (ROWS, PROMPT + RESPONSE), generator=draw)
     prompts = torch.randint(2, PROMPT + 1, (ROWS, 1), generator=draw)
@@ -102,7 +102,7 @@ def rollout(seed: int = 0) -> TensorDict:
             "advantages": torch.randn(ROWS, 1, generator=draw).expand(ROWS, RESPONSE).contiguous(),
         },
         batch_size=[ROWS],
-    )
+    )[rows].clone()
     data = left_right_2_no_padding(data)
     tu.assign_non_tensor(
         data,
