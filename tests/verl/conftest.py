@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,3 +15,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.filterwarnings("default"))  # verl's own and its packages', as they come
+
+
+if find_spec("verl"):
+    from .platform import on_cpu
+
+    on_cpu()  # verl asks its platform when its engines are first imported
+    with warnings.catch_warnings(action="ignore"):  # one a backend that is not installed
+        import verl.workers.engine  # noqa: F401

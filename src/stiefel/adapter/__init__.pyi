@@ -16,12 +16,16 @@ from .files import WEIGHTS_FILE as WEIGHTS_FILE
 from .files import factor_names as factor_names
 from .found import adapter_in as adapter_in
 from .found import find_adapter as find_adapter
+from .hollow import load_hollow as load_hollow
 from .rehearsed import rehearse_attach as rehearse_attach
 from .rehearsed import rehearse_load as rehearse_load
 from .saved import certify_saved as certify_saved
+from .saved import expected_files as expected_files
 from .saved import load as load
 from .saved import read_certificate as read_certificate
 from .saved import save as save
+from .sharded import sharded_as as sharded_as
+from .sharded import whole as whole
 from .streamed import prepare as prepare
 from .trained_weights import OwnWeight as OwnWeight
 from .trained_weights import own_weights as own_weights

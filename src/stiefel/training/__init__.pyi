@@ -2,17 +2,18 @@ from .adalora import is_adalora as is_adalora
 from .adalora import schedule as schedule
 from .arguments import trainer_arguments as trainer_arguments
 from .bridge import PolicyBridge as PolicyBridge
-from .bridge import Sent as Sent
-from .bridge import Sync as Sync
 from .checkpoints import checkpoints_in as checkpoints_in
 from .checkpoints import cut_back as cut_back
 from .checkpoints import journal_sizes as journal_sizes
 from .checkpoints import step_of as step_of
 from .divergences import ROLLOUT_LOGPS as ROLLOUT_LOGPS
+from .kl import kl_from_base as kl_from_base
+from .kl import kl_from_base_k1 as kl_from_base_k1
 from .lengths import lengths_line as lengths_line
 from .metrics import RolloutMetrics as RolloutMetrics
 from .metrics import Row as Row
 from .metrics import append_row as append_row
+from .optimizers import make_optimizer as make_optimizer
 from .probabilities import NoProbabilities as NoProbabilities
 from .probabilities import finite_logits as finite_logits
 from .processes import replicas as replicas
@@ -26,5 +27,6 @@ from .settings import grpo_config as grpo_config
 from .settings import rate_factor as rate_factor
 from .settings import sft_config as sft_config
 from .sft import SFTTrainer as SFTTrainer
+from .steps import CentredAdamW as CentredAdamW
 from .syncs import append_sync as append_sync
 from .trainer import GRPOTrainer as GRPOTrainer
