@@ -38,7 +38,7 @@ ROOMS = {
         *("tasks", "geometry", "training", "run"),
     ),
     "comparison": ("recipe", "model", "run"),
-    "verl": ("recipe", "adapter", "engine", "training"),
+    "verl": ("nano", "recipe", "model", "methods", "adapter", "engine", "rewards", "tasks", "training", "run"),
     "cli": (
         *("nano", "recipe", "methods", "spectrum", "adapter", "contract", "tasks"),
         *("geometry", "engine", "evaluation", "run", "report", "foresight", "comparison", "verl"),

@@ -18,6 +18,8 @@ from .probabilities import NoProbabilities as NoProbabilities
 from .probabilities import finite_logits as finite_logits
 from .processes import replicas as replicas
 from .rewards import Graded as Graded
+from .rewards import without_end as without_end
+from .rows import record as record
 from .rows import rows_digest as rows_digest
 from .rows import sft_rows as sft_rows
 from .rows import training_rows as training_rows

@@ -1,6 +1,7 @@
 """A recipe in; a script out that trains it with verl, and what verl's processes then ask of us.
 
-Open installed.py first.
+Open overrides.py first: it says what verl is told; able.py what it cannot do. launching.py writes; dataset.py,
+reward.py and agent_loop.py are what verl then asks.
 """
 
 import lazy_loader
