@@ -5,7 +5,6 @@ verl's own merger rounds factors to bfloat16, and of a residual base it writes t
 
 from __future__ import annotations
 
-import pickle
 import re
 import shutil
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch._weights_only_unpickler import UnpicklingError  # type: ignore[attr-defined]
 from torch.distributed.tensor import DTensor, Shard
 
 from ..adapter import (
@@ -159,7 +159,7 @@ def lora_of(path: Path) -> dict[str, Any]:
     """The factors in one process's shard, tensors or parts of them; no code in a file is ever run."""
     try:
         state = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise UserError(
             f"{path} cannot be read", str(error).splitlines()[0][:200], "copy it again, or give an earlier checkpoint"
         ) from error
