@@ -22,4 +22,5 @@ if find_spec("verl"):
 
     on_cpu()  # verl asks its platform when its engines are first imported
     with warnings.catch_warnings(action="ignore"):  # one a backend that is not installed
+        import verl.experimental.agent_loop  # ray's own deprecations
         import verl.workers.engine  # noqa: F401
