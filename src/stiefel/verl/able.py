@@ -75,6 +75,7 @@ HONOURED: dict[str, str] = {
     "optim.warmup_rollouts": "`actor.optim.lr_warmup_steps`",
     "run.seed": "`data.seed`, `rollout.seed`, `actor.data_loader_seed`, `actor.fsdp_config.seed`",
     "run.save_every": "`trainer.save_freq`; 0 saves the last rollout",
+    "run.kl_every": "the plug-in, which reads it in the recipe beside `verl.json`",
     "run.report_to": "`trainer.logger`",
     "eval.every": "`trainer.test_freq`, or `stiefel eval` before and after",
     **dict.fromkeys(("eval.tasks", "eval.limit"), "`data.val_files`, or `stiefel eval`"),
@@ -91,7 +92,6 @@ HONOURED: dict[str, str] = {
 
 # section.key → what becomes of it, for the script to say; none of these changes what is trained
 SAID: dict[str, str] = {
-    "run.kl_every": "verl logs the KL to the base where algorithm.beta > 0, at every update",
     "run.geometry_every": "`stiefel inspect` measures the trained adapter",
     "run.samples_every": "verl writes every rollout or none: trainer.rollout_data_dir=DIR, an argument of the script",
     "run.threads": "ray shares out the machines' processors",

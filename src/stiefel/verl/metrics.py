@@ -43,9 +43,9 @@ def metric_rows(files: Iterable[Path], limit: int) -> list[Row]:
     for file in files:
         for number, row in enumerate(read_jsonl(file), start=1):
             match row:
-                case {"step": int(step), "data": dict(data)}:
-                    if REWARD in data:  # not a measurement between rollouts
-                        steps[step] = data
+                case {"step": int(step), "data": dict(told)}:
+                    if REWARD in told:  # not a measurement between rollouts
+                        steps[step] = told
                 case _:
                     raise UserError(
                         f"{file} line {number} is no metrics of verl",
@@ -69,9 +69,9 @@ def metric_row(step: int, data: Mapping[str, Any], rate: float | None, limit: in
         found["truncated_fraction"] = data[AT_LONGEST] if data[LONGEST] >= limit else 0.0
     if MEMORY in data:
         found["peak_memory_bytes"] = None if data[MEMORY] is None else int(data[MEMORY] * 2**30)
-    lengths = [data.get(name) for name in (TOKENS, PROMPT, SAME["completion_length"], SAME["seconds"])]
-    if all(lengths):
-        total, prompt, response, seconds = lengths
+    needed = [data[name] for name in (TOKENS, PROMPT, SAME["completion_length"], SAME["seconds"]) if data.get(name)]
+    if len(needed) == 4:
+        total, prompt, response, seconds = needed
         found["tokens_per_second"] = total * response / (prompt + response) / seconds  # of those that were sampled
     strange = [name for name, value in found.items() if value is None or not math.isfinite(value)]
     finite = {name: value for name, value in found.items() if name not in strange}
