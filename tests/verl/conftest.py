@@ -23,4 +23,5 @@ if find_spec("verl"):
     on_cpu()  # verl asks its platform when its engines are first imported
     with warnings.catch_warnings(action="ignore"):  # of backends that are not installed, and of what ray deprecates
         import verl.experimental.agent_loop
+        import verl.workers.engine
         import verl.workers.engine_workers  # noqa: F401
