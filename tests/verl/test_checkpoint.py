@@ -121,9 +121,8 @@ def test_a_checkpoint_of_full_fine_tuning_becomes_a_model(tmp_path: Path):
     engine = make_engine(None, lr=1e-3)
     update(engine, rollout())
     engine.save_checkpoint(str(tmp_path / "actor"), global_step=1)
-    assert (
-        run("export", str(tmp_path / "actor"), "--base", "nano", "--as", "merged", "--out", str(tmp_path / "out")) == 0
-    )
+    words = ["export", str(tmp_path / "actor"), "--base", "nano", "--as"]
+    assert run(*words, "merged", "--out", str(tmp_path / "out")) == 0
     ids = torch.arange(20).view(2, 10)
     with torch.no_grad(), engine.eval_mode():
         policy = engine.module(input_ids=ids).logits
