@@ -12,7 +12,7 @@ from .options import force_option, out_option, say
 
 @click.command("import")
 @click.argument("engine", type=click.Choice(["verl"]))
-@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("directory", type=click.Path(path_type=Path))
 @out_option
 @force_option
 def bring(engine: str, directory: Path, out: Path, force: bool) -> None:
