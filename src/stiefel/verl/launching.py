@@ -51,7 +51,7 @@ def launch(recipe: Recipe, command: str, out: Path, *, force: bool = False, say:
     if not force:
         refuse_existing(out, "give another --out, or --force to replace it")
         refuse_existing(home / ADAPTER, "give an --out in another directory, or --force to replace it")
-    writable(out)
+    writable(home)
     home.mkdir(parents=True, exist_ok=True)
     if adapter.rank and adapter.directory is None:
         made = make(recipe, home / ADAPTER, force=force, say=say, progress=progress)
