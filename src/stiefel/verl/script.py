@@ -115,16 +115,20 @@ def command(script: Script) -> list[str]:
 
 
 def after(script: Script) -> list[str]:
-    """The trained adapter out of verl's last checkpoint, and what it scores where verl cannot measure it."""
-    full = not script.adapter.rank
-    form, subject = ("merged", ["$RUN/trained"]) if full else ("lora", ["$MODEL", "--adapter", "$RUN/trained"])
-    steps = "$RUN/checkpoints"
+    """What was trained, out of verl's last checkpoint, and what it scores where verl cannot measure it."""
+    last = '"$RUN/checkpoints/global_step_$last'
     lines = [
         "",
         "# what was trained, out of verl's last checkpoint",
-        f'last="$(cat "{steps}/latest_checkpointed_iteration.txt")"',
-        f'stiefel export "{steps}/global_step_$last" --base "$MODEL" --as {form} --out "$RUN/trained" --force',
+        'last="$(cat "$RUN/checkpoints/latest_checkpointed_iteration.txt")"',
     ]
+    if script.adapter.rank:
+        subject = ["$MODEL", "--adapter", "$RUN/trained"]
+        lines.append(f'stiefel export {last}" --base "$MODEL" --as lora --out "$RUN/trained" --force')
+    else:
+        subject = ["$RUN/trained"]
+        merge = "python -m verl.model_merger merge --backend fsdp"
+        lines.append(f'{merge} --local_dir {last}/actor" --target_dir "$RUN/trained"')
     return lines + (measurements(script, "after", subject) if apart(script.recipe) else [])
 
 
