@@ -15,6 +15,7 @@ from stiefel.cli import main
 from stiefel.errors import UserError
 from stiefel.recipe import load_recipe
 from stiefel.verl import installed, ready
+from stiefel.verl.given import read_given
 from stiefel.verl.handed import VARIABLE
 from stiefel.verl.installed import require_verl, trouble
 from stiefel.verl.launching import launch
@@ -82,6 +83,33 @@ def test_an_existing_launch_is_kept_and_replaced_with_force(tmp_path: Path) -> N
     launched(out, "adapter.rank=4", "adapter.alpha=8", force=True)
     assert "lora_rank=4\n" in out.read_text()
     assert json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())["r"] == 4
+
+
+def test_what_lies_here_is_handed_over_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.jsonl").write_text('{"prompt": "1+1?", "answer": "2"}\n')
+    launched(tmp_path / "launch.sh", "task.name=own", "task.data=rows.jsonl", "task.reward=exact", "eval.tasks=[]")
+    written = tomllib.loads((tmp_path / "recipe.toml").read_text())
+    assert written["task"]["data"] == str(tmp_path / "rows.jsonl")
+    assert written["model"]["path"] == "nano"
+
+
+def test_a_directory_is_no_place_for_a_script(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is a directory") as refused:
+        launched(tmp_path)
+    assert refused.value.instead == f"give --out {tmp_path}/launch.sh"
+
+
+@pytest.mark.parametrize("decay", ["delta", "factors"])
+def test_the_plug_in_reads_what_verl_has_no_key_for(
+    decay: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = (f"optim.weight_decay_on={decay}", "adapter.dropout=0.05", "run.kl_every=7", "model.dtype=bfloat16")
+    launched(tmp_path / "launch.sh", "adapter.method=pissa", *changes)
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "verl.json"))
+    given = read_given()
+    assert (given.weight_decay_on, given.dropout, given.kl_every) == (decay, 0.05, 7)
+    assert (given.rollout_dtype, given.run) == ("bfloat16", str(tmp_path))
 
 
 def test_a_launch_that_is_refused_leaves_nothing(tmp_path: Path) -> None:

@@ -23,8 +23,6 @@ with open({log!r}, "a") as log:
     log.write(json.dumps([{name!r}, *sys.argv[1:], os.environ.get("VERL_FILE_LOGGER_PATH", "")]) + "\\n")
 if "verl.trainer.main_ppo" in sys.argv:
     open(os.environ["VERL_FILE_LOGGER_PATH"], "w").close()
-    os.makedirs({run!r} + "/checkpoints", exist_ok=True)
-    open({run!r} + "/checkpoints/latest_checkpointed_iteration.txt", "w").write("500")
 """
 
 
@@ -36,13 +34,13 @@ def dry_run(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return said.out
 
 
-def commands(script: Path, run: Path, path: Path) -> list[list[str]]:
+def commands(script: Path, path: Path) -> list[list[str]]:
     """What a script calls, word by word, where python and stiefel only write down what they were given."""
     log = path / "called.jsonl"
     log.unlink(missing_ok=True)
     path.mkdir(exist_ok=True)
     for name in ("python", "stiefel"):
-        (path / name).write_text(STUB.format(python=sys.executable, log=str(log), name=name, run=str(run)))
+        (path / name).write_text(STUB.format(python=sys.executable, log=str(log), name=name))
         (path / name).chmod(0o755)
     subprocess.run(["bash", str(script)], check=True, env=os.environ | {"PATH": f"{path}:{os.environ['PATH']}"})
     return [json.loads(line) for line in log.read_text().splitlines()]
@@ -81,7 +79,7 @@ def test_bash_hands_verl_exactly_the_overrides(name: str, tmp_path: Path) -> Non
     run.mkdir()
     recipe = launched(name, *(["model.path=/models/mine"] if name.endswith("nano") or "nano-" in name else []))
     (run / "launch.sh").write_text(planned(recipe, "…", run / "launch.sh"))
-    called = commands(run / "launch.sh", run, tmp_path / "bin")
+    called = commands(run / "launch.sh", tmp_path / "bin")
     (started,) = [words for words in called if "verl.trainer.main_ppo" in words]
     metrics = f"{run}/metrics-1.jsonl"
     place = Place(str(run), recipe.model.path, f"{run}/adapter")
@@ -95,13 +93,13 @@ def test_the_check_comes_first_and_the_tasks_are_measured_before_and_after_in_th
     script: tuple[Path, Path], tmp_path: Path
 ) -> None:
     path, run = script
-    called = [words[:-1] for words in commands(path, run, tmp_path / "bin")]
+    called = [words[:-1] for words in commands(path, tmp_path / "bin")]
     assert called[0] == ["python", "-m", "stiefel.verl"]
     verbs = [words[1] for words in called if words[0] == "stiefel"]
     assert verbs == ["eval"] * 5 + ["export"] + ["eval"] * 5
     export = next(words for words in called if words[1] == "export")
-    checkpoint, base = f"{run}/checkpoints/global_step_500", "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"
-    assert export[2:] == [checkpoint, "--base", base, "--as", "lora", "--out", f"{run}/trained", "--force"]
+    base = "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"
+    assert export[2:] == [f"{run}/checkpoints", "--base", base, "--as", "lora", "--out", f"{run}/trained", "--force"]
     after = [words for words in called if words[1] == "eval" and "--adapter" in words]
     assert [words[words.index("--task") + 1] for words in after] == ["gsm8k", "math500", "aime22", "aime23", "aime24"]
     assert {words[words.index("--adapter") + 1] for words in after} == {f"{run}/trained"}
@@ -110,8 +108,8 @@ def test_the_check_comes_first_and_the_tasks_are_measured_before_and_after_in_th
 def test_every_command_of_ours_in_the_script_parses(script: tuple[Path, Path], tmp_path: Path) -> None:
     from stiefel.cli import cli
 
-    path, run = script
-    for words in commands(path, run, tmp_path / "bin"):
+    path, _ = script
+    for words in commands(path, tmp_path / "bin"):
         if words[0] == "stiefel":
             cli.commands[words[1]].make_context(words[1], words[2:-1])
 
@@ -119,7 +117,7 @@ def test_every_command_of_ours_in_the_script_parses(script: tuple[Path, Path], t
 def test_a_second_start_keeps_the_metrics_of_the_first(script: tuple[Path, Path], tmp_path: Path) -> None:
     """verl's file logger empties the file that it opens."""
     path, run = script
-    starts = [commands(path, run, tmp_path / "bin") for _ in range(2)]
+    starts = [commands(path, tmp_path / "bin") for _ in range(2)]
     files = [next(words for words in called if "verl.trainer.main_ppo" in words)[-1] for called in starts]
     assert files == [f"{run}/metrics-1.jsonl", f"{run}/metrics-2.jsonl"]
 
@@ -128,7 +126,7 @@ def test_what_is_measured_already_is_left_alone(script: tuple[Path, Path], tmp_p
     path, run = script
     (run / "before" / "gsm8k").mkdir(parents=True)
     (run / "before" / "gsm8k" / "eval.json").touch()
-    called = commands(path, run, tmp_path / "bin")
+    called = commands(path, tmp_path / "bin")
     assert sum(words[:2] == ["stiefel", "eval"] for words in called) == 9
 
 

@@ -21,6 +21,7 @@ if find_spec("verl"):
     from .platform import on_cpu
 
     on_cpu()  # verl asks its platform when its engines are first imported
-    with warnings.catch_warnings(action="ignore"):  # one a backend that is not installed
-        import verl.experimental.agent_loop  # ray's own deprecations
-        import verl.workers.engine  # noqa: F401
+    with warnings.catch_warnings(action="ignore"):  # of backends that are not installed, and of what ray deprecates
+        import verl.experimental.agent_loop
+        import verl.workers.engine
+        import verl.workers.engine_workers  # noqa: F401

@@ -80,8 +80,8 @@ def make_engine(adapter: Path | None, model: str = "", *, lr: float = 1e-3, **se
     return engine
 
 
-def rollout(seed: int = 0) -> TensorDict:
-    """Prompts padded on the left, responses on the right, as verl's trainer hands them to an engine."""
+def rollout(seed: int = 0, rows: slice = slice(None)) -> TensorDict:
+    """Prompts padded on the left, responses on the right, as verl's trainer hands them to an engine; or some rows."""
     draw = torch.Generator().manual_seed(seed)
     ids = torch.randint(3, 29, (ROWS, PROMPT + RESPONSE), generator=draw)
     prompts = torch.randint(2, PROMPT + 1, (ROWS, 1), generator=draw)
@@ -89,19 +89,28 @@ def rollout(seed: int = 0) -> TensorDict:
     places = torch.arange(PROMPT + RESPONSE)
     attention = ((places >= PROMPT - prompts) & (places < PROMPT + responses)).long()
     ids = ids * attention
-    mask = attention[:, PROMPT:].float()
+    return padded(
+        ids[rows],
+        attention[rows],
+        PROMPT,
+        old_log_probs=(torch.randn(ROWS, RESPONSE, generator=draw) * 0.1 - 3.0)[rows],
+        advantages=torch.randn(ROWS, 1, generator=draw).expand(ROWS, RESPONSE)[rows],
+    )
+
+
+def padded(ids: torch.Tensor, attention: torch.Tensor, prompt: int, **columns: torch.Tensor) -> TensorDict:
+    """A batch as the engine takes it, of one padded on both sides; `columns` are of the responses' tokens."""
     data = TensorDict(
         {
-            "input_ids": ids,
-            "attention_mask": attention,
+            "input_ids": ids.clone(),
+            "attention_mask": attention.clone(),
             "position_ids": (attention.cumsum(1) - 1).clamp(min=0),
-            "prompts": ids[:, :PROMPT],
-            "responses": ids[:, PROMPT:],
-            "response_mask": mask,
-            "old_log_probs": torch.randn(ROWS, RESPONSE, generator=draw) * 0.1 - 3.0,
-            "advantages": torch.randn(ROWS, 1, generator=draw).expand(ROWS, RESPONSE).contiguous(),
+            "prompts": ids[:, :prompt].clone(),
+            "responses": ids[:, prompt:].clone(),
+            "response_mask": attention[:, prompt:].float(),
+            **{name: column.contiguous() for name, column in columns.items()},
         },
-        batch_size=[ROWS],
+        batch_size=[len(ids)],
     )
     data = left_right_2_no_padding(data)
     tu.assign_non_tensor(

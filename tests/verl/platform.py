@@ -19,6 +19,7 @@ class Memory(ModuleType):
     max_memory_allocated = max_memory_reserved = staticmethod(lambda *args: 0)
     memory_allocated = memory_reserved = staticmethod(lambda *args: 0)
     mem_get_info = staticmethod(lambda *args: (0, 0))
+    get_rng_state, set_rng_state = staticmethod(torch.get_rng_state), staticmethod(torch.set_rng_state)
     is_available = staticmethod(lambda: False)
 
     def __getattr__(self, name: str) -> Any:

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.distributed.tensor import DTensor
+from verl.model_merger.base_model_merger import ModelMergerConfig
+from verl.model_merger.fsdp_model_merger import FSDPModelMerger
 
 import stiefel
-from stiefel.adapter import lora_layers, verify
+from stiefel.adapter import export, lora_layers, verify, whole
 from stiefel.cli import main
 from stiefel.errors import UserError
 from stiefel.model import load_model
@@ -112,6 +115,52 @@ def test_merged_weights_of_a_checkpoint_play_its_policy(checkpoint: Path, adapte
     with torch.no_grad(), engine.eval_mode():
         policy = engine.module(input_ids=ids).logits
         assert (merged(ids).logits - policy).abs().max() < 1e-4 * (base(ids).logits - policy).abs().max()
+
+
+def test_a_checkpoint_of_full_fine_tuning_becomes_a_model(tmp_path: Path):
+    engine = make_engine(None, lr=1e-3)
+    update(engine, rollout())
+    engine.save_checkpoint(str(tmp_path / "actor"), global_step=1)
+    words = ["export", str(tmp_path / "actor"), "--base", "nano", "--as"]
+    assert run(*words, "merged", "--out", str(tmp_path / "out")) == 0
+    ids = torch.arange(20).view(2, 10)
+    with torch.no_grad(), engine.eval_mode():
+        policy = engine.module(input_ids=ids).logits
+        assert torch.equal(load_model(str(tmp_path / "out"), "float32").eval()(ids).logits, policy)
+    assert run(*words, "lora", "--out", str(tmp_path / "no")) == 2
+
+
+def test_verls_own_merger_rounds_the_factors_and_ours_does_not(checkpoint: Path, tmp_path: Path):
+    shutil.copytree(checkpoint, tmp_path / "actor")
+    config = ModelMergerConfig(
+        operation="merge",
+        backend="fsdp",
+        local_dir=str(tmp_path / "actor"),
+        target_dir=str(tmp_path / "theirs"),
+        hf_model_config_path=str(tmp_path / "actor" / "huggingface"),
+        trust_remote_code=False,
+    )
+    FSDPModelMerger(config).merge_and_save()
+    adapter_of(checkpoint, tmp_path / "ours")
+    theirs = load_file(tmp_path / "theirs" / "lora_adapter" / "adapter_model.safetensors")
+    ours = load_file(tmp_path / "ours" / "adapter_model.safetensors")
+    assert theirs.keys() == ours.keys()
+    assert {tensor.dtype for tensor in theirs.values()} == {torch.bfloat16}
+    assert all(torch.equal(theirs[name], ours[name].to(torch.bfloat16)) for name in ours)  # [A₀ + ΔA; ΔA], rounded
+    assert not any(torch.equal(theirs[name].to(torch.float32), ours[name]) for name in ours)
+
+
+def test_the_base_that_verls_merger_writes_of_a_residual_adapter_is_the_residual(adapters: Path, tmp_path: Path):
+    export(adapters / "pissa", "nano", "residual", tmp_path / "residual")
+    engine = make_engine(tmp_path / "residual", str(tmp_path / "residual" / "base"))
+    engine.save_checkpoint(str(tmp_path / "actor"), global_step=0)
+    state = torch.load(tmp_path / "actor" / "model_world_size_1_rank_0.pt", weights_only=True)
+    name = "model.layers.0.mlp.up_proj"
+    base = whole(state[f"base_model.model.{name}.base_layer.weight"])
+    W = load_model("nano", "float32").get_submodule(name).weight.detach()
+    assert (base - W).norm() > 0.1 * W.norm()  # which its merger would give out as the model
+    with pytest.raises(UserError, match="is of a residual adapter"):
+        adapter_of(tmp_path / "actor", tmp_path / "out")
 
 
 def test_a_run_stands_for_its_latest_checkpoint(checkpoint: Path):

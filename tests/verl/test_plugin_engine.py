@@ -82,6 +82,30 @@ def test_a_residual_adapter_has_the_base_for_its_reference_up_to_rounding(adapte
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_in_bfloat16_too_the_start_and_the_reference_are_the_base_and_factors_stay_float32(method: str, tmp_path: Path):
+    """As on GPUs: a bfloat16 base, bfloat16 products, float32 factors and gradients' sums."""
+    rounded = {"model_dtype": "bf16", "mixed_precision": {"param_dtype": "bf16", "reduce_dtype": "fp32"}}
+    stiefel.prepare("nano", method, tmp_path / "adapter", r=4, alpha=8, dtype="bfloat16")
+    expected = log_probs(make_engine(None, **rounded), rollout())
+    engine = make_engine(tmp_path / "adapter", lr=1e-5, **rounded)
+    assert torch.equal(log_probs(engine, rollout()), expected)
+    before = parameters(engine)
+    payload = {name: tensor.clone() for name, tensor in engine.get_per_tensor_param(base_sync_done=True)[0]}
+    for seed in range(2):
+        update(engine, rollout(seed))
+    assert torch.equal(log_probs(engine, rollout(), base=True), expected)
+    after = parameters(engine)
+    moved = [name for name in before if not torch.equal(before[name], after[name])]
+    assert len(moved) == 2 * 28
+    assert {after[name].dtype for name in moved} == {torch.float32}
+    assert {value.dtype for name, value in after.items() if name not in moved} == {torch.bfloat16}
+    sent = dict(engine.get_per_tensor_param(base_sync_done=True)[0])
+    assert {tensor.dtype for tensor in sent.values()} == {torch.float32}
+    # steps of 1e-5 are below half of bfloat16's unit at the factors' own size, and are sent all the same
+    assert max((sent[name] - payload[name]).abs().max() for name in sent) > 1e-5
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_an_update_moves_what_the_method_trains_and_nothing_else(method: str, adapters: Path):
     engine = make_engine(adapters / method)
     before, anchors = parameters(engine), [f.anchor.clone() for f in anchored_factors(engine.module)]

@@ -9,6 +9,7 @@ from .certificate import Certificate as Certificate
 from .certificate import product_norm as product_norm
 from .exported import BASE as BASE
 from .exported import export as export
+from .exported import save_whole as save_whole
 from .files import ANCHORS_FILE as ANCHORS_FILE
 from .files import CONFIG_FILE as CONFIG_FILE
 from .files import FACTORS_FILE as FACTORS_FILE

@@ -5,10 +5,9 @@ verl's own merger rounds factors to bfloat16, and of a residual base it writes t
 
 from __future__ import annotations
 
-import pickle
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch._weights_only_unpickler import UnpicklingError  # type: ignore[attr-defined]
 from torch.distributed.tensor import DTensor, Shard
 
 from ..adapter import (
@@ -119,18 +119,30 @@ def another(checkpoint: Path, why: str) -> UserError:
 
 def factors_of(checkpoint: Path) -> dict[str, Tensor]:
     """Every factor of a checkpoint, whole, under the names that PEFT and serving engines read."""
-    shards = [lora_of(path) for path in shard_paths(checkpoint)]
     found = {}
-    for name in shards[0]:
+    for name, tensor in tensors_of(checkpoint, lambda name: ".lora_" in name):
         match = FACTOR.fullmatch(name)
         if match is None:
             raise another(checkpoint, f"{name} is no factor of a LoRA")
+        A, B = factor_names(match["layer"])
+        found[A if match["side"] == "A" else B] = tensor
+    return found
+
+
+def weights_of(checkpoint: Path) -> dict[str, Tensor]:
+    """Every weight of a checkpoint of full fine-tuning; of one with an adapter nothing, as the base is not in it."""
+    found = dict(tensors_of(checkpoint, lambda name: True))
+    return {} if any(".lora_" in name for name in found) else found
+
+
+def tensors_of(checkpoint: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Tensor]]:
+    """(name, whole tensor in float32) of a model's state; raises UserError where a process's part is missing."""
+    shards = [state_of(path) for path in shard_paths(checkpoint)]
+    for name in filter(wanted, shards[0]):
         missing = [rank for rank, shard in enumerate(shards) if name not in shard]
         if missing:
             raise another(checkpoint, f"{name} is not in the shard of process {missing[0]}")
-        A, B = factor_names(match["layer"])
-        found[A if match["side"] == "A" else B] = put_together(name, [shard[name] for shard in shards])
-    return found
+        yield name, put_together(name, [shard[name] for shard in shards])
 
 
 def shard_paths(checkpoint: Path) -> list[Path]:
@@ -155,17 +167,17 @@ def shard_paths(checkpoint: Path) -> list[Path]:
     return paths
 
 
-def lora_of(path: Path) -> dict[str, Any]:
-    """The factors in one process's shard, tensors or parts of them; no code in a file is ever run."""
+def state_of(path: Path) -> Mapping[str, Any]:
+    """One process's shard, tensors or parts of them that stay on disk until asked; no code in a file is ever run."""
     try:
         state = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise UserError(
             f"{path} cannot be read", str(error).splitlines()[0][:200], "copy it again, or give an earlier checkpoint"
         ) from error
     if not isinstance(state, Mapping):
         raise UserError(f"{path} is no shard of a model", f"it holds a {type(state).__name__}", "give a checkpoint")
-    return {name: value for name, value in state.items() if ".lora_" in name}
+    return state
 
 
 def put_together(name: str, parts: list[Any]) -> Tensor:

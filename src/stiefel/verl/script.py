@@ -116,19 +116,14 @@ def command(script: Script) -> list[str]:
 
 def after(script: Script) -> list[str]:
     """What was trained, out of verl's last checkpoint, and what it scores where verl cannot measure it."""
-    last = '"$RUN/checkpoints/global_step_$last'
+    full = not script.adapter.rank
+    form = "merged" if full else "lora"
+    subject = ["$RUN/trained"] if full else ["$MODEL", "--adapter", "$RUN/trained"]
     lines = [
         "",
         "# what was trained, out of verl's last checkpoint",
-        'last="$(cat "$RUN/checkpoints/latest_checkpointed_iteration.txt")"',
+        f'stiefel export "$RUN/checkpoints" --base "$MODEL" --as {form} --out "$RUN/trained" --force',
     ]
-    if script.adapter.rank:
-        subject = ["$MODEL", "--adapter", "$RUN/trained"]
-        lines.append(f'stiefel export {last}" --base "$MODEL" --as lora --out "$RUN/trained" --force')
-    else:
-        subject = ["$RUN/trained"]
-        merge = "python -m verl.model_merger merge --backend fsdp"
-        lines.append(f'{merge} --local_dir {last}/actor" --target_dir "$RUN/trained"')
     return lines + (measurements(script, "after", subject) if apart(script.recipe) else [])
 
 
