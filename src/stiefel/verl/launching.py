@@ -26,6 +26,7 @@ Say = Callable[[str], None]
 
 def planned(recipe: Recipe, command: str, out: Path | None) -> str:
     """The script as it would be written to `out`; needs neither verl nor a GPU, the hub or weights."""
+    recipe = located(recipe)
     _, adapter, parts = checked(recipe)
     run = '"$PWD"' if out is None else require_plain(out.parent)
     return text_of(Script(recipe, adapter, parts, run, command))
@@ -45,13 +46,16 @@ def launch(recipe: Recipe, command: str, out: Path, *, force: bool = False, say:
 
     An existing script is refused, and replaced with `force`, its adapter with it. Cost: that of `stiefel init`.
     """
+    recipe = located(recipe)
     composition, adapter, parts = checked(recipe)
     home = out.parent
     run = require_plain(home)
     if not force:
         refuse_existing(out, "give another --out, or --force to replace it")
         refuse_existing(home / ADAPTER, "give an --out in another directory, or --force to replace it")
-    writable(out)
+    if out.is_dir():
+        raise UserError(f"{out} is a directory", "the script is a file", f"give --out {out / 'launch.sh'}")
+    writable(home)
     home.mkdir(parents=True, exist_ok=True)
     if adapter.rank and adapter.directory is None:
         made = make(recipe, home / ADAPTER, force=force, say=say, progress=progress)
@@ -86,6 +90,17 @@ def make(recipe: Recipe, directory: Path, *, force: bool, say: Say, progress: An
         config = read_json(directory / CONFIG_FILE)
         write_json(directory / CONFIG_FILE, {**config, "lora_dropout": settings.dropout})
     return in_directory(directory)
+
+
+def located(recipe: Recipe) -> Recipe:
+    """The recipe with the whole paths of what lies here: verl's processes may be started elsewhere."""
+    for section, key in (("model", "path"), ("adapter", "path"), ("task", "data"), ("task", "heldout")):
+        table = vars(recipe)[section]
+        named = vars(table)[key]
+        if named and Path(named).exists():
+            changed = table.model_copy(update={key: str(Path(named).absolute())})
+            recipe = recipe.model_copy(update={section: changed})
+    return recipe
 
 
 def require_plain(directory: Path) -> str:

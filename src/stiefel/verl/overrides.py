@@ -70,7 +70,6 @@ def of_model(recipe: Recipe, adapter: Carried, place: Place) -> Settings:
         f"{MODEL}.enable_gradient_checkpointing": recipe.optim.activation_checkpointing,
         f"{MODEL}.trust_remote_code": False,
         f"{ACTOR}.fsdp_config.model_dtype": DTYPES[model.dtype],
-        f"{ACTOR}.fsdp_config.dtype": "bfloat16" if rounded else "float32",
         f"+{ACTOR}.fsdp_config.mixed_precision.param_dtype": "bf16" if rounded else "fp32",
         f"+{ACTOR}.fsdp_config.mixed_precision.reduce_dtype": "fp32",
         f"+{ACTOR}.fsdp_config.mixed_precision.buffer_dtype": "fp32",
@@ -116,6 +115,7 @@ def of_data(recipe: Recipe) -> Settings:
         "reward.reward_manager.source": "register",
         "reward.reward_manager.name": "dapo",
         "reward.reward_model.enable": False,
+        "reward.num_workers": recipe.cluster.nodes,  # each grades by a pool as wide as its machine
     }
 
 

@@ -115,15 +115,14 @@ def command(script: Script) -> list[str]:
 
 
 def after(script: Script) -> list[str]:
-    """The trained adapter out of verl's last checkpoint, and what it scores where verl cannot measure it."""
+    """What was trained, out of verl's last checkpoint, and what it scores where verl cannot measure it."""
     full = not script.adapter.rank
-    form, subject = ("merged", ["$RUN/trained"]) if full else ("lora", ["$MODEL", "--adapter", "$RUN/trained"])
-    steps = "$RUN/checkpoints"
+    form = "merged" if full else "lora"
+    subject = ["$RUN/trained"] if full else ["$MODEL", "--adapter", "$RUN/trained"]
     lines = [
         "",
         "# what was trained, out of verl's last checkpoint",
-        f'last="$(cat "{steps}/latest_checkpointed_iteration.txt")"',
-        f'stiefel export "{steps}/global_step_$last" --base "$MODEL" --as {form} --out "$RUN/trained" --force',
+        f'stiefel export "$RUN/checkpoints" --base "$MODEL" --as {form} --out "$RUN/trained" --force',
     ]
     return lines + (measurements(script, "after", subject) if apart(script.recipe) else [])
 
