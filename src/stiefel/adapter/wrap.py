@@ -21,8 +21,8 @@ from ..model import Selection, snapshot
 from .anchored import AnchoredA, AnchoredB
 from .beside import keep_reference_alike
 from .frozen import FrozenFactor
+from .sharded import whole
 from .start import Settings
-from .whole import whole
 
 ADAPTER = "default"  # PEFT's name for the first adapter of a model
 

@@ -51,7 +51,7 @@ def policy_factors(model: PeftModel) -> Iterator[LayerFactors]:
     """
     require_factors(model)
     for name, layer in lora_layers(model):
-        A, B = (whole(factors[ADAPTER].weight).to(torch.float32) for factors in (layer.lora_A, layer.lora_B))
+        A, B = (whole(factors[ADAPTER].weight.detach()).to(torch.float32) for factors in (layer.lora_A, layer.lora_B))
         yield LayerFactors(name, A, layer.scaling[ADAPTER] * B)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -17,8 +16,10 @@ from ..adapter import base_policy, own_weights
 from ..engine import (
     Colocated,
     EngineLost,
+    Sent,
     Served,
     Survival,
+    Sync,
     Trusted,
     base_dtype,
     find_server,
@@ -41,20 +42,9 @@ from .processes import in_all_or_none, raise_in_all
 from .served_client import SeededClient
 from .sharding import gathered
 
-Sync = Literal["factors", "merged"]
 OTHERWISE = 'rollout.engine = "hf" (use_vllm=False in a script)'
 GONE = ("Connection closed by peer", "Connection reset by peer")  # gloo's words where another process ended
 LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Sent:
-    """One sync: in which form and type, how many bytes, and what of each layer's change the engine plays."""
-
-    sync: Sync
-    dtype: str
-    nbytes: int
-    layers: dict[str, Survival]
 
 
 class PolicyBridge(VLLMGeneration):  # type: ignore[misc]
