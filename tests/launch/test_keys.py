@@ -23,9 +23,12 @@ OTHERWISE = {
     "rollout.vllm_server": '"http://other:8000"',
     "algorithm.max_gen_batches": "3",
     "guard.action": '"stop"',
+    "algorithm.reference": '"start"',
+    "optim.kl_cap": "1e-3",
 }
 IMPOSSIBLE = {  # with verl's kind of recipe the recipe itself refuses them
     "algorithm.epochs": "2",
+    "optim.kl_cap_rows": '"rows.jsonl"',
     "algorithm.batch": "4",
     "guard.kl_base": "0.1",
     "guard.grad_norm": "1.0",
