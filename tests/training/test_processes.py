@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -36,8 +37,8 @@ ASKED = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
 ANEW = {"seconds", "tokens_per_second", "peak_memory_bytes"}  # what a clock and an allocator say
 
 
-def launch(out: Path, *how: str) -> Path:
-    program = ("--num_processes=2", "--main_process_port=0", "-m", "tests.training.two_processes", str(out))
+def started(out: Path, *how: str) -> subprocess.Popen[str]:
+    """One launcher, and what it launches."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(stiefel.__file__).parents[1])]),
@@ -45,20 +46,40 @@ def launch(out: Path, *how: str) -> Path:
         "CUDA_VISIBLE_DEVICES": "",
         "OMP_NUM_THREADS": "1",
     }
+    program = ("--num_processes=2", "-m", "tests.training.two_processes", str(out))
     command = [sys.executable, "-m", "accelerate.commands.launch", *how, *program]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-4000:]
+    return subprocess.Popen(
+        command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def done(launchers: list[subprocess.Popen[str]], out: Path) -> Path:
+    """Where they all wrote, once they have ended well."""
+    try:
+        for launcher in launchers:
+            _, said = launcher.communicate(timeout=240)
+            assert launcher.returncode == 0, said[-4000:]
+    finally:
+        for launcher in launchers:
+            launcher.kill()
     return out
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return launch(tmp_path_factory.mktemp("two"), *DDP)
+    out = tmp_path_factory.mktemp("two")
+    return done([started(out, *DDP, "--main_process_port=0")], out)
 
 
 @pytest.fixture(scope="module")
 def divided(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return launch(tmp_path_factory.mktemp("divided"), *FSDP2)
+    """By FSDP2, and as two machines are launched, with a process each."""
+    out = tmp_path_factory.mktemp("divided")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    machines = (*FSDP2, "--num_machines=2", "--main_process_ip=127.0.0.1", f"--main_process_port={port}")
+    return done([started(out, *machines, f"--machine_rank={rank}") for rank in (0, 1)], out)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +112,7 @@ def test_fsdp2_gives_the_bits_of_ddp(two: Path, divided: Path) -> None:
     """Updates, whole runs and measurements: both multiply the same whole matrices and sum the same two gradients.
 
     Decay of whole factors, LoRA-FA's projection and DoRA's norms, autocast, checkpointed layers, gradients of several
-    pieces, supervised training, evaluations between rollouts, geometry, what is saved and what an engine is sent.
+    pieces, supervised norms, evaluations between rollouts, geometry, what is saved and what an engine is sent.
     """
     for place in ("given/trained.safetensors", "given/saved/adapter_model.safetensors"):
         assert (two / place).read_bytes() == (divided / place).read_bytes()

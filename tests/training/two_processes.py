@@ -60,6 +60,7 @@ ROUNDED = {
     "eval": {"tasks": ["nano-sort"], "limit": 1},
 }
 SUPERVISED = {
+    "adapter": {"method": "ln_tuning"},
     "algorithm": {"name": "sft", "batch": 4},
     "task": {"train_rows": 8},
     "run": {"threads": 1, "save_every": 1},
