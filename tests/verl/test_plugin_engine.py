@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,16 @@ def parameters(engine: Any) -> dict[str, torch.Tensor]:
 def test_verl_builds_our_engine_by_its_own_registry(adapters: Path):
     assert type(make_engine(adapters / "rlpo")) is not FSDPEngineWithLMHead
     assert isinstance(make_engine(adapters / "rlpo"), StiefelEngine)
+
+
+def test_the_plug_in_needs_no_trl():
+    """Which verl's environment need not have."""
+    program = (
+        "import sys; from tests.verl.platform import on_cpu; on_cpu(); import stiefel.verl.plugin; "
+        "assert 'stiefel.verl.engine' in sys.modules; assert not {'trl', 'vllm'} & sys.modules.keys()"
+    )
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True, cwd=root, capture_output=True)
 
 
 @pytest.mark.parametrize("method", METHODS)
