@@ -17,7 +17,7 @@ from stiefel.recipe import load_recipe
 from stiefel.verl import installed, ready
 from stiefel.verl.given import read_given
 from stiefel.verl.handed import VARIABLE
-from stiefel.verl.installed import require_verl, trouble
+from stiefel.verl.installed import in_words, require_verl, trouble
 from stiefel.verl.launching import launch
 from tests.verl.recipes import ON_ONE, RECIPES
 
@@ -144,6 +144,12 @@ def test_a_verl_that_was_not_tried_is_named_with_the_one_that_was(found: str, mo
         require_verl("the script")
     assert "verl 0.9.1, the version that was tried" in refused.value.why
     assert 'pip install "verl[vllm]==0.9.1"' in refused.value.instead
+
+
+def test_the_extra_is_the_version_that_was_tried() -> None:
+    extras = tomllib.loads((RECIPES.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert extras["verl"] == [f"verl[vllm]=={in_words()}"]
+    assert f"verl=={in_words()}\n" in (RECIPES.parent / "requirements-verl.lock").read_text()
 
 
 @pytest.mark.parametrize("found", ["0.9.1", "0.9.1+cu129", "0.9.1.post1"])

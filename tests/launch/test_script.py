@@ -85,7 +85,7 @@ def test_bash_hands_verl_exactly_the_overrides(name: str, tmp_path: Path) -> Non
     place = Place(str(run), recipe.model.path, f"{run}/adapter")
     assert recipe.model.path.startswith("/") or name in ("rlpo", "geora", "peft12", "smollm2")
     expected = [word.replace("$VERL_FILE_LOGGER_PATH", metrics) for word in overrides(recipe, place)]
-    given = [word.replace(str(Path(recipe.model.path).absolute()), recipe.model.path) for word in started[3:-1]]
+    given = [word.replace(str(Path(recipe.model.path).absolute()), recipe.model.path) for word in started[4:-1]]
     assert [word.replace("'", "") for word in given] == [word.replace("'", "") for word in expected]
 
 

@@ -5,6 +5,7 @@ Imported by verl, where it also makes our agent loop known.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,6 +65,7 @@ class Rows(Dataset[dict[str, Any]]):
         of_model = model_ends(resolve_model(model.path, model.revision))
         self.ends = end_ids(self.tokenizer, of_model, model.turn_ends)
         self.endings = list(visible_ends(self.tokenizer, self.ends))
+        self.known: dict[str, tuple[list[int], str]] = {}
         rows = self.training(recipe) if which == TRAIN else self.measured(recipe)
         self.rows = rows if max_samples < 0 else rows[:max_samples]
 
@@ -98,6 +100,7 @@ class Rows(Dataset[dict[str, Any]]):
         """What verl wants of a row; its `extra_info` is what our agent loop and our reward read."""
         prompt: str | Messages = shown(entry["prompt"], self.tokenizer, chat=task.chat and split == EVAL)
         messages = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
+        ids, opening = self.read(prompt)
         return {
             "data_source": task.name,
             "prompt": messages,
@@ -108,16 +111,24 @@ class Rows(Dataset[dict[str, Any]]):
                 "split": split,
                 "index": place,
                 "columns": entry["columns"],
-                "prompt_ids": prompt_tokens(prompt, self.tokenizer, chat=False),
+                "prompt_ids": ids,
                 "ends": self.ends,
                 "endings": self.endings,
-                "opening": opened_thinking(rendered(prompt, self.tokenizer, chat=False)),
+                "opening": opening,
                 "stops": list(stops(task, self.tokenizer)) if split == EVAL else [],
             },
             "index": place,
             "tools_kwargs": {},
             "interaction_kwargs": {},
         }
+
+    def read(self, prompt: str | Messages) -> tuple[list[int], str]:
+        """A prompt's tokens and what it has opened; a run goes through its prompts many times, and keeps each once."""
+        key = json.dumps(prompt)
+        if key not in self.known:
+            text = rendered(prompt, self.tokenizer, chat=False)
+            self.known[key] = prompt_tokens(prompt, self.tokenizer, chat=False), opened_thinking(text)
+        return self.known[key]
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -111,7 +111,7 @@ def command(script: Script) -> list[str]:
     lines = [*(measurements(script, "before", ["$MODEL"]) if apart(script.recipe) else []), "", "overrides=("]
     for group in groups(script.recipe, script.adapter, script.parts):
         lines += [f"  # {group.title}", *(f"  {in_shell(key, value)}" for key, value in group.settings.items())]
-    return [*lines, ")", 'python -m verl.trainer.main_ppo "${overrides[@]}" "$@"']
+    return [*lines, ")", 'python -m verl.trainer.main_ppo hydra.run.dir="$RUN/hydra" "${overrides[@]}" "$@"']
 
 
 def after(script: Script) -> list[str]:
