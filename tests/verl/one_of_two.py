@@ -1,4 +1,4 @@
-"""One of two of verl's processes, which leaves what a test looks at in files: rank, port, base, adapter, out."""
+"""One of two of verl's processes; leaves what a test looks at in files: rank, port, base, adapter, out, fsdp_size."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stiefel.errors import UserError  # noqa: E402
 
 from .engines import ROWS, log_probs, make_engine, rollout, update  # noqa: E402
 
-settings = {"override_optimizer_config": {"eps": 1.0}, "weight_decay": 0.1, "lr": 0.1}
+settings = {"fsdp_size": int(sys.argv[6]), "override_optimizer_config": {"eps": 1.0}, "weight_decay": 0.1, "lr": 0.1}
 mine = slice(rank * ROWS // 2, (rank + 1) * ROWS // 2)
 try:
     engine = make_engine(adapter, base, **settings)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from peft import PeftModel
 from safetensors.torch import save_file
 from torch.distributed.tensor import DTensor
 from transformers import AutoModelForCausalLM
+from verl.trainer.config import CheckpointConfig
+from verl.workers.config import FSDPOptimizerConfig
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
 import stiefel
@@ -20,8 +24,9 @@ from stiefel.artifacts import read_json, read_jsonl
 from stiefel.errors import UserError
 from stiefel.verl.engine import StiefelEngine
 from stiefel.verl.residual import started_factors
+from stiefel.verl.without_trl import without_trl
 
-from .engines import log_probs, make_engine, nano, rollout, update
+from .engines import dapo, engine_config, log_probs, make_engine, model_config, nano, rollout, update
 
 METHODS = ("lora", "rlpo", "pissa", "geora")
 ANCHORED = ("pissa", "geora")
@@ -57,6 +62,16 @@ def parameters(engine: Any) -> dict[str, torch.Tensor]:
 def test_verl_builds_our_engine_by_its_own_registry(adapters: Path):
     assert type(make_engine(adapters / "rlpo")) is not FSDPEngineWithLMHead
     assert isinstance(make_engine(adapters / "rlpo"), StiefelEngine)
+
+
+def test_the_plug_in_needs_no_trl():
+    """Which verl's environment need not have."""
+    program = (
+        "import sys; from tests.verl.platform import on_cpu; on_cpu(); import stiefel.verl.plugin; "
+        "assert 'stiefel.verl.engine' in sys.modules; assert not {'trl', 'vllm'} & sys.modules.keys()"
+    )
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True, cwd=root, capture_output=True)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -267,6 +282,33 @@ def test_dropout_is_what_the_recipe_says_whatever_the_directory_says(
 
 def rates(model: Any) -> set[float]:
     return {getattr(layer.lora_dropout["default"], "p", 0.0) for _, layer in lora_layers(model)}
+
+
+def verls_own(adapter: Path, **settings: Any) -> Any:
+    """verl's engine without the plug-in."""
+    engine = FSDPEngineWithLMHead(
+        model_config(adapter, external_lib=None, **settings),
+        engine_config(),
+        FSDPOptimizerConfig(lr=1e-3, weight_decay=0.0, total_training_steps=4),
+        CheckpointConfig(),
+    )
+    with without_trl():
+        engine.initialize()
+    return engine
+
+
+def test_verl_alone_ignores_an_adapter_of_rank_0_and_trains_every_factor_of_an_anchored_one(adapters: Path):
+    engine = verls_own(adapters / "pissa", lora_rank=0)
+    assert not isinstance(engine.module, PeftModel)
+    assert all(parameter.requires_grad for parameter in engine.module.parameters())
+    engine = verls_own(adapters / "pissa")
+    before = {name: value for name, value in parameters(engine).items() if "lora_" in name}
+    with engine.train_mode():
+        for seed in range(2):  # at the first the anchors' gradients are 0, as the changes are
+            engine.train_batch(rollout(seed), dapo())
+    after = parameters(engine)
+    for name in [name for name in before if "lora_B" in name]:  # [ΔB, B₀]
+        assert not torch.equal(after[name][:, 4:], before[name][:, 4:])
 
 
 def test_what_verl_would_get_wrong_in_silence_is_refused(adapters: Path, tmp_path: Path):

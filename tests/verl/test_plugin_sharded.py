@@ -38,8 +38,8 @@ def untied(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(place)
 
 
-def both(base: str, adapter: Path, out: Path) -> list[int]:
-    """Run the two processes; their exit statuses."""
+def both(base: str, adapter: Path, out: Path, size: int = -1) -> list[int]:
+    """Run the two processes, which share weights in groups of a size; their exit statuses."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -48,7 +48,7 @@ def both(base: str, adapter: Path, out: Path) -> list[int]:
     with (out / "log-0.txt").open("w") as first, (out / "log-1.txt").open("w") as second:
         started = []
         for rank, log in enumerate((first, second)):
-            arguments = [*words, str(rank), str(port), base, str(adapter), str(out)]
+            arguments = [*words, str(rank), str(port), base, str(adapter), str(out), str(size)]
             started.append(subprocess.Popen(arguments, stdout=log, stderr=subprocess.STDOUT, cwd=place, env=os.environ))
         return [process.wait(timeout=240) for process in started]
 
@@ -116,6 +116,18 @@ def test_a_checkpoint_goes_on_bit_for_bit_and_exports_what_was_sent(ran: Any, tm
     (tmp_path / "actor" / "model_world_size_2_rank_1.pt").unlink()
     with pytest.raises(UserError, match=r"model_world_size_2_rank_1\.pt is missing"):
         adapter_of(tmp_path / "actor", tmp_path / "none")
+
+
+def test_processes_that_each_have_everything_are_one_process_too(untied: str, tmp_path: Path):
+    """`fsdp_size = 1`, as several machines are used: the shards are of one group, the other holds copies."""
+    stiefel.prepare(untied, "pissa", tmp_path / "adapter", r=4, alpha=8)
+    assert both(untied, tmp_path / "adapter", tmp_path, 1) == [0, 0], (tmp_path / "log-0.txt").read_text()
+    first, second = (torch.load(tmp_path / f"found-{rank}.pt", weights_only=True) for rank in range(2))
+    assert all(torch.equal(first["payload"][name], second["payload"][name]) for name in first["payload"])
+    assert all(torch.equal(first["went on"][name], first["resumed"][name]) for name in first["payload"])
+    adapter_of(tmp_path / "actor", tmp_path / "out")
+    exported = load_file(tmp_path / "out" / "adapter_model.safetensors")
+    assert all(torch.equal(exported[name], first["payload"][name]) for name in first["payload"])
 
 
 def test_a_mistake_that_one_process_sees_stops_both(untied: str, tmp_path: Path):

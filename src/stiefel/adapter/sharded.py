@@ -12,7 +12,11 @@ def whole(tensor: Tensor) -> Tensor:
 
 
 def sharded_as(tensor: Tensor, other: Tensor) -> Tensor:
-    """A tensor that every process has whole, split over them as another one of its shape; nothing is sent."""
+    """A tensor that every process has whole, split over them as another one of its shape, on its device.
+
+    Nothing is sent.
+    """
     if not isinstance(other, DTensor):
         return tensor
-    return distribute_tensor(tensor, other.device_mesh, other.placements, src_data_rank=None)
+    split = distribute_tensor(tensor, other.device_mesh, other.placements, src_data_rank=None)
+    return split.to(other.device)  # which is a CPU where FSDP2 keeps the parameters of a GPU there

@@ -54,7 +54,7 @@ def import_run(home: Path, out: Path, *, force: bool = False) -> int:
         raise UserError(
             f"{home} has done no rollout yet",
             f"{files[-1].name} holds none" if files else "it holds no metrics-N.jsonl",
-            f"wait for the first: bash {home}/launch.sh",
+            "start the script that lies there, and wait for the first",
         )
     check_room(out, force=force, kind="run")
     with whole_directory(out) as building:
