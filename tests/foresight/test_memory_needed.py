@@ -42,15 +42,15 @@ KINDS: dict[str, tuple[Any, Any]] = {
 METHODS = {"lora": RANK, "pissa": RANK, "full": 0}
 
 
-def base(kind: str, dtype: torch.dtype) -> Any:
+def base(kind: str, dtype: torch.dtype, **sizes: int) -> Any:
     if kind == "nano":
         return load_model("nano").to(dtype)
     config, model = KINDS[kind]
-    return model(config(**SIZES, tie_word_embeddings=kind == "llama", pad_token_id=0)).to(dtype)
+    return model(config(**{**SIZES, **sizes}, tie_word_embeddings=kind == "llama", pad_token_id=0)).to(dtype)
 
 
-def adapted(kind: str, method: str, dtype: torch.dtype) -> tuple[Any, Shapes]:
-    model = base(kind, dtype)
+def adapted(kind: str, method: str, dtype: torch.dtype, **sizes: int) -> tuple[Any, Shapes]:
+    model = base(kind, dtype, **sizes)
     shapes = shapes_of(model.config)
     settings = {"r": METHODS[method], "alpha": METHODS[method]} if METHODS[method] else {}
     return stiefel.attach(model, method, cache=False, **settings).train(), shapes

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ from safetensors.torch import save_file
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
+from trl.trainer.utils import add_fused_lm_head
 
 import stiefel
+from benchmarks.allocations import held, tensor_peak
 from stiefel.engine import policy_weights
 from stiefel.errors import UserError
+from stiefel.foresight.memory_needed import needed
 from stiefel.model.weights import load_model, load_tokenizer
 from stiefel.quiet import quiet
 from stiefel.recipe.recipe import make_recipe
@@ -35,6 +38,8 @@ from stiefel.training.probabilities import NoProbabilities, finite_logits
 from stiefel.training.processes import in_all_or_none, sharded_launch
 from stiefel.training.rewards import GradedReward
 from stiefel.training.settings import grpo_config
+from stiefel.training.sharding import shard_base
+from tests.foresight.test_memory_needed import adapted, step_of, training
 
 from .golden import GOLDEN
 
@@ -125,11 +130,6 @@ def given_updates(out: Path) -> dict[str, Any]:
     }
 
 
-def held(tensor: torch.Tensor) -> torch.Tensor:
-    """What this process holds of it."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
-
-
 def cut_short(out: Path, copy: Path) -> Callable[[dict[str, Any]], None]:
     """Keep what a run would have left behind, had it been killed right after its last rollout was written."""
 
@@ -138,6 +138,16 @@ def cut_short(out: Path, copy: Path) -> Callable[[dict[str, Any]], None]:
             shutil.copytree(out, copy)
 
     return on_row
+
+
+def divided_peak() -> dict[str, int]:
+    """Bytes at the peak of real steps on a base that is divided, by the formula, and of a layer."""
+    model, shapes = adapted("qwen3", "pissa", torch.float32, num_hidden_layers=12)
+    shard_base(model)
+    add_fused_lm_head(model.get_base_model(), outputs=("log_probs", "entropy"))
+    step = replace(step_of("pissa", torch.float32), processes=PartialState().num_processes)
+    peak = tensor_peak(model, training(model, torch.float32))
+    return {"peak": peak, "needed": needed(shapes, step).total, "layer": shapes.layer * 4}
 
 
 def sharded() -> bool:
@@ -202,6 +212,7 @@ def main(out: Path) -> None:
         )
     if sharded_launch():
         train(make_recipe(RUN), out / "killed", resume=True)
+        facts |= divided_peak()
     else:
         facts |= {"sharded": sharded(), "lost": lost_in_one(), "refused": refused_in_one()}
     if PartialState().is_main_process:
