@@ -130,20 +130,26 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
 def test_a_run_that_fails_ends_the_comparison_with_its_own_words(
     machines: Machines, write_grid: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    """As with processes here; the user's module is found, since the cell's process is where the driver is."""
+    """As with processes here; the user's module is found, since the cell's process is where the driver is.
+
+    With one job at a time the second cell was not begun, though a machine was free for it.
+    """
     (tmp_path / "mine.py").write_text(RAISES)
     (tmp_path / "rows.jsonl").write_text("".join(f'{{"prompt": "{n}+1?", "answer": "1"}}\n' for n in range(8)))
-    grid = write_grid('[recipe.task]\nname = "mine"\ndata = "rows.jsonl"\nreward = "mine:reward"\n')
-    process = start(grid, tmp_path / "out", "--address", machines.address, environment=machines.environment)
+    grid = write_grid(
+        '[recipe.task]\nname = "mine"\ndata = "rows.jsonl"\nreward = "mine:reward"\n[axes]\n"run.seed" = [0, 1]\n'
+    )
+    options = ["--address", machines.address, "--jobs", "1"]
+    process = start(grid, tmp_path / "out", *options, environment=machines.environment)
     printed, said = process.communicate(timeout=SECONDS)
     assert process.returncode == 2, said
     assert re.search(r"^error: .*mine:reward", said, re.M), said
     assert "mine.py, line 5" in said
     assert "Traceback" not in said
     assert printed == ""
-    manifest = tmp_path / "out" / "runs" / "run" / "manifest.json"
-    assert read_json(manifest)["status"] == "running"
-    assert nothing_left("run")
+    assert [path.name for path in (tmp_path / "out" / "runs").iterdir()] == ["seed0"]
+    assert read_json(tmp_path / "out" / "runs" / "seed0" / "manifest.json")["status"] == "running"
+    assert nothing_left("seed?")
 
 
 def test_a_cell_whose_machine_is_lost_ends_on_the_other_in_the_same_bits(
@@ -153,7 +159,7 @@ def test_a_cell_whose_machine_is_lost_ends_on_the_other_in_the_same_bits(
     tmp_path: Path,
 ) -> None:
     grid, out = write_grid(CELLS), tmp_path / "out"
-    options = ["--address", machines.address, "--set", "run.save_every=2"]
+    options = ["--address", machines.address, "--set", "run.save_every=4"]
     process = start(grid, out, *options, environment=machines.environment)
     wait_for(lambda: kept(out, "seed0-grad_norm0.0") and kept(out, "seed1-grad_norm0.0"), process)
     cells = [child for pid in machines.second for child in psutil.Process(pid).children(recursive=True)]
@@ -169,7 +175,7 @@ def test_a_cell_whose_machine_is_lost_ends_on_the_other_in_the_same_bits(
     assert not alive, "what the lost machine ran goes on"
     assert nothing_left("seed?-grad_norm0.0")
 
-    compare(load_grid(grid, ["run.save_every=2"]), tmp_path / "here", jobs=2)
+    compare(load_grid(grid, ["run.save_every=4"]), tmp_path / "here", jobs=2)
     same_runs(out, tmp_path / "here")
     for name in ("table.json", "table.md", "report.html"):
         (out / name).unlink()
@@ -187,7 +193,7 @@ def test_a_cluster_of_this_machine_is_on_loopback_and_ends_with_the_comparison(
     """At Ctrl-C; what it had done is here, and goes on with processes of this machine."""
     grid, out = write_grid("[recipe.optim]\nrollouts = 40\n"), tmp_path / "out"
     environment = {**os.environ, **QUIET, "HOME": str(tmp_path)}
-    process = start(grid, out, "--jobs", "1", "--set", "run.save_every=2", environment=environment)
+    process = start(grid, out, "--jobs", "1", "--set", "run.save_every=4", environment=environment)
     wait_for(lambda: kept(out, "run"), process)
     started = psutil.Process(process.pid).children(recursive=True)
     directories = {found for child in started for found in re.findall(r"/tmp/stiefel-ray-\w+", str(child.cmdline()))}
@@ -214,7 +220,7 @@ def test_a_cluster_of_this_machine_is_on_loopback_and_ends_with_the_comparison(
     assert not (tmp_path / ".ray").exists()  # the token is nobody's but the cluster's
 
     steps = len(read_jsonl(out / "runs" / "run" / "metrics.jsonl"))
-    compare(load_grid(grid, ["run.save_every=2"]), out, resume=True)
+    compare(load_grid(grid, ["run.save_every=4"]), out, resume=True)
     rows = [row["step"] for row in read_jsonl(out / "runs" / "run" / "metrics.jsonl")]
     assert rows == list(range(1, 41))
     assert steps < 40

@@ -8,9 +8,7 @@ import logging
 import os
 import re
 import secrets
-import shutil
 import socket
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from typing import Any
 from ..errors import UserError
 from ..progress import cores
 from ..recipe import Recipe
+from .held import Held
 from .ray_worker import machine
 from .software import differences, software
 
@@ -39,6 +38,7 @@ LOOPBACK = {
 }  # on any system: otherwise Ray turns 127.0.0.1 into another address
 PROBE_SECONDS = 120.0  # for a machine to start a process and import Stiefel's ground
 OBJECTS = 100 * 2**20  # bytes of the local cluster's object store: what travels is small
+PREFIX = "stiefel-ray-"
 SHORT = Path("/tmp")  # a socket's whole path has 107 bytes, of which Ray takes most; the name is random
 
 
@@ -93,12 +93,12 @@ def ray_cluster(address: str) -> Iterator[Any]:
     Raises UserError where the address does not answer within seconds.
     """
     require_ray()
-    place = None
+    place: Held | None = None
     if address:
         loopback = require_answer(address)
         settings = {**BOUNDED, **(LOOPBACK if loopback else {})}
     else:
-        place = Path(tempfile.mkdtemp(dir=SHORT, prefix="stiefel-ray-"))
+        place = Held(SHORT, PREFIX)
         settings = {
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(16),
@@ -110,13 +110,13 @@ def ray_cluster(address: str) -> Iterator[Any]:
             import ray
 
             try:
-                join(ray, address, place)
+                join(ray, address, place.directory if place is not None else None)
                 yield ray
             finally:
                 ray.shutdown()
     finally:
         if place is not None:
-            shutil.rmtree(place, ignore_errors=True)
+            place.give_up()
 
 
 def join(ray: Any, address: str, place: Path | None) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,11 +21,13 @@ from queue import SimpleQueue
 from typing import Any
 
 from ..artifacts import MANIFEST, SAMPLES
+from .held import Held
 from .mirror import Piece, Sender, add_piece, last_step
 from .place import TRAIN, Place
 from .software import software
 from .words import LAST_WORDS
 
+PREFIX = "stiefel-cell-"  # of a cell's place
 LOOK_SECONDS = 2.0  # between two looks at what has changed of a run
 WAIT_SECONDS = 1.0  # that the driver's question waits for an answer
 News = list[tuple[str, Any]]
@@ -36,7 +37,8 @@ class RayWorker:
     """A cell's place on this machine, and its process; an actor of Ray's, asked by the driver again and again."""
 
     def __init__(self, name: str) -> None:
-        self.place = Place(Path(tempfile.mkdtemp(prefix="stiefel-cell-")))
+        self.held = Held(Path(tempfile.gettempdir()), PREFIX)
+        self.place = Place(self.held.directory)
         self.run = self.place.run(name)
         self.child: subprocess.Popen[bytes] | None = None
         self.lines: SimpleQueue[str] = SimpleQueue()
@@ -120,7 +122,7 @@ class RayWorker:
         if self.child is not None:
             self.child.kill()
             self.child.wait()
-        shutil.rmtree(self.place.directory, ignore_errors=True)
+        self.held.give_up()
 
 
 def machine() -> tuple[str, dict[str, str]]:
