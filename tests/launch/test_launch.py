@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from stiefel.adapter import verify
 from stiefel.cli import main
 from stiefel.errors import UserError
+from stiefel.nano import NANO_PATH
 from stiefel.recipe import load_recipe
 from stiefel.verl import installed, ready
 from stiefel.verl.given import read_given
@@ -122,6 +124,9 @@ def test_a_launch_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
 def test_a_place_that_verls_command_line_would_read_otherwise_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds ' '"):
         launched(tmp_path / "my run" / "launch.sh")
+    shutil.copytree(NANO_PATH, tmp_path / "my model")
+    with pytest.raises(UserError, match="my model holds ' '"):
+        launched(tmp_path / "launch.sh", f"model.path={tmp_path}/my model")
     with pytest.raises(UserError, match="holds '='"):
         launched(tmp_path / "lr=1" / "launch.sh")
 

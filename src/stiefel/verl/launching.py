@@ -38,6 +38,9 @@ def checked(recipe: Recipe) -> tuple[Composition, Carried, Shares]:
     require_able(recipe, composition)
     parts = shares(recipe)
     check_names(recipe)
+    for named in (recipe.model.path, recipe.adapter.path):
+        if named and Path(named).exists():
+            require_plain(Path(named))
     return composition, carried(recipe, composition), parts
 
 
@@ -111,6 +114,6 @@ def require_plain(directory: Path) -> str:
         raise UserError(
             f"{path} holds {strange!r}",
             f"verl {in_words()} takes its settings from a command line that reads this sign as its own",
-            "give an --out whose path is of letters, digits and _ - . / + @ % : alone",
+            "give a path of letters, digits and _ - . / + @ % : alone",
         )
     return path

@@ -22,7 +22,8 @@ def apart(recipe: Recipe) -> bool:
 
 def evaluated(recipe: Recipe) -> dict[str, list[str]]:
     """Task → the words that `stiefel eval` is given behind the model and the adapter."""
-    model, shared = recipe.model, ["--engine", "vllm", "--limit", str(recipe.eval.limit), "--seed", str(SEED)]
+    model = recipe.model
+    shared = ["--engine", "vllm", "--dtype", model.dtype, "--limit", str(recipe.eval.limit), "--seed", str(SEED)]
     for key, value in model.chat_template_options.items():
         shared += ["--chat-template-option", f"{key}={json.dumps(value)}"]
     for token in model.turn_ends:

@@ -189,7 +189,7 @@ def of_optimizer(recipe: Recipe) -> Settings:
 
 
 def of_batches(recipe: Recipe, parts: Shares) -> Settings:
-    """One pass over a rollout, in mini-batches of whole groups."""
+    """One pass over a rollout in mini-batches, which verl counts in prompts."""
     by_tokens, tokens = parts.micro_batch == 0, recipe.cluster.dynamic_batch
     longest = recipe.rollout.max_prompt_tokens + recipe.rollout.max_completion_tokens
     return {

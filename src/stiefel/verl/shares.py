@@ -35,7 +35,7 @@ def shares(recipe: Recipe) -> Shares:
         raise UserError(
             f"optim.updates_per_rollout = {optim.updates_per_rollout} does not divide rollout.prompts = "
             f"{rollout.prompts}",
-            "verl's mini-batches are made of whole prompts, with all of their completions",
+            "verl counts a mini-batch in prompts, each with all of its completions",
             f"one of {listed(fitting(rollout.prompts, lambda n: rollout.prompts % n == 0))}",
         )
     world, mini = cluster.nodes * cluster.gpus, rollout.prompts // optim.updates_per_rollout
