@@ -87,6 +87,83 @@ def test_an_existing_launch_is_kept_and_replaced_with_force(tmp_path: Path) -> N
     assert json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())["r"] == 4
 
 
+LEAVINGS = ("checkpoints/latest_checkpointed_iteration.txt", "metrics-1.jsonl", "syncs.jsonl", "before/gsm8k/eval.json",
+            "after/gsm8k/eval.json", "trained/stiefel.json", "reward-failure.txt")  # fmt: skip
+
+
+@pytest.mark.parametrize("left", LEAVINGS)
+def test_what_a_run_has_left_is_neither_taken_up_by_another_launch_nor_lost(left: str, tmp_path: Path) -> None:
+    """verl goes on from the checkpoints that it finds, and the script measures what is not measured yet."""
+    place = tmp_path / left
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("4")
+    for force in (False, True):  # no launch is there that could have left it
+        with pytest.raises(UserError, match=r"already exists|was not left by a launch"):
+            launched(tmp_path / "launch.sh", force=force)
+    assert place.read_text() == "4"
+
+
+def test_force_begins_anew(tmp_path: Path) -> None:
+    out = launched(tmp_path / "run" / "launch.sh")
+    fresh = sorted(path.name for path in out.parent.iterdir())
+    for left in LEAVINGS:
+        (out.parent / left).parent.mkdir(parents=True, exist_ok=True)
+        (out.parent / left).write_text("4")
+    out.unlink()
+    with pytest.raises(UserError, match="already exists"):
+        launched(out)
+    launched(out, force=True)
+    assert sorted(path.name for path in out.parent.iterdir()) == fresh
+
+
+@pytest.mark.parametrize("name", ["recipe.toml", "verl.json"])
+def test_a_users_own_file_beside_the_script_is_kept_even_with_force(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("{}")
+    for force in (False, True):
+        with pytest.raises(UserError, match=r"already exists|was not left by a launch"):
+            launched(tmp_path / "launch.sh", force=force)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "{}"
+
+
+def test_a_launched_recipe_that_was_changed_is_kept_even_with_force(tmp_path: Path) -> None:
+    out = launched(tmp_path / "launch.sh")
+    text = (tmp_path / "recipe.toml").read_text() + "# mine\n"
+    (tmp_path / "recipe.toml").write_text(text)
+    with pytest.raises(UserError, match="was not left by a launch"):
+        launched(out, force=True)
+    assert (tmp_path / "recipe.toml").read_text() == text
+
+
+def test_the_recipe_that_is_launched_is_never_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    launched(tmp_path / "launch.sh")
+    kept = (tmp_path / "recipe.toml").read_bytes()
+    with pytest.raises(SystemExit) as status:
+        main(["launch", "verl", str(tmp_path / "recipe.toml"), "--out", str(tmp_path / "launch.sh"), "--force"])
+    assert status.value.code == 2
+    assert "recipe.toml lies where the launch writes" in capsys.readouterr().err
+    assert (tmp_path / "recipe.toml").read_bytes() == kept
+
+
+def test_an_adapter_that_is_trained_on_is_not_removed_by_force(tmp_path: Path) -> None:
+    out = launched(tmp_path / "launch.sh")
+    (tmp_path / "on.toml").write_text(f'[adapter]\npath = "{tmp_path}/adapter"\n')
+    with pytest.raises(UserError, match="adapter lies where the launch writes"):
+        launch(load_recipe(tmp_path / "on.toml", ON_ONE), "…", out, force=True, say=lambda line: None)
+    assert all(check.holds for check in verify(tmp_path / "adapter", "nano"))
+
+
+def test_a_launch_that_fails_at_its_adapter_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="rank"):
+        launched(tmp_path / "a" / "b" / "launch.sh", "adapter.rank=500", "adapter.alpha=500")
+    assert list(tmp_path.iterdir()) == []
+    out = launched(tmp_path / "launch.sh")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match="rank"):
+        launched(out, "adapter.rank=500", "adapter.alpha=500", force=True)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
 def test_what_lies_here_is_handed_over_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("rows.jsonl").write_text('{"prompt": "1+1?", "answer": "2"}\n')
