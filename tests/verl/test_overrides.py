@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from omegaconf import OmegaConf
+from tensordict import TensorDict
 from verl.trainer.config import AlgoConfig
 from verl.trainer.ppo.utils import need_critic, need_reference_policy
 from verl.utils.config import omega_conf_to_dataclass, validate_config
@@ -174,6 +175,28 @@ def test_verls_own_average_is_the_algorithms(name: str, expected: Any) -> None:
     batch = {"dp_size": 1, "batch_num_tokens": int(mask.sum()), "global_batch_size": 4}
     mode, factor = actor.loss_agg_mode, actor.loss_scale_factor
     torch.testing.assert_close(agg_loss(loss, mask, mode, loss_scale_factor=factor, **batch), expected(loss, mask))
+
+
+@pytest.mark.parametrize("gpus", [1, 4])
+def test_no_update_of_a_rollout_has_the_short_answers_to_itself(gpus: int) -> None:
+    """verl's rows come in the order in which answers ended, and each GPU cuts its own into consecutive updates."""
+    from verl.utils.seqlen_balancing import calculate_workload, get_seqlen_balanced_partitions
+    from verl.utils.tensordict_utils import make_iterator
+
+    actor = composed(overrides(launched("nano-dapo", f"cluster.gpus={gpus}"))).actor_rollout_ref.actor
+    lengths = torch.arange(1, 513)
+    parts = get_seqlen_balanced_partitions(calculate_workload(lengths), k_partitions=gpus, equal_size=True)
+    means: list[list[float]] = []
+    for gpu, part in enumerate(parts):
+        rows = TensorDict({"length": lengths[part]}, batch_size=[len(part)])
+        seed, shuffle = actor.data_loader_seed + gpu, {"shuffle": actor.shuffle}
+        updates = list(make_iterator(rows, len(part) // 4, actor.ppo_epochs, seed=seed, dataloader_kwargs=shuffle))
+        again = make_iterator(rows, len(part) // 4, actor.ppo_epochs, seed=seed, dataloader_kwargs=shuffle)
+        assert all(torch.equal(one["length"], other["length"]) for one, other in zip(updates, again, strict=True))
+        assert sorted(int(n) for update in updates for n in update["length"]) == sorted(lengths[part].tolist())
+        means.append([float(update["length"].double().mean()) for update in updates])
+    # of 128 of 512 lengths drawn without return: the standard deviation is 512/√12 · √((1 − 1/4)/128) = 11.3
+    assert torch.tensor(means).mean(0).sub(256.5).abs().max() < 4 * 11.3
 
 
 def test_without_a_dual_clip_no_ratio_is_bounded() -> None:

@@ -200,7 +200,7 @@ def of_batches(recipe: Recipe, parts: Shares) -> Settings:
     return {
         f"{ACTOR}.ppo_mini_batch_size": parts.mini_batch,
         f"{ACTOR}.ppo_epochs": 1,
-        f"{ACTOR}.shuffle": False,
+        f"{ACTOR}.shuffle": True,  # its rows come as their answers ended, the shortest first
         f"{ACTOR}.data_loader_seed": recipe.run.seed,
         f"{ACTOR}.use_dynamic_bsz": by_tokens,
         f"{ACTOR}.ppo_max_token_len_per_gpu": tokens or longest,
