@@ -212,6 +212,14 @@ def test_without_a_dual_clip_no_ratio_is_bounded() -> None:
     torch.testing.assert_close(loss, new.exp().squeeze())
 
 
+@pytest.mark.parametrize(("nodes", "gpus", "workers"), [(1, 1, 1), (1, 8, 4), (4, 8, 16)])
+def test_completions_are_graded_by_more_than_one_pool_of_a_large_machine(nodes: int, gpus: int, workers: int) -> None:
+    """A pool has eight graders at most."""
+    changes = ("rollout.completions=32", "rollout.vllm_tensor_parallel=1")
+    found = composed(overrides(launched("rlpo", f"cluster.nodes={nodes}", f"cluster.gpus={gpus}", *changes)))
+    assert found.reward.num_workers == workers
+
+
 def test_the_divergence_is_ours() -> None:
     """`low_var_kl` is k3, r − 1 − log r with r = π_base/π: what TRL's beta weighs."""
     from verl.trainer.ppo.core_algos import kl_penalty

@@ -120,7 +120,7 @@ def of_data(recipe: Recipe) -> Settings:
         "reward.reward_manager.source": "register",
         "reward.reward_manager.name": "dapo",
         "reward.reward_model.enable": False,
-        "reward.num_workers": recipe.cluster.nodes,  # each grades by a pool as wide as its machine
+        "reward.num_workers": recipe.cluster.nodes * max(1, recipe.cluster.gpus // 2),  # each with 8 graders at most
     }
 
 
