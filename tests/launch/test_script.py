@@ -96,10 +96,11 @@ def test_the_check_comes_first_and_the_tasks_are_measured_before_and_after_in_th
     called = [words[:-1] for words in commands(path, tmp_path / "bin")]
     assert called[0] == ["python", "-m", "stiefel.verl"]
     verbs = [words[1] for words in called if words[0] == "stiefel"]
-    assert verbs == ["eval"] * 5 + ["export"] + ["eval"] * 5
+    assert verbs == ["eval"] * 5 + ["export", "import"] + ["eval"] * 5
     export = next(words for words in called if words[1] == "export")
     base = "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"
     assert export[2:] == [f"{run}/checkpoints", "--base", base, "--as", "lora", "--out", f"{run}/trained", "--force"]
+    assert ["stiefel", "import", "verl", str(run), "--out", f"{run}/run", "--force"] in called
     after = [words for words in called if words[1] == "eval" and "--adapter" in words]
     assert [words[words.index("--task") + 1] for words in after] == ["gsm8k", "math500", "aime22", "aime23", "aime24"]
     assert {words[words.index("--adapter") + 1] for words in after} == {f"{run}/trained"}
@@ -136,10 +137,21 @@ def test_what_is_measured_already_is_left_alone(script: tuple[Path, Path], tmp_p
     assert sum(words[:2] == ["stiefel", "eval"] for words in called) == 9
 
 
+def test_the_measuring_environment_may_lie_at_a_path_with_a_space(
+    script: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = script
+    commands(path, tmp_path / "bin")
+    (tmp_path / "my bin").symlink_to(tmp_path / "bin")
+    monkeypatch.setenv("EVALUATE", str(tmp_path / "my bin" / "stiefel"))
+    called = commands(path, tmp_path / "bin")
+    assert sum(words[:2] == ["stiefel", "eval"] for words in called) == 10
+
+
 def test_where_verl_measures_there_are_no_lines_of_ours(tmp_path: Path) -> None:
     recipe = launched("nano-dapo", "model.path=/models/mine", "eval.every=20")
     text = planned(recipe, "…", tmp_path / "launch.sh")
-    assert "stiefel} eval" not in text
+    assert 'stiefel}" eval' not in text
     assert "trainer.test_freq=20" in text
     assert "trainer.val_before_train=True" in text
 

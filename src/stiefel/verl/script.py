@@ -124,6 +124,7 @@ def after(script: Script) -> list[str]:
         "",
         "# what was trained, out of verl's last checkpoint",
         f'stiefel export "$RUN/checkpoints" --base "$MODEL" --as {form} --out "$RUN/trained" --force',
+        'stiefel import verl "$RUN" --out "$RUN/run" --force  # for stiefel report "$RUN/run"',
     ]
     return lines + (measurements(script, "after", subject) if apart(script.recipe) else [])
 
@@ -137,9 +138,8 @@ def measurements(script: Script, when: str, subject: list[str]) -> list[str]:
     ]
     for task, arguments in evaluated(script.recipe).items():
         out = f'"$RUN/{when}/{task.replace(":", "-")}"'
-        lines.append(
-            f"[ -e {out}/eval.json ] || ${{EVALUATE:-stiefel}} eval {words} {shlex.join(arguments)} --out {out} --force"
-        )
+        asked = f"{words} {shlex.join(arguments)} --out {out} --force"
+        lines.append(f'[ -e {out}/eval.json ] || "${{EVALUATE:-stiefel}}" eval {asked}')
     return lines
 
 
