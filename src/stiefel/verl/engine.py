@@ -1,6 +1,7 @@
 """verl's FSDP engine with a Stiefel adapter in it: what trains, what the reference is, what is sent and what is saved.
 
-Only verl's own seams are overridden; everything else, the loss and the loop included, is verl's.
+Only verl's own seams are overridden, and one question of its is answered no while a model is built, whether TRL is
+there (`without_trl.py`); everything else, the loss and the loop included, is verl's.
 """
 
 from __future__ import annotations

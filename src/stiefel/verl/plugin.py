@@ -1,7 +1,8 @@
 """Imported by verl in each of its processes: actor_rollout_ref.model.external_lib=stiefel.verl.plugin.
 
 It registers an engine in the place of verl's FSDP engine for this machine's devices, through verl's own registry, where
-an entry for a vendor stands before one for a kind of device. Nothing of verl is patched.
+an entry for a vendor stands before one for a kind of device. One name of verl's is replaced, for the length of a build:
+`monkey_patch.is_trl_available` (`without_trl.py`).
 """
 
 from __future__ import annotations
