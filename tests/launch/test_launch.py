@@ -232,10 +232,18 @@ def test_a_verl_that_was_not_tried_is_named_with_the_one_that_was(found: str, mo
     assert 'pip install "verl[vllm]==0.9.1"' in refused.value.instead
 
 
-def test_the_extra_is_the_version_that_was_tried() -> None:
-    extras = tomllib.loads((RECIPES.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert extras["verl"] == [f"verl[vllm]=={in_words()}"]
-    assert f"verl=={in_words()}\n" in (RECIPES.parent / "requirements-verl.lock").read_text()
+def test_what_the_docs_install_for_verl_is_what_was_tried() -> None:
+    """No extra can: pip would have to find one transformers for both."""
+    root = RECIPES.parent
+    assert "verl" not in tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    lock = [line.replace("_", "-") for line in (root / "requirements-verl.lock").read_text().splitlines()]
+    assert f"verl=={in_words()}" in lock
+    page = (root / "docs" / "verl.md").read_text()
+    assert f'"verl[vllm]=={in_words()}"' in page
+    (beside,) = [line for line in page.splitlines() if "--no-deps stiefel " in line]
+    pinned = beside.partition("--no-deps stiefel ")[2].split()
+    assert {"math-verify", "tomli-w"} <= {word.partition("==")[0] for word in pinned}
+    assert set(pinned) <= set(lock)
 
 
 @pytest.mark.parametrize("found", ["0.9.1", "0.9.1+cu129", "0.9.1.post1"])
