@@ -151,6 +151,18 @@ def test_an_unreadable_gold_is_left_out_and_named(
     assert "\\frac{" not in {row["reward_model"]["ground_truth"] for row in rows.rows}
     assert "1 of " in (said := capsys.readouterr().out)
     assert "cannot be read: unreadable gold" in said
+    assert "prompts of more than" not in said  # none was too long
+
+
+def test_where_no_gold_can_be_read_the_golds_are_blamed_and_not_the_prompts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "rows.jsonl"
+    data.write_text('{"prompt": "x?", "answer": "\\\\frac{"}\n{"prompt": "y?", "answer": "\\\\frac{"}\n')
+    recipe = written(tmp_path, task=f'name = "own"\ndata = "{data}"\nreward = "gsm8k"')
+    with pytest.raises(UserError, match="no answer of own can be read") as refused:
+        rows_of(recipe, tmp_path, monkeypatch)
+    assert "unreadable gold" in refused.value.why
 
 
 def test_a_question_that_verl_would_cut_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

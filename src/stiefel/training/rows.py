@@ -35,7 +35,7 @@ def training_rows(recipe: Recipe, task: Task, tokenizer: Any, progress: Progress
         if len(kept) >= wanted:
             break
         asked *= 2  # rows that were left out are replaced by the next ones
-    if asked > wanted:
+    if len(kept) < len(rows):
         progress(f"prompts of more than {PromptRoom(recipe).words} are left out")
     check_context(recipe, kept[:wanted], tokenizer)
     check_golds(task, kept[:wanted])

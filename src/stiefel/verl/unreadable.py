@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from ..errors import UserError
 from ..rewards import GRADERS, BatchGrader, OwnReward, grade_all, why_unreadable
 from ..tasks import Row, Split, Task
 
 
 def readable(task: Task, say: Callable[[str], None]) -> Task:
-    """The task without the training rows whose gold cannot be read, which are counted and the first of them named."""
+    """The task without the training rows whose gold cannot be read, which are counted and the first of them named.
+
+    Raises UserError where that leaves none.
+    """
 
     def rows(split: Split, count: int, seed: int) -> list[Row]:
         found = task.rows(split, count, seed)
@@ -19,6 +23,12 @@ def readable(task: Task, say: Callable[[str], None]) -> Task:
         reasons = troubles(task, found)
         if lost := [(row, reason) for row, reason in zip(found, reasons, strict=True) if reason]:
             row, reason = lost[0]
+            if len(lost) == len(found):
+                raise UserError(
+                    f"no answer of {task.name} can be read",
+                    f"of {len(found)} rows drawn the first has {str(row.answer)[:100]!r}: {reason}",
+                    "give rows with answers that its grader reads (task.answer_column)",
+                )
             say(f"{len(lost)} of {len(found)} rows are left out: {str(row.answer)[:100]!r} cannot be read: {reason}")
         return [row for row, reason in zip(found, reasons, strict=True) if not reason]
 
