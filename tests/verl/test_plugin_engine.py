@@ -23,10 +23,13 @@ from stiefel.adapter import FACTORS_FILE, anchored_factors, export, lora_layers
 from stiefel.artifacts import read_json, read_jsonl
 from stiefel.errors import UserError
 from stiefel.verl.engine import StiefelEngine
+from stiefel.verl.given import Given
+from stiefel.verl.launching import launch
 from stiefel.verl.residual import started_factors
 from stiefel.verl.without_trl import without_trl
 
 from .engines import dapo, engine_config, log_probs, make_engine, model_config, nano, rollout, update
+from .recipes import launched
 
 METHODS = ("lora", "rlpo", "pissa", "geora")
 ANCHORED = ("pissa", "geora")
@@ -350,6 +353,18 @@ def test_a_saved_pissa_of_peft_would_move_the_base_and_is_refused(adapters: Path
             assert (loaded(ids).logits - start).abs().max() > 0.1
     with pytest.raises(UserError, match="init_lora_weights = 'pissa'"):
         make_engine(directory)
+
+
+def test_a_launch_tells_the_plug_in_what_the_recipe_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    changes = ("adapter.method=pissa", "adapter.dropout=0.1", "optim.weight_decay_on=factors", "run.kl_every=3")
+    recipe = launched("nano-dapo", *changes)
+    home = launch(recipe, "…", tmp_path / "run" / "launch.sh", say=lambda line: None).parent
+    monkeypatch.setenv("STIEFEL_VERL", str(home / "verl.json"))
+    engine = make_engine(home / "adapter")
+    assert engine.given == Given(
+        weight_decay_on="factors", dropout=0.1, kl_every=3, rollout_dtype=recipe.model.dtype, run=str(home)
+    )
+    assert rates(engine.module) == {0.1}
 
 
 def test_the_settings_beside_the_adapter_are_checked(adapters: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
