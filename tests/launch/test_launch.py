@@ -17,8 +17,7 @@ from stiefel.errors import UserError
 from stiefel.nano import NANO_PATH
 from stiefel.recipe import load_recipe
 from stiefel.verl import installed, ready
-from stiefel.verl.given import read_given
-from stiefel.verl.handed import VARIABLE
+from stiefel.verl.given import VARIABLE, read_given
 from stiefel.verl.installed import in_words, require_verl, trouble
 from stiefel.verl.launching import launch
 from tests.verl.recipes import ON_ONE, RECIPES
