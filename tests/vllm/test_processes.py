@@ -121,6 +121,15 @@ def test_an_engine_in_each_of_two_processes_plays_the_policy(tmp_path: Path) -> 
     assert len([row for row in rows(out, "samples.jsonl") if row["when"] == "after"]) == 6
 
 
+def test_an_engine_that_fails_in_one_process_ends_both_with_one_message(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with launched(colocated(), out, "tests.vllm.one_of_two", "breaks") as child:
+        assert child.wait(200) != 0
+    (error,) = errors(out)
+    assert error.endswith("the engine failed in the middle of a rollout: RuntimeError: out of memory")
+    assert len(rows(out)) == 1
+
+
 def test_an_engine_that_does_not_start_in_one_process_ends_both_with_one_message(tmp_path: Path) -> None:
     program = ("tests.vllm.one_of_two", "VLLM_CPU_KVCACHE_SPACE=100000")
     with launched(colocated(), tmp_path / "run", *program) as child:
