@@ -24,6 +24,7 @@ LAUNCH = [
     *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--num_machines=1"),
     *("--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0", "-m"),
 ]
+pytestmark = pytest.mark.timeout(600)  # two processes start, each with what it imports, beside a server
 RATE = 1e-3
 SECONDS = 60  # by then an error of one process has ended both
 
