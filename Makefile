@@ -2,13 +2,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 VLLM := .venv-vllm
+VERL := .venv-verl
 
 # real data for tests, where they lie beside the checkout
 ifneq ($(wildcard ../shared/data),)
 export STIEFEL_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: demo test test-vllm lowest lint venv venv-vllm bench docs smollm2 smollm2-warm
+.PHONY: demo test test-vllm test-verl lowest lint venv venv-vllm venv-verl bench docs smollm2 smollm2-warm
 
 demo: venv ## train four starts at two learning rates on the embedded model, write demo/report.html; goes on where it was interrupted
 	$(BIN)/stiefel demo --out demo --resume
@@ -18,6 +19,9 @@ test: venv ## the whole suite
 
 test-vllm: venv-vllm ## what needs a real vLLM, on its CPU build
 	$(VLLM)/bin/python -m pytest --numprocesses=0 tests/vllm
+
+test-verl: venv-verl ## what needs a real verl, on a CPU
+	OMP_NUM_THREADS=1 $(VERL)/bin/python -m pytest --numprocesses=0 tests/verl
 
 lowest: ## the suite on the lowest versions that pyproject.toml allows
 	$(PYTHON) -m venv .venv-lowest
@@ -45,6 +49,7 @@ docs: venv ## regenerate what README.md and docs/ quote, docs/tasks.md, docs/the
 	$(BIN)/python -m scripts.theory
 	$(BIN)/python -m scripts.spectra
 	$(BIN)/python -m scripts.real
+	$(BIN)/python -m scripts.verl
 
 venv: $(READY)
 
@@ -61,3 +66,11 @@ $(VLLM)/ready: requirements-vllm.lock pyproject.toml
 	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-vllm.lock
 	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $(VLLM)/ready
+
+venv-verl: $(VERL)/ready ## verl without its engines in an environment of its own: .venv-verl/bin/stiefel
+
+$(VERL)/ready: requirements-verl.lock pyproject.toml
+	$(PYTHON) -m venv $(VERL)
+	$(VERL)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-verl.lock
+	$(VERL)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $(VERL)/ready

@@ -42,7 +42,7 @@ CONTENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "adapter": (
         (CERTIFICATE, "adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "README.md"),
         (CERTIFICATE, "weights.safetensors"),
-        ("adapter_config.json", "adapter_model.safetensors", "base"),
+        ("adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "base"),
     ),
 }
 

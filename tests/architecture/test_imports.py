@@ -38,9 +38,10 @@ ROOMS = {
         *("tasks", "geometry", "training", "run"),
     ),
     "comparison": ("recipe", "model", "run"),
+    "verl": ("nano", "recipe", "model", "methods", "adapter", "engine", "rewards", "tasks", "training", "run"),
     "cli": (
         *("nano", "recipe", "methods", "spectrum", "adapter", "contract", "tasks"),
-        *("geometry", "engine", "evaluation", "run", "report", "foresight", "comparison"),
+        *("geometry", "engine", "evaluation", "run", "report", "foresight", "comparison", "verl"),
     ),
 }
 FRONT = {"__main__": ("cli",), "__init__": ("adapter", "geometry", "methods", "training")}

@@ -9,6 +9,7 @@ from .certificate import Certificate as Certificate
 from .certificate import product_norm as product_norm
 from .exported import BASE as BASE
 from .exported import export as export
+from .exported import save_whole as save_whole
 from .files import ANCHORS_FILE as ANCHORS_FILE
 from .files import CONFIG_FILE as CONFIG_FILE
 from .files import FACTORS_FILE as FACTORS_FILE
@@ -16,12 +17,16 @@ from .files import WEIGHTS_FILE as WEIGHTS_FILE
 from .files import factor_names as factor_names
 from .found import adapter_in as adapter_in
 from .found import find_adapter as find_adapter
+from .hollow import load_hollow as load_hollow
 from .rehearsed import rehearse_attach as rehearse_attach
 from .rehearsed import rehearse_load as rehearse_load
 from .saved import certify_saved as certify_saved
+from .saved import expected_files as expected_files
 from .saved import load as load
 from .saved import read_certificate as read_certificate
 from .saved import save as save
+from .sharded import sharded_as as sharded_as
+from .sharded import whole as whole
 from .streamed import prepare as prepare
 from .trained_weights import OwnWeight as OwnWeight
 from .trained_weights import own_weights as own_weights

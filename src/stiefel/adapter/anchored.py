@@ -20,6 +20,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
 
 from ..errors import UserError
+from .sharded import sharded_as, whole
 
 
 class AnchoredFactor(nn.Module, ABC):
@@ -43,7 +44,7 @@ class AnchoredFactor(nn.Module, ABC):
     def change(self) -> Tensor:
         """ΔA or ΔB; gathered where FSDP2 has sharded it, as it is outside the forward pass (when it is saved)."""
         delta = self.delta
-        return delta.full_tensor() if isinstance(delta, DTensor) else delta
+        return whole(delta.to(self.anchor.device)) if isinstance(delta, DTensor) else delta
 
     @property
     def weight(self) -> Tensor:
@@ -74,7 +75,7 @@ class AnchoredFactor(nn.Module, ABC):
 
     def set_delta(self, weight: Tensor, name: str) -> None:
         """Take the change from a saved rank-2r factor that was made around the same anchor."""
-        check, delta = self.split(weight.to(self.delta))
+        check, delta = self.split(whole(weight).to(self.anchor))
         if not torch.equal(check, self.expected(delta)):
             raise UserError(
                 f"{name} was saved around another anchor",
@@ -82,7 +83,7 @@ class AnchoredFactor(nn.Module, ABC):
                 "load the adapter directory it came from with stiefel.load",
             )
         with torch.no_grad():
-            self.delta.copy_(delta)
+            self.delta.copy_(sharded_as(delta, self.delta))
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         weight = self.weight
@@ -99,8 +100,13 @@ class AnchoredFactor(nn.Module, ABC):
         error_msgs: list[str],
     ) -> None:
         key = prefix + "weight"
+        super()._load_from_state_dict({}, prefix, local_metadata, False, [], [], [])  # its hooks: FSDP2 shards first
         if key in state_dict:
             self.set_delta(state_dict[key], key)
+        elif prefix + "delta" in state_dict:  # the change alone, as FSDP2 shards it
+            super()._load_from_state_dict(
+                state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+            )
         elif strict:
             missing_keys.append(key)
 

@@ -139,7 +139,7 @@ def merged_by_peft(base: Any, directory: Path, kind: torch.dtype | None) -> Any:
 def write_residual(
     directory: Path, certificate: Certificate, model: str, dtype: str, out: Path, turn_ends: Sequence[str]
 ) -> None:
-    """W − sB₀A₀ in `base/`, and beside it the LoRA of rank r with A = A₀ + ΔA and B = B₀ + ΔB."""
+    """W − sB₀A₀ in `base/`, and beside it the LoRA of rank r with A = A₀ + ΔA and B = B₀ + ΔB, and A₀ and B₀."""
     base = certified_base(directory, certificate, model, dtype)
     kind = None if dtype == "auto" else DTYPES[dtype]
     factors, anchors = load_file(directory / FACTORS_FILE), load_file(directory / ANCHORS_FILE)
@@ -153,6 +153,7 @@ def write_residual(
         plain[name_A] = factors[name_A][:r].contiguous()  # A₀ + ΔA
         plain[name_B] = (B + factors[name_B][:, :r]).contiguous()
     save_file(plain, out / FACTORS_FILE, metadata={"format": "pt"})
+    shutil.copyfile(directory / ANCHORS_FILE, out / ANCHORS_FILE)  # with which the base's policy can still be played
     config = read_json(directory / CONFIG_FILE)
     config |= {"r": r, "lora_alpha": certificate.alpha, "base_model_name_or_path": BASE}
     write_json(out / CONFIG_FILE, config)

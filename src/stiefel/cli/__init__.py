@@ -16,13 +16,15 @@ from ..errors import UserError
 from .adapters import cache, cite, export, init, methods, verify
 from .evaluation import evaluate
 from .geometry import inspect, preflight
+from .imports import bring
+from .launch import launch
 from .options import say
 from .runs import compare, demo, report, train
 from .scores import grade
 
 INTERRUPTED = 130
 VERBS = (
-    *(methods, init, verify, export, preflight, train, evaluate, grade),
+    *(methods, init, verify, export, preflight, train, launch, bring, evaluate, grade),
     *(inspect, compare, report, cache, demo, cite),
 )
 

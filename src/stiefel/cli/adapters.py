@@ -209,12 +209,17 @@ def told(broken: list[Any]) -> list[str]:
 def export(
     directory: Path, base: str, form: str, dtype: str, revision: str, turn_end: tuple[str, ...], out: Path, force: bool
 ) -> None:
-    """Write an adapter in the form that another engine wants."""
+    """Write an adapter, or a checkpoint of verl, in the form that another engine wants."""
     from ..adapter import export as run
     from ..quiet import quiet
+    from ..verl import export_checkpoint, verl_checkpoint
 
     quiet()
-    run(directory, base, form, out, dtype=dtype, force=force, revision=revision, turn_ends=turn_end)
+    checkpoint = verl_checkpoint(directory)
+    if checkpoint is not None:
+        export_checkpoint(checkpoint, base, form, out, dtype=dtype, force=force, revision=revision, turn_ends=turn_end)
+    else:
+        run(directory, base, form, out, dtype=dtype, force=force, revision=revision, turn_ends=turn_end)
     click.echo(str(out))
     say(f"next: {next_to_export(directory, base, form, out, revision)}")
 

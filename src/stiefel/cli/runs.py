@@ -24,7 +24,7 @@ def train(
     recipe: Path, profile: str, changes: tuple[str, ...], out: Path | None, dry_run: bool, resume: bool, force: bool
 ) -> None:
     """Train as a RECIPE says."""
-    from ..recipe import load_recipe
+    from ..recipe import left_to_launch, load_recipe
 
     settings = load_recipe(recipe, changes, profile)
     if dry_run:
@@ -41,6 +41,8 @@ def train(
     from ..run import train as run
 
     quiet()
+    if left := left_to_launch(settings):
+        say(left)
     # a recipe that is tried with another method keeps settings that this one may have no use for, the changes do not
     keys = {change.partition("=")[0].strip() for change in changes}
     written = [key.removeprefix("adapter.") for key in keys]

@@ -26,7 +26,9 @@ from .starting import add_lora as add_lora
 from .starting import at_home as at_home
 from .starting import platform_settings as platform_settings
 from .starting import start as start
+from .survival import Sent as Sent
 from .survival import Survival as Survival
+from .survival import Sync as Sync
 from .survival import of_factors as of_factors
 from .survival import of_weights as of_weights
 from .survival import together as together

@@ -12,10 +12,9 @@ from peft import LoraConfig, PeftModel
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 from transformers.pytorch_utils import Conv1D
 
-from ..adapter import ADAPTER, CONFIG_FILE, FACTORS_FILE, factor_names, lora_layers, tuner_layers
+from ..adapter import ADAPTER, CONFIG_FILE, FACTORS_FILE, factor_names, lora_layers, tuner_layers, whole
 from ..artifacts import write_json
 from ..errors import UserError
 
@@ -52,14 +51,8 @@ def policy_factors(model: PeftModel) -> Iterator[LayerFactors]:
     """
     require_factors(model)
     for name, layer in lora_layers(model):
-        A, B = (whole(factors[ADAPTER].weight).to(torch.float32) for factors in (layer.lora_A, layer.lora_B))
+        A, B = (whole(factors[ADAPTER].weight.detach()).to(torch.float32) for factors in (layer.lora_A, layer.lora_B))
         yield LayerFactors(name, A, layer.scaling[ADAPTER] * B)
-
-
-def whole(tensor: Tensor) -> Tensor:
-    """The tensor, gathered where it is sharded."""
-    value = tensor.detach()
-    return value.full_tensor() if isinstance(value, DTensor) else value
 
 
 def serves_factors(model: nn.Module) -> bool:

@@ -11,11 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from .factors import LayerFactors
+
+Sync = Literal["factors", "merged"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,16 @@ class Survival:
     def error(self) -> float:
         """‖ΔW_played − ΔW‖/‖ΔW‖; NaN before anything has moved."""
         return math.sqrt(max(self.error_squares, 0.0) / self.squares) if self.squares else math.nan
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One sync: in which form and type, how many bytes, and what of each layer's change the engine plays."""
+
+    sync: Sync
+    dtype: str
+    nbytes: int
+    layers: dict[str, Survival]
 
 
 def together(layers: Iterable[Survival]) -> Survival:

@@ -12,8 +12,8 @@ from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from peft.utils import AuxiliaryTrainingWrapper, ModulesToSaveWrapper
 from torch import Tensor, nn
 
+from ..adapter import whole
 from ..errors import UserError
-from .factors import whole
 
 Witness = Callable[[str, Tensor, Tensor, Tensor], None]  # of a merged weight: its name, W, W + ΔW in float32, as sent
 
@@ -50,7 +50,7 @@ def walk(module: nn.Module, prefix: str, seen: set[int], witness: Witness | None
     for name, parameter in module.named_parameters(recurse=False):
         if id(parameter) not in seen:
             seen.add(id(parameter))
-            yield prefix + name, whole(parameter)
+            yield prefix + name, whole(parameter.detach())
     for name, child in module.named_children():
         yield from walk(child, f"{prefix}{name}.", seen, witness)
 
@@ -63,7 +63,7 @@ def merged(layer: Any, name: str, witness: Witness | None = None) -> Iterator[tu
     for key, parameter in merged_beside(layer, name, exact).named_parameters():
         sent = parameter.detach().to(bases[key].dtype)
         if witness is not None and key == "weight":
-            witness(name, whole(bases[key]), parameter.detach(), sent)
+            witness(name, whole(bases[key].detach()), parameter.detach(), sent)
         yield key, sent
 
 
@@ -83,7 +83,7 @@ def merged_beside(layer: Any, name: str, copy_of: Callable[[Tensor], Tensor]) ->
 
 def exact(tensor: Tensor) -> Tensor:
     """A copy that sums are exact enough in: float32, or wider where it is wider."""
-    value = whole(tensor).clone()
+    value = whole(tensor.detach()).clone()
     if value.is_floating_point():
         value = value.to(torch.promote_types(value.dtype, torch.float32))
     return nn.Parameter(value, requires_grad=False) if isinstance(tensor, nn.Parameter) else value

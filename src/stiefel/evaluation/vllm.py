@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import GenerationConfig
-
 from ..adapter import CONFIG_FILE
 from ..artifacts import read_json
 from ..engine import add_lora, own_dtype, rank_served, require_vllm, servable, start
-from ..model import end_ids, model_files
+from ..model import end_ids, model_ends, model_files
 from ..tasks import Sampling
 from .ending import read_completion
 from .sample import Completion
@@ -102,12 +100,3 @@ def engine_settings(
         rank = int(read_json(lora / CONFIG_FILE)["r"])
         settings |= {"enable_lora": True, "max_lora_rank": rank_served(rank)}
     return settings
-
-
-def model_ends(directory: Path) -> int | list[int] | None:
-    """The end tokens that generation_config.json names, or else config.json."""
-    place = "generation_config.json"
-    if not (directory / place).is_file():
-        place = "config.json"
-    ends: int | list[int] | None = GenerationConfig.from_dict(read_json(directory / place)).eos_token_id
-    return ends

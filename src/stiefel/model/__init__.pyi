@@ -17,6 +17,7 @@ from .tensorfile import read_tensor as read_tensor
 from .turn_ends import closing_token as closing_token
 from .turn_ends import end_ids as end_ids
 from .turn_ends import let_turns_end as let_turns_end
+from .turn_ends import model_ends as model_ends
 from .turn_ends import visible_ends as visible_ends
 from .weights import DTYPES as DTYPES
 from .weights import INDEX_FILE as INDEX_FILE

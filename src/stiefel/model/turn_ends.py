@@ -8,10 +8,13 @@ stopped at the other writes on until it is cut off.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from jinja2 import TemplateError
+from transformers import GenerationConfig
 
+from ..artifacts import read_json
 from ..errors import UserError
 
 SENTINEL = "31415926535"  # an answer that no template writes by itself, and that survives being trimmed
@@ -45,6 +48,15 @@ def end_ids(tokenizer: Any, of_model: EndTokens, named: Sequence[str] = ()) -> l
     listed = of_model if isinstance(of_model, list) else [of_model]
     found = (turn_end(tokenizer), tokenizer.eos_token_id, *listed, *(token_named(tokenizer, name) for name in named))
     return sorted({number for number in found if number is not None})
+
+
+def model_ends(directory: Path) -> int | list[int] | None:
+    """The end tokens that generation_config.json names, or else config.json."""
+    place = "generation_config.json"
+    if not (directory / place).is_file():
+        place = "config.json"
+    ends: int | list[int] | None = GenerationConfig.from_dict(read_json(directory / place)).eos_token_id
+    return ends
 
 
 def token_named(tokenizer: Any, name: str) -> int:

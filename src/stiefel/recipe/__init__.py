@@ -8,13 +8,24 @@ from __future__ import annotations
 from .expected import AVERAGE, BASE, Published, methods_named, numbers, tasks_named
 from .former import as_begun, as_today
 from .grid import Grid, load_grid
+from .launched import LAUNCHED, left_to_launch
 from .recipe import Recipe, by_key, load_recipe, overlay, parse_value, read_toml, usual_recipe
-from .sections import AdapterSettings, ExpectedSettings, GuardSettings, MixtureEntry, OptimSettings, TaskSettings
+from .sections import (
+    AdapterSettings,
+    ClusterSettings,
+    ExpectedSettings,
+    GuardSettings,
+    MixtureEntry,
+    OptimSettings,
+    TaskSettings,
+)
 
 __all__ = [
     "AVERAGE",
     "BASE",
+    "LAUNCHED",
     "AdapterSettings",
+    "ClusterSettings",
     "ExpectedSettings",
     "Grid",
     "GuardSettings",
@@ -26,6 +37,7 @@ __all__ = [
     "as_begun",
     "as_today",
     "by_key",
+    "left_to_launch",
     "load_grid",
     "load_recipe",
     "methods_named",

@@ -16,6 +16,7 @@ from .mixture import check_mixture, with_mixture
 from .sections import (
     AdapterSettings,
     AlgorithmSettings,
+    ClusterSettings,
     EvalSettings,
     ExpectedSettings,
     GuardSettings,
@@ -40,6 +41,7 @@ class Recipe(Section):
     run: RunSettings = RunSettings()
     eval: EvalSettings = EvalSettings()
     guard: GuardSettings = GuardSettings()
+    cluster: ClusterSettings = ClusterSettings()
     expected: ExpectedSettings = ExpectedSettings()
 
     def to_toml(self) -> str:

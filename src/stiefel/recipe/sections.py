@@ -241,6 +241,21 @@ class GuardSettings(Section):
     """Bound on the gradient norm before clipping; 0 sets none."""
 
 
+class ClusterSettings(Section):
+    """[cluster]: what `stiefel launch` reads; a run in this process leaves all of it."""
+
+    nodes: Positive = 1
+    """Machines."""
+    gpus: NotNegative = 0
+    """GPUs of each machine; launch needs 1 or more. So many a cell of a grid asks for on Ray or Slurm."""
+    offload: bool = False
+    """Keep the base's weights and the optimizer's state in the machines' memory while the GPUs do without them."""
+    remove_padding: bool = True
+    """Compute on the tokens alone, sequence after sequence; it needs flash attention."""
+    dynamic_batch: NotNegative = 0
+    """Tokens a GPU works on at once, whatever the number of sequences; 0: optim.micro_batch sequences at once."""
+
+
 class ExpectedSettings(Section):
     """[expected]"""
 

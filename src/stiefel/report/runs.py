@@ -26,6 +26,7 @@ class Manifest(BaseModel):
     status: str
     seed: int
     versions: dict[str, str]
+    trained_by: str = "trl"
     parameters: int | None = None
     trainable_parameters: int | None = None
     base_parameters: int | None = None

@@ -94,7 +94,7 @@ class Series:
 
 def series_of(runs: Sequence[Run]) -> dict[str, Series]:
     """Run name → its series. Runs of one method that differ in more than rate and seed are never averaged."""
-    settings = {run.name: by_key(run.recipe.model_dump()) for run in runs}
+    settings = {run.name: {**by_key(run.recipe.model_dump()), "by": run.manifest.trained_by} for run in runs}
     varying = {
         key
         for method in {run.method for run in runs}

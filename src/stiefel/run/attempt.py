@@ -9,6 +9,7 @@ from accelerate import PartialState
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ..artifacts import CHECKPOINTS, EVALUATED, GEOMETRY, MEASURED, METRICS, SAMPLES, SYNCS, discard
+from ..engine import Sent
 from ..geometry import GeometryCallback
 from ..recipe import Recipe
 from ..scores import cut_off_warning, survival_warning
@@ -17,7 +18,6 @@ from ..training import (
     NoProbabilities,
     RolloutMetrics,
     Row,
-    Sent,
     SFTTrainer,
     append_sync,
     trainer_arguments,

@@ -23,7 +23,7 @@ from ..artifacts import (
     write_json,
 )
 from ..errors import UserError
-from ..recipe import Recipe, as_begun, by_key, overlay, read_toml, usual_recipe
+from ..recipe import LAUNCHED, Recipe, as_begun, by_key, overlay, read_toml, usual_recipe
 from ..training import Row, append_row, checkpoints_in, cut_back, journal_sizes
 
 
@@ -87,7 +87,7 @@ def rewind(out: Path) -> None:
 def same_recipe(recipe: Recipe, out: Path) -> Recipe:
     """The recipe that the run in `out` goes on with: this one, with the old defaults where the run is older than them.
 
-    Raises UserError, naming what differs, if it was started with other settings.
+    Raises UserError, naming what differs, if it was started with other settings; of [cluster] a run reads nothing.
     """
     if not (out / RECIPE).is_file():  # killed in its first moment: there is nothing to mix with
         return recipe
@@ -97,7 +97,7 @@ def same_recipe(recipe: Recipe, out: Path) -> Recipe:
     differences = [
         f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
+        if before.get(key) != now.get(key) and not key.startswith(f"{LAUNCHED}.")
     ]
     if differences:
         raise UserError(

@@ -12,7 +12,7 @@ from .gym_rows import check_held_out
 from .opened import stated
 from .registry import BENCHMARKS, MADE_HERE, TASKS, check_task, find_task, measured_task, training_task
 from .render import prompt_tokens, rendered, shown, stops
-from .task import AS_MANY_AS_FIT, Messages, Row, Sampling, Task
+from .task import AS_MANY_AS_FIT, Messages, Row, Sampling, Split, Task
 from .thinking import opened_thinking
 from .tried import tried
 
@@ -25,6 +25,7 @@ __all__ = [
     "Messages",
     "Row",
     "Sampling",
+    "Split",
     "Task",
     "check_held_out",
     "check_task",

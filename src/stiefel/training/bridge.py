@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -15,8 +14,10 @@ from torch import Tensor, nn
 from ..adapter import base_policy, own_weights
 from ..engine import (
     Colocated,
+    Sent,
     Served,
     Survival,
+    Sync,
     base_dtype,
     largest_rank,
     lost,
@@ -33,18 +34,6 @@ from ..engine import (
 from ..errors import UserError
 from .imported_trl import VLLMGeneration, ensure_master_addr_port
 from .served_client import SeededClient
-
-Sync = Literal["factors", "merged"]
-
-
-@dataclass(frozen=True)
-class Sent:
-    """One sync: in which form and type, how many bytes, and what of each layer's change the engine plays."""
-
-    sync: Sync
-    dtype: str
-    nbytes: int
-    layers: dict[str, Survival]
 
 
 class PolicyBridge(VLLMGeneration):  # type: ignore[misc]

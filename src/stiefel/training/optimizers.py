@@ -10,7 +10,16 @@ from peft import PeftModel
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..adapter import ADAPTER, AnchoredFactor, certificate_of, lora_layers, own_weights, row_norms, tuner_layers
+from ..adapter import (
+    ADAPTER,
+    AnchoredFactor,
+    certificate_of,
+    lora_layers,
+    own_weights,
+    row_norms,
+    sharded_as,
+    tuner_layers,
+)
 from ..errors import UserError, nearest
 from ..methods import Composition
 from .own_weights import MasterAdamW
@@ -121,10 +130,10 @@ def scales(model: PeftModel, composition: Composition) -> dict[nn.Parameter, Ten
 
 
 def anchors(model: PeftModel) -> Iterator[tuple[nn.Parameter, Tensor]]:
-    """(ΔA, A₀) and (ΔB, B₀) of every anchored factor."""
+    """(ΔA, A₀) and (ΔB, B₀) of every anchored factor, the anchors sharded as the changes are (FSDP2)."""
     for module in model.modules():
         if isinstance(module, AnchoredFactor):
-            yield module.delta, module.anchor
+            yield module.delta, sharded_as(module.anchor, module.delta)
 
 
 def factors(model: PeftModel) -> Iterator[tuple[nn.Parameter, Tensor, float]]:

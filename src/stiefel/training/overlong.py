@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from trl.rewards import get_soft_overlong_punishment
-
 # correctness counts 0 or 1: twice it, less one, is verl's ±1
 WEIGHTS = [2.0, 1.0]  # of [correctness, OverlongShaping]
 
@@ -27,6 +25,8 @@ class OverlongShaping:
 
     def __init__(self, limit: int, buffer: int, penalty: float, correctness: Scored | None = None) -> None:
         self.__name__ = "overlong"  # TRL names the reward's metrics after it
+        from trl.rewards import get_soft_overlong_punishment  # verl's processes grade without TRL
+
         self._punishment = get_soft_overlong_punishment(limit, buffer)
         self._penalty = penalty
         self._correctness = correctness

@@ -11,9 +11,9 @@ from typing import Any
 from trl import GRPOConfig
 from trl.trainer.utils import get_config_model_id
 
-from ..engine import require_factors, require_vllm, serves_factors, together
+from ..engine import Sent, Sync, require_factors, require_vllm, serves_factors, together
 from ..errors import UserError
-from .bridge import PolicyBridge, Sent, Sync
+from .bridge import PolicyBridge
 from .ending import stop_at_turn_ends
 from .processes import for_processes
 from .resuming import ResumableTrainer

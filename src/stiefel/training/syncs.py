@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
 
-from ..engine import Survival, together
-from .bridge import Sent
-from .metrics import append_row
+from ..artifacts import append_text
+from ..engine import Sent, Survival, together
 
 
 def sync_row(rollout: int, sent: Sent) -> dict[str, Any]:
@@ -31,4 +31,4 @@ def figures(layer: Survival) -> list[float] | None:
 
 def append_sync(path: Path, rollout: int, sent: Sent) -> None:
     """Add a row."""
-    append_row(path, sync_row(rollout, sent))
+    append_text(path, json.dumps(sync_row(rollout, sent), allow_nan=False) + "\n")

@@ -1,0 +1,12 @@
+from .able import HONOURED as HONOURED
+from .able import REFUSED as REFUSED
+from .able import SAID as SAID
+from .checkpoint import adapter_of as adapter_of
+from .checkpoint import verl_checkpoint as verl_checkpoint
+from .exported import export_checkpoint as export_checkpoint
+from .imported import import_run as import_run
+from .installed import require_verl as require_verl
+from .installed import trouble as trouble
+from .installed import verl_version as verl_version
+from .launching import launch as launch
+from .launching import planned as planned

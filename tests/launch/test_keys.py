@@ -1,0 +1,51 @@
+"""Every key of a recipe is honoured on verl, said in the script, or refused: one of these, and no other."""
+
+from __future__ import annotations
+
+import pytest
+
+from stiefel.errors import UserError
+from stiefel.recipe import Recipe
+from stiefel.verl.able import HONOURED, REFUSED, SAID, composition_of, require_able
+from tests.verl.recipes import launched
+
+KEYS = {f"{section}.{key}" for section, table in Recipe().model_dump().items() for key in table}
+
+
+def test_every_key_is_in_exactly_one_of_the_three_tables() -> None:
+    tables = [set(HONOURED), set(SAID), set(REFUSED)]
+    assert set.union(*tables) == KEYS
+    assert sum(map(len, tables)) == len(KEYS)
+
+
+# a value of each key that is not its default, in the recipe's own words
+OTHERWISE = {
+    "rollout.vllm_server": '"http://other:8000"',
+    "algorithm.max_gen_batches": "3",
+    "guard.action": '"stop"',
+}
+IMPOSSIBLE = {  # with verl's kind of recipe the recipe itself refuses them
+    "algorithm.epochs": "2",
+    "algorithm.batch": "4",
+    "guard.kl_base": "0.1",
+    "guard.grad_norm": "1.0",
+}
+
+
+def test_the_refused_keys_are_those_tried_here() -> None:
+    assert OTHERWISE.keys() | IMPOSSIBLE.keys() == set(REFUSED)
+
+
+@pytest.mark.parametrize("key", OTHERWISE)
+def test_a_refused_key_is_named_with_the_reason_and_what_to_do(key: str) -> None:
+    dynamic = ["algorithm.dynamic_sampling=true"] if key == "algorithm.max_gen_batches" else []
+    recipe = launched("rlpo", *dynamic, f"{key}={OTHERWISE[key]}")
+    with pytest.raises(UserError, match=key) as refused:
+        require_able(recipe, composition_of(recipe))
+    assert (refused.value.why, refused.value.instead) == REFUSED[key]
+
+
+@pytest.mark.parametrize("key", IMPOSSIBLE)
+def test_a_key_that_rollouts_have_no_use_for_is_refused_before(key: str) -> None:
+    with pytest.raises(UserError, match=key.partition(".")[0]):
+        launched("rlpo", f"{key}={IMPOSSIBLE[key]}")
