@@ -131,6 +131,8 @@ def test_it_asks_for_the_most_that_a_cell_needs(write_grid: Callable[[str], Path
     assert "#SBATCH --cpus-per-task=3\n" in text
     assert "#SBATCH --requeue\n" in text
     assert "#SBATCH --gpus" not in text
+    write_array(load_grid(tmp_path / "grid.toml", ["cluster.gpus=2"]), tmp_path / "large.sh")
+    assert "#SBATCH --gpus=2\n" in (tmp_path / "large.sh").read_text()
     assert sorted(path.name for path in (tmp_path / "sweep.cells").iterdir()) == ["threads1.toml", "threads3.toml"]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..artifacts import write_text
 from ..errors import UserError
 from ..recipe import Grid, Recipe
+from .cells import gpus_named
 from .comparison import begin, look, may_begin, print_error, unfinished
 
 SUFFIXES = (".sh", ".sbatch", ".slurm")
@@ -86,7 +87,7 @@ def refuse_foreign(script: Path, cells: Path, *, replaces: bool) -> None:
 def array_script(todo: dict[str, Recipe], out: Path, cells: Path, logs: Path) -> str:
     """The script's text."""
     threads = [recipe.run.threads or 1 for recipe in todo.values()]
-    gpus = [gpus_of(recipe) for recipe in todo.values()]
+    gpus = [gpus_named(recipe) for recipe in todo.values()]
     asks = [f"--cpus-per-task={max(threads)}", *([f"--gpus={max(gpus)}"] if max(gpus) else [])]
     stiefel = f"{shlex.quote(sys.executable)} -m stiefel"
     options = [
@@ -142,9 +143,3 @@ exec "${{stiefel[@]}}" train "$recipes/$name.toml" --set "adapter.method=$method
 def sbatch_lines(options: Sequence[str]) -> str:
     """Slurm's own lines; it takes quotes as a shell does."""
     return "\n".join(f"#SBATCH {shlex.quote(option)}" for option in options)
-
-
-def gpus_of(recipe: Recipe) -> int:
-    """The GPUs that a recipe names: those that an engine in the training process shares a model among."""
-    colocated = recipe.rollout.engine == "vllm" and recipe.rollout.vllm_mode == "colocate"
-    return recipe.rollout.vllm_tensor_parallel if colocated else 0
