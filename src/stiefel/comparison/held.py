@@ -20,7 +20,7 @@ class Held:
         self.directory = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
         self._lock = os.open(self.directory / UNLOCKED, os.O_CREAT | os.O_RDWR)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-        os.rename(self.directory / UNLOCKED, self.directory / LOCK)
+        (self.directory / UNLOCKED).rename(self.directory / LOCK)
 
     def give_up(self) -> None:
         """Remove it."""
