@@ -40,6 +40,16 @@ def reward(completion, answer, **row):
     return 0.5
 """
 
+FULL = """import stiefel.comparison.ray_cells as cells
+class Full(cells.RayWorker):
+    def begin(self, *given):
+        self.place.recipe.mkdir()  # where the recipe goes
+        super().begin(*given)
+cells.RayWorker = Full
+from stiefel.cli import main
+main()
+"""
+
 
 @dataclass(frozen=True)
 class Machines:
@@ -80,11 +90,13 @@ def wait_for(holds: Callable[[], object], process: subprocess.Popen[str] | subpr
         time.sleep(0.05)
 
 
-def start(grid: Path, out: Path, *options: str, environment: dict[str, str]) -> subprocess.Popen[str]:
+def start(
+    grid: Path, out: Path, *options: str, environment: dict[str, str], how: tuple[str, str] = ("-m", "stiefel")
+) -> subprocess.Popen[str]:
     """`stiefel compare` on Ray, as from a terminal."""
-    command = [sys.executable, "-m", "stiefel", "compare", str(grid), "--backend", "ray", "--out", str(out), *options]
+    command = ["compare", str(grid), "--backend", "ray", "--out", str(out), *options]
     return subprocess.Popen(
-        command,
+        [sys.executable, *how, *command],
         env=environment,
         cwd=grid.parent,
         stdout=subprocess.PIPE,
@@ -153,6 +165,20 @@ def test_a_run_that_fails_ends_the_comparison_with_its_own_words(
     assert [path.name for path in (tmp_path / "out" / "runs").iterdir()] == ["seed0"]
     assert read_json(tmp_path / "out" / "runs" / "seed0" / "manifest.json")["status"] == "running"
     assert nothing_left(machines.environment)
+
+
+def test_a_machine_that_cannot_take_a_cell_is_said_in_its_own_words(
+    machines: Machines, write_grid: Callable[[str], Path], tmp_path: Path
+) -> None:
+    grid = write_grid("[recipe.optim]\nrollouts = 1\n")
+    options = ["--address", machines.address]
+    process = start(grid, tmp_path / "out", *options, environment=machines.environment, how=("-c", FULL))
+    printed, said = process.communicate(timeout=SECONDS)
+    assert process.returncode == 2, said
+    assert re.search(r"^error: the base \w+ cannot be kept on the machine that it was given to", said, re.M), said
+    assert "Is a directory" in said
+    assert "Traceback" not in said
+    assert printed == ""
 
 
 def test_a_cell_whose_machine_is_lost_ends_on_the_other_in_the_same_bits(
