@@ -117,6 +117,8 @@ def recipe(**tables: dict[str, object]) -> Recipe:
         (recipe(rollout={"engine": "vllm", "vllm_tensor_parallel": 4}), False, Ask(1, 4)),
         (recipe(rollout={"engine": "vllm"}), False, Ask(1, 0)),
         (recipe(rollout={"engine": "vllm", "vllm_mode": "server"}), True, Ask(1, 1)),
+        (recipe(cluster={"gpus": 2}), True, Ask(1, 2)),
+        (recipe(cluster={"gpus": 1}), False, Ask(1, 1)),
     ],
 )
 def test_a_cell_asks_for_what_its_recipe_says(given: Recipe, gpus_there: bool, expected: Ask) -> None:

@@ -130,8 +130,27 @@ def test_it_asks_for_the_most_that_a_cell_needs(write_grid: Callable[[str], Path
     assert text.startswith("#!/bin/bash\n#SBATCH --job-name=sweep\n#SBATCH --array=0-1\n")
     assert "#SBATCH --cpus-per-task=3\n" in text
     assert "#SBATCH --requeue\n" in text
-    assert "#SBATCH --gpus" not in text
+    write_array(load_grid(tmp_path / "grid.toml", ["cluster.gpus=2"]), tmp_path / "large.sh")
+    assert "#SBATCH --gpus=2\n" in (tmp_path / "large.sh").read_text()
     assert sorted(path.name for path in (tmp_path / "sweep.cells").iterdir()) == ["threads1.toml", "threads3.toml"]
+
+
+def test_where_no_cell_asks_for_a_gpu_it_says_so_and_how_to_ask(
+    write_grid: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Slurm gives no GPU that was not asked for, and the cells would run on CPUs unnoticed."""
+    grid, said = write_grid('[axes]\n"run.seed" = [0, 1]\n'), []
+    write_array(load_grid(grid), tmp_path / "none.sh", say=said.append)
+    text = (tmp_path / "none.sh").read_text()
+    assert "#SBATCH --gpus" not in text
+    for place in ("\n".join(said), text):
+        assert "no cell asks for a GPU" in place
+        assert "--set cluster.gpus=1" in place
+    said.clear()
+    write_array(load_grid(grid, ["cluster.gpus=1"]), tmp_path / "one.sh", say=said.append)
+    text = (tmp_path / "one.sh").read_text()
+    assert "#SBATCH --gpus=1\n" in text
+    assert "no cell asks" not in text + "".join(said)
 
 
 def test_resume_writes_it_again_for_what_is_left(write_grid: Callable[[str], Path], tmp_path: Path) -> None:

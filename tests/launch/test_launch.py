@@ -20,8 +20,7 @@ from stiefel.nano import NANO_PATH
 from stiefel.recipe import load_recipe
 from stiefel.verl import installed, ready
 from stiefel.verl.failure import note_failure
-from stiefel.verl.given import read_given
-from stiefel.verl.handed import VARIABLE
+from stiefel.verl.given import VARIABLE, read_given
 from stiefel.verl.installed import in_words, require_verl, trouble
 from stiefel.verl.launching import launch
 from stiefel.verl.resumed import LATEST, checkpoint_at, keep_trained, latest_step, trained_with

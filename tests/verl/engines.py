@@ -80,6 +80,23 @@ def make_engine(adapter: Path | None, model: str = "", *, lr: float = 1e-3, **se
     return engine
 
 
+def verls_own(adapter: Path | None, model: str = "", *, optim: Any = None, **settings: Any) -> Any:
+    """verl's engine without the plug-in; `optim` is its optimizer's configuration, `settings` are of its model."""
+    from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
+
+    from stiefel.verl.without_trl import without_trl
+
+    engine = FSDPEngineWithLMHead(
+        model_config(adapter, model, external_lib=None, **settings),
+        engine_config(),
+        optim or FSDPOptimizerConfig(lr=1e-3, weight_decay=0.0, total_training_steps=4),
+        CheckpointConfig(),
+    )
+    with without_trl():
+        engine.initialize()
+    return engine
+
+
 def rollout(seed: int = 0, rows: slice = slice(None)) -> TensorDict:
     """Prompts padded on the left, responses on the right, as verl's trainer hands them to an engine; or some rows."""
     draw = torch.Generator().manual_seed(seed)

@@ -14,8 +14,6 @@ from peft import PeftModel
 from safetensors.torch import save_file
 from torch.distributed.tensor import DTensor
 from transformers import AutoModelForCausalLM
-from verl.trainer.config import CheckpointConfig
-from verl.workers.config import FSDPOptimizerConfig
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
 import stiefel
@@ -26,9 +24,8 @@ from stiefel.verl.engine import StiefelEngine
 from stiefel.verl.given import Given
 from stiefel.verl.launching import launch
 from stiefel.verl.residual import started_factors
-from stiefel.verl.without_trl import without_trl
 
-from .engines import dapo, engine_config, log_probs, make_engine, model_config, nano, rollout, update
+from .engines import dapo, log_probs, make_engine, nano, rollout, update, verls_own
 from .recipes import launched
 
 METHODS = ("lora", "rlpo", "pissa", "geora")
@@ -297,19 +294,6 @@ def test_dropout_is_on_the_factors_where_the_recipe_says_so(
 
 def rates(model: Any) -> set[float]:
     return {getattr(layer.lora_dropout["default"], "p", 0.0) for _, layer in lora_layers(model)}
-
-
-def verls_own(adapter: Path, **settings: Any) -> Any:
-    """verl's engine without the plug-in."""
-    engine = FSDPEngineWithLMHead(
-        model_config(adapter, external_lib=None, **settings),
-        engine_config(),
-        FSDPOptimizerConfig(lr=1e-3, weight_decay=0.0, total_training_steps=4),
-        CheckpointConfig(),
-    )
-    with without_trl():
-        engine.initialize()
-    return engine
 
 
 def test_verl_alone_ignores_an_adapter_of_rank_0_and_trains_every_factor_of_an_anchored_one(adapters: Path):

@@ -19,6 +19,12 @@ def writes_its_base(recipe: Recipe) -> bool:
     return recipe.rollout.engine == "vllm" and recipe.algorithm.name != "sft"
 
 
+def gpus_named(recipe: Recipe) -> int:
+    """The GPUs that a recipe names: of [cluster], or those that an engine in its process shares a model among."""
+    colocated = recipe.rollout.engine == "vllm" and recipe.rollout.vllm_mode == "colocate"
+    return max(recipe.cluster.gpus, recipe.rollout.vllm_tensor_parallel if colocated else 0)
+
+
 def base_key(recipe: Recipe) -> str:
     """A name for everything that the samples of the base model depend on; a key with its default adds nothing."""
     model, measured = (section.model_dump(exclude_defaults=True) for section in (recipe.model, recipe.eval))

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 LOCK = "held"  # a lock on it ends with the process, whatever ends that
+UNLOCKED = "new"  # what it is called until it is locked: nobody looks for that
 
 
 class Held:
@@ -17,8 +18,9 @@ class Held:
     def __init__(self, parent: Path, prefix: str) -> None:
         sweep_dead(parent, prefix)
         self.directory = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
-        self._lock = os.open(self.directory / LOCK, os.O_CREAT | os.O_RDWR)
+        self._lock = os.open(self.directory / UNLOCKED, os.O_CREAT | os.O_RDWR)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        (self.directory / UNLOCKED).rename(self.directory / LOCK)
 
     def give_up(self) -> None:
         """Remove it."""

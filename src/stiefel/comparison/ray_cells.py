@@ -132,7 +132,13 @@ class RayCells:
                 self.begin(cell, *answer)
             elif self.take(cell, answer):
                 return
-        except self.ray.exceptions.RayTaskError:
+        except self.ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, OSError):  # a full disk, a directory that is not ours
+                raise UserError(
+                    f"{cell.name} cannot be kept on the machine that it was given to",
+                    str(error.cause),
+                    "make room there, or `ray start` it with another TMPDIR",
+                ) from None
             raise
         except self.ray.exceptions.RayError as error:  # the worker, its machine or the way to it
             self.lose(cell, " ".join(str(error).split())[:WORDS_OF_A_LOSS])
@@ -146,7 +152,7 @@ class RayCells:
         for pieces in sendings(cell.run):
             self.ray.get(cell.actor.receive.remote(pieces))
         base = cell.base.read_text(encoding="utf-8") if cell.base is not None else None
-        cell.actor.begin.remote(cell.kind, cell.recipe.to_toml(), base, str(Path.cwd()))
+        self.ray.get(cell.actor.begin.remote(cell.kind, cell.recipe.to_toml(), base, str(Path.cwd())))
         cell.receiver = Receiver(cell.run, self.out)
 
     def take(self, cell: Cell, news: News) -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 from ..errors import UserError
 from ..progress import cores
 from ..recipe import Recipe
+from .cells import gpus_named
 from .held import Held
 from .ray_worker import machine
 from .software import differences, software
@@ -63,10 +64,12 @@ def counted(number: float, what: str) -> str:
 
 
 def asked(recipe: Recipe, *, gpus_there: bool) -> Ask:
-    """A CPU a thread; the GPUs that an engine in the training process shares a model among, one where there are any."""
-    colocated = recipe.rollout.engine == "vllm" and recipe.rollout.vllm_mode == "colocate"
-    gpus = recipe.rollout.vllm_tensor_parallel if colocated else 1
-    return Ask(recipe.run.threads or 1, gpus if gpus_there or gpus > 1 else 0)
+    """A CPU a thread, and the GPUs that the recipe names, one where it names none and the cluster has some.
+
+    An engine on a CPU names one GPU too, which is asked for where there are any.
+    """
+    gpus = gpus_named(recipe)
+    return Ask(recipe.run.threads or 1, max(gpus, 1) if gpus_there or gpus > 1 or recipe.cluster.gpus else 0)
 
 
 def require_ray() -> None:
@@ -204,7 +207,7 @@ def require_resources(asks: Mapping[str, Ask], there: Mapping[str, Mapping[str, 
             raise UserError(
                 f"{name} asks for {ask}, and no machine of the Ray cluster has them",
                 f"there are {counted(len(there), 'machine')}: {found}",
-                "lower run.threads or rollout.vllm_tensor_parallel, or add a machine with `ray start --address`",
+                "lower run.threads, cluster.gpus or rollout.vllm_tensor_parallel, or add a larger machine",
             )
 
 

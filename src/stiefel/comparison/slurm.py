@@ -11,12 +11,15 @@ from pathlib import Path
 from ..artifacts import write_text
 from ..errors import UserError
 from ..recipe import Grid, Recipe
+from .cells import gpus_named
 from .comparison import begin, look, may_begin, print_error, unfinished
 
 SUFFIXES = (".sh", ".sbatch", ".slurm")
 CELLS, LOGS = "cells", "logs"  # beside the script, after its name and a dot
 SHEBANG = "#!/bin/bash"
 MARK = "# An array job of `stiefel compare --backend slurm`: a task a cell."  # the line by which we know our script
+NO_GPUS = "no cell asks for a GPU, so that all run on CPUs"
+ASK = "--set cluster.gpus=1 asks for one a cell"
 
 
 def write_array(
@@ -51,6 +54,8 @@ def write_array(
     write_text(script, array_script(todo, out, cells, logs))
     script.chmod(0o755)
     say(f"{len(todo)} cells in {script}; it was not submitted")
+    if not gpus_of(todo):
+        say(f"{NO_GPUS}; {ASK}")
     return out
 
 
@@ -86,8 +91,9 @@ def refuse_foreign(script: Path, cells: Path, *, replaces: bool) -> None:
 def array_script(todo: dict[str, Recipe], out: Path, cells: Path, logs: Path) -> str:
     """The script's text."""
     threads = [recipe.run.threads or 1 for recipe in todo.values()]
-    gpus = [gpus_of(recipe) for recipe in todo.values()]
-    asks = [f"--cpus-per-task={max(threads)}", *([f"--gpus={max(gpus)}"] if max(gpus) else [])]
+    gpus = gpus_of(todo)
+    asks = [f"--cpus-per-task={max(threads)}", *([f"--gpus={gpus}"] if gpus else [])]
+    said = "" if gpus else f"\n# As it stands {NO_GPUS}:\n# {ASK}, when the script is written."
     stiefel = f"{shlex.quote(sys.executable)} -m stiefel"
     options = [
         f"--job-name={out.name}",
@@ -107,8 +113,7 @@ def array_script(todo: dict[str, Recipe], out: Path, cells: Path, logs: Path) ->
 # sbatch SCRIPT   submits the array alone
 #
 # What all tasks ask for is the most that any cell needs. Add what your cluster wants to know, such as
-# #SBATCH --partition=..., --time=..., --gpus=1; an interrupted or requeued task goes on from its cell's
-# last checkpoint.
+# #SBATCH --partition=... and --time=...; an interrupted or requeued task goes on from its cell's last checkpoint.{said}
 set -euo pipefail
 
 stiefel=({stiefel})
@@ -144,7 +149,6 @@ def sbatch_lines(options: Sequence[str]) -> str:
     return "\n".join(f"#SBATCH {shlex.quote(option)}" for option in options)
 
 
-def gpus_of(recipe: Recipe) -> int:
-    """The GPUs that a recipe names: those that an engine in the training process shares a model among."""
-    colocated = recipe.rollout.engine == "vllm" and recipe.rollout.vllm_mode == "colocate"
-    return recipe.rollout.vllm_tensor_parallel if colocated else 0
+def gpus_of(todo: dict[str, Recipe]) -> int:
+    """The GPUs of a task: the most that any cell names."""
+    return max(gpus_named(recipe) for recipe in todo.values())

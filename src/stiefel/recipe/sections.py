@@ -250,12 +250,12 @@ class GuardSettings(Section):
 
 
 class ClusterSettings(Section):
-    """[cluster]: what `stiefel launch` reads, and nothing else."""
+    """[cluster]: what `stiefel launch` reads; a run in this process leaves all of it."""
 
     nodes: Positive = 1
     """Machines."""
     gpus: NotNegative = 0
-    """GPUs of each machine; launch needs 1 or more."""
+    """GPUs of each machine; launch needs 1 or more. So many a cell of a grid asks for on Ray or Slurm."""
     offload: bool = False
     """Keep the base's weights and the optimizer's state in the machines' memory while the GPUs do without them."""
     remove_padding: bool = True

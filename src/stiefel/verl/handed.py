@@ -12,10 +12,10 @@ from ..errors import UserError
 from ..methods import Composition
 from ..recipe import Recipe, load_recipe
 from .carried import Carried
+from .given import VARIABLE
 from .installed import in_words
 from .resumed import trained_with
 
-VARIABLE = "STIEFEL_VERL"  # the environment's, with the path of the file
 HANDED, FAILED = "verl.json", "reward-failure.txt"
 
 
