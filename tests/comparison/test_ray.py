@@ -35,6 +35,7 @@ RAISES = """calls = 0
 def reward(completion, answer, **row):
     global calls
     calls += 1
+    print("graded", calls)
     if calls > 20: raise ValueError("no more")
     return 0.5
 """
@@ -64,7 +65,8 @@ def machines() -> Iterator[Machines]:
     """Two machines with a CPU each; a short directory, since Ray's sockets lie in it."""
     place = Path(tempfile.mkdtemp(dir="/tmp", prefix="r"))
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
-    environment = {**os.environ, **QUIET, **token, "RAY_TMPDIR": str(place)}
+    environment = {**os.environ, **QUIET, **token, "RAY_TMPDIR": str(place), "TMPDIR": str(place / "tmp")}
+    (place / "tmp").mkdir()
     command = [sys.executable, "-m", "tests.comparison.two_machines", str(place)]
     root = Path(__file__).parents[2]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, cwd=root, start_new_session=True)
@@ -115,12 +117,12 @@ def kept(out: Path, name: str) -> bool:
     return any((out / "runs" / name).glob("checkpoints/checkpoint-*/stiefel_state.json"))
 
 
-def nothing_left(name: str) -> bool:
+def nothing_left(environment: dict[str, str]) -> bool:
     """Whether no machine keeps a cell's place, within a moment."""
     deadline = time.monotonic() + 10
-    while found := list(Path(tempfile.gettempdir()).glob(f"stiefel-cell-*/work/{name}")):
+    while list(Path(environment["TMPDIR"]).glob("stiefel-cell-*")):
         if time.monotonic() > deadline:
-            return not found
+            return False
         time.sleep(0.05)
     return True
 
@@ -156,12 +158,13 @@ def test_a_run_that_fails_ends_the_comparison_with_its_own_words(
     printed, said = process.communicate(timeout=SECONDS)
     assert process.returncode == 2, said
     assert re.search(r"^error: .*mine:reward", said, re.M), said
-    assert "mine.py, line 5" in said
+    assert "mine.py, line 6" in said
+    assert "\ngraded 20\n" in said  # what a worker prints is heard, beside results
+    assert printed == "graded 1\ngraded 2\n"  # each cell was tried here before any began
     assert "Traceback" not in said
-    assert printed == ""
     assert [path.name for path in (tmp_path / "out" / "runs").iterdir()] == ["seed0"]
     assert read_json(tmp_path / "out" / "runs" / "seed0" / "manifest.json")["status"] == "running"
-    assert nothing_left("seed?")
+    assert nothing_left(machines.environment)
 
 
 def test_a_machine_that_cannot_take_a_cell_is_said_in_its_own_words(
@@ -199,7 +202,7 @@ def test_a_cell_whose_machine_is_lost_ends_on_the_other_in_the_same_bits(
     assert "raylet" not in printed
     _, alive = psutil.wait_procs(cells, timeout=30)
     assert not alive, "what the lost machine ran goes on"
-    assert nothing_left("seed?-grad_norm0.0")
+    assert nothing_left(machines.environment)
 
     compare(load_grid(grid, ["run.save_every=4"]), tmp_path / "here", jobs=2)
     same_runs(out, tmp_path / "here")
@@ -218,7 +221,8 @@ def test_a_cluster_of_this_machine_is_on_loopback_and_ends_with_the_comparison(
 ) -> None:
     """At Ctrl-C; what it had done is here, and goes on with processes of this machine."""
     grid, out = write_grid("[recipe.optim]\nrollouts = 40\n"), tmp_path / "out"
-    environment = {**os.environ, **QUIET, "HOME": str(tmp_path)}
+    environment = {**os.environ, **QUIET, "HOME": str(tmp_path), "TMPDIR": str(tmp_path / "tmp")}
+    (tmp_path / "tmp").mkdir()
     process = start(grid, out, "--jobs", "1", "--set", "run.save_every=4", environment=environment)
     wait_for(lambda: kept(out, "run"), process)
     started = psutil.Process(process.pid).children(recursive=True)
@@ -242,7 +246,7 @@ def test_a_cluster_of_this_machine_is_on_loopback_and_ends_with_the_comparison(
     _, alive = psutil.wait_procs(started, timeout=20)
     assert not alive
     assert not [path for path in directories if Path(path).exists()]
-    assert nothing_left("run")
+    assert nothing_left(environment)
     assert not (tmp_path / ".ray").exists()  # the token is nobody's but the cluster's
 
     steps = len(read_jsonl(out / "runs" / "run" / "metrics.jsonl"))
