@@ -105,6 +105,12 @@ def test_the_check_comes_first_and_the_tasks_are_measured_before_and_after_in_th
     assert {words[words.index("--adapter") + 1] for words in after} == {f"{run}/trained"}
 
 
+def test_the_check_for_a_failed_reward_follows_verl_at_once(script: tuple[Path, Path], tmp_path: Path) -> None:
+    called = [words[:-1] for words in commands(script[0], tmp_path / "bin")]
+    started = next(place for place, words in enumerate(called) if "verl.trainer.main_ppo" in words)
+    assert called[started + 1] == ["python", "-m", "stiefel.verl", "ended"]
+
+
 def test_every_command_of_ours_in_the_script_parses(script: tuple[Path, Path], tmp_path: Path) -> None:
     from stiefel.cli import cli
 

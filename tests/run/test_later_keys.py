@@ -76,3 +76,15 @@ def test_a_base_is_known_again_whatever_keys_have_come_since() -> None:
     """Its name is made of what differs from the defaults, which no later key does."""
     assert base_key(make_recipe({})) == base_key(make_recipe({"model": {"dtype": "float32"}, "eval": {"samples": 1}}))
     assert base_key(make_recipe({})) != base_key(make_recipe({"model": {"dtype": "bfloat16"}}))
+
+
+def test_a_server_may_have_moved(tmp_path: Path) -> None:
+    """Its address is no part of the experiment; how it samples is."""
+    begun = make_recipe({"rollout": {"engine": "vllm", "vllm_mode": "server", "vllm_server": "http://one:8000"}})
+    without(tmp_path, begun)
+    rollout = begun.rollout.model_copy(update={"vllm_server": "http://two:8000"})
+    moved = begun.model_copy(update={"rollout": rollout})
+    assert same_recipe(moved, tmp_path).rollout.vllm_server == "http://two:8000"
+    warmer = begun.model_copy(update={"rollout": rollout.model_copy(update={"temperature": 0.7})})
+    with pytest.raises(UserError, match="temperature was 1"):
+        same_recipe(warmer, tmp_path)

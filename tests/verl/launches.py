@@ -12,7 +12,8 @@ from stiefel.artifacts import RECIPE, write_json, write_text
 from stiefel.recipe import Recipe, load_recipe
 from stiefel.verl.able import composition_of
 from stiefel.verl.carried import carried
-from stiefel.verl.handed import HANDED, VARIABLE, handed, handed_recipe
+from stiefel.verl.given import VARIABLE
+from stiefel.verl.handed import HANDED, handed, handed_recipe
 
 DATA = Path(os.environ.get("STIEFEL_DATA", ""))
 HAS_DATA = pytest.mark.skipif(not os.environ.get("STIEFEL_DATA"), reason="STIEFEL_DATA names no directory of data")

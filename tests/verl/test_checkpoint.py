@@ -187,6 +187,24 @@ def test_a_checkpoint_of_another_adapter_is_refused_by_name(checkpoint: Path, ad
     assert not (tmp_path / "out").exists()
 
 
+def test_a_checkpoint_of_another_rate_is_refused_by_name(
+    adapters: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Its optimizer's states and its schedule would be taken over."""
+    given = tmp_path / "verl.json"
+    monkeypatch.setenv("STIEFEL_VERL", str(given))
+    for lr in (1e-3, 1e-4):
+        given.write_text(json.dumps({"settings": {"optim.lr": lr}}))
+        engine = make_engine(adapters / "pissa", lr=lr)
+        before = log_probs(engine, rollout())
+        if lr == 1e-3:
+            update(engine, rollout())
+            engine.save_checkpoint(str(tmp_path / "actor"), global_step=1)
+    with pytest.raises(UserError, match=r"was trained with optim.lr = 0.001, and this run has 0.0001"):
+        engine.load_checkpoint(str(tmp_path / "actor"))
+    assert torch.equal(log_probs(engine, rollout()), before)
+
+
 def test_a_broken_or_missing_shard_is_refused_by_name(checkpoint: Path, tmp_path: Path, capsys: Any):
     shard = checkpoint / "model_world_size_1_rank_0.pt"
     whole = shard.read_bytes()

@@ -242,5 +242,5 @@ def test_full_fine_tuning_has_no_adapter() -> None:
     recipe = launched("rlpo", "adapter.method=full", "adapter.rank=8", "adapter.alpha=16")
     config = composed(overrides(recipe))
     validated(config)
-    assert (config.actor_rollout_ref.model.lora_rank, config.actor_rollout_ref.model.external_lib) == (0, None)
+    assert config.actor_rollout_ref.model.lora_rank == 0
     assert config.actor_rollout_ref.model.lora_adapter_path is None

@@ -24,6 +24,7 @@ LAUNCH = [
     *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--num_machines=1"),
     *("--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0", "-m"),
 ]
+pytestmark = pytest.mark.timeout(600)  # two processes start, each with what it imports, beside a server
 RATE = 1e-3
 SECONDS = 60  # by then an error of one process has ended both
 
@@ -119,6 +120,15 @@ def test_an_engine_in_each_of_two_processes_plays_the_policy(tmp_path: Path) -> 
     assert len(rows(out)) == 2
     assert all(row["engine_mismatch"] < 1e-4 for row in rows(out))
     assert len([row for row in rows(out, "samples.jsonl") if row["when"] == "after"]) == 6
+
+
+def test_an_engine_that_fails_in_one_process_ends_both_with_one_message(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with launched(colocated(), out, "tests.vllm.one_of_two", "breaks") as child:
+        assert child.wait(200) != 0
+    (error,) = errors(out)
+    assert error.endswith("the engine failed in the middle of a rollout: RuntimeError: out of memory")
+    assert len(rows(out)) == 1
 
 
 def test_an_engine_that_does_not_start_in_one_process_ends_both_with_one_message(tmp_path: Path) -> None:

@@ -44,6 +44,6 @@ def launch(
 
     quiet()
     with layer_progress("solving") as progress:
-        write(settings, asked, out, force=force, say=say, progress=progress)
+        write(settings, asked, out, source=recipe, force=force, say=say, progress=progress)
     click.echo(str(out))
     say(f"next: bash {shlex.quote(str(out))}")

@@ -30,9 +30,9 @@ from ..adapter import (
 )
 from ..artifacts import CERTIFICATE, file_digest, whole_directory, write_json
 from ..errors import UserError
+from .resumed import LATEST
 from .start import START
 
-LATEST = "latest_checkpointed_iteration.txt"  # in a run's directory of checkpoints
 SHARD = re.compile(r"model_world_size_(\d+)_rank_(\d+)\.pt")
 FACTOR = re.compile(r"base_model\.model\.(?P<layer>.+)\.lora_(?P<side>[AB])\.default\.weight")
 

@@ -31,6 +31,7 @@ from ..tasks import (
 )
 from ..training import record, training_rows
 from . import agent_loop  # noqa: F401  its name is in the overrides
+from .failure import require_no_failure
 from .handed import handed_recipe, read_handed
 from .measured import by_verl
 from .unreadable import readable
@@ -134,12 +135,7 @@ class Rows(Dataset[dict[str, Any]]):
         return len(self.rows)
 
     def __getitem__(self, place: int) -> dict[str, Any]:
-        if self.failed.is_file():
-            raise UserError(
-                "a reward has failed, and verl went on without the completions that it could not grade",
-                self.failed.read_text(encoding="utf-8").strip(),
-                "mend it, and start the script again: it goes on from the last checkpoint",
-            )
+        require_no_failure(self.failed)
         return {**self.rows[place], "dummy_tensor": torch.tensor([0], dtype=torch.uint8)}
 
 

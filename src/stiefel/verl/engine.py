@@ -25,6 +25,7 @@ from .given import read_given
 from .optimizer import make_verl_optimizer
 from .policy import load_policy, of_all_processes, require_adapter
 from .residual import at_start, started_factors
+from .resumed import keep_trained, require_trained
 from .sent import sent_factors, sent_merged
 from .shards import built_by_changes, shown_as_shards
 from .start import keep_start, require_start
@@ -152,15 +153,20 @@ class StiefelEngine(FSDPEngineWithLMHead):  # type: ignore[misc]
     # What is saved
 
     def save_checkpoint(self, local_path: str, *more: Any, **settings: Any) -> None:
-        """The shards as verl writes them, and beside them the start that they change."""
+        """The shards as verl writes them, and beside them the start and what they were trained with."""
         super().save_checkpoint(local_path, *more, **settings)
-        if self.adapter is not None and local_path is not None:
-            if self.rank == 0:
+        if local_path is None:
+            return
+        if self.rank == 0:
+            if self.adapter is not None:
                 keep_start(self.adapter, Path(local_path))
-            torch.distributed.barrier()
+            keep_trained(Path(local_path), self.given.settings, torch.distributed.get_world_size())
+        torch.distributed.barrier()
 
     def load_checkpoint(self, local_path: str, *more: Any, **settings: Any) -> None:
-        """A checkpoint of this run; raises UserError for one of another adapter."""
-        if self.adapter is not None and local_path is not None:
-            require_start(self.adapter, Path(local_path))
+        """A checkpoint of this run; raises UserError for one of another adapter, other settings or other processes."""
+        if local_path is not None:
+            if self.adapter is not None:
+                require_start(self.adapter, Path(local_path))
+            require_trained(Path(local_path), self.given.settings, torch.distributed.get_world_size())
         super().load_checkpoint(local_path, *more, **settings)

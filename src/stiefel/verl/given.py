@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -32,6 +32,8 @@ class Given(BaseModel):
     """The type in which the rollout's engine holds what it is sent: verl's `rollout.dtype`."""
     run: str = ""
     """The directory where syncs.jsonl is written; none is where it is empty."""
+    settings: dict[str, Any] = {}
+    """What the recipe says of the training, to be kept beside each checkpoint."""
 
 
 def read_given() -> Given:

@@ -12,9 +12,10 @@ from ..errors import UserError
 from ..methods import Composition
 from ..recipe import Recipe, load_recipe
 from .carried import Carried
+from .given import VARIABLE
 from .installed import in_words
+from .resumed import trained_with
 
-VARIABLE = "STIEFEL_VERL"  # the environment's, with the path of the file
 HANDED, FAILED = "verl.json", "reward-failure.txt"
 
 
@@ -34,6 +35,8 @@ def handed(recipe: Recipe, adapter: Carried, composition: Composition, home: Pat
         "revision": recipe.model.revision,
         "weight_decay": recipe.optim.weight_decay,
         "weight_decay_on": recipe.optim.weight_decay_on,
+        "world": recipe.cluster.nodes * recipe.cluster.gpus,
+        "settings": trained_with(recipe),  # kept beside each checkpoint
         "directory": str(Path.cwd()),  # where a user's own modules are
         "failed": str(home.absolute() / FAILED),  # what a broken reward leaves
     }

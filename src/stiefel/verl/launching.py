@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..adapter import CONFIG_FILE, prepare
-from ..artifacts import ADAPTER, RECIPE, read_json, refuse_existing, writable, write_json, write_text
+from ..artifacts import ADAPTER, RECIPE, file_digest, read_json, writable, write_json, write_text
 from ..errors import UserError
 from ..methods import Composition
 from ..recipe import Recipe
@@ -16,6 +16,7 @@ from ..run import check_names
 from .able import composition_of, require_able
 from .carried import Carried, carried, in_directory
 from .handed import HANDED, handed
+from .home import require_room, staged
 from .installed import in_words
 from .script import Script, text_of
 from .shares import Shares, shares
@@ -44,34 +45,43 @@ def checked(recipe: Recipe) -> tuple[Composition, Carried, Shares]:
     return composition, carried(recipe, composition), parts
 
 
-def launch(recipe: Recipe, command: str, out: Path, *, force: bool = False, say: Say, progress: Any = None) -> Path:
+def launch(
+    recipe: Recipe,
+    command: str,
+    out: Path,
+    *,
+    source: Path | None = None,
+    force: bool = False,
+    say: Say,
+    progress: Any = None,
+) -> Path:
     """Prepare the adapter beside the script, and write the script last; nothing is left of a launch that fails.
 
-    An existing script is refused, and replaced with `force`, its adapter with it. Cost: that of `stiefel init`.
+    What an earlier launch and its run left there is refused, and replaced with `force`; `source`, the recipe's own
+    file, never is. Cost: that of `stiefel init`.
     """
     recipe = located(recipe)
     composition, adapter, parts = checked(recipe)
     home = out.parent
     run = require_plain(home)
-    if not force:
-        refuse_existing(out, "give another --out, or --force to replace it")
-        refuse_existing(home / ADAPTER, "give an --out in another directory, or --force to replace it")
     if out.is_dir():
         raise UserError(f"{out} is a directory", "the script is a file", f"give --out {out / 'launch.sh'}")
+    require_room(out, recipe, source, force=force)
     writable(home)
-    home.mkdir(parents=True, exist_ok=True)
-    if adapter.rank and adapter.directory is None:
-        made = make(recipe, home / ADAPTER, force=force, say=say, progress=progress)
-        assert (made.rank, made.alpha) == (adapter.rank, adapter.alpha)
-        adapter = Carried(made.rank, made.alpha, made.targets, made.anchored)
-    write_text(home / RECIPE, recipe.to_toml())
-    write_json(home / HANDED, handed(recipe, adapter, composition, home))
-    write_text(out, text_of(Script(recipe, adapter, parts, run, command)))
-    out.chmod(0o755)
+    with staged(home) as building:
+        if adapter.rank and adapter.directory is None:
+            made = make(recipe, building / ADAPTER, say=say, progress=progress)
+            assert (made.rank, made.alpha) == (adapter.rank, adapter.alpha)
+            adapter = Carried(made.rank, made.alpha, made.targets, made.anchored)
+        write_text(building / RECIPE, recipe.to_toml())
+        told = handed(recipe, adapter, composition, home)
+        write_json(building / HANDED, {**told, "digest": file_digest(building / RECIPE)})
+        write_text(building / out.name, text_of(Script(recipe, adapter, parts, run, command)))
+        (building / out.name).chmod(0o755)
     return out
 
 
-def make(recipe: Recipe, directory: Path, *, force: bool, say: Say, progress: Any) -> Carried:
+def make(recipe: Recipe, directory: Path, *, say: Say, progress: Any) -> Carried:
     """The adapter of a recipe in a directory, with its dropout, which verl reads there and nowhere else."""
     settings = recipe.adapter
     prepare(
@@ -85,7 +95,6 @@ def make(recipe: Recipe, directory: Path, *, force: bool, say: Say, progress: An
         dtype=recipe.model.dtype,
         revision=recipe.model.revision,
         options=settings.options,
-        force=force,
         progress=progress,
         notice=lambda line: say(f"note: {line}"),
     )

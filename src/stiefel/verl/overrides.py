@@ -23,6 +23,7 @@ IMPORTANCE = {"off": None, "token_truncate": "token", "sequence_truncate": "sequ
 DTYPES = {"float32": "fp32", "bfloat16": "bf16"}
 PLUGIN, DATASET, REWARD = "stiefel.verl.plugin", "pkg://stiefel.verl.dataset", "pkg://stiefel.verl.reward"
 ACTOR, ROLLOUT, MODEL = "actor_rollout_ref.actor", "actor_rollout_ref.rollout", "actor_rollout_ref.model"
+REF = "actor_rollout_ref.ref"
 OVERLONG = "+reward.reward_kwargs.overlong_buffer_cfg"
 
 
@@ -59,9 +60,11 @@ def groups(recipe: Recipe, adapter: Carried, parts: Shares, place: Place = Place
 
 
 def of_model(recipe: Recipe, adapter: Carried, place: Place) -> Settings:
-    """The base, its numbers and its attention."""
+    """The base, its numbers and its attention; what trains is float32, of `full` every weight."""
     model = recipe.model
     rounded = "bfloat16" in (model.dtype, model.compute)
+    kept = DTYPES[model.dtype] if adapter.rank else "fp32"
+    precision = {"param_dtype": "bf16" if rounded else "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
     attention = model.attention or ("flash_attention_2" if recipe.cluster.remove_padding else "sdpa")
     return {
         f"{MODEL}.path": place.model,
@@ -69,20 +72,22 @@ def of_model(recipe: Recipe, adapter: Carried, place: Place) -> Settings:
         f"{MODEL}.use_remove_padding": recipe.cluster.remove_padding,
         f"{MODEL}.enable_gradient_checkpointing": recipe.optim.activation_checkpointing,
         f"{MODEL}.trust_remote_code": False,
-        f"{ACTOR}.fsdp_config.model_dtype": DTYPES[model.dtype],
-        f"+{ACTOR}.fsdp_config.mixed_precision.param_dtype": "bf16" if rounded else "fp32",
-        f"+{ACTOR}.fsdp_config.mixed_precision.reduce_dtype": "fp32",
-        f"+{ACTOR}.fsdp_config.mixed_precision.buffer_dtype": "fp32",
-        "actor_rollout_ref.ref.fsdp_config.model_dtype": DTYPES[model.dtype],
+        f"{ACTOR}.fsdp_config.model_dtype": kept,
+        **{f"+{ACTOR}.fsdp_config.mixed_precision.{key}": value for key, value in precision.items()},
+        f"{REF}.fsdp_config.model_dtype": kept,  # like the actor's, to be its start bit for bit
+        **{f"+{REF}.fsdp_config.mixed_precision.{key}": value for key, value in precision.items()},
         f"{ROLLOUT}.dtype": model.dtype,
         f"{ROLLOUT}.load_format": "safetensors" if adapter.rank else "dummy",
     }
 
 
 def of_adapter(adapter: Carried, place: Place) -> Settings:
-    """The directory, the plug-in that makes the base the reference, and factors sent as they are."""
+    """The directory, the plug-in that makes the base the reference, and factors sent as they are.
+
+    The plug-in without an adapter is verl's own engine, which it builds where TRL is newer than verl knows.
+    """
     if not adapter.rank:
-        return {f"{MODEL}.lora_rank": 0, f"{MODEL}.lora_adapter_path": None}
+        return {f"{MODEL}.lora_rank": 0, f"{MODEL}.lora_adapter_path": None, f"{MODEL}.external_lib": PLUGIN}
     return {
         f"{MODEL}.lora_adapter_path": place.adapter,
         f"{MODEL}.lora_rank": adapter.rank,
@@ -201,7 +206,7 @@ def of_batches(recipe: Recipe, parts: Shares) -> Settings:
         f"{ACTOR}.ppo_max_token_len_per_gpu": tokens or longest,
         f"{ACTOR}.ppo_micro_batch_size_per_gpu": parts.micro_batch or None,
         f"{ROLLOUT}.log_prob_micro_batch_size_per_gpu": parts.micro_batch or None,
-        "actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu": parts.micro_batch or None,
+        f"{REF}.log_prob_micro_batch_size_per_gpu": parts.micro_batch or None,
     }
 
 
@@ -235,7 +240,7 @@ def of_cluster(recipe: Recipe) -> Settings:
         f"{ACTOR}.fsdp_config.param_offload": cluster.offload,
         f"{ACTOR}.fsdp_config.optimizer_offload": cluster.offload,
         f"{ACTOR}.fsdp_config.seed": recipe.run.seed,
-        "actor_rollout_ref.ref.fsdp_config.param_offload": cluster.offload,
+        f"{REF}.fsdp_config.param_offload": cluster.offload,
         "trainer.use_v1": True,
         "trainer.v1.trainer_mode": "sync",
     }

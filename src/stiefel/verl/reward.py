@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import traceback
 import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..artifacts import write_text
 from ..errors import UserError
 from ..recipe import Recipe
 from ..rewards import Grade, GraderFailure, grade_all
 from ..tasks import Task, measured_task, training_task
 from ..training import without_end
+from .failure import note_failure
 from .handed import handed_recipe, read_handed
 
 
@@ -70,7 +69,7 @@ async def compute_score(
         grade = await graded(recipe, told["directory"], data_source, solution_str, ground_truth, extra_info)
         acc = score_of(grade, ground_truth)
     except Exception:
-        write_text(Path(told["failed"]), traceback.format_exc())
+        note_failure(Path(told["failed"]), extra_info["split"])
         raise
     shaped = recipe.algorithm.overlong_buffer > 0 and extra_info["split"] == "train"
     return {"score": 2.0 * acc - 1.0 if shaped else acc, "acc": acc, "pred": grade.extracted or ""}

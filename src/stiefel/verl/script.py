@@ -18,6 +18,7 @@ from .overrides import groups
 from .shares import Shares
 
 MODEL_OF = "from stiefel.model import model_files; print(model_files({model!r}, {revision!r}))"
+ENDED = "python -m stiefel.verl ended  # which fails where a reward did: verl goes on without such completions"
 STARTS = """\
 # verl empties the metrics file that it opens: every start has one of its own
 starts=1
@@ -111,7 +112,7 @@ def command(script: Script) -> list[str]:
     lines = [*(measurements(script, "before", ["$MODEL"]) if apart(script.recipe) else []), "", "overrides=("]
     for group in groups(script.recipe, script.adapter, script.parts):
         lines += [f"  # {group.title}", *(f"  {in_shell(key, value)}" for key, value in group.settings.items())]
-    return [*lines, ")", 'python -m verl.trainer.main_ppo hydra.run.dir="$RUN/hydra" "${overrides[@]}" "$@"']
+    return [*lines, ")", 'python -m verl.trainer.main_ppo hydra.run.dir="$RUN/hydra" "${overrides[@]}" "$@"', ENDED]
 
 
 def after(script: Script) -> list[str]:
