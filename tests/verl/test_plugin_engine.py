@@ -24,6 +24,7 @@ from stiefel.verl.engine import StiefelEngine
 from stiefel.verl.given import Given
 from stiefel.verl.launching import launch
 from stiefel.verl.residual import started_factors
+from stiefel.verl.resumed import trained_with
 
 from .engines import dapo, log_probs, make_engine, nano, rollout, update, verls_own
 from .recipes import launched
@@ -358,7 +359,12 @@ def test_a_launch_tells_the_plug_in_what_the_recipe_says(tmp_path: Path, monkeyp
     monkeypatch.setenv("STIEFEL_VERL", str(home / "verl.json"))
     engine = make_engine(home / "adapter")
     assert engine.given == Given(
-        weight_decay_on="factors", dropout=0.1, kl_every=3, rollout_dtype=recipe.model.dtype, run=str(home)
+        weight_decay_on="factors",
+        dropout=0.1,
+        kl_every=3,
+        rollout_dtype=recipe.model.dtype,
+        run=str(home),
+        settings=trained_with(recipe),
     )
     assert rates(engine.module) == {0.1}
 
