@@ -7,13 +7,15 @@ from pathlib import Path
 from scripts.numbers import RESULTS, results
 from scripts.readme import replace_block
 
+RAN = "Runs of one thread went on two at a time, one of two threads alone."
 PAGE = Path(__file__).parents[1] / "docs" / "real-model.md"
 
 
 def learned() -> str:
     """Scores before and after DAPO, of each method and seed."""
     found = results("smollm2")
-    lines = ["| method, rate | seed | before | after | gain | KL to base |", "|---|---:|---:|---:|---:|---:|"]
+    lines = ["| method, rate | seed | before | after | gain | KL to base | minutes, threads |"]
+    lines.append("|---|---:|---:|---:|---:|---:|---:|")
     for method, rows in found.items():
         if method in ("warm_base", "machine"):
             continue
@@ -25,10 +27,11 @@ def learned() -> str:
                 f"{run['after']:.3f}",
                 f"{run['after'] - run['before']:+.3f}",
                 f"{run['kl_base']:.2g}",
+                f"{run['seconds'] / 60:.0f}, {run.get('threads', 1)}",  # runs of before had one
             )
             lines.append(f"| {' | '.join(cells)} |")
     base = f"The warm base's weights have the SHA-256 {found['warm_base'][:16]}…"
-    said = f"Means of the three tasks' scores, of at most 100 held-out questions each. {base}"
+    said = f"Means of the three tasks' scores, of at most 100 held-out questions each. {RAN} {base}"
     return "\n".join(lines) + f"\n\n{said}: `python -m benchmarks.smollm2`.\n"
 
 
