@@ -15,7 +15,7 @@ from stiefel.run.run import train
 from tests.vllm.server_recipes import BY_BATCH, figures, recipe, rows
 from tests.vllm.servers import for_training, kill_group, running, serving
 
-pytestmark = pytest.mark.timeout(600)  # servers start, and one is asked for a minute after its end
+pytestmark = pytest.mark.timeout(600)  # servers start
 ROLLOUTS = 8
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 

@@ -10,6 +10,7 @@ from ..engine import EngineLost, lost, refused
 from .imported_trl import VLLMClient
 
 AT_ONCE = 64  # requests, as many as the client's session keeps connections
+WAIT = 0.5  # seconds before the second of six tries, doubled each time; with TRL's 2 they take a minute
 
 
 class SeededClient(VLLMClient):  # type: ignore[misc]
@@ -21,7 +22,7 @@ class SeededClient(VLLMClient):  # type: ignore[misc]
         super().__init__(*args, **settings)
         self._failure: EngineLost | None = None
         for adapter in self.session.adapters.values():  # or what the server says with a status of 500 would be lost
-            adapter.max_retries = adapter.max_retries.new(raise_on_status=False)
+            adapter.max_retries = adapter.max_retries.new(raise_on_status=False, backoff_factor=WAIT)
 
     def take_failure(self) -> EngineLost | None:
         """Why the last `generate` gave nothing; it is forgotten."""
