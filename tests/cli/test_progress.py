@@ -86,6 +86,11 @@ def until(ours: int, word: bytes, printed: bytes = b"") -> bytes:
     return printed
 
 
+def heed() -> None:
+    """What is started in the background ignores SIGINT, and hands that on; a terminal's command does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("width", [60, 100])
 def test_a_grid_of_54_on_a_terminal(width: int, tmp_path: Path) -> None:
     """Its total and the runs under way; words above them; a Ctrl-C, which the terminal echoes, leaves no bar behind."""
@@ -95,7 +100,8 @@ def test_a_grid_of_54_on_a_terminal(width: int, tmp_path: Path) -> None:
     size = {"COLUMNS", "LINES"}  # which a shell does not hand on, and a test's may
     env = {key: value for key, value in os.environ.items() if key not in size}
     streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
-    with subprocess.Popen([sys.executable, "script.py"], **streams, cwd=tmp_path, env=env) as process:
+    command = [sys.executable, "script.py"]
+    with subprocess.Popen(command, **streams, cwd=tmp_path, env=env, preexec_fn=heed) as process:
         os.close(theirs)
         printed = until(ours, b"enough")
         during = screen(printed, width, 24)

@@ -28,7 +28,7 @@ SECONDS = 400  # for what takes twenty on cores of its own
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_memory_monitor_refresh_ms": "0"}  # the tests' machine may be full
 # two that take a machine each, and one that diverges in its first rollout
 CELLS = (
-    "[recipe.optim]\nrollouts = 40\n[recipe.guard]\naction = 'stop'\n[axes]\n"
+    "[recipe.optim]\nrollouts = 24\n[recipe.guard]\naction = 'stop'\n[axes]\n"
     '"run.seed, guard.grad_norm" = [[0, 0.0], [1, 0.0], [2, 1e-9]]\n'
 )
 RAISES = """calls = 0

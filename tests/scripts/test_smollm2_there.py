@@ -26,5 +26,5 @@ def test_ci_promises_it_and_fetches_it_before_both_suites() -> None:
     lines = (Path(__file__).parents[2] / ".ci" / "run").read_text().splitlines()
     steps = [line for line in lines if line.startswith(("export CI=true", "make "))]
     assert [step.split("  #")[0] for step in steps] == [
-        *("export CI=true", "make lint", "make smollm2", "make test-vllm", "make test"),
+        *("export CI=true", "make lint", "make smollm2", "make test-vllm", "make test-verl", "make test"),
     ]

@@ -143,15 +143,12 @@ def test_weights_of_a_masked_or_narrow_type_follow_their_copies() -> None:
 def test_no_update_of_any_method_costs_more_than_its_share(method: str, tmp_path: Path) -> None:
     lr = {"ia3": 0.5, "ln_tuning": 0.5, "full": 0.01}.get(method, 0.05)
     cap = 2e-3
-    free = trained(method, tmp_path / "free", lr=lr)
-    trainer = trained(method, tmp_path / "capped", lr=lr, kl_cap=cap)
+    trainer = trained(method, tmp_path, lr=lr, kl_cap=cap)
     spent, scales = logged(trainer, "kl_update"), logged(trainer, "step_scale")
     assert len(spent) == len(scales) == 4
     assert max(spent) <= AT_MOST * cap / 2
     assert min(scales) < 1, "the rate is one at which the cap holds"
     assert all(0 <= scale <= 1 for scale in scales)
-    assert not equal(weights(free), weights(trainer))
-    assert logged(free, "kl_update") == []
 
 
 class Witness(stiefel.GRPOTrainer):
@@ -211,6 +208,7 @@ def test_a_cap_that_never_holds_changes_no_bit(method: str, tmp_path: Path) -> N
     free = trained(method, tmp_path / "free", **settings)
     trainer = trained(method, tmp_path / "capped", kl_cap=1e3, **settings)
     assert equal(weights(free), weights(trainer))
+    assert logged(free, "kl_update") == []
     assert set(logged(trainer, "step_scale")) == {1.0}
     assert all(spent > 0 for spent in logged(trainer, "kl_update")[1:])
 
