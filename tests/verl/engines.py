@@ -149,8 +149,8 @@ def log_probs(engine: Any, data: TensorDict, *, base: bool = False) -> torch.Ten
         return engine.infer_batch(data.clone())["model_output"]["log_probs"].values()
 
 
-def dapo() -> Any:
-    """verl's own policy loss with DAPO's clipping and token mean."""
+def dapo(beta: float = 0.0) -> Any:
+    """verl's own policy loss with DAPO's clipping and token mean, and beta times the divergence k3."""
     actor = ActorConfig(
         strategy="fsdp2",
         rollout_n=1,
@@ -160,6 +160,9 @@ def dapo() -> Any:
         clip_ratio_high=0.28,
         clip_ratio_c=10.0,
         loss_agg_mode="token-mean",
+        use_kl_loss=beta > 0,
+        kl_loss_coef=beta,
+        kl_loss_type="low_var_kl",
     )
     return partial(ppo_loss, config=actor)
 

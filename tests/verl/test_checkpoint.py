@@ -91,12 +91,15 @@ def test_the_exported_adapter_is_certified_and_plays_what_the_engine_plays(
     with torch.no_grad(), engine.eval_mode():
         assert torch.equal(model(input_ids=ids).logits, engine.module(input_ids=ids).logits)
     for (name, mine), (_, theirs) in zip(lora_layers(model), lora_layers(engine.module), strict=True):
-        for side in ("lora_A", "lora_B"):
-            one, other = (getattr(layer, side)["default"].weight for layer in (mine, theirs))
+        for here, there in ((mine.lora_A, theirs.lora_A), (mine.lora_B, theirs.lora_B)):
+            one, other = here["default"].weight, there["default"].weight
             other = other.full_tensor() if isinstance(other, DTensor) else other
             assert torch.equal(one, other), name
     assert run("verify", str(tmp_path / "out"), "--base", "nano") == 0
     assert run("inspect", str(tmp_path / "out"), "--base", "nano", "--json") == 0
+    out = str(tmp_path / "scores")
+    asked = ("--adapter", str(tmp_path / "out"), "--task", "nano-sort", "--limit", "4", "--out", out)
+    assert run("eval", "nano", *asked) == 0
     capsys.readouterr()
 
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from verl.utils import tensordict_utils as tu
-from verl.workers.config import ActorConfig
-from verl.workers.utils.losses import ppo_loss
 
 import stiefel
 from stiefel.adapter import lora_layers
 
-from .engines import make_engine, padded
+from .engines import dapo, make_engine, padded
 from .trl_update import PROMPT, ROWS, SETTINGS, stored
 
 MAIN = Path(__file__).parents[2] / ".venv" / "bin" / "python"  # TRL's environment has another transformers
@@ -56,21 +53,8 @@ def test_verls_update_is_trls(method: str, beta: float, tmp_path: Path, monkeypa
         advantages=batch["advantages"][:, None] * mask,
     )
     tu.assign_non_tensor(data, global_batch_size=ROWS)
-    actor = ActorConfig(
-        strategy="fsdp2",
-        rollout_n=1,
-        ppo_micro_batch_size_per_gpu=4,
-        ppo_mini_batch_size=ROWS,
-        clip_ratio_low=0.2,
-        clip_ratio_high=0.28,
-        clip_ratio_c=10.0,
-        loss_agg_mode="token-mean",
-        use_kl_loss=beta > 0,
-        kl_loss_coef=beta,
-        kl_loss_type="low_var_kl",
-    )
     with engine.train_mode():
-        metrics = engine.train_batch(data, partial(ppo_loss, config=actor))["metrics"]
+        metrics = engine.train_batch(data, dapo(beta))["metrics"]
     after = factors_of(engine)
     # the gradients differ by float32's rounding of their sums, and AdamW's g/(|g| + 1) by no more than they do
     bound = LONGEST * EPS
