@@ -10,6 +10,7 @@ from .certificate import product_norm as product_norm
 from .dropped import drop_factors as drop_factors
 from .exported import BASE as BASE
 from .exported import export as export
+from .exported import require_verified as require_verified
 from .exported import save_whole as save_whole
 from .files import ANCHORS_FILE as ANCHORS_FILE
 from .files import CONFIG_FILE as CONFIG_FILE

@@ -91,15 +91,20 @@ def write_lora(
     directory: Path, certificate: Certificate, model: str, dtype: str, out: Path, turn_ends: Sequence[str]
 ) -> None:
     """The two files that every engine reads."""
-    wrong = [check for check in verify(directory, model) if not check.holds]
+    require_verified(directory, model, directory)
+    for name in (CONFIG_FILE, FACTORS_FILE):
+        shutil.copyfile(directory / name, out / name)
+
+
+def require_verified(directory: Path, model: str, named: Path, revision: str = "") -> None:
+    """Raise for the first check of an adapter that does not hold, which is spoken of as `named`."""
+    wrong = [check for check in verify(directory, model, revision) if not check.holds]
     if wrong:
         raise UserError(
-            f"{directory} does not stand on {model} as its certificate says",
+            f"{named} does not stand on {model} as its certificate says",
             f"{wrong[0].name}: {wrong[0].detail}",
             "give the base that it was made for; `stiefel verify` lists every difference",
         )
-    for name in (CONFIG_FILE, FACTORS_FILE):
-        shutil.copyfile(directory / name, out / name)
 
 
 def write_merged(

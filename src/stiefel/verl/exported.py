@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..adapter import export, save_whole, verify
+from ..adapter import export, require_verified, save_whole
 from ..artifacts import check_room, whole_directory
 from ..errors import UserError
 from ..model import DTYPES, load_model, model_files
@@ -32,13 +32,7 @@ def export_checkpoint(
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / "adapter"
         adapter_of(checkpoint, made)
-        wrong = [check for check in verify(made, model, revision) if not check.holds]
-        if wrong:
-            raise UserError(
-                f"{checkpoint} does not stand on {model} as the certificate of its start says",
-                f"{wrong[0].name}: {wrong[0].detail}",
-                "give the base that it was trained from",
-            )
+        require_verified(made, model, checkpoint, revision)
         if form != "lora":
             export(made, model, form, out, force=force, revision=revision, **settings)
             return
