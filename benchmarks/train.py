@@ -44,8 +44,8 @@ RECIPE: dict[str, Any] = {
 }
 
 
-def trainer_of(kind: str, rollouts: int, out: Path, *also: TrainerCallback) -> Any:
-    """Bare TRL with PEFT's LoRA ("trl"), or ours with a method and all live metrics."""
+def trainer_of(kind: str, rollouts: int, out: Path, *also: TrainerCallback, **settings: Any) -> Any:
+    """Bare TRL with PEFT's LoRA ("trl"), or ours with a method, all live metrics and these settings."""
     recipe = make_recipe({**RECIPE, "optim": {**RECIPE["optim"], "rollouts": rollouts}})
     task, tokenizer = find_task(recipe.task.name), load_tokenizer("nano")
     rows = task.rows("train", 8 * rollouts + 8, 0)
@@ -71,6 +71,7 @@ def trainer_of(kind: str, rollouts: int, out: Path, *also: TrainerCallback) -> A
             callbacks=[metrics, *also],
             kl_every=recipe.run.kl_every,
             rate_factor=rate_factor(recipe.optim),
+            **settings,
         )
         metrics.watch(trainer)
     for callback in (PrinterCallback, ProgressCallback):

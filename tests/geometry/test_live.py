@@ -130,7 +130,7 @@ def test_full_weights_are_watched_from_their_own_start(make_model, take_steps, t
     model.save_pretrained(tmp_path / "trained")
     after = inspect(tmp_path / "trained", str(tmp_path / "base"))
     for live, one in zip(row["layers"], after.layers, strict=True):
-        for figure in ("delta_norm", "relative", "s_head", "s_head_left", "s_head_right"):
+        for figure in ("delta_norm", "relative", "s_head", "s_head_left", "s_head_right", "effective_rank"):
             assert live[figure] == pytest.approx(vars(one)[figure], rel=1e-6)
 
 
@@ -167,6 +167,7 @@ def test_a_figure_that_is_not_finite_is_null(make_model, tmp_path) -> None:
     callback.on_log(None, State(), None, logs={"grad_norm": math.nan})
     (row,) = read_jsonl(tmp_path / "geometry.jsonl")
     assert row["summary"]["delta_norm"] is None
+    assert row["summary"]["effective_rank"] is None
 
 
 def test_what_cannot_be_watched_is_refused(make_model, tmp_path) -> None:

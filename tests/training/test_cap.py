@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
+from transformers import TrainerCallback
 
 import stiefel
 from stiefel.artifacts import read_jsonl
@@ -254,3 +255,35 @@ def test_a_cap_that_is_none_is_refused(cap: float, tmp_path: Path) -> None:
 def test_a_cap_for_supervised_training_is_refused_with_what_bounds_its_step() -> None:
     with pytest.raises(UserError, match=r"(?s)optim\.kl_cap = 0\.001 is set for sft.*optim\.lr"):
         make_recipe({"algorithm": {"name": "sft"}, "optim": {"kl_cap": 1e-3}})
+
+
+class Looker(TrainerCallback):  # type: ignore[misc]
+    """Remembers the weights right after each optimizer's step, as geometry.jsonl does, and at the update's end."""
+
+    def __init__(self) -> None:
+        self.seen: list[list[torch.Tensor]] = []
+        self.left: list[list[torch.Tensor]] = []
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        self.seen.append([p.detach().clone() for p in model.parameters() if p.requires_grad])
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        self.left.append([p.detach().clone() for p in model.parameters() if p.requires_grad])
+
+
+@pytest.mark.parametrize("method", ["rlpo", "adalora"])
+def test_who_looks_at_the_weights_after_a_step_sees_those_that_stay(method: str, tmp_path: Path) -> None:
+    looker = Looker()
+    run = trained(method, tmp_path, kl_cap=1e-4, callbacks=[looker])
+    assert min(logged(run, "step_scale")) < 1
+    assert len(looker.seen) == 4
+    for seen, left in zip(looker.seen, looker.left, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(seen, left, strict=True))
+
+
+def test_every_scoring_of_an_update_is_counted(tmp_path: Path) -> None:
+    run = trained("rlpo", tmp_path / "held", kl_cap=1e-4)
+    passes, scales = logged(run, "cap_passes"), logged(run, "step_scale")
+    assert all((one == 1) == (scale == 1) for one, scale in zip(passes, scales, strict=True))
+    assert max(passes) <= TRIES + 1
+    assert logged(trained("rlpo", tmp_path / "free", kl_cap=1e6), "cap_passes") == [1.0] * 4

@@ -101,7 +101,8 @@ class GeometryCallback(TrainerCallback):  # type: ignore[misc]
         for watched, row in zip(self._watched, layers, strict=True):
             grad_norm[watched.kind] = math.hypot(grad_norm.get(watched.kind, 0.0), row["grad_norm"])
         summary: Row = {"grad_norm": grad_norm, "delta_norm": math.hypot(*(row["delta_norm"] for row in layers))}
-        for figure in layers[0].keys() - {"name", "grad_norm", "delta_norm"}:
+        everywhere = set[str].intersection(*(set(row) for row in layers))
+        for figure in sorted(everywhere - {"name", "grad_norm", "delta_norm"}):
             summary[figure] = fmean(row[figure] for row in layers)
         return summary
 

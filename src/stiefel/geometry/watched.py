@@ -27,6 +27,7 @@ from .change import Change, DenseChange, LowRankChange
 from .full import RANK
 from .lora import dora_change
 from .native import adalora_change, miss_change, vera_change
+from .spectra import SMALL, effective_rank
 
 Row = dict[str, Any]
 
@@ -45,7 +46,10 @@ class Watched:
     parameters: Callable[[], list[nn.Parameter]]  # asked for each time: FSDP2 puts others in their place
 
     def figures(self) -> Row:
-        """‖ΔW‖_F, S_Head, ‖AV‖_F/‖A‖_F and ‖AAᵀ − I‖_max as they are now; O((m + n)r²) for a LoRA."""
+        """‖ΔW‖_F, S_Head, ‖AV‖_F/‖A‖_F, ‖AAᵀ − I‖_max and ΔW's effective rank as they are now; O((m + n)r²) for a LoRA.
+
+        Of a dense ΔW the rank is left out where min(m, n) > SMALL: its spectrum would cost more than a step.
+        """
         change = self.change()
         head = subspace_shares(change, self.top)
         row = {
@@ -61,6 +65,9 @@ class Watched:
             row["similarity_top"] = subspace_similarity(A, self.top.Vh)
             row["similarity_bottom"] = subspace_similarity(A, self.bottom.Vh)
             row["orthonormality_error"] = orthonormality_error(A)
+        if isinstance(change, LowRankChange) or min(change.shape) <= SMALL:
+            finite = math.isfinite(change.norm)  # there is no spectrum of a matrix that holds anything else
+            row["effective_rank"] = effective_rank(change.singular_values()) if finite else math.nan
         return row
 
 

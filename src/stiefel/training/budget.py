@@ -33,7 +33,9 @@ class BudgetTrainer(CappedTrainer):
         super().__init__(model, *args, **kwargs)
         self._adalora = is_adalora(model)
         if self._adalora:
-            self.add_callback(AdaLoraBudget())
+            self.callback_handler.callbacks.insert(
+                bool(self._share), AdaLoraBudget()
+            )  # after the cap, before who looks
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         loss: Tensor = super()._compute_loss(model, inputs)

@@ -93,7 +93,8 @@ class CappedTrainer(SyncedTrainer):
     The share is kl_cap / updates_per_rollout. The update's own tokens are scored once more after it, without dropout,
     and at every further try. AdamW's moments stay those of the whole step. AdaLoRA cuts its triplets afterwards, which
     is no step. With `kl_cap_rows` the update may cost no more on these either, which takes a pass before it
-    and one at every look. Logged: `kl_update`, `kl_rows`, `step_scale`. Raises UserError for a cap that is no number of
+    and one at every look. Logged: `kl_update`, `kl_rows`, `step_scale`,
+    `cap_passes`. Raises UserError for a cap that is no number of
     0 or more, and under DeepSpeed, which takes its steps by itself. Memory: twice what trains; of rows the
     log-probabilities of the whole vocabulary at their positions.
     """
@@ -114,7 +115,9 @@ class CappedTrainer(SyncedTrainer):
             raise UserError(
                 "kl_cap under DeepSpeed", "it takes its steps by itself, and they cannot be taken back", "DDP or FSDP2"
             )
-        self.add_callback(CapCallback(self))
+        self.callback_handler.callbacks.insert(
+            0, CapCallback(self)
+        )  # whoever looks at the weights sees those that stay
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         loss: Tensor = super()._compute_loss(model, inputs)
@@ -142,6 +145,7 @@ class CappedTrainer(SyncedTrainer):
         for name, cost in zip(("kl_update", "kl_rows"), self._costs, strict=False):
             self._metrics["train"][name].append(0.0 if undone else cost)
         self._metrics["train"]["step_scale"].append(step.scale)
+        self._metrics["train"]["cap_passes"].append(step.passes)
         self._before, self._of_update = None, []
 
     def _dearest(self) -> float:
