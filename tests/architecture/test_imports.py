@@ -37,7 +37,7 @@ ROOMS = {
         *("recipe", "model", "spectrum", "methods", "adapter", "engine"),
         *("tasks", "geometry", "training", "run"),
     ),
-    "comparison": ("recipe", "model", "run"),
+    "comparison": ("recipe", "model", "run", "foresight"),
     "verl": ("nano", "recipe", "model", "methods", "adapter", "engine", "rewards", "tasks", "training", "run"),
     "cli": (
         *("nano", "recipe", "methods", "spectrum", "adapter", "contract", "tasks"),

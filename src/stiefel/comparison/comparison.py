@@ -16,6 +16,7 @@ from ..run import finished, rehearse, same_recipe, status
 from .cells import rollouts_done
 from .local import in_processes
 from .mirror import sweep
+from .rates import keep_rates, kept_rates, rated, with_rates
 from .ray_cells import RayCells
 from .ray_cluster import asked, machines, ray_cluster, require_resources, require_software
 
@@ -48,11 +49,15 @@ def compare(
     with what the workers print. A run that diverges is noted in its manifest and does not stop the others.
     """
     look(grid, out)
+    kept = kept_rates(grid, out) if resume else {}
+    grid = rated(grid, kept)
     goes_on = may_begin(grid, out, resume=resume, force=force)
     with workers(grid, out, jobs, backend, address, say) as run_cells:
         if resume and not goes_on:
             say(f"{out} holds no comparison to go on with: beginning a new one")
+        grid, rates = with_rates(grid, kept, say)
         begin(grid, out, goes_on=goes_on)
+        keep_rates(grid, out, rates)
 
         def report(counts: Counts) -> None:
             on_progress(

@@ -13,6 +13,7 @@ from ..errors import UserError
 from ..recipe import Grid, Recipe
 from .cells import gpus_named
 from .comparison import begin, look, may_begin, print_error, unfinished
+from .rates import keep_rates, kept_rates, rated, with_rates
 
 SUFFIXES = (".sh", ".sbatch", ".slurm")
 CELLS, LOGS = "cells", "logs"  # beside the script, after its name and a dot
@@ -39,13 +40,17 @@ def write_array(
     out, cells, logs = places(script)
     look(grid, out)
     refuse_foreign(script, cells, replaces=resume or force)
+    kept = kept_rates(grid, out) if resume else {}
+    grid = rated(grid, kept)
     goes_on = may_begin(grid, out, resume=resume, force=force)
+    grid, rates = with_rates(grid, kept, say)
     todo = unfinished(grid, out) if goes_on else grid.runs
     if not todo:
         raise UserError(
             f"all runs of {out} are finished", "there is nothing to submit", f"stiefel report {shlex.quote(str(out))}"
         )
     begin(grid, out, goes_on=goes_on)
+    keep_rates(grid, out, rates)
     shutil.rmtree(cells, ignore_errors=True)
     for place in (cells, logs):
         place.mkdir(exist_ok=True)

@@ -6,6 +6,7 @@ Open measure.py first; probe.py takes the step, rate.py finds the rate.
 from __future__ import annotations
 
 from .figures import MatrixStep, MethodSteps, Preflight
+from .matched import Matched, budget_of, matched_rates
 from .measure import KL_BUDGET, preflight
 from .rate import TOLERANCE, Spent, rate_for
 from .table import print_preflight
@@ -13,10 +14,13 @@ from .table import print_preflight
 __all__ = [
     "KL_BUDGET",
     "TOLERANCE",
+    "Matched",
     "MatrixStep",
     "MethodSteps",
     "Preflight",
     "Spent",
+    "budget_of",
+    "matched_rates",
     "preflight",
     "print_preflight",
     "rate_for",

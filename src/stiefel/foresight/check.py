@@ -29,12 +29,17 @@ def variants(recipe: Recipe, methods: Sequence[str], kl_budget: float) -> dict[s
         key = recipe.adapter.path or compose(name).name
         if key in found:
             raise UserError(f"--methods names {key} twice", "both rows would be the same", "name each method once")
-        with tempfile.TemporaryDirectory() as scratch:
-            check_names(probed, shared=True)
-            check_run(probed, Path(scratch))
-        rehearse_start(probed)
-        found[key] = probed
+        found[key] = checked(probed)
     return found
+
+
+def checked(recipe: Recipe) -> Recipe:
+    """The recipe, if a run of it would begin."""
+    with tempfile.TemporaryDirectory() as scratch:
+        check_names(recipe, shared=True)
+        check_run(recipe, Path(scratch))
+    rehearse_start(recipe)
+    return recipe
 
 
 def refuse(recipe: Recipe, methods: Sequence[str], kl_budget: float) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from datasets.utils.logging import disable_progress_bar
+from torch import nn
 
 from ..adapter import Certificate, attach, certificate_of, read_certificate, trainable_parameters
 from ..model import kind_and_depth
@@ -51,19 +53,10 @@ def preflight(
     pass each. Memory: that of a run of the method.
     """
     asked = variants(recipe, methods, kl_budget)
-    disable_progress_bar()
-    task = training_task(recipe.task)
-    tried(task, task.rows("train", 1, recipe.run.seed)[0])
     first = next(iter(asked.values()))
-    with tempfile.TemporaryDirectory() as scratch:
-        model, tokenizer = load_pair(recipe)
-        sampling = for_sampling(first)
-        bench = Bench(tokenizer, task, training_rows(sampling, task, tokenizer, progress), Path(scratch))
-        bare = attach(model, "lora", r=1, alpha=1, target_modules=targets_of(recipe))
-        rollout = sample(bench, sampling, bare, progress)
+    with on_rollout(first, targets_of(recipe), progress) as (bench, rollout, bases):
         progress("the full weights' gradient, on the base")
-        gradients = gradients_on(bench, first, bare, rollout)
-        del bare, model
+        gradients = gradients_on(bench, first, bases.pop(), rollout)
         found = []
         for name, probed in asked.items():
             gc.collect()  # a trainer and its model hold each other
@@ -73,7 +66,7 @@ def preflight(
             del trainer
     result = Preflight(
         model=recipe.model.path,
-        task=task.name,
+        task=bench.task.name,
         algorithm=recipe.algorithm.name,
         seed=recipe.run.seed,
         lr=recipe.optim.lr,
@@ -84,9 +77,29 @@ def preflight(
         gradients=gradients,
         kinds={name: kind_and_depth(name)[0] for name in gradients},
         methods=tuple(found),
-        notes=(*notes(recipe, rollout), *memory_line(asked, longest_prompt(bench.rows, tokenizer))),
+        notes=(*notes(recipe, rollout), *memory_line(asked, longest_prompt(bench.rows, bench.tokenizer))),
     )
     return replace(result, reading=tuple(reading(result)))
+
+
+@contextmanager
+def on_rollout(
+    recipe: Recipe, targets: str | list[str], progress: Progress
+) -> Iterator[tuple[Bench, Rollout, list[nn.Module]]]:
+    """A bench, the first rollout of a recipe with a signal, and the base that sampled it, with zeros at the targets.
+
+    Whoever takes the base out of its list is the last to hold it.
+    """
+    disable_progress_bar()
+    task = training_task(recipe.task)
+    tried(task, task.rows("train", 1, recipe.run.seed)[0])
+    with tempfile.TemporaryDirectory() as scratch:
+        model, tokenizer = load_pair(recipe)
+        sampling = for_sampling(recipe)
+        bench = Bench(tokenizer, task, training_rows(sampling, task, tokenizer, progress), Path(scratch))
+        bare: list[nn.Module] = [attach(model, "lora", r=1, alpha=1, target_modules=targets)]
+        del model
+        yield bench, sample(bench, sampling, bare[0], progress), bare
 
 
 def for_sampling(recipe: Recipe) -> Recipe:

@@ -13,6 +13,11 @@ from ..errors import UserError, nearest
 from .explained import keys
 from .recipe import Recipe, is_grid, make_recipe, overlay, parse_change, profiled, profiles_of, read_toml
 
+RATES = {
+    "kl": "a first step of every run costs the same KL",
+    "matched-step": "a first step of every run is as large as the first run's",
+}
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -20,12 +25,14 @@ class Grid:
 
     source: str
     runs: dict[str, Recipe]
+    rate: str = ""  # one of RATES: where each run's optim.lr comes from, if it is not the recipe's
 
 
 def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Grid:
     """Read a grid: `recipe` is a table of settings or the path of a recipe, `[axes]` maps keys to lists of values.
 
-    Keys joined by commas vary together: `"adapter.method, optim.lr" = [["lora", 3e-4], ["full", 3e-5]]`. A recipe with
+    Keys joined by commas vary together: `"adapter.method, optim.lr" = [["lora", 3e-4], ["full", 3e-5]]`. `rate`, one of
+    RATES, says that each run's optim.lr is found before the first run. A recipe with
     profiles needs one of them: `profile = "nano"` at the grid's top, or the one that is given here; `profile = ""` asks
     for none. The profile lies over the recipe, the `--set a.b=value` changes and each point's values over both.
     """
@@ -42,9 +49,11 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
             f"write [recipe.{of_recipes[0]}]",
         )
     for key in tables:
-        if key not in ("recipe", "profile", "axes"):
+        if key not in ("recipe", "profile", "rate", "axes"):
             raise UserError(
-                f"unknown key {key} in {path}", "a grid holds a recipe, a profile and axes", "recipe, profile or [axes]"
+                f"unknown key {key} in {path}",
+                "a grid holds a recipe, a profile, a rate and axes",
+                "recipe, profile, rate or [axes]",
             )
     recipe = changed(base_recipe(tables, profile, path), changes)
     axes = tables.get("axes", {})
@@ -56,6 +65,7 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
             raise UserError(f"{name} is varied twice in {path}", "a run has one value of it", "name each key once")
     for change in changes:
         refuse_change_of_axis(change, named, path)
+    rate = rate_rule(tables, named, path)
     points = [axis_points(axis, values, path) for axis, values in axes.items()]
     runs = {}
     for point in itertools.product(*points):
@@ -69,7 +79,28 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
             raise UserError(f"two points of {path} are both {name}", "a value is listed twice", "list each value once")
         runs[name] = make_recipe(cell, source=str(path))
     asked = [f"# --profile {profile}\n"] if profile else []
-    return Grid("".join([path.read_text(encoding="utf-8-sig"), *asked, *(f"# --set {one}\n" for one in changes)]), runs)
+    return Grid(
+        "".join([path.read_text(encoding="utf-8-sig"), *asked, *(f"# --set {one}\n" for one in changes)]), runs, rate
+    )
+
+
+def rate_rule(tables: Mapping[str, Any], axes: list[str], path: Path) -> str:
+    """What the grid says of rates, "" where each run has its recipe's."""
+    rate = tables.get("rate", "")
+    if rate == "" or (isinstance(rate, str) and rate in RATES):
+        if rate and "optim.lr" in axes:
+            raise UserError(
+                f'rate = "{rate}" beside the axis optim.lr in {path}',
+                f"the rate is found by it, so that {RATES[rate]}",
+                "leave one of them out",
+            )
+        return str(rate)
+    raise UserError(
+        f"rate = {rate!r} in {path}",
+        "it says where each run's learning rate comes from: "
+        + "; ".join(f'"{name}": {words}' for name, words in RATES.items()),
+        nearest(rate, RATES) if isinstance(rate, str) else 'rate = "kl"',
+    )
 
 
 def base_recipe(tables: Mapping[str, Any], profile: str, path: Path) -> dict[str, Any]:
