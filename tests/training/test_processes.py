@@ -23,11 +23,12 @@ from stiefel.nano.tokenizer import build_tokenizer
 from stiefel.recipe.recipe import load_recipe, make_recipe
 from stiefel.run.directory import finished
 from stiefel.run.run import train
+from stiefel.training.cap import AT_MOST, TRIES
 from stiefel.training.processes import for_processes, launched
 from stiefel.training.settings import grpo_config
 from stiefel.training.sharding import shard_base
 
-from .two_processes import RATE, RUN, RUNS, given_updates
+from .two_processes import CAP, RATE, RUN, RUNS, given_updates
 
 ROOT = Path(__file__).parents[2]
 DDP = ("--multi_gpu", "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no")
@@ -86,6 +87,7 @@ def divided(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("one")
     assert given_updates(out)["processes"] == 1
+    given_updates(out / "capped", CAP)
     return out
 
 
@@ -190,6 +192,26 @@ def test_two_processes_make_the_updates_of_one(one: Path, launched: str, request
         assert [first[key] for key in NORMS] == pytest.approx(
             [second[key] for key in NORMS], rel=1e-6
         )  # logged in float32
+
+
+@pytest.mark.parametrize("launched", ["two", "divided"])
+def test_processes_measure_a_step_together_and_shorten_it_alike(
+    one: Path, launched: str, request: pytest.FixtureRequest
+) -> None:
+    """Each holds half of the tokens: one that went by its own half would end elsewhere than the other.
+
+    A log-probability near −10 errs by 2⁻²⁴·21·10 ≈ 1.3e-5 (see above), and a KL of 1e-5 is made of differences of
+    about √2e-5 = 4.5e-3: its terms, their squares, err by 2·1.3e-5/4.5e-3, below a hundredth.
+    """
+    two: Path = request.getfixturevalue(launched)
+    first, second = read_json(two / "facts.json")["capped"]
+    assert first == second
+    alone, together = logs(one / "capped"), logs(two / "capped")
+    assert max(row["kl_update"] for row in together) <= AT_MOST * CAP
+    assert max(row["step_scale"] for row in together) < 1
+    assert all(2 <= row["cap_passes"] <= TRIES + 1 for row in together)
+    for key in ("kl_update", "step_scale"):
+        assert [row[key] for row in together] == pytest.approx([row[key] for row in alone], rel=0.01)
 
 
 def test_a_run_in_two_processes_is_written_once(two: Path) -> None:

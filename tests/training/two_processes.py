@@ -44,6 +44,7 @@ from tests.foresight.test_memory_needed import adapted, step_of, training
 from .golden import GOLDEN
 
 UPDATES, RATE = 3, 0.1
+CAP = 1e-5  # nats a token, which such steps pass
 GIVEN = {
     "optim": {"rollouts": UPDATES, "updates_per_rollout": 1, "lr": RATE},
     "rollout": {"prompts": 4, "completions": 4, "max_completion_tokens": 48},
@@ -74,7 +75,7 @@ SUPERVISED = {
 RUNS = {"run": RUN, "rounded": ROUNDED, "supervised": SUPERVISED}
 
 
-def given_updates(out: Path) -> dict[str, Any]:
+def given_updates(out: Path, kl_cap: float = 0.0) -> dict[str, Any]:
     """Plain gradient steps in float64 from a start with anchors, each rollout one update; weights and logs go to `out`.
 
     Returns what was trained: how many processes, and what DDP was told.
@@ -106,6 +107,7 @@ def given_updates(out: Path) -> dict[str, Any]:
         Dataset.from_list([{"prompt": prompt, "answer": answer} for prompt, answer in stored["rows"]]),
         processing_class=tokenizer,
         rollout_func=rollout,
+        kl_cap=kl_cap,
     )
     trainer.train()
     trainer.save_model(str(out / "saved"))
@@ -206,6 +208,7 @@ def main(out: Path) -> None:
     """All of it, in every process of the launch."""
     quiet()
     facts = given_updates(out / "given")
+    facts["capped"] = gather_object([given_updates(out / "capped", CAP)["sent"]])
     for name, settings in RUNS.items():
         train(
             make_recipe(settings), out / name, on_row=cut_short(out / name, out / "killed") if name == "run" else mute
