@@ -3,7 +3,8 @@
 Runs what results/laboratory lacks of it (nano.csv without a cap, nano_cap.csv with one), then reckons: by method the
 reward of its best rate without a cap, and what the cap gives at three nominal rates that are too large for most; what
 an update cost at most; which skills were lost, without and with `optim.kl_cap_rows`; how the starts rank at the same
-cap; and, in pairs on a machine that does nothing else (`--parts cost`), what the cap adds to a rollout.
+cap. `--parts cost` measures what the cap adds to a rollout, on a machine that does nothing else; `--parts real` runs
+two methods far above their rates on the warm base of SmolLM2, which `make smollm2-warm` makes.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import keep, kept
-from benchmarks.nano import ROOT, Asked, mean_and_interval, run_all, table
 from benchmarks.pairs import ratio
+from benchmarks.rows import NANO, ROOT, SMOLLM2, Asked, mean_and_interval, run_all, table
 from benchmarks.train import UPDATES
 from benchmarks.train import trainer_of as lora_trainer
 from stiefel.model.weights import load_tokenizer
@@ -37,6 +38,10 @@ RATES = {
     "full": (3e-5, 1e-4, 3e-4),
 }
 SKILLS = "recipes/nano/skills.jsonl"
+# on the warm base of SmolLM2 ten times the rates at which these two do best, LoRA's 2e-4 and PiSSA's 1e-5
+REAL = [
+    ("smollm2", Asked(method, lr, 0, cap)) for cap in (CAP, 0.0) for method, lr in (("pissa", 1e-4), ("lora", 2e-3))
+]
 PLAIN, CAPPED = "nano", "nano_cap"
 
 
@@ -59,7 +64,9 @@ def main() -> None:
     arguments = parser.parse_args()
     parts = arguments.parts.split(",")
     if "runs" in parts:
-        run_all(list(wanted(arguments.seeds)), arguments.jobs)
+        run_all(list(wanted(arguments.seeds)), NANO, arguments.jobs)
+    if "real" in parts:
+        run_all(REAL, SMOLLM2, arguments.jobs)
     results = kept("step")
     if "figures" in parts:
         results |= figures()

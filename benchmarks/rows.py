@@ -1,4 +1,4 @@
-"""Runs on nano as rows of a table: what is asked for and is not there yet is run, and its row is kept at once.
+"""Runs as rows of a table: what is asked for and is not there yet is run, and its row is kept at once.
 
 A table is results/laboratory/NAME.csv, a row a run; what the run logged, rollout by rollout, lies beside it in
 NAME.jsonl. A row says which code made it: `code` is a digest of the packages that a run goes through, so that rows of
@@ -12,10 +12,11 @@ import hashlib
 import io
 import json
 import math
+import re
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -26,18 +27,16 @@ from typing import Any
 
 import stiefel
 from benchmarks.machine import RESULTS
-from stiefel.artifacts import append_text, read_jsonl, write_text
+from scripts.smollm2_warm import WARM, WEIGHTS
+from stiefel.artifacts import append_text, file_digest, read_jsonl, write_text
 from stiefel.methods import compose
 from stiefel.quiet import quiet
 from stiefel.recipe.recipe import Recipe, load_recipe
 from stiefel.run import BaseSamples, Diverged, measure_base, train
 
 ROOT = Path(__file__).parents[1]
-RECIPE = ROOT / "recipes" / "nano" / "dapo.toml"
 TABLES = RESULTS / "laboratory"
-QUESTIONS = 200  # of each task, before and after
 LAST = 15  # rollouts whose mean is a run's reward
-TASKS = ("arithmetic", "reverse", "sort")
 PACKAGES = ("adapter", "contract", "engine", "evaluation", "methods", "model", "nano", "recipe", "rewards", "run")
 PACKAGES += ("spectrum", "tasks", "training")
 CURVES = (
@@ -56,8 +55,31 @@ DIGITS = 4  # significant ones of a curve
 
 
 @dataclass(frozen=True)
+class Setting:
+    """A model, what it is trained on, and what is measured before and after."""
+
+    recipe: Path
+    changes: tuple[str, ...]
+    trained: tuple[str, ...]  # of the tasks of its [eval]; the others may be forgotten
+    base: Path | None = None  # weights whose digest each row names: another machine may have made others
+
+
+NANO = Setting(
+    ROOT / "recipes" / "nano" / "dapo.toml",
+    ("eval.limit=200", "run.save_every=0", "run.geometry_every=10"),
+    ("nano-arithmetic",),
+)
+SMOLLM2 = Setting(
+    ROOT / "recipes" / "smollm2" / "skills.toml",
+    (f"model.path={str(WARM)!r}", "eval.limit=60", "run.save_every=0", "run.threads=1"),
+    ("reasoning_gym:gcd", "reasoning_gym:letter_counting", "reasoning_gym:lcm"),
+    WARM / WEIGHTS,
+)
+
+
+@dataclass(frozen=True)
 class Asked:
-    """A run: its method, rate and seed, the cap on its step, and what else differs from recipes/nano/dapo.toml."""
+    """A run: its method, rate and seed, the cap on its step, and what else differs from its setting's recipe."""
 
     method: str
     lr: float
@@ -66,16 +88,16 @@ class Asked:
     kl_cap_rows: str = ""  # a file of the repository
     changes: str = ""  # `--set` changes, with "; " between them
 
-    def recipe(self) -> Recipe:
-        """What is run; the directions of ΔW are measured every ten rollouts where there is a ΔW of matrices."""
+    def recipe(self, setting: Setting) -> Recipe:
+        """What is run; what training does to the weights is measured where there is a ΔW of matrices."""
         changes = [f"adapter.method={self.method!r}", f"optim.lr={self.lr!r}", f"run.seed={self.seed}"]
-        changes += [f"optim.kl_cap={self.kl_cap!r}", f"eval.limit={QUESTIONS}", "run.save_every=0"]
+        changes += [f"optim.kl_cap={self.kl_cap!r}", *setting.changes]
         if self.kl_cap_rows:
             changes.append(f"optim.kl_cap_rows={str(ROOT / self.kl_cap_rows)!r}")
         composition = compose(self.method)
-        if not (composition.has("ia3") or composition.stands_on == "norms"):
-            changes.append("run.geometry_every=10")
-        return load_recipe(RECIPE, [*changes, *filter(None, self.changes.split("; "))])
+        if composition.has("ia3") or composition.stands_on == "norms":
+            changes.append("run.geometry_every=0")
+        return load_recipe(setting.recipe, [*changes, *filter(None, self.changes.split("; "))])
 
 
 @cache
@@ -90,46 +112,53 @@ def code() -> str:
 
 
 @cache
-def base_of(tasks: tuple[str, ...], questions: int) -> BaseSamples:
+def base_of(setting: Setting, changes: tuple[str, ...]) -> BaseSamples:
     """The base model's samples, once a process."""
-    changes = [f"eval.tasks={list(tasks)!r}", f"eval.limit={questions}"]
-    return measure_base(load_recipe(RECIPE, changes))
+    return measure_base(load_recipe(setting.recipe, [*setting.changes, *changes]))
 
 
-def one(asked: Asked) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A run's row and its curves; a run that diverges counts the rollouts that it has not done as 0."""
+def one(asked: Asked, setting: Setting) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A run's row and its curves."""
     quiet()
-    recipe = asked.recipe()
+    recipe = asked.recipe(setting)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as place:
         out = Path(place) / "run"
-        base = base_of(tuple(recipe.eval.tasks), recipe.eval.limit)
+        measured = tuple(change for change in asked.changes.split("; ") if change.startswith(("eval.", "model.")))
+        base = base_of(setting, measured)
         with suppress(Diverged):
             train(recipe, out, base=base, shared=True)
-        logged = [row for row in read_jsonl(out / "metrics.jsonl") if "event" not in row]
-        geometry = read_jsonl(out / "geometry.jsonl") if (out / "geometry.jsonl").is_file() else []
-        manifest = json.loads((out / "manifest.json").read_text())
-        ended = manifest["status"]
-        scores = json.loads((out / "eval.json").read_text()) if (out / "eval.json").is_file() else {}
+        row, curves = row_of(asked, setting, out, recipe)
+    return {**row, "seconds": round(time.perf_counter() - began, 1), "code": code()}, curves
+
+
+def row_of(asked: Asked, setting: Setting, out: Path, recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a run directory says; a run that diverged counts the rollouts that it has not done as 0."""
+    logged = [row for row in read_jsonl(out / "metrics.jsonl") if "event" not in row]
+    manifest = json.loads((out / "manifest.json").read_text())
+    scores = json.loads((out / "eval.json").read_text()) if (out / "eval.json").is_file() else {}
     rewards = [row.get("reward", 0.0) for row in logged]
     rewards += [0.0] * (recipe.optim.rollouts - len(rewards))
     row: dict[str, Any] = {**asdict(asked), "reward": statistics.fmean(rewards[-LAST:])}
-    for task in TASKS:
-        found = scores.get(f"nano-{task}", {})
-        row[f"{task}_before"] = found["before"]["mean"] if found else None
-        row[task] = found["after"]["mean"] if found else None
-    row["kl_base"] = logged[-1].get("kl_base") if logged else None
-    row["entropy"] = logged[-1].get("entropy") if logged else None
+    for task in recipe.eval.tasks:
+        found = scores.get(task, {})
+        name = re.split("[-:]", task)[-1]
+        row[f"{name}_before"] = found["before"]["mean"] if found else None
+        row[name] = found["after"]["mean"] if found else None
+    for name in ("kl_base", "entropy"):
+        row[name] = next((each[name] for each in reversed(logged) if name in each), None)
     for name, of in (("kl_update", max), ("kl_rows", max), ("step_scale", min), ("capped_updates", sum)):
         values = [each[name] for each in logged if name in each]
         row[name] = of(values) if values else None
     passes = [each["cap_passes"] for each in logged if "cap_passes" in each]
     row["passes_an_update"] = sum(passes) / (len(passes) * recipe.optim.updates_per_rollout) if passes else None
-    row |= {"status": ended, "rollouts": len(logged), "trainable": manifest.get("trainable_parameters")}
+    row |= {"status": manifest["status"], "rollouts": len(logged), "trainable": manifest.get("trainable_parameters")}
+    if setting.base is not None:
+        row["base"] = digest_of(setting.base)[:16]
     row["train_seconds"] = round(sum(each["seconds"] for each in logged), 2)
-    row |= {"seconds": round(time.perf_counter() - began, 1), "code": code()}
     curves: dict[str, Any] = {**asdict(asked)}
     curves |= {name: [short(each.get(name)) for each in logged] for name in CURVES if any(name in e for e in logged)}
+    geometry = read_jsonl(out / "geometry.jsonl") if (out / "geometry.jsonl").is_file() else []
     curves["geometry"] = [
         {
             "step": each["step"],
@@ -138,6 +167,12 @@ def one(asked: Asked) -> tuple[dict[str, Any], dict[str, Any]]:
         for each in geometry
     ]
     return row, curves
+
+
+@cache
+def digest_of(path: Path) -> str:
+    """Of a file that is large."""
+    return file_digest(path)
 
 
 def short(value: float | None) -> float | None:
@@ -154,7 +189,7 @@ def table(name: str) -> list[dict[str, Any]]:
         return [{key: parsed(key, value) for key, value in row.items()} for row in csv.DictReader(lines)]
 
 
-TEXTS = {"method", "kl_cap_rows", "changes", "status", "code"}
+TEXTS = {"method", "kl_cap_rows", "changes", "status", "base", "code"}
 WHOLE = {"seed", "rollouts", "trainable"}
 
 
@@ -185,7 +220,7 @@ def keep_row(name: str, row: dict[str, Any], curves: dict[str, Any]) -> None:
     write_text(TABLES / f"{name}.csv", written.getvalue())
 
 
-def run_all(asked: Iterable[tuple[str, Asked]], jobs: int) -> None:
+def run_all(asked: Sequence[tuple[str, Asked]], setting: Setting, jobs: int) -> None:
     """Run what the tables lack, in this order, `jobs` at a time; (table, run) each."""
     have = {(name, asked_of(row)) for name in {name for name, _ in asked} for row in table(name)}
     todo = [each for each in dict.fromkeys(asked) if each not in have]
@@ -196,7 +231,7 @@ def run_all(asked: Iterable[tuple[str, Asked]], jobs: int) -> None:
         while waiting or going:
             while waiting and len(going) < jobs:
                 name, run = waiting.pop()
-                going[pool.submit(one, run)] = (name, run)
+                going[pool.submit(one, run, setting)] = (name, run)
             done, _ = wait(going, return_when=FIRST_COMPLETED)
             for future in done:
                 name, run = going.pop(future)
