@@ -49,6 +49,7 @@ docs: venv ## regenerate what README.md and docs/ quote, docs/tasks.md, docs/the
 	$(BIN)/python -m scripts.theory
 	$(BIN)/python -m scripts.spectra
 	$(BIN)/python -m scripts.real
+	$(BIN)/python -m scripts.step
 	$(BIN)/python -m scripts.scaling
 	$(BIN)/python -m scripts.verl
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.machine import keep, kept
 from benchmarks.pairs import ratio
-from benchmarks.rows import NANO, ROOT, SMOLLM2, Asked, mean_and_interval, run_all, table
+from benchmarks.rows import LAST, NANO, ROOT, SMOLLM2, Asked, asked_of, mean_and_interval, run_all, table
 from benchmarks.train import UPDATES
 from benchmarks.train import trainer_of as lora_trainer
 from stiefel.model.weights import load_tokenizer
@@ -81,51 +81,47 @@ def of(name: str, **fixed: Any) -> list[dict[str, Any]]:
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The reward of some runs that differ in their seeds, and what they kept of the skills."""
+    """The reward of some runs that differ in their seeds, and the most that one of them lost of a skill."""
     mean, half = mean_and_interval([row["reward"] for row in rows])
-    lost = [
-        row[f"{skill}_before"] - row[skill] for row in rows for skill in ("reverse", "sort") if row[skill] is not None
-    ]
-    return {"reward": mean, "half": half, "seeds": len(rows), "most_lost": max(lost, default=None)}
+    kept = [(row[f"{skill}_before"], row[skill]) for row in rows for skill in ("reverse", "sort")]
+    lost = [before - (after or 0.0) for before, after in kept if before is not None]  # a run that diverged has no score
+    found = {
+        "reward": mean,
+        "half": half if len(rows) > 1 else None,
+        "seeds": len(rows),
+        "lost": max(lost, default=None),
+    }
+    if rows[0]["kl_cap"]:
+        found["dearest"] = max(row["kl_update"] for row in rows)
+        found["passes_an_update"] = statistics.fmean(row["passes_an_update"] for row in rows)
+    return found
 
 
 def figures() -> dict[str, Any]:
     """What the tables say."""
-    found: dict[str, Any] = {"cap": CAP, "nominal": list(NOMINAL), "codes": [], "methods": {}}
+    found: dict[str, Any] = {"cap": CAP, "nominal": list(NOMINAL), "last": LAST, "methods": {}}
     used: list[dict[str, Any]] = []
     for method, rates in RATES.items():
         plain = {lr: of(PLAIN, method=method, lr=lr, changes="") for lr in rates}
-        best = max((lr for lr in rates if plain[lr]), key=lambda lr: summary(plain[lr])["reward"])
+        held = {lr: of(CAPPED, method=method, lr=lr, kl_cap=CAP, kl_cap_rows="") for lr in NOMINAL}
+        rows = {lr: of(CAPPED, method=method, lr=lr, kl_cap=CAP, kl_cap_rows=SKILLS) for lr in NOMINAL}
+        parts = {"plain": plain, "capped": held, "capped_rows": rows}
         mine: dict[str, Any] = {
-            "best_rate": best,
-            "plain": {str(lr): summary(rows) for lr, rows in plain.items() if rows},
+            name: {str(lr): summary(runs) for lr, runs in part.items() if runs} for name, part in parts.items()
         }
-        for words, rows_file in (("capped", ""), ("capped_rows", SKILLS)):
-            by_rate = {lr: of(CAPPED, method=method, lr=lr, kl_cap=CAP, kl_cap_rows=rows_file) for lr in NOMINAL}
-            mine[words] = {str(lr): summary(rows) | costs(rows) for lr, rows in by_rate.items() if rows}
-            used += [row for rows in by_rate.values() for row in rows]
-        used += [row for rows in plain.values() for row in rows]
-        mine["least_share_of_best"] = (
-            min((one["reward"] for one in mine["capped"].values()), default=0.0) / summary(plain[best])["reward"]
-        )
+        used += [row for part in parts.values() for runs in part.values() for row in runs]
+        if mine["plain"] and mine["capped"]:
+            best = max(mine["plain"], key=lambda lr: mine["plain"][lr]["reward"])
+            least = min(one["reward"] for one in mine["capped"].values())
+            mine |= {"best_rate": float(best), "share_of_best": least / mine["plain"][best]["reward"]}
         found["methods"][method] = mine
     capped = [row for row in used if row["kl_cap"]]
     found["codes"] = sorted({row["code"] for row in used})
-    found["dearest_update_in_shares"] = max((row["kl_update"] for row in capped), default=0.0) * UPDATES / CAP
-    found["dearest_on_rows_in_shares"] = (
-        max((row["kl_rows"] for row in capped if row["kl_cap_rows"]), default=0.0) * UPDATES / CAP
-    )
+    found["dearest_in_shares"] = max(row["kl_update"] for row in capped) * UPDATES / CAP
+    found["dearest_on_rows_in_shares"] = max((row["kl_rows"] or 0.0 for row in capped), default=0.0) * UPDATES / CAP
     found["ranking"] = ranking()
+    found["real"] = [row for row in table("smollm2") if asked_of(row) in {asked for _, asked in REAL}]
     return found
-
-
-def costs(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the cap did in some runs."""
-    return {
-        "dearest": max(row["kl_update"] for row in rows),
-        "passes_an_update": statistics.fmean(row["passes_an_update"] for row in rows),
-        "kl_base": statistics.fmean(row["kl_base"] for row in rows if row["kl_base"] is not None),
-    }
 
 
 def ranking() -> list[dict[str, Any]]:
@@ -133,10 +129,10 @@ def ranking() -> list[dict[str, Any]]:
     by_seed: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in of(CAPPED, kl_cap=CAP, kl_cap_rows=""):
         by_seed[row["method"]][row["seed"]].append(row["reward"])
-    found = []
+    found: list[dict[str, Any]] = []
     for method, seeds in by_seed.items():
         mean, half = mean_and_interval([statistics.fmean(rewards) for rewards in seeds.values()])
-        found.append({"method": method, "reward": mean, "half": half, "seeds": len(seeds)})
+        found.append({"method": method, "reward": mean, "half": half if len(seeds) > 1 else None, "seeds": len(seeds)})
     return sorted(found, key=lambda one: -one["reward"])
 
 
