@@ -42,13 +42,15 @@ def trained(
     micro_batch: int = 0,
     kind: type = stiefel.GRPOTrainer,
     dropout: float = 0.0,
+    compute: str = "float32",
     **settings: Any,
 ) -> Any:
     """A short run of someone's own script; its logs are `state.log_history`."""
     torch.set_num_threads(1)
     optim = {"rollouts": rollouts, "updates_per_rollout": updates, "lr": lr, "micro_batch": micro_batch}
     sizes = {"prompts": 2, "completions": 4, "max_completion_tokens": 8}
-    recipe = make_recipe({"optim": optim, "rollout": sizes, "run": {"threads": 1, "save_every": 0}})
+    how = {"run": {"threads": 1, "save_every": 0}, "model": {"compute": compute}}
+    recipe = make_recipe({"optim": optim, "rollout": sizes, **how})
     without = {} if method in ("ia3", "ln_tuning", "full") else {"r": 4, "alpha": 8, "dropout": dropout}
     trainer = kind(
         stiefel.attach(load_model("nano"), method, **without),
@@ -287,3 +289,28 @@ def test_every_scoring_of_an_update_is_counted(tmp_path: Path) -> None:
     assert all((one == 1) == (scale == 1) for one, scale in zip(passes, scales, strict=True))
     assert max(passes) <= TRIES + 1
     assert logged(trained("rlpo", tmp_path / "free", kl_cap=1e6), "cap_passes") == [1.0] * 4
+
+
+def rounded(curvature: float, rounding: float) -> tuple[Any, Any]:
+    """A cost of c² times `curvature`, to which scoring adds as much wherever the policy is put, and where it is put."""
+    places = [1.0]
+    return (lambda: curvature * places[-1] ** 2 + rounding * (places[-1] > 0)), places.append
+
+
+def test_what_rounding_adds_is_no_cost_of_a_step() -> None:
+    """In bfloat16 a pretrained model's scores of one step before and after differ by 1e-3 nats a token."""
+    share, rounding = 5e-4, 1e-3
+    cheap = shortened(*rounded(2e-4, rounding), share, narrow=True)
+    assert (cheap.scale, cheap.passes) == (1.0, 2)
+    assert cheap.kl == pytest.approx(2e-4, abs=share / 50)
+    dear = shortened(*rounded(2e-2, rounding), share, narrow=True)
+    assert 2e-2 * dear.scale**2 == pytest.approx(share, rel=0.02)
+    assert dear.kl == pytest.approx(share, rel=0.05)
+    assert shortened(*rounded(2e-4, rounding), share).scale == 0, "without it every step is undone"
+
+
+def test_rounding_is_looked_for_in_a_narrow_type_alone(tmp_path: Path) -> None:
+    run = trained("rlpo", tmp_path / "narrow", lr=1e-3, kl_cap=1e-4, compute="bfloat16")
+    assert len(logged(run, "kl_rounding")) == 4
+    assert max(logged(run, "kl_rounding")) > 0
+    assert logged(trained("rlpo", tmp_path / "wide", lr=1e-3, kl_cap=1e-4), "kl_rounding") == []

@@ -39,6 +39,7 @@ class MethodSteps:
     rate: float  # of the first step
     kl: float  # of it
     kl_at_lr: float  # of a step at optim.lr: another where there is a warm-up
+    kl_rounding: float  # what is taken off both: rounding of a 16-bit type
     budget: Spent
     matrices: tuple[MatrixStep, ...]
 
@@ -78,6 +79,7 @@ class MethodSteps:
             "step_ratio": self.step_ratio,
             "kl": number(self.kl),
             "kl_at_lr": number(self.kl_at_lr),
+            "kl_rounding": self.kl_rounding,
             "budget": {
                 "reached": self.budget.reached,
                 "rate": self.budget.rate,

@@ -15,7 +15,7 @@ from .bench import Bench, Progress, started
 from .change import Matrix, matrices_of
 from .check import checked, quiet_run, refuse
 from .figures import NO_MATRIX
-from .measure import KL_BUDGET, on_rollout, search, targets_of
+from .measure import FIRST_TRIAL, KL_BUDGET, on_rollout, search, targets_of
 from .probe import Probe
 from .rate import Spent, rate_for
 from .rollout import Rollout
@@ -94,6 +94,7 @@ def one(name: str, recipe: Recipe, bench: Bench, rollout: Rollout, rule: str, si
     trainer.clip()
     probe = Probe(trainer)
     lr = recipe.optim.lr
+    probe.find_rounding(lr or FIRST_TRIAL, budget_of(recipe))
     if rule == KL:
         spent = search(probe, budget_of(recipe), lr, probe.kl(lr) if lr else 0.0)
     elif not matrices:

@@ -133,6 +133,7 @@ def first_steps(
     norm = trainer.clip()
     probe = Probe(trainer)
     lr = recipe.optim.lr
+    probe.find_rounding(lr or FIRST_TRIAL, kl_budget)
     rate = lr * rate_factor(recipe.optim)(0)
     with probe.step(rate) as kl:
         steps = [matrix.moved() for matrix in matrices]
@@ -153,6 +154,7 @@ def first_steps(
         rate=rate,
         kl=kl,
         kl_at_lr=kl_at_lr,
+        kl_rounding=probe.rounding,
         budget=budget,
         matrices=tuple(
             MatrixStep(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 
 from ..adapter import own_weights
-from ..training import ROLLOUT_LOGPS, GRPOTrainer
+from ..training import ROLLOUT_LOGPS, GRPOTrainer, faint
 from .rollout import Rollout
 
 
@@ -71,6 +72,7 @@ class Probe:
             (p, p.detach().clone()) for p in model.parameters() if p.requires_grad and id(p) not in mine
         ]
         self._method_state = trainer.method_state()
+        self.rounding = 0.0  # nats a token, which scoring in a 16-bit type adds to the KL of any step
 
     @contextmanager
     def step(self, rate: float) -> Iterator[float]:
@@ -86,7 +88,7 @@ class Probe:
             trainer.callback_handler.on_optimizer_step(trainer.args, trainer.state, trainer.control)  # AdaLoRA's cut
             kl = trainer.kl_step()
             assert kl is not None
-            yield kl
+            yield max(kl - self.rounding, 0.0) if self.rounding else kl
         finally:
             trainer.optimizer = None
             self._restore()
@@ -95,6 +97,12 @@ class Probe:
         """That KL alone."""
         with self.step(rate) as kl:
             return kl
+
+    def find_rounding(self, rate: float, budget: float) -> None:
+        """In a 16-bit type, what a step seems to cost that is too small to cost anything of the budget; taken off."""
+        if self._trainer.narrow:
+            found = self.kl(rate * faint(self.kl(rate), budget))
+            self.rounding = found if math.isfinite(found) else 0.0
 
     @torch.no_grad()
     def _restore(self) -> None:

@@ -4,6 +4,7 @@ from .arguments import held_rows as held_rows
 from .arguments import trainer_arguments as trainer_arguments
 from .bridge import PolicyBridge as PolicyBridge
 from .bridge import reshapes as reshapes
+from .cap import faint as faint
 from .checkpoints import checkpoints_in as checkpoints_in
 from .checkpoints import cut_back as cut_back
 from .checkpoints import journal_sizes as journal_sizes

@@ -4,6 +4,10 @@ Where an update takes θ₀ to θ, its cost is KL(π_θ‖π_θ₀) on the updat
 θ₀ + c(θ − θ₀), so that c = √(share/cost) is where to look; what is found there is measured again. A step is never made
 longer: where rewards hardly differ a budget that must be spent would be spent on noise. Source of the bound: a step's
 KL bounds how far each block of weights moves (RLPO paper, arXiv:2606.31813, Theorem 4.2).
+
+In a 16-bit type two policies that hardly differ are scored apart by their rounding alone, which costs as much as a step
+does: about 1e-3 nats a token of a small pretrained model in bfloat16. That part is the same wherever the policy is put,
+so where a step seems too dear it is measured close to θ₀ and taken off.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -31,37 +36,58 @@ from .sync import SyncedTrainer
 TRIES = 3  # lengths that are looked at below the whole step
 NEAR = 1.05  # times the share: near enough to stop looking
 AT_MOST = 1.3  # times the share: what passes it after the last try is undone
+FAINT = 0.1  # of the length at which a step would cost its share: of that a hundredth is left, and all of the rounding
 BLIND = 0.1  # of the length, where the logits are no numbers and say nothing of how far to go back
 
 
 @dataclass(frozen=True)
 class Step:
-    """What was made of an update: its KL, nats a token, the c that it was shortened to, and how often it was scored."""
+    """What was made of an update: its KL, nats a token, the c that it was shortened to, and how often it was scored.
+
+    `rounding` is what was taken off that KL.
+    """
 
     kl: float
     scale: float
     passes: int
+    rounding: float = 0.0
 
 
-def shortened(cost: Callable[[], float], place: Callable[[float], None], share: float) -> Step:
+def shortened(cost: Callable[[], float], place: Callable[[float], None], share: float, *, narrow: bool = False) -> Step:
     """The update as far as its share goes: `cost` measures where the policy stands, `place` puts it to a c of [0, 1].
 
     Left whole where it costs no more than the share. Else c is sought with KL ~ c², TRIES times at most, until it is
-    NEAR the share; what then still passes AT_MOST shares, or is no number, is undone: c = 0.
+    NEAR the share; what then still passes AT_MOST shares, or is no number, is undone: c = 0. In a `narrow` type what
+    it seems to cost FAINT of the way to the share is rounding, and is taken off.
     """
     scale, kl = 1.0, cost()
     if kl <= share:
         return Step(kl, scale, 1)
-    for looked in range(TRIES):
+    passes, rounding = 1, 0.0
+    if narrow and math.isfinite(kl):
+        place(faint(kl, share))
+        found = cost()
+        rounding, passes = found if math.isfinite(found) else 0.0, 2
+        kl = max(kl - rounding, 0.0)
+        if kl <= share:
+            place(1.0)
+            return Step(kl, scale, passes, rounding)
+    for _ in range(TRIES):
         scale *= math.sqrt(share / kl) if math.isfinite(kl) else BLIND
         place(scale)
-        kl = cost()
+        kl = max(cost() - rounding, 0.0)
+        passes += 1
         if kl <= NEAR * share:
-            return Step(kl, scale, looked + 2)
+            return Step(kl, scale, passes, rounding)
     if kl <= AT_MOST * share:
-        return Step(kl, scale, TRIES + 1)
+        return Step(kl, scale, passes, rounding)
     place(0.0)
-    return Step(0.0, 0.0, TRIES + 1)
+    return Step(0.0, 0.0, passes, rounding)
+
+
+def faint(kl: float, share: float) -> float:
+    """How far to go along a step of this cost for next to nothing of a share."""
+    return FAINT * min(1.0, math.sqrt(share / kl)) if math.isfinite(kl) and kl > 0 else FAINT
 
 
 class Movable:
@@ -91,11 +117,11 @@ class CappedTrainer(SyncedTrainer):
     """With `kl_cap`, nats a response token a rollout, an update is shortened to its share of it; 0 leaves it alone.
 
     The share is kl_cap / updates_per_rollout. The update's own tokens are scored once more after it, without dropout,
-    and at every further try. AdamW's moments stay those of the whole step. AdaLoRA cuts its triplets afterwards, which
-    is no step. With `kl_cap_rows` the update may cost no more on these either, which takes a pass before it
-    and one at every look. Logged: `kl_update`, `kl_rows`, `step_scale`,
-    `cap_passes`. Raises UserError for a cap that is no number of
-    0 or more, and under DeepSpeed, which takes its steps by itself. Memory: twice what trains; of rows the
+    and at every further try; in a 16-bit type a step that seems too dear takes one pass more, for its rounding. AdamW's
+    moments stay those of the whole step. AdaLoRA cuts its triplets afterwards, which is no step. With `kl_cap_rows` the
+    update may cost no more on these either, which takes a pass before it and one at every look. Logged: `kl_update`,
+    `kl_rows`, `step_scale`, `cap_passes`, and of a 16-bit type `kl_rounding`. Raises UserError for a cap that is no
+    number of 0 or more, and under DeepSpeed, which takes its steps by itself. Memory: twice what trains; of rows the
     log-probabilities of the whole vocabulary at their positions.
     """
 
@@ -115,9 +141,8 @@ class CappedTrainer(SyncedTrainer):
             raise UserError(
                 "kl_cap under DeepSpeed", "it takes its steps by itself, and they cannot be taken back", "DDP or FSDP2"
             )
-        self.callback_handler.callbacks.insert(
-            0, CapCallback(self)
-        )  # whoever looks at the weights sees those that stay
+        # first, so that whoever looks at the weights sees those that stay
+        self.callback_handler.callbacks.insert(0, CapCallback(self))
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         loss: Tensor = super()._compute_loss(model, inputs)
@@ -140,18 +165,26 @@ class CappedTrainer(SyncedTrainer):
     def end_update(self) -> None:
         """Right after it; every process takes part, and all decide alike."""
         assert self._before is not None
-        step = shortened(self._dearest, self._before.place, self._share)
+        step = shortened(self._dearest, self._before.place, self._share, narrow=self.narrow)
         undone = step.scale == 0
         for name, cost in zip(("kl_update", "kl_rows"), self._costs, strict=False):
-            self._metrics["train"][name].append(0.0 if undone else cost)
+            self._metrics["train"][name].append(0.0 if undone else max(cost - step.rounding, 0.0))
         self._metrics["train"]["step_scale"].append(step.scale)
         self._metrics["train"]["cap_passes"].append(step.passes)
+        if self.narrow:
+            self._metrics["train"]["kl_rounding"].append(step.rounding)
         self._before, self._of_update = None, []
 
     def _dearest(self) -> float:
         """The larger of what the update cost on its own tokens and on the rows; NaN where one is."""
         self._costs = [self._own_cost(), *([self._cost_elsewhere()] if self._elsewhere is not None else [])]
         return math.nan if any(map(math.isnan, self._costs)) else max(self._costs)
+
+    @cached_property
+    def narrow(self) -> bool:
+        """Whether the model multiplies in a type of 16 bits."""
+        weights = (parameter for parameter in self._bare_model.parameters() if parameter.is_floating_point())
+        return self.accelerator.mixed_precision != "no" or any(weight.element_size() == 2 for weight in weights)
 
     def _cost_elsewhere(self) -> float:
         assert self._elsewhere is not None

@@ -92,6 +92,8 @@ class RolloutMetrics(TrainerCallback):  # type: ignore[misc]
             if "kl_rows" in self._logs[0]:
                 row["kl_rows"] = max(logs["kl_rows"] for logs in self._logs)
             row["step_scale"], row["capped_updates"] = min(scales), sum(scale < 1 for scale in scales)
+            if "kl_rounding" in self._logs[0]:
+                row["kl_rounding"] = max(logs["kl_rounding"] for logs in self._logs)
             row["cap_passes"] = sum(logs["cap_passes"] for logs in self._logs)
         kl_step = trainer.kl_step()  # every process takes part
         if kl_step is not None:
