@@ -14,8 +14,10 @@ from stiefel.errors import UserError
 from stiefel.foresight import preflight
 from stiefel.foresight.bench import Bench, sample, started
 from stiefel.foresight.check import variants
+from stiefel.foresight.matched import one
 from stiefel.foresight.measure import for_sampling
-from stiefel.foresight.probe import Probe
+from stiefel.foresight.probe import Probe, ProbeTrainer
+from stiefel.foresight.rate import TOLERANCE
 from stiefel.foresight.rollout import MOST_BATCHES
 from stiefel.methods import METHODS
 from stiefel.model.weights import load_model, load_tokenizer
@@ -63,6 +65,27 @@ def test_a_step_is_undone_to_the_bit(bench: Bench, rollout: Any, method: str, sa
         name.removeprefix("base_model.model.").replace(".base_layer", ""): tensor for name, tensor in before.items()
     }
     assert all(torch.equal(frozen[name], tensor) for name, tensor in base.items())
+
+
+class Rounded(ProbeTrainer):
+    """Scores as in a 16-bit type do: any two policies seem apart, by as much."""
+
+    narrow, adds = True, 1e-3
+
+    def kl_step(self) -> float | None:
+        return (super().kl_step() or 0.0) + self.adds
+
+
+def test_what_rounding_adds_to_a_kl_is_no_part_of_a_budget(
+    bench: Bench, rollout: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bfloat16 it is as large as the budget; the rate is then that of exact scores."""
+    (recipe,) = variants(make_recipe(PLAIN), ["lora"], 1e-3).values()
+    exact = one("lora", recipe, bench, rollout, "kl", None)
+    monkeypatch.setattr("stiefel.foresight.bench.ProbeTrainer", Rounded)
+    found = one("lora", recipe, bench, rollout, "kl", None)
+    assert found.lr == pytest.approx(exact.lr, rel=2 * TOLERANCE)
+    assert found.kl == pytest.approx(1e-3, rel=TOLERANCE)
 
 
 def state(model: Any) -> dict[str, torch.Tensor]:
