@@ -107,7 +107,7 @@ def test_changes_lie_over_the_profile_and_are_part_of_what_the_grid_is(profiled:
     ("top", "axes", "changes", "profile", "words"),
     [
         (f'{NAMED}\nprofile = "nan"', '"run.seed" = [0]', [], "", "has no profile 'nan'"),
-        (NAMED, '"run.seed" = [0]', [], "papre", "has no profile 'papre'"),
+        (NAMED, '"run.seed" = [0]', [], "papre", "has no profile 'papre', nor has its recipe"),
         (f"{NAMED}\nprofile = 3", '"run.seed" = [0]', [], "", "profile = 3"),
         ("", '"run.seed" = [0]', [], "nano", "has no profile 'nano'"),
         ("recipe = 3", '"run.seed" = [0]', [], "", "recipe = 3"),
