@@ -315,6 +315,13 @@ class GridTable:
 
 
 @contextmanager
+def working(doing: str) -> Iterator[Callable[[str], None]]:
+    """A callback for the words of work that has no bar, on a terminal too."""
+    with Heartbeat(doing) as heart:
+        yield heart.say
+
+
+@contextmanager
 def layer_progress(doing: str) -> Iterator[Callable[[str, int, int], None]]:
     """A callback for (layer, its number, how many) when its turn comes."""
     if sys.stderr.isatty():
