@@ -34,7 +34,7 @@ def is_worker():
 def good(completion, answer, **row):
     if is_worker():
         with open("calls.txt", "a") as file:
-            file.write("called\\n")
+            file.write(f"called on {os.environ['OMP_NUM_THREADS']}, {torch.get_num_threads()} threads\\n")
     return float(completion == answer)
 
 def raises(completion, answer, **row):
@@ -67,7 +67,7 @@ rollouts = 1
 name = "sums"
 data = "rows.jsonl"
 [recipe.run]
-threads = 1
+threads = 2
 [recipe.eval]
 limit = 2
 [axes]
@@ -133,7 +133,7 @@ def test_the_rest_go_on_and_resume_tries_what_failed_alone_again(
     good = [out / "runs" / runs[kind] for kind in CELLS if kind not in WHY]
     assert all(finished(run) and not (run / FAILED).exists() for run in good)
     # the base's 2 questions once, then of each run 2 trials before its model is loaded, 4 completions and the questions
-    assert (tmp_path / "calls.txt").read_text().count("called") == 2 + 2 * (2 + 4 + 2)
+    assert (tmp_path / "calls.txt").read_text().splitlines() == ["called on 2, 2 threads"] * (2 + 2 * (2 + 4 + 2))
     assert len(list((out / "base").iterdir())) == 2, "that of three cells and that of two"
     assert "4 of 6 runs failed" in first.said
     assert "Traceback" not in first.said

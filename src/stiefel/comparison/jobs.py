@@ -28,8 +28,7 @@ def crowded(recipes: Iterable[Recipe], jobs: int) -> str:
     threads = most_threads(recipes)
     if jobs == 1 or jobs * threads <= cores():
         return ""
-    each = "as many as there are cores" if threads == cores() else f"up to {threads}"
     return (
-        f"note: {jobs} runs at a time with {each} threads each share {cores()} cores, and slow each other down: "
+        f"note: {jobs} runs at a time on {threads} threads each share {cores()} cores, and slow each other down: "
         "a smaller --jobs or run.threads"
     )
