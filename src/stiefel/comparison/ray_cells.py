@@ -81,8 +81,8 @@ class RayCells:
         ]
 
     def counts(self) -> dict[str, int]:
-        """The rollouts that the cells which go on have done."""
-        return {cell.name: rollouts_under_way(cell.recipe, cell.step) for cell in self.going}
+        """The rollouts that the cells which have a machine have done."""
+        return {cell.name: rollouts_under_way(cell.recipe, cell.step) for cell in self.going if cell.there}
 
     def follow(self, cells: list[Cell], every_second: Callable[[], None]) -> None:
         """Run these cells to their ends."""

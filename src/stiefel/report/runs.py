@@ -160,8 +160,8 @@ def has_rows(directory: Path) -> bool:
 
 def failures(directory: Path) -> list[str]:
     """A line for each run of a comparison that failed."""
-    found = {path.parent.name: read_json(path) for path in sorted(directory.glob(f"{RUNS}/*/{FAILED}"))}
-    return [f"failed: {name}: {error['what']}" for name, error in found.items()]
+    paths = [path for path in sorted(directory.glob(f"{RUNS}/*/{FAILED}")) if not (path.parent / EVAL).is_file()]
+    return [f"failed: {path.parent.name}: {read_json(path)['what']}" for path in paths]
 
 
 def read_runs(directory: Path) -> list[Run]:
