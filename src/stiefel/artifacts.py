@@ -28,6 +28,7 @@ MEASURED = "measured"  # what is done of an evaluation while it goes on
 INSPECTION, FIGURES = "inspection.json", "figures"
 GRID, RUNS, BASES = "grid.toml", "runs", "base"
 RATES = "rates.json"  # of a comparison whose grid says how the runs' rates are found
+FAILED = "failed.json"  # in a run of a comparison that failed: what, why and instead
 CERTIFICATE = "stiefel.json"  # in an adapter directory
 STATE = "stiefel_state.json"  # in a checkpoint, beside the Trainer's own trainer_state.json
 # by kind: a directory of ours holds one of its lists, the list's first name at least, and nothing else
@@ -35,7 +36,7 @@ CONTENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "run": (
         (
             *(MANIFEST, RECIPE, METRICS, SAMPLES, EVAL, ADAPTER, BEST, CHECKPOINTS, EVENTS),
-            *(GEOMETRY, SYNCS, EVALUATED, MEASURED, INSPECTION, FIGURES, "report.html", "tensorboard", "wandb"),
+            *(GEOMETRY, SYNCS, EVALUATED, MEASURED, INSPECTION, FIGURES, FAILED, "report.html", "tensorboard", "wandb"),
         ),
     ),
     "evaluation": ((MANIFEST, SAMPLES, EVAL),),

@@ -13,13 +13,16 @@ from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.constrain import Constrain
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Column
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress_bar import ProgressBar
+from rich.table import Column, Table
+from rich.text import Text
 
 PLAIN_EVERY = 10  # rollouts between two plain lines of a run
 SILENCE = 30.0  # seconds of work without a line, off a terminal
 REMARKS = ("warning:", "note:")  # lines that say nothing of what is going on
-BARS = 12  # runs of a grid that have a bar of their own at a time
+BARS = 12  # runs of a grid that a plain line names as going on
 NARROW, NAME = 90, 32  # columns of a terminal that is narrow, and of a bar's name where it is not
 
 
@@ -180,25 +183,135 @@ def print_words(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+GOING, FAILED, WAITING, DONE = "going", "failed", "waiting", "done"
+
+
+@dataclass(frozen=True)
+class RunState:
+    """How a run of a grid stands: a word (of one that ended otherwise its manifest's), rollouts, the last reward."""
+
+    word: str
+    done: int
+    total: int
+    reward: float | None = None
+    why: str = ""
+
+    @property
+    def share(self) -> float:
+        """What is done of it."""
+        return self.done / self.total
+
+    @property
+    def rollouts(self) -> str:
+        """`12/60`."""
+        return f"{self.done}/{self.total}"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will be done of it."""
+        return self.word not in (GOING, WAITING)
+
+
+States = Mapping[str, RunState]
+
+
+class TimeLeft:
+    """What a grid will still take, by what it has done since it was first asked."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self.now = now
+        self.first: tuple[float, float] | None = None  # when, and how much was done
+
+    def words(self, states: States) -> str:
+        """`, about 2:05 left`; nothing where it cannot be told yet, or nothing is left."""
+        now, done = self.now(), sum(state.share for state in states.values())
+        left = sum(1 - state.share for state in states.values() if not state.is_over)
+        began, before = self.first = self.first or (now, done)
+        return f", about {clock((now - began) * left / (done - before))} left" if left and done > before else ""
+
+
+def tally(states: States) -> str:
+    """`13/54 runs are done, 1 failed`."""
+    failed = sum(state.word == FAILED for state in states.values())
+    over = sum(state.is_over for state in states.values()) - failed
+    return f"{over}/{len(states)} runs are done" + (f", {failed} failed" if failed else "")
+
+
 @contextmanager
-def grid_progress(rollouts: Mapping[str, int]) -> Iterator[Callable[[dict[str, int]], None]]:
-    """A callback for the rollouts that each run of a grid has done: a bar of all runs, and of each that goes on."""
+def grid_progress() -> Iterator[Callable[[States], None]]:
+    """A callback for the states of a grid's runs: a table of them on a terminal, else a line for each that ends."""
     if sys.stderr.isatty():
-        with bars() as progress:
-            yield GridBars(progress, rollouts).update
+        console = Console(stderr=True)
+        table = GridTable()
+        with Live(table, console=console, transient=True, refresh_per_second=4):
+            yield table.update
         return
     seen: set[str] = set()
+    left = TimeLeft()
     with Heartbeat("looking at every run before the first, and measuring the base") as heart:
 
-        def lines(done: dict[str, int]) -> None:
-            going = [f"{name} {count}/{rollouts[name]}" for name, count in done.items() if 0 < count < rollouts[name]]
-            for name, count in done.items():
-                if count == rollouts[name] and name not in seen:
+        def lines(states: States) -> None:
+            time_left = left.words(states)
+            for name, state in states.items():
+                if state.is_over and name not in seen:
                     seen.add(name)
-                    heart.say(f"[{len(seen)}/{len(rollouts)}] {name}")
-            heart.doing = ", ".join([f"{len(seen)} of {len(rollouts)} runs are done", *going[:BARS]])
+                    failed = f" failed: {state.why}" if state.word == FAILED else ""
+                    heart.say(f"[{len(seen)}/{len(states)}] {name}{failed}{time_left}")
+            going = [f"{name} {state.rollouts}" for name, state in states.items() if state.word == GOING]
+            heart.doing = ", ".join([tally(states), *going[:BARS]]) + time_left
 
         yield lines
+
+
+class GridTable:
+    """The runs of a grid, a line each, as many as stand on the screen: those that go on first, then those that failed.
+
+    However many runs there are, no more lines are drawn than the screen has.
+    """
+
+    ORDER = (GOING, FAILED, WAITING)  # then what is over
+
+    def __init__(self) -> None:
+        self.states: States = {}
+        self.left = TimeLeft()
+        self.head = "looking at every run before the first, and measuring the base"
+
+    def update(self, states: States) -> None:
+        """The states of all runs by now."""
+        self.head = tally(states) + self.left.words(states)
+        self.states = states
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Short(Text(self.head, no_wrap=True, overflow="ellipsis"))
+        shown = self.shown(max(1, console.height - 4))
+        if shown:
+            yield Short(self.table(shown, console.width))
+        if hidden := len(self.states) - len(shown):
+            yield Short(Text(f"and {hidden} more", no_wrap=True))
+
+    def shown(self, lines: int) -> dict[str, RunState]:
+        """The runs that have a line, in the grid's order."""
+        rank = {word: number for number, word in enumerate(self.ORDER)}
+        first = sorted(self.states, key=lambda name: rank.get(self.states[name].word, len(rank)))[:lines]
+        return {name: state for name, state in self.states.items() if name in first}
+
+    @staticmethod
+    def table(shown: Mapping[str, RunState], width: int) -> Table:
+        """The lines of these runs; on a narrow terminal without bars."""
+        narrow = width < NARROW
+        table = Table(box=None, pad_edge=False, show_header=False, expand=True)
+        table.add_column(no_wrap=True, overflow="ellipsis", max_width=width * 2 // 5 if narrow else NAME)
+        table.add_column(no_wrap=True, min_width=max(len(state.word) for state in shown.values()))
+        if not narrow:
+            table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, min_width=max(len(state.rollouts) for state in shown.values()))
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        for name, state in shown.items():
+            reward = f"reward {state.reward:.3f}" if state.reward is not None else ""
+            bar = [] if narrow else [ProgressBar(total=state.total, completed=state.done, width=12)]
+            last = Text(" ".join(state.why.split()) or reward)
+            table.add_row(Text(name), state.word, *bar, state.rollouts, last)
+        return table
 
 
 @contextmanager
@@ -206,30 +319,6 @@ def working(doing: str) -> Iterator[Callable[[str], None]]:
     """A callback for the words of work that has no bar, on a terminal too."""
     with Heartbeat(doing) as heart:
         yield heart.say
-
-
-class GridBars:
-    """The bars of a grid: one of all its runs, and those of the runs that are under way.
-
-    However many runs there are, no more lines are drawn than stand on a screen.
-    """
-
-    def __init__(self, progress: Progress, rollouts: Mapping[str, int]) -> None:
-        self.progress, self.rollouts = progress, rollouts
-        self.total = progress.add_task("all runs", total=len(rollouts), note="")
-        self.most = max(1, min(BARS, progress.console.height - 4))
-        self.shown: dict[str, TaskID] = {}
-
-    def update(self, done: dict[str, int]) -> None:
-        """The rollouts that each run has done by now; a run under way counts for its part."""
-        self.progress.update(self.total, completed=sum(done[name] / total for name, total in self.rollouts.items()))
-        going = [name for name, count in done.items() if 0 < count < self.rollouts[name]][: self.most]
-        for name in [name for name in self.shown if name not in going]:
-            self.progress.remove_task(self.shown.pop(name))
-        for name in going:
-            if name not in self.shown:
-                self.shown[name] = self.progress.add_task(name, total=self.rollouts[name], note="")
-            self.progress.update(self.shown[name], completed=done[name])
 
 
 @contextmanager

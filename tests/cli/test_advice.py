@@ -234,7 +234,8 @@ def test_make_demo_goes_on_where_it_was_interrupted() -> None:
 
 def test_a_grid_that_changed_names_the_way_to_begin_again(tmp_path: Path) -> None:
     (tmp_path / "grid.toml").write_text('[axes]\n"run.seed" = [0]\n')
-    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "runs" / "seed7").mkdir(parents=True)
+    (tmp_path / "out" / "runs" / "seed7" / "recipe.toml").write_text("[run]\nseed = 7\n")
     (tmp_path / "out" / "grid.toml").write_text("another")
     with pytest.raises(UserError) as error:
         compare(load_grid(tmp_path / "grid.toml"), tmp_path / "out", resume=True)

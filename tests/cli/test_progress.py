@@ -22,24 +22,24 @@ from rich.console import Console
 from stiefel.cli import main
 from stiefel.comparison.cells import rollouts_done
 from stiefel.comparison.words import speak_into, words_of_workers
-from stiefel.progress import GridBars, RunNote, bars
+from stiefel.progress import GridTable, RunNote, RunState, TimeLeft, bars
 from stiefel.recipe.recipe import make_recipe
 
 NAMES = {f"seed{n // 18}-lr0.000{n // 6 % 3}-random_orthonormal+lora_fa{n % 6}": 30 for n in range(54)}
 
 SCRIPT = """
 import sys, time
-from stiefel.progress import grid_progress
+from stiefel.progress import RunState, grid_progress
 from stiefel.cli.options import say
 names = {f"seed{n // 18}-lr0.000{n // 6 % 3}-random_orthonormal+lora_fa{n % 6}": 30 for n in range(54)}
 try:
-    with grid_progress(names) as update:
-        done = dict.fromkeys(names, 0)
+    with grid_progress() as update:
+        states = {name: RunState("waiting", 0, 30) for name in names}
         for number, name in enumerate(names):
-            for _ in range(30):
-                done[name] += 1
+            for done in range(1, 31):
+                states[name] = RunState("going" if done < 30 else "done", done, 30, done / 30)
                 time.sleep(0.004)
-                update(done)
+                update(dict(states))
             if number == 5:
                 say("a line of words")
             if number == 12:
@@ -93,7 +93,7 @@ def heed() -> None:
 
 @pytest.mark.parametrize("width", [60, 100])
 def test_a_grid_of_54_on_a_terminal(width: int, tmp_path: Path) -> None:
-    """Its total and the runs under way; words above them; a Ctrl-C, which the terminal echoes, leaves no bar behind."""
+    """Its total, the runs under way and others as far as there is room; words above them; a Ctrl-C leaves nothing."""
     (tmp_path / "script.py").write_text(SCRIPT)
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
@@ -119,8 +119,10 @@ def test_a_grid_of_54_on_a_terminal(width: int, tmp_path: Path) -> None:
     assert all(len(row) <= width for row in during)
     assert "a line of words" in during
     shown = [row for row in during if "/54" in row or "/30" in row]
-    assert len(shown) <= 2
-    assert "13/54" in shown[0]
+    assert len(shown) <= 23
+    assert re.match(r"13/54 runs are done, about \d+:\d\d left", shown[0])
+    assert sum("waiting" in row for row in shown) == 20
+    assert re.search(r"^and 34 more", "\n".join(during), re.M)
     after = [row for row in screen(printed, width, 24) if row]
     assert after == ["a line of words", "enough", "interrupted"]
 
@@ -140,18 +142,51 @@ def test_a_bar_is_one_line_and_never_a_full_one(width: int, monkeypatch: pytest.
     assert all(len(line) <= width - 3 for line in lines)
 
 
-def test_no_more_bars_than_a_screen_has_lines() -> None:
-    progress = bars()
-    grid = GridBars(progress, NAMES)
-    grid.update(dict.fromkeys(NAMES, 3))  # as many at a time as there are
-    assert 2 <= len(progress.tasks) <= 13
-    assert progress.tasks[0].total == 54
-    assert progress.tasks[0].completed == pytest.approx(5.4)
-    grid.update({name: 30 if number < 50 else 4 for number, name in enumerate(NAMES)})
-    assert [task.description for task in progress.tasks[1:]] == list(NAMES)[50:]
-    assert int(progress.tasks[0].completed) == 50
-    grid.update(dict.fromkeys(NAMES, 30))
-    assert len(progress.tasks) == 1
+def drawn(table: GridTable, width: int, height: int) -> list[str]:
+    """The lines of a grid's table on a terminal of that size."""
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get().splitlines()
+
+
+@pytest.mark.parametrize("width", [40, 60, 100])
+def test_no_more_runs_are_drawn_than_a_screen_has_lines(width: int) -> None:
+    """Those that go on first, then those that failed, then those that wait; no line is a full one."""
+    table = GridTable()
+    words = {3: "done", 5: "failed", 50: "going", 53: "diverged"}
+    states = {
+        name: RunState(words.get(number, "waiting"), 12, 30, 0.25 if number == 50 else None, "no\nroom left " * 9)
+        if number == 5
+        else RunState(words.get(number, "waiting"), 12, 30, 0.25 if number == 50 else None)
+        for number, name in enumerate(NAMES)
+    }
+    table.update(states)
+    for height in (5, 10, 24):
+        lines = drawn(table, width, height)
+        assert len(lines) <= height - 2
+        assert all(len(line) <= width - 3 for line in lines)
+        assert lines[0].startswith("2/54 runs are done, 1 failed"[: width - 4])
+        assert any("going" in line for line in lines)
+        assert any("failed" in line for line in lines[1:]) == (height > 5)
+        assert any("waiting" in line for line in lines) == (height > 6)
+        assert lines[-1] == f"and {54 - (height - 4)} more"
+    whole = drawn(table, 100, 60)
+    assert len(whole) == 55
+    assert "12/30 reward 0.250" in re.sub(" +", " ", whole[51])
+    assert "no room left" in whole[6]
+
+
+def test_the_time_that_is_left_is_told_by_what_was_done_since_it_was_first_asked() -> None:
+    """What an earlier call had finished tells nothing, a run that failed will take no more."""
+    now = [100.0]
+    left = TimeLeft(lambda: now[0])
+    old, new = RunState("done", 30, 30), RunState("waiting", 0, 30)
+    assert left.words({"a": old, "b": new, "c": new}) == ""
+    now[0] += 60
+    assert left.words({"a": old, "b": RunState("going", 15, 30), "c": new}) == ", about 3:00 left"
+    now[0] += 60
+    assert left.words({"a": old, "b": old, "c": RunState("failed", 0, 30)}) == ""
 
 
 def test_a_run_that_ended_early_or_has_no_rollouts_counts_as_through(tmp_path: Path) -> None:

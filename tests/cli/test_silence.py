@@ -15,7 +15,7 @@ from stiefel import progress
 from stiefel.cli import main
 from stiefel.evaluation import directory
 from stiefel.evaluation.sample import Completion
-from stiefel.progress import Heartbeat, clock, grid_progress, run_progress
+from stiefel.progress import Heartbeat, RunState, clock, grid_progress, run_progress
 from stiefel.run import measurements
 from stiefel.run.measurements import now_and_then
 from stiefel.tasks import find_task
@@ -108,17 +108,22 @@ def test_preflight_says_every_rollout_that_it_samples(
 
 
 def test_a_comparison_says_how_far_its_runs_are(capsys: pytest.CaptureFixture[str]) -> None:
-    with grid_progress({"a": 30, "b": 30}) as on_progress:
+    def states(a: int, b: int) -> dict[str, RunState]:
+        words = {0: "waiting", 30: "done"}
+        return {name: RunState(words.get(done, "going"), done, 30) for name, done in (("a", a), ("b", b))}
+
+    with grid_progress() as on_progress:
         time.sleep(0.8)
-        on_progress({"a": 3, "b": 0})
+        on_progress(states(3, 0))
         time.sleep(0.8)
-        on_progress({"a": 30, "b": 1})
+        on_progress(states(30, 1))
         time.sleep(0.8)
     said = capsys.readouterr().err.splitlines()
     assert beats(said, "looking at every run before the first, and measuring the base")
-    assert beats(said, "0 of 2 runs are done, a 3/30")
-    assert "[1/2] a" in said
-    assert beats(said, "1 of 2 runs are done, b 1/30")
+    assert beats(said, "0/2 runs are done, a 3/30")
+    (left,) = [line.removeprefix("[1/2] a") for line in said if line.startswith("[1/2] a")]
+    assert re.fullmatch(r", about \d:\d\d left", left)  # 28 of 30 rollouts in 0.8 seconds, and 29 are left
+    assert beats(said, f"1/2 runs are done, b 1/30{left}")
 
 
 def test_an_evaluation_within_a_run_counts_where_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:

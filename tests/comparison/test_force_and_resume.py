@@ -151,8 +151,10 @@ def test_an_interrupted_comparison_stops_its_workers_and_resumes(grid: Path, tmp
     assert "Traceback" not in error
     assert not any(finished(run) for run in (out / "runs").iterdir())
 
-    grid.write_text(grid.read_text())
+    grid.write_text(grid.read_text().replace("[0, 1, 2]", "[0, 1, 2, 3]"))  # and may have grown meanwhile
     assert subprocess.run([*command, "--resume", "--jobs", "2"], capture_output=True).returncode == 0
+    assert (out / "grid.toml").read_text() == grid.read_text()
+    assert sorted(run.name for run in (out / "runs").iterdir()) == ["seed0", "seed1", "seed2", "seed3"]
     for run in (out / "runs").iterdir():
         assert read_json(run / "manifest.json")["status"] == "finished"
         assert [row["step"] for row in read_jsonl(run / "metrics.jsonl")] == list(range(1, 16))

@@ -141,13 +141,10 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_that_fails_ends_the_comparison_with_its_own_words(
+def test_a_run_that_fails_says_why_and_the_next_one_is_begun(
     machines: Machines, write_grid: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    """As with processes here; the user's module is found, since the cell's process is where the driver is.
-
-    With one job at a time the second cell was not begun, though a machine was free for it.
-    """
+    """As with processes here; the user's module is found, since the cell's process is where the driver is."""
     (tmp_path / "mine.py").write_text(RAISES)
     (tmp_path / "rows.jsonl").write_text("".join(f'{{"prompt": "{n}+1?", "answer": "1"}}\n' for n in range(8)))
     grid = write_grid(
@@ -157,13 +154,16 @@ def test_a_run_that_fails_ends_the_comparison_with_its_own_words(
     process = start(grid, tmp_path / "out", *options, environment=machines.environment)
     printed, said = process.communicate(timeout=SECONDS)
     assert process.returncode == 2, said
-    assert re.search(r"^error: .*mine:reward", said, re.M), said
-    assert "mine.py, line 6" in said
     assert "\ngraded 20\n" in said  # what a worker prints is heard, beside results
-    assert printed == "graded 1\ngraded 2\n"  # each cell was tried here before any began
+    assert printed.startswith("graded 1\ngraded 2\n")  # each cell was tried here before any began
     assert "Traceback" not in said
-    assert [path.name for path in (tmp_path / "out" / "runs").iterdir()] == ["seed0"]
-    assert read_json(tmp_path / "out" / "runs" / "seed0" / "manifest.json")["status"] == "running"
+    for name in ("seed0", "seed1"):
+        run = tmp_path / "out" / "runs" / name
+        why = read_json(run / "failed.json")
+        assert "mine:reward" in why["what"]
+        assert "mine.py, line 6" in str(why)
+        assert f"failed: {name}: {why['what']}" in said
+        assert read_json(run / "manifest.json")["status"] == "running"
     assert nothing_left(machines.environment)
 
 
@@ -175,8 +175,11 @@ def test_a_machine_that_cannot_take_a_cell_is_said_in_its_own_words(
     process = start(grid, tmp_path / "out", *options, environment=machines.environment, how=("-c", FULL))
     printed, said = process.communicate(timeout=SECONDS)
     assert process.returncode == 2, said
-    assert re.search(r"^error: the base \w+ cannot be kept on the machine that it was given to", said, re.M), said
-    assert "Is a directory" in said
+    words = (
+        r"^failed: run: its base could not be measured: the base \w+ cannot be kept on the machine that it was given"
+    )
+    assert re.search(words, said, re.M), said
+    assert "Is a directory" in read_json(tmp_path / "out" / "runs" / "run" / "failed.json")["why"]
     assert "Traceback" not in said
     assert printed == ""
 

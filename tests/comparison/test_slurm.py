@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from stiefel.artifacts import read_json
 from stiefel.cli import main
 from stiefel.comparison.comparison import compare
 from stiefel.comparison.slurm import write_array
@@ -94,6 +95,40 @@ def test_a_requeued_task_goes_on_to_the_same_bits(
     assert "going on from its last checkpoint" in again.stderr
     compare(grid, tmp_path / "here")
     same_runs(out, tmp_path / "here")
+
+
+@pytest.mark.timeout(600)
+def test_a_task_that_fails_keeps_why_until_it_is_begun_again(
+    write_grid: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own error, or that it was killed; --resume writes both again."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    ends = "def {0}(completion, answer, **row):\n    calls.append(1)\n    if len(calls) > 4: {1}\n    return 0.5\n"
+    (tmp_path / "ending.py").write_text(
+        "import os\ncalls = []\n"
+        + ends.format("raises", "raise ValueError('no more')")
+        + ends.format("is_killed", "os.kill(os.getpid(), 9)")
+    )
+    (tmp_path / "rows.jsonl").write_text("".join(f'{{"prompt": "{n}+1?", "answer": "1"}}\n' for n in range(8)))
+    grid = load_grid(
+        write_grid(
+            '[recipe.task]\nname = "mine"\ndata = "rows.jsonl"\n[recipe.optim]\nrollouts = 1\n'
+            '[axes]\n"task.reward" = ["ending:raises", "ending:is_killed"]\n'
+        )
+    )
+    script = tmp_path / "sweep.sh"
+    runs = write_array(grid, script) / "runs"
+    assert [task(script, number).returncode for number in array(script)] == [2, 137]
+    why = {path.parent.name: read_json(path) for path in runs.glob("*/failed.json")}
+    assert "the reward ending:raises" in why["ending_raises"]["what"]
+    assert why["ending_is_killed"]["why"] == "most often the machine ran out of memory"
+    assert not list(runs.glob("*/.failed*"))
+    write_array(grid, script, resume=True)
+    assert len(array(script)) == 2
+    (tmp_path / "ending.py").write_text((tmp_path / "ending.py").read_text().replace("> 4", "> 4000"))
+    assert task(script, 1).returncode == 0
+    assert [path.parent.name for path in runs.glob("*/failed.json")] == ["ending_raises"]
 
 
 def test_what_a_kill_left_before_the_first_file_gives_way(write_grid: Callable[[str], Path], tmp_path: Path) -> None:

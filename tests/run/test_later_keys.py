@@ -10,7 +10,7 @@ import pytest
 import tomli_w
 
 from stiefel.comparison.cells import base_key
-from stiefel.comparison.comparison import require_same_grid
+from stiefel.comparison.grown import as_begun_in
 from stiefel.errors import UserError
 from stiefel.recipe import load_grid
 from stiefel.recipe.recipe import DEFAULTS, make_recipe
@@ -69,7 +69,7 @@ def test_a_grid_goes_on_too(tmp_path: Path) -> None:
         (out / "runs" / name / "manifest.json").write_text('{"status": "finished"}')
         without(out / "runs" / name, recipe, "task.heldout", "guard")
     (out / "grid.toml").write_text(grid.source)
-    require_same_grid(grid, out)
+    assert as_begun_in(grid, out) == grid
 
 
 def test_a_base_is_known_again_whatever_keys_have_come_since() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,16 @@ from .options import force_option, profile_option, refuse_both, resume_option, s
 @click.option("--dry-run", is_flag=True, help="Print the resolved recipe and stop.")
 @resume_option
 @force_option
+@click.option("--note-failure", is_flag=True, hidden=True)
 def train(
-    recipe: Path, profile: str, changes: tuple[str, ...], out: Path | None, dry_run: bool, resume: bool, force: bool
+    recipe: Path,
+    profile: str,
+    changes: tuple[str, ...],
+    out: Path | None,
+    dry_run: bool,
+    resume: bool,
+    force: bool,
+    note_failure: bool,
 ) -> None:
     """Train as a RECIPE says."""
     from ..recipe import left_to_launch, load_recipe
@@ -50,7 +59,10 @@ def train(
         check_names(settings, shared="adapter.method" in keys, written=written)
         rehearse(settings, Path("run"), set(), written=written)
         raise UserError("no --out was given", "a run needs a directory", "add --out runs/NAME, or --dry-run")
-    with run_progress(None if settings.algorithm.name == "sft" else settings.optim.rollouts) as (on_row, speak):
+    from ..comparison import noted
+
+    rollouts = None if settings.algorithm.name == "sft" else settings.optim.rollouts
+    with run_progress(rollouts) as (on_row, speak), noted(out) if note_failure else nullcontext():
         run(
             settings,
             out,
@@ -71,7 +83,7 @@ def train(
 
 @click.command()
 @click.argument("grid", type=click.Path(path_type=Path))
-@profile_option
+@click.option("--profile", default="", help="Overlay the profile of that name, of the grid, of its recipe, or both.")
 @set_option
 @click.option(
     "--backend",
@@ -84,7 +96,8 @@ def train(
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
-    help="Runs at the same time.  [default: 1; with ray as many as there is room for]",
+    help="Runs at the same time.  [default: as many as the cores have room for by run.threads, 1 on a GPU; with ray "
+    "as many as there is room for]",
 )
 @click.option(
     "--out",
@@ -104,8 +117,13 @@ def compare(
     out: Path,
     resume: bool,
     force: bool,
-) -> None:
-    """Train every point of a GRID and put them into one table."""
+) -> int:
+    """Train every point of a GRID and put them into one table.
+
+    A run that fails does not stop the others: why stands in its failed.json and at the end, and the exit status is 2.
+    With --resume failed and unfinished runs are tried again, and the grid may have got more methods, seeds or values;
+    what is finished is kept.
+    """
     from ..artifacts import GRID, require_begun
     from ..recipe import load_grid
 
@@ -113,10 +131,10 @@ def compare(
     refuse_unread(backend, address, jobs)
     if backend == "slurm":
         write_script(load_grid(grid, changes, profile), out, resume=resume, force=force)
-        return
+        return 0
     if resume:
         require_begun(out, GRID, "comparison")
-    compare_and_report(
+    return compare_and_report(
         load_grid(grid, changes, profile), out, jobs, resume=resume, force=force, backend=backend, address=address
     )
 
@@ -153,7 +171,7 @@ def write_script(grid: Any, script: Path, *, resume: bool, force: bool) -> None:
 @click.option("--out", type=click.Path(path_type=Path, resolve_path=True), default=Path("demo"), show_default=True)
 @resume_option
 @force_option
-def demo(out: Path, resume: bool, force: bool) -> None:
+def demo(out: Path, resume: bool, force: bool) -> int:
     """Compare four methods at two learning rates on the embedded model, in minutes on a CPU.
 
     With --resume a demo that is not there yet is begun, so that `make demo` is one command.
@@ -162,22 +180,25 @@ def demo(out: Path, resume: bool, force: bool) -> None:
     from ..progress import cores
     from ..recipe import load_grid
 
-    compare_and_report(load_grid(DEMO_GRID), out, min(4, cores()), resume=resume, force=force)
+    return compare_and_report(load_grid(DEMO_GRID), out, min(4, cores()), resume=resume, force=force)
 
 
 def compare_and_report(
     grid: Any, out: Path, jobs: int | None, *, resume: bool, force: bool, backend: str = "local", address: str = ""
-) -> None:
-    """What `compare` and `demo` share: run the grid, print the table, name the page."""
+) -> int:
+    """What `compare` and `demo` share: run the grid, print its table and what failed, name the page; the status."""
+    from ..artifacts import FAILED, RUNS
     from ..comparison import compare as run_grid
+    from ..comparison import jobs_that_fit
     from ..progress import grid_progress
-    from ..report import print_table, run_warnings, write_report
+    from ..report import has_rows, print_table, run_warnings, write_report
 
     refuse_both(resume, force)
-    default = "as many at a time as there is room for" if backend == "ray" else "1 at a time"
-    say(f"{len(grid.runs)} runs, {f'{jobs} at a time' if jobs else default}")
-    with grid_progress({name: recipe.optim.rollouts for name, recipe in grid.runs.items()}) as on_progress:
-        run_grid(
+    if backend == "local" and jobs is None:
+        jobs = jobs_that_fit(grid.runs.values())
+    say(f"{len(grid.runs)} runs, {f'{jobs} at a time' if jobs else 'as many at a time as there is room for'}")
+    with grid_progress() as on_progress:
+        failed = run_grid(
             grid,
             out,
             resume=resume,
@@ -188,12 +209,19 @@ def compare_and_report(
             say=say,
             on_progress=on_progress,
         )
-    page = write_report(out, say=say)
-    print_table(out)
-    for line in run_warnings(out):
-        say(line)
-    click.echo(f"report: {page}")
-    say(f"next: open {page} in a browser")
+    if not failed or has_rows(out):
+        page = write_report(out, say=say)
+        print_table(out)
+        for line in run_warnings(out):
+            say(line)
+        click.echo(f"report: {page}")
+        say(f"next: open {page} in a browser")
+    if not failed:
+        return 0
+    for name, error in failed.items():
+        say(f"failed: {name}: {error.what}\n  why: {error.why.splitlines()[0]}\n  instead: {error.instead}")
+    say(f"{len(failed)} of {len(grid.runs)} runs failed, as {out / RUNS}/NAME/{FAILED} says; --resume tries them again")
+    return 2
 
 
 @click.command()
@@ -207,9 +235,11 @@ def report(directory: Path, out: Path | None, figures: bool) -> None:
     with large matrices only with --figures.
     """
     from ..artifacts import FIGURES
-    from ..report import write_report
+    from ..report import failures, write_report
 
     page = write_report(directory, out, figures=figures, say=say)
+    for line in failures(directory):
+        say(line)
     click.echo(str(page))
     if figures:
         click.echo(str(directory / FIGURES))

@@ -17,7 +17,6 @@ from ..artifacts import SAMPLES, write_json
 from ..errors import UserError
 from ..quiet import quiet
 from ..recipe import load_recipe
-from ..run import BEFORE, read_samples
 from .cells import base_samples, one_run
 from .place import MEASURE, Place
 
@@ -25,7 +24,7 @@ REFUSED = 2  # as the command line's exit status
 
 
 def main() -> int:
-    """Do what the arguments say; a user's mistake is left in a file, any other error on stderr."""
+    """Do what the arguments say; the error that ends it is left in a file."""
     kind, place = sys.argv[1], Place(Path(sys.argv[2]))
     run = place.run(sys.argv[3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's, which ends its workers
@@ -37,8 +36,7 @@ def main() -> int:
             run.mkdir(exist_ok=True)
             base_samples(recipe, run / SAMPLES)
         else:
-            base = read_samples(place.base).get(BEFORE, {}) if place.base.is_file() else None
-            one_run(recipe, run, base)
+            one_run(recipe, run, place.base if place.base.is_file() else None)
     except UserError as error:
         write_json(place.error, [error.what, error.why, error.instead])
         return REFUSED

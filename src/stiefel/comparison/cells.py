@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from ..artifacts import write_text
+from ..artifacts import BASES, write_text
 from ..memory import forget_peak
 from ..recipe import Recipe
-from ..run import BEFORE, BaseSamples, Diverged, finished, measure_base, read_samples, sample_lines, train
+from ..run import BEFORE, Diverged, finished, measure_base, read_samples, sample_lines, train
+from .failed import in_words
 from .mirror import last_step
 
 
@@ -39,22 +41,29 @@ def base_key(recipe: Recipe) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def base_samples(recipe: Recipe, path: Path) -> BaseSamples | None:
-    """The base model's graded samples, read from an earlier run's file or drawn now; None where the run writes them."""
-    if writes_its_base(recipe):
-        return None
-    if path.is_file():
-        return read_samples(path).get(BEFORE, {})
-    drawn = measure_base(recipe)
-    write_text(path, sample_lines(BEFORE, drawn))
-    return drawn
+def base_path(recipe: Recipe, out: Path) -> Path | None:
+    """Where the samples of a run's base lie; None where its own engine measures it."""
+    return None if writes_its_base(recipe) else out / BASES / f"{base_key(recipe)}.jsonl"
 
 
-def one_run(recipe: Recipe, out: Path, base: BaseSamples | None) -> None:
-    """One recipe, in a worker, which may have done others before."""
-    forget_peak()
-    with suppress(Diverged):
-        train(recipe, out, resume=True, base=base, shared=True)
+def bases_to_measure(todo: Mapping[str, Recipe], out: Path) -> dict[Path, Recipe]:
+    """The bases that nobody has measured yet, each once, and a recipe to measure it by."""
+    wanted = {base_path(recipe, out): recipe for recipe in todo.values()}
+    return {path: recipe for path, recipe in wanted.items() if path is not None and not path.is_file()}
+
+
+def base_samples(recipe: Recipe, path: Path) -> None:
+    """Draw the base model's graded samples into a file, in a worker."""
+    with in_words():
+        write_text(path, sample_lines(BEFORE, measure_base(recipe)))
+
+
+def one_run(recipe: Recipe, out: Path, base: Path | None) -> None:
+    """One recipe, in a worker, which may have done others before; `base` is the file of its base's samples."""
+    with in_words(), suppress(Diverged):
+        forget_peak()
+        samples = read_samples(base).get(BEFORE, {}) if base is not None else None
+        train(recipe, out, resume=True, base=samples, shared=True)
 
 
 def rollouts_done(recipe: Recipe, run: Path) -> int:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..artifacts import BASES, GRID, RUNS, check_room, write_text
+from ..artifacts import BASES, GRID, RUNS, check_room, room_for, write_text
 from ..errors import UserError
 from ..model import model_files
+from ..progress import States
 from ..recipe import Grid, Recipe
-from ..run import finished, rehearse, same_recipe, status
-from .cells import rollouts_done
-from .local import in_processes
+from ..run import finished, rehearse
+from .failed import Book
+from .grown import as_begun_in
+from .jobs import crowded, jobs_that_fit
+from .local import Report, in_processes
 from .mirror import sweep
 from .rates import keep_rates, kept_rates, rated, with_rates
 from .ray_cells import RayCells
 from .ray_cluster import asked, machines, ray_cluster, require_resources, require_software
+from .states import Watch
 
-Counts = Mapping[str, int]  # the rollouts of runs that are not in `out` yet, by name
-RunCells = Callable[[dict[str, Recipe], Callable[[Counts], None]], None]
+RunCells = Callable[[dict[str, Recipe], Book, Report], None]
 
 
 def print_error(line: str) -> None:
@@ -39,35 +42,31 @@ def compare(
     backend: str = "local",
     address: str = "",
     say: Callable[[str], None] = print_error,
-    on_progress: Callable[[dict[str, int]], None] = lambda done: None,
-) -> None:
+    on_progress: Callable[[States], None] = lambda states: None,
+) -> dict[str, UserError]:
     """Run every recipe of a grid into `out/runs/NAME`; each base model is evaluated once.
 
-    `local` runs `jobs` at a time in processes of this machine, one if it is left open; `ray` on the cluster at an
-    address, or on one of this machine, as many at a time as there is room for. What can be refused is refused before
-    anything is written or removed. `on_progress` is called every second with the rollouts that each run has done, `say`
-    with what the workers print. A run that diverges is noted in its manifest and does not stop the others.
+    `local` runs `jobs` at a time in processes of this machine, as many as the cores have room for if it is left open;
+    `ray` on the cluster at an address, or on one of this machine, as many at a time as there is room for. What can be
+    refused is refused before anything is written or removed. With `resume` what is finished stays as it is, and the
+    grid may have grown since. `on_progress` is called every second with the states of all runs, `say` with what the
+    workers print. A run that diverges is noted in its manifest. One that fails does not stop the others: why is kept in
+    its `failed.json`, and returned, by its name.
     """
     look(grid, out)
     kept = kept_rates(grid, out) if resume else {}
     grid = rated(grid, kept)
-    goes_on = may_begin(grid, out, resume=resume, force=force)
+    grid, goes_on = may_begin(grid, out, resume=resume, force=force)
     with workers(grid, out, jobs, backend, address, say) as run_cells:
         if resume and not goes_on:
             say(f"{out} holds no comparison to go on with: beginning a new one")
         grid, rates = with_rates(grid, kept, say)
         begin(grid, out, goes_on=goes_on)
         keep_rates(grid, out, rates)
-
-        def report(counts: Counts) -> None:
-            on_progress(
-                {
-                    name: max(rollouts_done(recipe, out / RUNS / name), counts.get(name, 0))
-                    for name, recipe in grid.runs.items()
-                }
-            )
-
-        run_cells(unfinished(grid, out), report)
+        book = Book(out)
+        watch = Watch(grid.runs, out, book)
+        run_cells(unfinished(grid, out), book, lambda going: on_progress(watch.look(going)))
+    return book.failed
 
 
 def look(grid: Grid, out: Path) -> None:
@@ -85,7 +84,10 @@ def workers(
 ) -> Iterator[RunCells]:
     """What runs cells, for as long as the block lasts; raises where it could not run one of the grid's."""
     if backend == "local":
-        yield lambda todo, report: in_processes(todo, out, jobs or 1, say, lambda: report({}))
+        at_once = jobs or jobs_that_fit(grid.runs.values())
+        if note := crowded(grid.runs.values(), at_once):
+            say(note)
+        yield lambda todo, book, report: in_processes(todo, out, at_once, say, book, report)
         return
     assert backend == "ray", backend
     with ray_cluster(address) as ray:
@@ -96,13 +98,12 @@ def workers(
         yield RayCells(ray, out, jobs, say).run
 
 
-def may_begin(grid: Grid, out: Path, *, resume: bool, force: bool) -> bool:
-    """Whether what is in `out` goes on; raises where it may neither go on nor give way, and changes nothing."""
+def may_begin(grid: Grid, out: Path, *, resume: bool, force: bool) -> tuple[Grid, bool]:
+    """The grid, with the names of what goes on, and whether anything does; raises where it may not, changes nothing."""
     if resume and out.exists():
-        require_same_grid(grid, out)
-        return True
+        return as_begun_in(grid, out), True
     check_room(out, force=force, kind="comparison")
-    return False
+    return grid, False
 
 
 def begin(grid: Grid, out: Path, *, goes_on: bool) -> None:
@@ -111,9 +112,11 @@ def begin(grid: Grid, out: Path, *, goes_on: bool) -> None:
         sweep(out)
     elif out.is_dir():
         shutil.rmtree(out)
-    for place in (out / RUNS, out / BASES):
-        place.mkdir(parents=True, exist_ok=True)
-    write_text(out / GRID, grid.source)
+    with room_for(out):
+        out.mkdir(parents=True, exist_ok=True)
+        write_text(out / GRID, grid.source)  # first: it makes the directory a comparison's
+        for place in (out / RUNS, out / BASES):
+            place.mkdir(exist_ok=True)
 
 
 def unfinished(grid: Grid, out: Path) -> dict[str, Recipe]:
@@ -128,16 +131,3 @@ def named(run: str) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(f"{run}: {error.what}", error.why, error.instead) from error
-
-
-def require_same_grid(grid: Grid, out: Path) -> None:
-    """Raise unless `out` holds runs of this grid alone, with these settings."""
-    if not (out / GRID).is_file() or (out / GRID).read_text(encoding="utf-8") != grid.source:
-        raise UserError(
-            f"{out} was not started with this grid",
-            "runs of two grids in one table would not be comparable",
-            "give the same grid, or another --out; --force begins again in its place",
-        )
-    for name, recipe in grid.runs.items():
-        if status(out / RUNS / name):
-            same_recipe(recipe, out / RUNS / name)

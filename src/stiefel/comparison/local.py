@@ -7,51 +7,162 @@ import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from ..artifacts import BASES, RUNS
+from ..artifacts import RUNS
 from ..errors import UserError
 from ..quiet import quiet
 from ..recipe import Recipe
-from .cells import base_key, base_samples, one_run
+from .cells import base_path, base_samples, bases_to_measure, one_run
+from .environment import environment, limits
+from .failed import Book, base_failed, killed
 from .words import speak_into, words_of_workers
 
 POLL_SECONDS = 1.0
+Report = Callable[[Mapping[str, int]], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cell to train, or with no name a base to measure, which lies in that file afterwards."""
+
+    name: str
+    recipe: Recipe
+    base: Path | None
 
 
 def in_processes(
-    todo: dict[str, Recipe], out: Path, jobs: int, say: Callable[[str], None], every_second: Callable[[], None]
+    todo: Mapping[str, Recipe], out: Path, jobs: int, say: Callable[[str], None], book: Book, report: Report
 ) -> None:
-    """Run the cells into `out/runs/NAME`, `jobs` at a time; the first failure ends all of them and is raised."""
-    # spawned, not forked: torch's threads do not survive a fork
-    spawned = multiprocessing.get_context("spawn")
-    with words_of_workers(say) as words, ProcessPoolExecutor(jobs, spawned, begin_worker, (words,)) as pool:
+    """Run the cells into `out/runs/NAME`, `jobs` at a time; those that fail are in the book, and the rest go on."""
+    with words_of_workers(say) as words:
+        cells = LocalCells(todo, out, [Slot(words) for _ in range(min(jobs, len(todo)))], book)
         try:
-            bases = {
-                base_key(recipe): pool.submit(base_samples, recipe, out / BASES / f"{base_key(recipe)}.jsonl")
-                for recipe in todo.values()
-            }
-            found = {key: future.result() for key, future in bases.items()}
-            pending = {
-                pool.submit(one_run, recipe, out / RUNS / name, found[base_key(recipe)])
-                for name, recipe in todo.items()
-            }
-            follow(pending, every_second)
-        except BrokenProcessPool as error:
-            raise UserError(
-                "a worker process was ended from outside",
-                "most often the machine ran out of memory",
-                "--jobs 1 --resume",
-            ) from error
+            cells.run(report)
         except BaseException:
             for worker in multiprocessing.active_children():
                 worker.terminate()
-            pool.shutdown(wait=False, cancel_futures=True)
+            for slot in cells.slots:
+                slot.end()
             raise
+
+
+class Slot:
+    """A process that does one job after another on as many threads; after one that failed it is a fresh one."""
+
+    def __init__(self, words: Connection) -> None:
+        self.words = words
+        self.pool: ProcessPoolExecutor | None = None
+        self.threads = 0
+        self.job: Job | None = None
+        self.future: Future[None] | None = None
+
+    def give(self, job: Job, out: Path) -> None:
+        """Begin a job."""
+        threads = job.recipe.run.threads
+        if threads != self.threads:
+            self.end()
+        if self.pool is None:
+            # spawned, not forked: torch's threads do not survive a fork
+            spawned = multiprocessing.get_context("spawn")
+            self.pool = ProcessPoolExecutor(1, spawned, begin_worker, (self.words,))
+        self.job, self.threads = job, threads
+        try:
+            self.future = submitted(self.pool, job, out)
+        except BrokenProcessPool:  # it was ended from outside while it had nothing to do
+            self.end()
+            self.give(job, out)
+
+    def result(self) -> UserError | None:
+        """What the job failed with, if it did; then there is room for another one."""
+        assert self.future is not None
+        error, self.future, self.job = self.future.exception(), None, None
+        if error is None:
+            return None
+        self.end()
+        if isinstance(error, UserError):
+            return error
+        if isinstance(error, BrokenProcessPool):
+            return killed()
+        raise error
+
+    def end(self) -> None:
+        """Let the process go once it has no work."""
+        if self.pool is not None:
+            self.pool.shutdown(wait=False, cancel_futures=True)
+            self.pool = None
+
+
+def submitted(pool: ProcessPoolExecutor, job: Job, out: Path) -> Future[None]:
+    """A job, given to a process, which starts with its first one."""
+    with environment(**limits(job.recipe.run.threads)):
+        if job.name:
+            return pool.submit(one_run, job.recipe, out / RUNS / job.name, job.base)
+        assert job.base is not None
+        return pool.submit(base_samples, job.recipe, job.base)
+
+
+class LocalCells:
+    """The jobs that wait, and the slots that work on them."""
+
+    def __init__(self, todo: Mapping[str, Recipe], out: Path, slots: list[Slot], book: Book) -> None:
+        self.out, self.slots, self.book = out, slots, book
+        bases = bases_to_measure(todo, out)
+        cells = [Job(name, recipe, base_path(recipe, out)) for name, recipe in todo.items()]
+        self.waiting = deque([*(Job("", recipe, path) for path, recipe in bases.items()), *cells])
+        self.unmeasured = set(bases)
+
+    def run(self, report: Report) -> None:
+        """Work off all of them."""
+        while self.waiting or self.going():
+            for slot in self.slots:
+                if slot.job is None and (job := self.next_for(slot)) is not None:
+                    if job.name:
+                        self.book.begin(job.name)
+                    slot.give(job, self.out)
+            wait([slot.future for slot in self.going() if slot.future is not None], POLL_SECONDS, FIRST_COMPLETED)
+            for slot in self.going():
+                if slot.future is not None and slot.future.done():
+                    self.ended(slot)
+            report({slot.job.name: 0 for slot in self.going() if slot.job is not None and slot.job.name})
+        for slot in self.slots:
+            slot.end()
+
+    def going(self) -> list[Slot]:
+        """The slots that have a job."""
+        return [slot for slot in self.slots if slot.job is not None]
+
+    def next_for(self, slot: Slot) -> Job | None:
+        """A job whose base is known, if there is one: the first that the slot's process has the threads for."""
+        ready = [job for job in self.waiting if not job.name or job.base not in self.unmeasured]
+        same = [job for job in ready if job.recipe.run.threads == slot.threads]
+        found = next(iter(same or ready), None)
+        if found is not None:
+            self.waiting.remove(found)
+        return found
+
+    def ended(self, slot: Slot) -> None:
+        """A job has ended; the cells of a base that could not be measured fail with it."""
+        job = slot.job
+        assert job is not None
+        error = slot.result()
+        if job.name:
+            if error is not None:
+                self.book.fail(job.name, error)
+            return
+        assert job.base is not None
+        self.unmeasured.discard(job.base)
+        if error is not None:
+            lost = [cell for cell in self.waiting if cell.base == job.base]
+            for cell in lost:
+                self.waiting.remove(cell)
+                self.book.fail(cell.name, base_failed(error))
 
 
 def begin_worker(words: Connection) -> None:
@@ -67,13 +178,3 @@ def begin_worker(words: Connection) -> None:
 
     threading.Thread(target=watch, daemon=True).start()
     quiet()
-
-
-def follow(pending: set[Future[None]], every_second: Callable[[], None]) -> None:
-    """Wait until all runs have ended; the first failure is raised."""
-    left = pending
-    while left:
-        done, left = wait(left, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-        for future in done:
-            future.result()
-        every_second()

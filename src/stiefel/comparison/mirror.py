@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..artifacts import BASES, CHECKPOINTS, METRICS, RUNS, STATE
 
@@ -20,14 +21,20 @@ Piece = tuple[str, bytes]  # a file's path in the directory, and bytes to add to
 Mark = tuple[int, int, int]  # of a file's content: its inode, its size, when it was written
 
 
-def last_step(run: Path) -> int:
-    """The step of the last row of a run's metrics; 0 where there is none yet."""
+def last_row(run: Path) -> dict[str, Any]:
+    """The last row of a run's metrics; empty where there is none yet."""
     path = run / METRICS
     last = path.read_bytes().splitlines()[-1:] if path.is_file() else []
     try:
-        return int(json.loads(last[0])["step"]) if last else 0
+        found: dict[str, Any] = json.loads(last[0]) if last else {}
     except json.JSONDecodeError:  # read while it is being written
-        return 0
+        return {}
+    return found
+
+
+def last_step(run: Path) -> int:
+    """The step of the last row of a run's metrics; 0 where there is none yet."""
+    return int(last_row(run).get("step", 0))
 
 
 def files_in(directory: Path) -> list[str]:

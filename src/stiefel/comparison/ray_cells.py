@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import BASES, RUNS, SAMPLES, write_text
+from ..artifacts import RUNS, SAMPLES, room_for, write_text
 from ..errors import UserError
 from ..recipe import Recipe
-from .cells import base_key, rollouts_under_way, writes_its_base
+from .cells import base_path, bases_to_measure, rollouts_under_way
+from .failed import Book, as_failure, base_failed, killed
 from .mirror import Piece, Receiver, files_in, pieces_of
 from .place import MEASURE, TRAIN
 from .ray_cluster import Ask, asked, machines, require_resources, require_same
@@ -23,10 +24,6 @@ POLL_SECONDS = 1.0
 CLOSE_SECONDS = 5.0  # for workers to leave nothing behind, if they can still hear
 LOSSES = 3  # of one cell: what takes its machine down every time is no accident
 WORDS_OF_A_LOSS = 200  # characters
-
-
-class CellFailed(RuntimeError):
-    """A cell ended with an error that is no user's mistake; what it printed says which."""
 
 
 class Cell:
@@ -47,16 +44,23 @@ class RayCells:
     def __init__(self, ray: Any, out: Path, jobs: int | None, say: Callable[[str], None]) -> None:
         self.ray, self.out, self.jobs, self.say = ray, out, jobs, say
         self.here = software()
+        self.book = Book(out)
+        self.lost: dict[Path | None, UserError] = {}  # bases that could not be measured
         self.waiting: deque[Cell] = deque()
         self.going: list[Cell] = []
 
-    def run(self, todo: Mapping[str, Recipe], report: Callable[[Mapping[str, int]], None]) -> None:
-        """Measure the bases, then train; the first failure ends all of them and is raised.
+    def run(self, todo: Mapping[str, Recipe], book: Book, report: Callable[[Mapping[str, int]], None]) -> None:
+        """Measure the bases, then train; cells that fail are in the book, and the rest go on.
 
         `report` is called every second with the rollouts of the cells that go on.
         """
+        self.book = book
         self.follow(self.bases(todo), lambda: report({}))
-        self.follow(self.runs(todo), lambda: report(self.counts()))
+        for name, recipe in todo.items():
+            if (base := base_path(recipe, self.out)) in self.lost:
+                book.fail(name, base_failed(self.lost[base]))
+        left = {name: recipe for name, recipe in todo.items() if name not in book.failed}
+        self.follow(self.runs(left), lambda: report(self.counts()))
 
     def ask(self, recipe: Recipe) -> Ask:
         """What a cell asks for of a machine of this cluster."""
@@ -64,34 +68,21 @@ class RayCells:
 
     def bases(self, todo: Mapping[str, Recipe]) -> list[Cell]:
         """The bases that nobody has measured yet, and that no run's engine will."""
-        wanted = {base_key(recipe): recipe for recipe in todo.values() if not writes_its_base(recipe)}
         return [
-            Cell(f"the base {key}", MEASURE, recipe, self.ask(recipe), self.out / BASES / f".{key}")
-            for key, recipe in wanted.items()
-            if not self.base_of(recipe).is_file()
+            Cell(f"the base {path.stem}", MEASURE, recipe, self.ask(recipe), path.with_name(f".{path.stem}"), path)
+            for path, recipe in bases_to_measure(todo, self.out).items()
         ]
 
     def runs(self, todo: Mapping[str, Recipe]) -> list[Cell]:
         """The cells to train."""
         return [
-            Cell(
-                name,
-                TRAIN,
-                recipe,
-                self.ask(recipe),
-                self.out / RUNS / name,
-                None if writes_its_base(recipe) else self.base_of(recipe),
-            )
+            Cell(name, TRAIN, recipe, self.ask(recipe), self.out / RUNS / name, base_path(recipe, self.out))
             for name, recipe in todo.items()
         ]
 
-    def base_of(self, recipe: Recipe) -> Path:
-        """Where a base's samples lie."""
-        return self.out / BASES / f"{base_key(recipe)}.jsonl"
-
     def counts(self) -> dict[str, int]:
-        """The rollouts that the cells which go on have done."""
-        return {cell.name: rollouts_under_way(cell.recipe, cell.step) for cell in self.going}
+        """The rollouts that the cells which have a machine have done."""
+        return {cell.name: rollouts_under_way(cell.recipe, cell.step) for cell in self.going if cell.there}
 
     def follow(self, cells: list[Cell], every_second: Callable[[], None]) -> None:
         """Run these cells to their ends."""
@@ -107,9 +98,9 @@ class RayCells:
                     self.hear(calls[call])
                 if time.monotonic() - reported >= POLL_SECONDS:
                     reported = time.monotonic()
-                    require_resources(
-                        {cell.name: cell.ask for cell in self.going if not cell.there}, machines(self.ray)
-                    )
+                    there = machines(self.ray)
+                    for cell in [cell for cell in self.going if not cell.there]:
+                        self.require_machine(cell, there)
                     every_second()
         finally:
             self.give_up(self.going)
@@ -117,6 +108,8 @@ class RayCells:
 
     def start(self, cell: Cell) -> None:
         """Ask for a worker; it answers when a machine has room."""
+        if cell.kind == TRAIN and not cell.losses:
+            self.book.begin(cell.name)
         worker = self.ray.remote(RayWorker).options(
             num_cpus=cell.ask.cpus, num_gpus=cell.ask.gpus, max_restarts=0, max_task_retries=0
         )
@@ -133,13 +126,16 @@ class RayCells:
             elif self.take(cell, answer):
                 return
         except self.ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, OSError):  # a full disk, a directory that is not ours
-                raise UserError(
-                    f"{cell.name} cannot be kept on the machine that it was given to",
-                    str(error.cause),
-                    "make room there, or `ray start` it with another TMPDIR",
-                ) from None
-            raise
+            if not isinstance(error.cause, OSError):
+                self.fail(cell, as_failure(error))
+                return
+            instead = "make room there, or `ray start` it with another TMPDIR"  # a full disk, or one that is not ours
+            what = f"{cell.name} cannot be kept on the machine that it was given to"
+            self.fail(cell, UserError(what, str(error.cause), instead))
+        except UserError as error:  # other software there, or no room here
+            if cell not in self.going:  # it has failed, and that could not be kept
+                raise
+            self.fail(cell, error)
         except self.ray.exceptions.RayError as error:  # the worker, its machine or the way to it
             self.lose(cell, " ".join(str(error).split())[:WORDS_OF_A_LOSS])
         else:
@@ -151,7 +147,8 @@ class RayCells:
         cell.there = path
         for pieces in sendings(cell.run):
             self.ray.get(cell.actor.receive.remote(pieces))
-        base = cell.base.read_text(encoding="utf-8") if cell.base is not None else None
+        given = cell.base if cell.kind == TRAIN else None
+        base = given.read_text(encoding="utf-8") if given is not None else None
         self.ray.get(cell.actor.begin.remote(cell.kind, cell.recipe.to_toml(), base, str(Path.cwd())))
         cell.receiver = Receiver(cell.run, self.out)
 
@@ -165,42 +162,61 @@ class RayCells:
                 case "step":
                     cell.step = what
                 case "piece":
-                    cell.receiver.add(what)
+                    with room_for(cell.run):
+                        cell.receiver.add(what)
                 case "whole":
-                    cell.receiver.whole(what)
+                    with room_for(cell.run):
+                        cell.receiver.whole(what)
                 case "ended":
                     return self.end(cell, *what)
         return False
 
     def end(self, cell: Cell, status: int, error: list[str] | None) -> bool:
         """A cell's process has ended, and all that it left is here; true where that is for good."""
-        if error is not None:
-            raise UserError(*(words.replace(cell.there, str(cell.run)) for words in error))
         if status < 0:
             self.lose(cell, f"its process was ended by signal {-status}: most often its machine ran out of memory")
             return True
+        if error is not None:
+            self.fail(cell, UserError(*(words.replace(cell.there, str(cell.run)) for words in error)))
+            return True
         if status > 0:
-            raise CellFailed(f"{cell.name}: its process ended with status {status}; what it printed stands above")
+            self.fail(cell, killed(f", or ended itself, with status {status}"))
+            return True
         if cell.kind == MEASURE:
-            write_text(self.out / BASES / f"{cell.run.name[1:]}.jsonl", (cell.run / SAMPLES).read_text("utf-8"))
+            assert cell.base is not None
+            write_text(cell.base, (cell.run / SAMPLES).read_text("utf-8"))
             shutil.rmtree(cell.run)
         self.going.remove(cell)
         self.give_up([cell])
         return True
 
+    def fail(self, cell: Cell, error: UserError) -> None:
+        """A cell has failed; the cells of a base fail with it, the rest go on."""
+        self.going.remove(cell)
+        self.give_up([cell])
+        if cell.kind == MEASURE:
+            self.lost[cell.base] = error
+            shutil.rmtree(cell.run, ignore_errors=True)
+        else:
+            self.book.fail(cell.name, error)
+
+    def require_machine(self, cell: Cell, there: Mapping[str, Mapping[str, float]]) -> None:
+        """Let a cell fail that no machine could run any more."""
+        try:
+            require_resources({cell.name: cell.ask}, there)
+        except UserError as error:
+            self.fail(cell, error)
+
     def lose(self, cell: Cell, why: str) -> None:
         """A worker is lost: its cell goes on elsewhere from what is here of it, before those that wait."""
         cell.losses += 1
+        if cell.losses >= LOSSES:
+            instead = "look at the memory of the machines; --resume goes on from its last checkpoint"
+            self.fail(cell, UserError(f"{cell.name} lost its worker {LOSSES} times", why, instead))
+            return
+        self.say(f"{cell.name} lost its worker and goes on with another: {why}")
         self.going.remove(cell)
         self.give_up([cell])
-        if cell.losses >= LOSSES:
-            raise UserError(
-                f"{cell.name} lost its worker {LOSSES} times",
-                why,
-                "look at the memory of the machines; --resume goes on from its last checkpoint",
-            )
-        self.say(f"{cell.name} lost its worker and goes on with another: {why}")
-        require_resources({cell.name: cell.ask}, machines(self.ray))
         self.waiting.appendleft(cell)
 
     def give_up(self, cells: Sequence[Cell]) -> None:

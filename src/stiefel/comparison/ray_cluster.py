@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import ipaddress
 import logging
-import os
 import re
 import secrets
 import socket
@@ -21,6 +20,7 @@ from ..errors import UserError
 from ..progress import cores
 from ..recipe import Recipe
 from .cells import gpus_named
+from .environment import environment
 from .held import Held
 from .ray_worker import machine
 from .software import differences, software
@@ -177,21 +177,6 @@ def require_answer(address: str) -> bool:
             str(error),
             "the address that `ray start --head` printed; without --address a cluster of this machine is started",
         ) from error
-
-
-@contextmanager
-def environment(**settings: str) -> Iterator[None]:
-    """Variables of the environment that processes which are started in the block get."""
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def machines(ray: Any) -> dict[str, dict[str, float]]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..artifacts import write_text
+from ..artifacts import FAILED, write_text
 from ..errors import UserError
 from ..recipe import Grid, Recipe
 from .cells import gpus_named
 from .comparison import begin, look, may_begin, print_error, unfinished
+from .failed import killed, words_of
 from .rates import keep_rates, kept_rates, rated, with_rates
 
 SUFFIXES = (".sh", ".sbatch", ".slurm")
@@ -42,7 +44,7 @@ def write_array(
     refuse_foreign(script, cells, replaces=resume or force)
     kept = kept_rates(grid, out) if resume else {}
     grid = rated(grid, kept)
-    goes_on = may_begin(grid, out, resume=resume, force=force)
+    grid, goes_on = may_begin(grid, out, resume=resume, force=force)
     grid, rates = with_rates(grid, kept, say)
     todo = unfinished(grid, out) if goes_on else grid.runs
     if not todo:
@@ -145,7 +147,14 @@ if [[ -f "$run/manifest.json" ]]; then
   how=--resume
 fi
 cd {shlex.quote(str(Path.cwd()))}
-exec "${{stiefel[@]}}" train "$recipes/$name.toml" --set "adapter.method=$method" --out "$run" "$how"
+ended=0 # why a task failed stands in its run's {FAILED}; other tasks go on
+"${{stiefel[@]}}" train "$recipes/$name.toml" --set "adapter.method=$method" --out "$run" "$how" --note-failure ||
+  ended=$?
+if ((ended == 137)) && [[ -d "$run" ]]; then # killed
+  printf '%s\n' {shlex.quote(json.dumps(words_of(killed())))} >"$run/.{FAILED}.$$"
+  mv "$run/.{FAILED}.$$" "$run/{FAILED}"
+fi
+exit "$ended"
 """
 
 

@@ -28,13 +28,20 @@ class Grid:
     rate: str = ""  # one of RATES: where each run's optim.lr comes from, if it is not the recipe's
 
 
+LAID_OVER = ("recipe", "profile", "axes")  # of a grid's file: what a profile of its own changes in a way of its own
+KEYS = (*LAID_OVER, "rate")  # of any other key a profile's value takes the place of the grid's
+
+
 def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Grid:
     """Read a grid: `recipe` is a table of settings or the path of a recipe, `[axes]` maps keys to lists of values.
 
     Keys joined by commas vary together: `"adapter.method, optim.lr" = [["lora", 3e-4], ["full", 3e-5]]`. `rate`, one of
     RATES, says that each run's optim.lr is found before the first run. A recipe with
     profiles needs one of them: `profile = "nano"` at the grid's top, or the one that is given here; `profile = ""` asks
-    for none. The profile lies over the recipe, the `--set a.b=value` changes and each point's values over both.
+    for none. A grid may have profiles too, `[profile.NAME]` with keys of a grid, which the one that is given here
+    chooses: its axes take the place of those of the same keys, or come after them, or drop them where they are empty.
+    The recipe's profile lies over the recipe, the grid's over that, the `--set a.b=value` changes and each point's
+    values over all.
     """
     tables, changes = read_toml(path), list(changes)
     of_recipes = [key for key in tables if key in Recipe.model_fields]
@@ -48,17 +55,11 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
             "a grid's settings are those of its recipe",
             f"write [recipe.{of_recipes[0]}]",
         )
-    for key in tables:
-        if key not in ("recipe", "profile", "rate", "axes"):
-            raise UserError(
-                f"unknown key {key} in {path}",
-                "a grid holds a recipe, a profile, a rate and axes",
-                "recipe, profile, rate or [axes]",
-            )
-    recipe = changed(base_recipe(tables, profile, path), changes)
-    axes = tables.get("axes", {})
-    if not isinstance(axes, dict):
-        raise UserError(f"axes = {axes!r} in {path}", "axes map keys to lists of values", '"optim.lr" = [1e-4, 1e-3]')
+    refuse_unknown(tables, str(path))
+    own = grid_profile(tables, profile, path)
+    tables |= {key: value for key, value in (own or {}).items() if key not in LAID_OVER}
+    recipe = changed(base_recipe(tables, own, profile, path), changes)
+    axes = chosen_axes(tables.get("axes", {}), {} if own is None else own.get("axes", {}), profile, path)
     named = [name for axis in axes for name in axis_keys(axis)]
     for name in named:
         if named.count(name) > 1:
@@ -67,7 +68,8 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
         refuse_change_of_axis(change, named, path)
     rate = rate_rule(tables, named, path)
     points = [axis_points(axis, values, path) for axis, values in axes.items()]
-    runs = {}
+    runs: dict[str, Recipe] = {}
+    same: dict[str, str] = {}  # a recipe's text → the point that has it
     for point in itertools.product(*points):
         settings = {key: value for part in point for key, value in part.items()}
         cell = recipe
@@ -78,6 +80,13 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
         if name in runs:
             raise UserError(f"two points of {path} are both {name}", "a value is listed twice", "list each value once")
         runs[name] = make_recipe(cell, source=str(path))
+        other = same.setdefault(runs[name].model_dump_json(), name)
+        if other != name:
+            raise UserError(
+                f"two points of {path} are one run: {other} and {name}",
+                "their recipes are equal, and the same run would stand in the table twice",
+                "leave one of them out",
+            )
     asked = [f"# --profile {profile}\n"] if profile else []
     return Grid(
         "".join([path.read_text(encoding="utf-8-sig"), *asked, *(f"# --set {one}\n" for one in changes)]), runs, rate
@@ -103,9 +112,39 @@ def rate_rule(tables: Mapping[str, Any], axes: list[str], path: Path) -> str:
     )
 
 
-def base_recipe(tables: Mapping[str, Any], profile: str, path: Path) -> dict[str, Any]:
-    """What all points share: the grid's recipe with one of its profiles."""
+def refuse_unknown(tables: Mapping[str, Any], place: str) -> None:
+    """Raise for a key that a grid, or a profile of one, has not."""
+    for key in tables:
+        if key not in KEYS:
+            raise UserError(
+                f"unknown key {key} in {place}",
+                "a grid holds a recipe, a profile, a rate and axes",
+                f"one of {', '.join(KEYS)}",
+            )
+
+
+def grid_profile(tables: Mapping[str, Any], profile: str, path: Path) -> Mapping[str, Any] | None:
+    """The grid's own profile of that name; None where it has none, as where its `profile` names one of the recipe's."""
+    found = tables.get("profile", {})
+    if isinstance(found, str):
+        return None
+    if not isinstance(found, Mapping) or not all(isinstance(table, Mapping) for table in found.values()):
+        raise UserError(
+            f"profile = {found!r} in {path}",
+            "it names one of the recipe's profiles, or is a table of the grid's own",
+            'profile = "nano", above [axes], or [profile.nano.axes]',
+        )
+    for name, table in found.items():
+        refuse_unknown(table, f"[profile.{name}] of {path}")
+    return found.get(profile)
+
+
+def base_recipe(tables: Mapping[str, Any], own: Mapping[str, Any] | None, profile: str, path: Path) -> dict[str, Any]:
+    """What all points share: the grid's recipe with one of its profiles, and what the grid's own profile says of it."""
+    above = {} if own is None else own.get("recipe", {})
     recipe, source = tables.get("recipe", {}), str(path)
+    if isinstance(above, str):  # another recipe
+        recipe, above = above, {}
     if isinstance(recipe, str):
         source = str(path.parent / recipe)
         recipe = read_toml(path.parent / recipe)
@@ -113,21 +152,73 @@ def base_recipe(tables: Mapping[str, Any], profile: str, path: Path) -> dict[str
             raise UserError(
                 f"the recipe of {path} is itself a grid", "the axes of two grids would be mixed", "name a recipe"
             )
-    if not isinstance(recipe, Mapping):
-        raise UserError(f"recipe = {recipe!r} in {path}", "a recipe is a table of settings", "write [recipe.adapter]")
-    named = tables.get("profile")
-    if named is not None and not isinstance(named, str):
+    for found in (recipe, above):
+        if not isinstance(found, Mapping):
+            raise UserError(
+                f"recipe = {found!r} in {path}", "a recipe is a table of settings", "write [recipe.adapter]"
+            )
+    if "profile" in above:
         raise UserError(
-            f"profile = {named!r} in {path}", "it names one of the recipe's profiles", 'profile = "nano", above [axes]'
+            f"[profile.{profile}.recipe.profile] in {path}", "a profile has none itself", "profiles of the recipe alone"
         )
     profiles = profiles_of(recipe, source)
-    if profiles and not profile and named is None:
+    return overlay(profiled(recipe, recipe_profile(tables, own, profile, profiles, path, source), source), above)
+
+
+def recipe_profile(
+    tables: Mapping[str, Any],
+    own: Mapping[str, Any] | None,
+    profile: str,
+    profiles: Mapping[str, Any],
+    path: Path,
+    source: str,
+) -> str:
+    """Which of the recipe's profiles: what the grid's own one says, else that of the same name, else the grid's."""
+    top = tables.get("profile", {})
+    if profile and profile not in profiles and own is None:
+        of_grid = sorted(top) if isinstance(top, Mapping) else []
+        raise UserError(
+            f"{path} has no profile {profile!r}, nor has its recipe",
+            f"the grid has {', '.join(of_grid) or 'none'}; the recipe has {', '.join(sorted(profiles)) or 'none'}",
+            nearest(profile, [*of_grid, *profiles]) if of_grid or profiles else "leave the profile out",
+        )
+    named = own.get("profile") if own is not None else None
+    if named is None:
+        named = profile if profile in profiles else top if isinstance(top, str) else None
+    if named is not None and not isinstance(named, str):
+        raise UserError(
+            f"profile = {named!r} in [profile.{profile}] of {path}", "it names one of the recipe's", 'profile = "nano"'
+        )
+    if profiles and named is None:
+        where = f"in [profile.{profile}]" if own is not None else "at the top of the grid"
         raise UserError(
             f"{path} names none of its recipe's profiles",
             f"{source} has {', '.join(sorted(profiles))}, and without one it is no whole protocol",
-            f'profile = "{min(profiles)}" at the top of the grid, or --profile {min(profiles)}; profile = "" for none',
+            f'profile = "{min(profiles)}" {where}, or --profile {min(profiles)}; profile = "" for none',
         )
-    return profiled(recipe, profile or named or "", source)
+    return named or ""
+
+
+def chosen_axes(axes: Any, above: Any, profile: str, path: Path) -> dict[str, Any]:
+    """The grid's axes with a profile's in their places; new ones come last, and an empty list there drops its axis."""
+    for found, where in ((axes, ""), (above, f"profile.{profile}.")):
+        if not isinstance(found, dict):
+            raise UserError(
+                f"{where}axes = {found!r} in {path}", "axes map keys to lists of values", '"optim.lr" = [1e-4, 1e-3]'
+            )
+    names = {tuple(axis_keys(axis)): axis for axis in axes}
+    chosen = dict(axes)
+    for axis, values in above.items():
+        place = names.get(tuple(axis_keys(axis)), axis)
+        if values != []:
+            chosen[place] = values
+        elif chosen.pop(place, None) is None:
+            raise UserError(
+                f"[profile.{profile}.axes] of {path} drops {axis}, which is no axis of it",
+                "an empty list in a profile drops the grid's axis of the same keys",
+                nearest(axis, axes) if axes else "leave it out",
+            )
+    return chosen
 
 
 def changed(recipe: dict[str, Any], changes: Iterable[str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Open page.py first; runs.py reads the directories, figures/registry.py lists the
 
 from .page import write_report
 from .reward_figure import write_figure
+from .runs import failures, has_rows
 from .terminal import print_scores, print_table, run_warnings
 
-__all__ = ["print_scores", "print_table", "run_warnings", "write_figure", "write_report"]
+__all__ = ["failures", "has_rows", "print_scores", "print_table", "run_warnings", "write_figure", "write_report"]

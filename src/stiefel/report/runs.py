@@ -9,7 +9,19 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from ..artifacts import ADAPTER, CERTIFICATE, EVAL, MANIFEST, METRICS, RECIPE, RUNS, SAMPLES, read_json, read_jsonl
+from ..artifacts import (
+    ADAPTER,
+    CERTIFICATE,
+    EVAL,
+    FAILED,
+    MANIFEST,
+    METRICS,
+    RECIPE,
+    RUNS,
+    SAMPLES,
+    read_json,
+    read_jsonl,
+)
 from ..errors import UserError
 from ..recipe import Recipe, as_today, load_recipe, read_toml
 from ..scores import Score
@@ -137,6 +149,19 @@ class Run:
 def is_run(directory: Path) -> bool:
     """True for the directory of a single run."""
     return (directory / METRICS).is_file()
+
+
+def has_rows(directory: Path) -> bool:
+    """Whether a run of a comparison has done a rollout, so that there is something to report."""
+    return any(
+        path.stat().st_size and (path.parent / RECIPE).is_file() for path in directory.glob(f"{RUNS}/*/{METRICS}")
+    )
+
+
+def failures(directory: Path) -> list[str]:
+    """A line for each run of a comparison that failed."""
+    paths = [path for path in sorted(directory.glob(f"{RUNS}/*/{FAILED}")) if not (path.parent / EVAL).is_file()]
+    return [f"failed: {path.parent.name}: {read_json(path)['what']}" for path in paths]
 
 
 def read_runs(directory: Path) -> list[Run]:

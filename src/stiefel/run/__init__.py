@@ -7,7 +7,7 @@ is left.
 from __future__ import annotations
 
 from .checks import check_names, check_run
-from .directory import finished, same_recipe, status
+from .directory import differences, finished, status
 from .loading import adapted, load_pair
 from .measurements import BEFORE, BaseSamples, measure_base, read_samples, sample_lines
 from .reaction import Diverged
@@ -21,13 +21,13 @@ __all__ = [
     "adapted",
     "check_names",
     "check_run",
+    "differences",
     "finished",
     "load_pair",
     "measure_base",
     "read_samples",
     "rehearse",
     "rehearse_start",
-    "same_recipe",
     "sample_lines",
     "status",
     "train",

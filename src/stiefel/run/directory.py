@@ -94,20 +94,24 @@ def same_recipe(recipe: Recipe, out: Path) -> Recipe:
     if not (out / RECIPE).is_file():  # killed in its first moment: there is nothing to mix with
         return recipe
     tables = read_toml(out / RECIPE)
-    recipe = as_begun(recipe, tables)
-    before, now = resolved(tables), by_key(recipe.model_dump())
-    differences = [
-        f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
-        for key in sorted((before.keys() | now.keys()) - set(PLACES))
-        if before.get(key) != now.get(key) and not key.startswith(f"{LAUNCHED}.")
-    ]
-    if differences:
+    if others := differences(recipe, tables):
+        said = "; ".join(f"{key} was {before!r}, is {now!r}" for key, before, now in others)
         raise UserError(
-            f"{out} was started with another recipe: {'; '.join(differences)}",
+            f"{out} was started with another recipe: {said}",
             "going on with changed settings would mix two experiments in one run",
             "give the same settings, or another --out",
         )
-    return recipe
+    return as_begun(recipe, tables)
+
+
+def differences(recipe: Recipe, tables: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """(Key, what the run whose recipe holds `tables` was begun with, what this recipe says) of all that differs."""
+    before, now = resolved(tables), by_key(as_begun(recipe, tables).model_dump())
+    return [
+        (key, before.get(key), now.get(key))
+        for key in sorted((before.keys() | now.keys()) - set(PLACES))
+        if before.get(key) != now.get(key) and not key.startswith(f"{LAUNCHED}.")
+    ]
 
 
 def resolved(tables: Mapping[str, Any]) -> dict[str, Any]:
