@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from ..errors import UserError, nearest
-from .explained import keys
+from .explained import explain, keys
+from .measured import MeasureSettings
 from .recipe import Recipe, is_grid, make_recipe, overlay, parse_change, profiled, profiles_of, read_toml
 
 
@@ -20,6 +23,7 @@ class Grid:
 
     source: str
     runs: dict[str, Recipe]
+    measure: MeasureSettings | None = None
 
 
 def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Grid:
@@ -27,7 +31,9 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
 
     Keys joined by commas vary together: `"adapter.method, optim.lr" = [["lora", 3e-4], ["full", 3e-5]]`. A recipe with
     profiles needs one of them: `profile = "nano"` at the grid's top, or the one that is given here; `profile = ""` asks
-    for none. The profile lies over the recipe, the `--set a.b=value` changes and each point's values over both.
+    for none. The profile lies over the recipe, the `--set a.b=value` changes and each point's values over both. A grid
+    may have profiles of its own, `[profile.NAME.axes]` and `[profile.NAME.recipe]`: see `with_profile`. `[measure]`
+    says what else of its runs was published.
     """
     tables, changes = read_toml(path), list(changes)
     of_recipes = [key for key in tables if key in Recipe.model_fields]
@@ -42,11 +48,14 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
             f"write [recipe.{of_recipes[0]}]",
         )
     for key in tables:
-        if key not in ("recipe", "profile", "axes"):
+        if key not in ("recipe", "profile", "axes", "measure"):
             raise UserError(
-                f"unknown key {key} in {path}", "a grid holds a recipe, a profile and axes", "recipe, profile or [axes]"
+                f"unknown key {key} in {path}",
+                "a grid holds a recipe, a profile, axes and what is measured of its runs",
+                "recipe, profile, [axes] or [measure]",
             )
-    recipe = changed(base_recipe(tables, profile, path), changes)
+    recipe, tables = with_profile(tables, profile, path)
+    recipe = changed(recipe, changes)
     axes = tables.get("axes", {})
     if not isinstance(axes, dict):
         raise UserError(f"axes = {axes!r} in {path}", "axes map keys to lists of values", '"optim.lr" = [1e-4, 1e-3]')
@@ -69,11 +78,65 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
             raise UserError(f"two points of {path} are both {name}", "a value is listed twice", "list each value once")
         runs[name] = make_recipe(cell, source=str(path))
     asked = [f"# --profile {profile}\n"] if profile else []
-    return Grid("".join([path.read_text(encoding="utf-8-sig"), *asked, *(f"# --set {one}\n" for one in changes)]), runs)
+    source = "".join([path.read_text(encoding="utf-8-sig"), *asked, *(f"# --set {one}\n" for one in changes)])
+    return Grid(source, runs, measured_of(tables, path))
 
 
-def base_recipe(tables: Mapping[str, Any], profile: str, path: Path) -> dict[str, Any]:
-    """What all points share: the grid's recipe with one of its profiles."""
+def with_profile(tables: Mapping[str, Any], profile: str, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What all points share, and the grid's tables, both with a profile laid over them.
+
+    A profile may be the recipe's, the grid's own or of both. In the grid's, an axis takes the place of the axis of that
+    name, a new one is added, an empty list leaves one out; its `recipe` lies over the recipe.
+    """
+    own = profiles_of(tables, str(path)) if isinstance(tables.get("profile"), Mapping) else {}
+    recipe, source = base_recipe(tables, path)
+    named, of_recipe = profile or tables.get("profile"), profiles_of(recipe, source)
+    every = sorted({*own, *of_recipe})
+    if own and not isinstance(named, str):
+        raise UserError(
+            f"{path} is given without a profile",
+            f"it has {', '.join(every)}, and without one it is no whole protocol",
+            f"add --profile {every[0]}",
+        )
+    if own and named not in every:
+        raise UserError(
+            f"{path} has no profile {named!r}",
+            f"it has {', '.join(sorted(own))}, and {source} has {', '.join(sorted(of_recipe)) or 'none'}",
+            nearest(str(named), every),
+        )
+    over = own.get(str(named), {})
+    for key in over:
+        if key not in ("recipe", "axes"):
+            raise UserError(
+                f"unknown key {key} in [profile.{named}] of {path}",
+                "a grid's profile overlays its recipe and its axes",
+                f"[profile.{named}.recipe.{key}]" if key in Recipe.model_fields else "recipe or axes",
+            )
+    axes, above = tables.get("axes", {}), over.get("axes", {})
+    if above:
+        axes = {key: values for key, values in {**axes, **above}.items() if key not in above or values != []}
+    if of_recipe and not isinstance(named, str):
+        raise UserError(
+            f"{path} names none of its recipe's profiles",
+            f"{source} has {', '.join(sorted(of_recipe))}, and without one it is no whole protocol",
+            f'profile = "{min(of_recipe)}" at its top, or --profile {min(of_recipe)}; profile = "" for none',
+        )
+    shared = profiled(recipe, "" if own and named not in of_recipe else named or "", source)
+    return overlay(shared, over.get("recipe", {})), {**tables, "axes": axes}
+
+
+def measured_of(tables: Mapping[str, Any], path: Path) -> MeasureSettings | None:
+    """The grid's [measure]."""
+    if "measure" not in tables:
+        return None
+    try:
+        return MeasureSettings.model_validate(tables["measure"])
+    except ValidationError as error:
+        raise explain(error, MeasureSettings, f"[measure] of {path}") from error
+
+
+def base_recipe(tables: Mapping[str, Any], path: Path) -> tuple[Mapping[str, Any], str]:
+    """The grid's recipe with its profiles, and where it stands."""
     recipe, source = tables.get("recipe", {}), str(path)
     if isinstance(recipe, str):
         source = str(path.parent / recipe)
@@ -85,18 +148,11 @@ def base_recipe(tables: Mapping[str, Any], profile: str, path: Path) -> dict[str
     if not isinstance(recipe, Mapping):
         raise UserError(f"recipe = {recipe!r} in {path}", "a recipe is a table of settings", "write [recipe.adapter]")
     named = tables.get("profile")
-    if named is not None and not isinstance(named, str):
+    if named is not None and not isinstance(named, str | Mapping):
         raise UserError(
             f"profile = {named!r} in {path}", "it names one of the recipe's profiles", 'profile = "nano", above [axes]'
         )
-    profiles = profiles_of(recipe, source)
-    if profiles and not profile and named is None:
-        raise UserError(
-            f"{path} names none of its recipe's profiles",
-            f"{source} has {', '.join(sorted(profiles))}, and without one it is no whole protocol",
-            f'profile = "{min(profiles)}" at the top of the grid, or --profile {min(profiles)}; profile = "" for none',
-        )
-    return profiled(recipe, profile or named or "", source)
+    return recipe, source
 
 
 def changed(recipe: dict[str, Any], changes: Iterable[str]) -> dict[str, Any]:
