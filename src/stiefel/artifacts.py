@@ -27,6 +27,7 @@ SYNCS = "syncs.jsonl"  # what the engine was sent
 MEASURED = "measured"  # what is done of an evaluation while it goes on
 INSPECTION, FIGURES = "inspection.json", "figures"
 GRID, RUNS, BASES = "grid.toml", "runs", "base"
+REPRODUCTION = "reproduction.json"
 CERTIFICATE = "stiefel.json"  # in an adapter directory
 STATE = "stiefel_state.json"  # in a checkpoint, beside the Trainer's own trainer_state.json
 # by kind: a directory of ours holds one of its lists, the list's first name at least, and nothing else
@@ -34,11 +35,23 @@ CONTENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "run": (
         (
             *(MANIFEST, RECIPE, METRICS, SAMPLES, EVAL, ADAPTER, BEST, CHECKPOINTS, EVENTS),
-            *(GEOMETRY, SYNCS, EVALUATED, MEASURED, INSPECTION, FIGURES, "report.html", "tensorboard", "wandb"),
+            *(
+                GEOMETRY,
+                SYNCS,
+                EVALUATED,
+                MEASURED,
+                INSPECTION,
+                FIGURES,
+                "report.html",
+                "tensorboard",
+                "wandb",
+                REPRODUCTION,
+            ),
         ),
     ),
     "evaluation": ((MANIFEST, SAMPLES, EVAL),),
-    "comparison": ((GRID, RUNS, BASES, "table.json", "table.md", "report.html", FIGURES),),
+    "comparison": ((GRID, RUNS, BASES, "table.json", "table.md", "report.html", FIGURES, REPRODUCTION),),
+    "reproduction": ((REPRODUCTION,),),
     "adapter": (
         (CERTIFICATE, "adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "README.md"),
         (CERTIFICATE, "weights.safetensors"),

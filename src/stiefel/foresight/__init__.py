@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .figures import MatrixStep, MethodSteps, Preflight
 from .measure import KL_BUDGET, preflight
+from .memory_line import memory_needed
 from .rate import TOLERANCE, Spent, rate_for
 from .table import print_preflight
 
@@ -17,6 +18,7 @@ __all__ = [
     "MethodSteps",
     "Preflight",
     "Spent",
+    "memory_needed",
     "preflight",
     "print_preflight",
     "rate_for",

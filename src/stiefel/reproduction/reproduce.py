@@ -1,0 +1,111 @@
+"""A work → its runs, the usual page, and reproduction.json with every pair of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..artifacts import (
+    GRID,
+    MANIFEST,
+    REPRODUCTION,
+    check_room,
+    read_json,
+    require_begun,
+    versions,
+    writable,
+    write_json,
+)
+from ..comparison import compare
+from ..errors import UserError
+from ..report import read_runs, write_report
+from ..run import train
+from .measures import measured_pairs
+from .numbers import own_scores, score_pairs
+from .order import order_of
+from .starts import start_pairs
+from .work import ONE, Work
+
+Say = Callable[[str], None]
+
+
+def reproduce(
+    work: Work,
+    out: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    jobs: int = 1,
+    say: Say = lambda line: None,
+    on_row: Callable[[dict[str, Any]], None] = lambda row: None,
+    on_progress: Callable[[dict[str, int]], None] = lambda done: None,
+    on_layer: Callable[[str, int, int], None] = lambda name, number, total: None,
+) -> dict[str, Any]:
+    """Do the work in `out` and return the record that reproduction.json holds.
+
+    A grid becomes a comparison, a recipe a run, both with their page and figures; starts leave the record alone.
+    Raises UserError for an `out` that is in use, and with `resume` for one that holds another reproduction.
+    """
+    if resume:
+        require_same(work, out)
+    if not work.trains:
+        return of_starts(work, out, force=force or resume, on_layer=on_layer)
+    if work.grid is not None:
+        compare(work.grid, out, resume=resume, force=force, jobs=jobs, say=say, on_progress=on_progress)
+    else:
+        train(work.runs[ONE], out, resume=resume, force=force, progress=say, on_row=on_row, shared=True)
+    page = write_report(out, figures=True, say=say)
+    runs = read_runs(out)
+    order = order_of(work, runs)
+    record = {
+        **begun(work),
+        "pairs": [pair.to_json() for pair in (*score_pairs(work, runs), *measured_pairs(work, runs))],
+        "own": [pair.to_json() for pair in own_scores(runs)],
+        "order": None if order is None else order.to_json(),
+        "unfinished": [run.name for run in runs if not run.finished],
+        "report": page.name,
+        "versions": versions(),
+    }
+    write_json(out / REPRODUCTION, record)
+    return record
+
+
+def begun(work: Work) -> dict[str, Any]:
+    """What tells a reproduction from another one."""
+    return {"name": work.entry.name, "profile": work.profile, "changes": list(work.changes)}
+
+
+def of_starts(work: Work, out: Path, *, force: bool, on_layer: Callable[[str, int, int], None]) -> dict[str, Any]:
+    """The record of starts: made again on each call, for each takes a part of a run's time."""
+    check_room(out, force=force, kind="reproduction")
+    pairs = start_pairs(work, on_layer)
+    record = {
+        **begun(work),
+        "pairs": [pair.to_json() for pair in pairs],
+        "own": [],
+        "order": None,
+        "unfinished": [],
+        "report": "",
+        "versions": versions(),
+    }
+    writable(out).mkdir(parents=True, exist_ok=True)
+    write_json(out / REPRODUCTION, record)
+    return record
+
+
+def require_same(work: Work, out: Path) -> None:
+    """Raise unless `out` holds this reproduction, finished or not."""
+    first = REPRODUCTION if not work.trains else GRID if work.grid is not None else MANIFEST
+    require_begun(out, first, f"reproduction of {work.entry.name}")
+    held = read_json(out / REPRODUCTION) if (out / REPRODUCTION).is_file() else begun(work)
+    other = {key: value for key, value in begun(work).items() if held.get(key) != value}
+    source = work.grid.source if work.grid is not None and work.trains else ""
+    if other or (source and (out / GRID).read_text(encoding="utf-8") != source):
+        raise UserError(
+            f"{out} holds another reproduction than {work.entry.name} in the profile {work.profile}",
+            f"it was begun as {held.get('name')}, {held.get('profile')}, {held.get('changes')}"
+            if other
+            else "it was begun with another grid, another profile or other changes",
+            "give the same name, profile and changes, or another --out",
+        )
