@@ -1,4 +1,4 @@
-"""Every nano profile of the papers' tables and figures, run once: `python -m benchmarks.reproduce [NAME …] [--out DIR]`.
+"""Every nano profile of the papers' tables and figures: `python -m benchmarks.reproduce [NAME …] [--out DIR]`.
 
 Each by the command that docs/reproduce.md gives, in a process of its own; how long it took, what it scored, and whether
 the published order of methods came out. About 40 minutes on two cores. The results of names that are left out are kept.

@@ -112,9 +112,7 @@ def data(recipe: Recipe) -> Iterator[Lack]:
             continue
         hub = HUBS[name].id
         if not (cached(hub, "dataset") or prepared(hub)):
-            yield Lack(
-                "data", f"{hub} is not on this machine, for {name}", "a run fetches it from the hub", fetched=True
-            )
+            yield Lack("data", f"{hub} is not on this machine, for {name}", FETCHED)
 
 
 def prepared(hub: str) -> bool:
