@@ -127,3 +127,44 @@ def test_mistakes_of_profiles_and_changes_are_named(
 def test_a_key_that_begins_like_an_axis_may_be_changed(profiled: Path) -> None:
     runs = load_grid(written(profiled, "", '"run.seed" = [0]'), ["run.save_every=5"]).runs
     assert {one.run.save_every for one in runs.values()} == {5}
+
+
+OWN = 'recipe = "recipe.toml"\n[axes]\n"run.seed" = [0, 1]\n"adapter.method" = ["lora", "rlpo"]\n'
+
+
+def test_a_grid_s_own_profile_lies_over_its_axes_and_its_recipe(profiled: Path) -> None:
+    """An axis keeps its place, an empty list leaves one out, a new one comes last; the recipe's profile applies too."""
+    more = '[profile.nano.axes]\n"run.seed" = []\n"adapter.method" = ["pissa"]\n"adapter.rank" = [2, 4]\n'
+    (profiled / "grid.toml").write_text(OWN + more + "[profile.nano.recipe.optim]\nrollouts = 3\n[profile.paper]\n")
+    nano = load_grid(profiled / "grid.toml", profile="nano").runs
+    assert list(nano) == ["pissa-rank2", "pissa-rank4"]
+    assert {(one.optim.lr, one.optim.rollouts) for one in nano.values()} == {(3e-4, 3)}
+    paper = load_grid(profiled / "grid.toml", profile="paper").runs
+    assert list(paper) == ["seed0-lora", "seed0-rlpo", "seed1-lora", "seed1-rlpo"]
+    assert {one.model.path for one in paper.values()} == {"org/model"}
+
+
+@pytest.mark.parametrize(
+    ("more", "profile", "words"),
+    [
+        ("[profile.small]\n", "smal", "has small, and .*recipe.toml has nano, paper"),
+        ("[profile.small]\n", "", "is given without a profile"),
+        ("[profile.small.optim]\nlr = 1.0\n", "small", r"profile.small.recipe.optim"),
+        ('[profile.small.axes]\n"optim.rl" = [1]\n', "small", "unknown axis optim.rl"),
+        ('[profile.small]\n[measure]\nkind = "norm"\n', "small", "kind"),
+        (
+            '[profile.small]\n[measure]\nkind = "scores"\npublished = { lora = { average = "x" } }\n',
+            "small",
+            "published",
+        ),
+    ],
+)
+def test_mistakes_of_a_grid_s_own_profiles_are_named(more: str, profile: str, words: str, profiled: Path) -> None:
+    (profiled / "grid.toml").write_text(OWN + more)
+    with pytest.raises(UserError, match=words):
+        load_grid(profiled / "grid.toml", profile=profile)
+
+
+def test_a_profile_of_the_grid_alone_needs_none_of_the_recipe(profiled: Path) -> None:
+    (profiled / "grid.toml").write_text(OWN + '[profile.small.axes]\n"run.seed" = []\n')
+    assert list(load_grid(profiled / "grid.toml", profile="small").runs) == ["lora", "rlpo"]
