@@ -14,6 +14,7 @@ from stiefel.cli import main
 from stiefel.errors import UserError
 from stiefel.report import read_runs
 from stiefel.reproduction.catalogue import Entry
+from stiefel.reproduction.measures import efficiency, spectra
 from stiefel.reproduction.numbers import own_scores, score_pairs
 from stiefel.reproduction.order import order_of
 from stiefel.reproduction.reproduce import reproduce
@@ -43,8 +44,7 @@ temperature = 1.0
 top_p = 1.0
 
 [axes]
-"run.seed" = [0, 1]
-"adapter.method" = ["gaussian", "rlpo"]
+"adapter.method, run.seed" = [["gaussian", 0], ["gaussian", 1], ["full", 0]]
 
 [profile.paper.recipe.expected]
 source = "a paper"
@@ -54,10 +54,9 @@ average_of = ["nano-arithmetic", "nano-sort"]
 [profile.paper.recipe.expected.scores]
 base = { nano-arithmetic = 50.0 }
 gaussian = { nano-arithmetic = [60.0, 2.0], nano-sort = 90.0, average = 75.0 }
-rlpo = { nano-arithmetic = 70.0, gsm8k = 30.0 }
+full = { nano-arithmetic = 70.0, gsm8k = 30.0 }
 
-[profile.nano.axes]
-"run.seed" = []
+[profile.nano]
 """
 ENTRY = Entry("lab/table1", "A table.", "1 s", order="nano-arithmetic", shows="more.", figure="figure-02-dynamics")
 
@@ -82,7 +81,7 @@ def pair(record: dict[str, Any], of: str, figure: str) -> dict[str, Any]:
 
 
 def scores(out: Path, method: str) -> list[dict[str, Any]]:
-    return [read_json(path / "eval.json") for path in sorted((out / "runs").iterdir()) if path.name.endswith(method)]
+    return [read_json(path / "eval.json") for path in sorted((out / "runs").iterdir()) if path.name.startswith(method)]
 
 
 def test_a_score_stands_beside_the_published_one_in_its_metric(papers: tuple[Work, Path, dict[str, Any]]) -> None:
@@ -106,13 +105,13 @@ def test_an_average_is_of_the_same_tasks_each_in_its_metric(papers: tuple[Work, 
 
 def test_the_base_is_ours_before_training(papers: tuple[Work, Path, dict[str, Any]]) -> None:
     _, out, record = papers
-    ours = 100 * scores(out, "rlpo")[0]["nano-arithmetic"]["pass_at"]["2"]["before"]["mean"]
+    ours = 100 * scores(out, "full")[0]["nano-arithmetic"]["pass_at"]["2"]["before"]["mean"]
     found = pair(record, "base", "nano-arithmetic")
     assert found["ours"]["mean"] == pytest.approx(ours)
 
 
 def test_what_was_not_measured_is_said(papers: tuple[Work, Path, dict[str, Any]]) -> None:
-    found = pair(papers[2], "rlpo", "gsm8k")
+    found = pair(papers[2], "full", "gsm8k")
     assert found["ours"] is None
     assert found["why"] == "not measured here"
 
@@ -138,13 +137,13 @@ def test_a_small_model_s_numbers_stand_by_themselves(papers: tuple[Work, Path, d
     assert len(pairs) == len(record["pairs"])
     assert all(one.ours is None and "profile nano" in one.why for one in pairs)
     own = {(one.of, one.figure): one.ours.mean for one in own_scores(runs) if one.ours}
-    assert set(own) == {(of, task) for of in ("gaussian", "rlpo") for task in ("nano-arithmetic", "nano-sort")}
+    assert set(own) == {(of, task) for of in ("gaussian", "full") for task in ("nano-arithmetic", "nano-sort")}
     order = order_of(nano, runs)
     assert order is not None
-    assert (order.published, order.pairs) == (("rlpo", "gaussian"), 1)
-    assert order.alike == int(own["rlpo", "nano-arithmetic"] > own["gaussian", "nano-arithmetic"])
+    assert (order.published, order.pairs) == (("full", "gaussian"), 1)
+    assert order.alike == int(own["full", "nano-arithmetic"] > own["gaussian", "nano-arithmetic"])
     lines = list(as_lines({**record, "profile": "nano", "order": order.to_json()}, ENTRY, out))
-    assert "Published order by nano-arithmetic: rlpo > gaussian" in lines
+    assert "Published order by nano-arithmetic: full > gaussian" in lines
 
 
 def test_a_finished_one_is_left_alone_by_resume_and_another_refused(
@@ -192,27 +191,39 @@ def milora_norm() -> float:
     return fmean(norms)
 
 
+def test_what_training_costs_is_told_against_full_weights(papers: tuple[Work, Path, dict[str, Any]]) -> None:
+    _, out, _ = papers
+    found = efficiency([run for run in read_runs(out) if run.seed == 0])
+    assert found["full"] == {"trained": 100.0}
+    assert 0 < found["gaussian"]["trained"] < 10
+    seconds, peak = ([rows(out, name)[0][key] for name in ("gaussian-seed0", "full-seed0")]
+                     for key in ("seconds", "peak_memory_bytes"))  # fmt: skip
+    assert found["gaussian"]["faster"] == pytest.approx(100 * (1 - seconds[0] / seconds[1]))
+    assert found["gaussian"]["less_memory"] == pytest.approx(100 * (1 - peak[0] / peak[1]))
+
+
+def test_spectra_are_those_of_the_inspection(papers: tuple[Work, Path, dict[str, Any]]) -> None:
+    _, out, _ = papers
+    summary = read_json(out / "runs" / "gaussian-seed0" / "inspection.json")["summary"]
+    assert spectra(read_runs(out))["gaussian"] == {"NSS": summary["nss"], "S_Head": summary["s_head"]}
+
+
 def test_a_real_name_runs_on_the_embedded_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What efficiency measures needs runs of full, sparse and adapted weights alone."""
-    changes = ["optim.rollouts=1", "rollout.prompts=2", "rollout.completions=2", "optim.updates_per_rollout=1"]
-    words = [word for change in changes for word in ("--set", change)]
+    """Figure 9, for which nothing is trained, down to its picture."""
     out = tmp_path / "out"
     with pytest.raises(SystemExit) as end:
-        main(["reproduce", "geora/efficiency", "--profile", "nano", "--out", str(out), *words])
+        main(["reproduce", "rlpo/fig9", "--profile", "nano", "--out", str(out), "--set", "run.seed=3"])
     assert end.value.code == 0
-    record = read_json(out / "reproduction.json")
-    assert record["changes"] == changes
-    ours = {(one["of"], one["figure"]): one["ours"]["mean"] for one in record["pairs"] if one["ours"]}
-    assert ours["full", "trained"] == 100
-    assert 0 < ours["geora", "trained"] < 100
-    seconds = {one: sum(row["seconds"] for row in rows(out, one)) for one in ("full", "geora")}
-    assert ours["geora", "faster"] == pytest.approx(100 * (1 - seconds["geora"] / seconds["full"]))
-    assert "Ours alone" in capsys.readouterr().out
+    assert read_json(out / "reproduction.json")["changes"] == ["run.seed=3"]
+    (row,) = rows(out, "rlpo")
+    assert row["learning_rate"] == 0
+    picture = out / "figures" / "figure-09-spectrum.png"
+    assert f"Ours: {picture}" in capsys.readouterr().out
+    assert picture.is_file()
 
 
-def rows(out: Path, method: str) -> list[dict[str, Any]]:
-    (path,) = [path for path in (out / "runs").iterdir() if path.name.startswith(method)]
-    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+def rows(out: Path, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "runs" / name / "metrics.jsonl").read_text().splitlines()]
 
 
 def test_a_grid_of_starts_is_not_trained(tmp_path: Path) -> None:
