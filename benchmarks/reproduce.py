@@ -1,7 +1,7 @@
 """Every nano profile of the papers' tables and figures: `python -m benchmarks.reproduce [NAME …] [--out DIR]`.
 
 Each by the command that docs/reproduce.md gives, in a process of its own; how long it took, what it scored, and whether
-the published order of methods came out. About 40 minutes on two cores. The results of names that are left out are kept.
+the published order of methods came out. About an hour on two cores. The results of names that are left out are kept.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts import (
+    FIGURES,
     GRID,
     MANIFEST,
     REPRODUCTION,
@@ -27,6 +28,7 @@ from .order import order_of
 from .starts import start_pairs
 from .work import ONE, Work
 
+NOT_DRAWN = " is not drawn: "  # as the report says it
 Say = Callable[[str], None]
 
 
@@ -55,7 +57,7 @@ def reproduce(
         compare(work.grid, out, resume=resume, force=force, jobs=jobs, say=say, on_progress=on_progress)
     else:
         train(work.runs[ONE], out, resume=resume, force=force, progress=say, on_row=on_row, shared=True)
-    page = write_report(out, figures=True, say=say)
+    page = with_figures(work, out, say)
     runs = read_runs(out)
     order = order_of(work, runs)
     record = {
@@ -69,6 +71,16 @@ def reproduce(
     }
     write_json(out / REPRODUCTION, record)
     return record
+
+
+def with_figures(work: Work, out: Path, say: Say) -> Path:
+    """The page and every figure that these runs have data for; why one is not drawn is said of the one in question."""
+    left: list[str] = []
+    page = write_report(out, figures=True, say=lambda line: (left.append if NOT_DRAWN in line else say)(line))
+    if work.entry.figure and not (out / FIGURES / f"{work.entry.figure}.png").is_file():
+        for line in left:
+            say(line)
+    return page
 
 
 def begun(work: Work) -> dict[str, Any]:
