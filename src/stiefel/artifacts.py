@@ -29,6 +29,7 @@ INSPECTION, FIGURES = "inspection.json", "figures"
 GRID, RUNS, BASES = "grid.toml", "runs", "base"
 RATES = "rates.json"  # of a comparison whose grid says how the runs' rates are found
 FAILED = "failed.json"  # in a run of a comparison that failed: what, why and instead
+REPRODUCTION = "reproduction.json"
 CERTIFICATE = "stiefel.json"  # in an adapter directory
 STATE = "stiefel_state.json"  # in a checkpoint, beside the Trainer's own trainer_state.json
 # by kind: a directory of ours holds one of its lists, the list's first name at least, and nothing else
@@ -36,11 +37,24 @@ CONTENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "run": (
         (
             *(MANIFEST, RECIPE, METRICS, SAMPLES, EVAL, ADAPTER, BEST, CHECKPOINTS, EVENTS),
-            *(GEOMETRY, SYNCS, EVALUATED, MEASURED, INSPECTION, FIGURES, FAILED, "report.html", "tensorboard", "wandb"),
+            *(
+                GEOMETRY,
+                SYNCS,
+                EVALUATED,
+                MEASURED,
+                INSPECTION,
+                FIGURES,
+                FAILED,
+                REPRODUCTION,
+                "report.html",
+                "tensorboard",
+                "wandb",
+            ),
         ),
     ),
     "evaluation": ((MANIFEST, SAMPLES, EVAL),),
-    "comparison": ((GRID, RUNS, BASES, RATES, "table.json", "table.md", "report.html", FIGURES),),
+    "comparison": ((GRID, RUNS, BASES, RATES, "table.json", "table.md", "report.html", FIGURES, REPRODUCTION),),
+    "reproduction": ((REPRODUCTION,),),
     "adapter": (
         (CERTIFICATE, "adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "README.md"),
         (CERTIFICATE, "weights.safetensors"),

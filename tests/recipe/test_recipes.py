@@ -16,14 +16,24 @@ from stiefel.recipe.grid import load_grid
 from stiefel.recipe.recipe import load_recipe, read_toml
 from stiefel.run.checks import check_names
 from stiefel.run.run import finished, train
+from stiefel.scores import usual_ks
 from stiefel.tasks import find_task
 from stiefel.training.settings import grpo_config, sft_config
 
 ROOT = Path(__file__).parents[2] / "recipes"
+
+
+def profiles_in(path: Path) -> list[str]:
+    """A grid's own profiles, or "" for the one that it names."""
+    own = read_toml(path).get("profile", "")
+    return list(own) if isinstance(own, dict) else [""]
+
+
 RECIPES = [path for path in sorted(ROOT.rglob("*.toml")) if "axes" not in read_toml(path)]
 GRIDS = [path for path in sorted(ROOT.rglob("*.toml")) if "axes" in read_toml(path)]
 PROFILES = [(path, profile) for path in RECIPES for profile in ("", *read_toml(path).get("profile", {}))]
-PAPERS = [path for path in RECIPES if "profile" in read_toml(path)]
+PAPERS = [path for path in RECIPES if {"profile", "expected"} <= read_toml(path).keys()]
+GRID_PROFILES = [(path, profile) for path in GRIDS for profile in profiles_in(path)]
 
 
 def name(value: Any) -> str:
@@ -40,10 +50,44 @@ def test_a_recipe_parses_and_becomes_trls_settings(path: Path, profile: str, tmp
     assert load_recipe(tmp_path / "recipe.toml") == recipe
 
 
-@pytest.mark.parametrize("path", GRIDS, ids=name)
-def test_a_grid_parses(path: Path) -> None:
-    for recipe in load_grid(path).runs.values():
-        check_names(recipe)
+@pytest.mark.parametrize(("path", "profile"), GRID_PROFILES, ids=name)
+def test_a_grid_parses(path: Path, profile: str, tmp_path: Path) -> None:
+    for recipe in load_grid(path, profile=profile).runs.values():
+        check_names(recipe, shared=True)
+        make = sft_config if recipe.algorithm.name == "sft" else grpo_config
+        make(recipe, tmp_path)
+        assert (recipe.model.path == "nano") == (profile in ("nano", "")), (
+            "nano trains the embedded model, no other does"
+        )
+        if recipe.model.path == "nano":
+            assert recipe.optim.rollouts <= 60, "nano takes minutes"
+
+
+@pytest.mark.parametrize("path", [path for path in GRIDS if path.parent.name in ("rlpo", "geora", "peft12")], ids=name)
+def test_a_papers_grid_has_its_profiles_and_says_what_is_not_the_papers(path: Path) -> None:
+    assert {"nano", "paper"} <= set(profiles_in(path))
+    header = path.read_text().partition("\n\n")[0]
+    for words in (
+        "WE HAVE NOT RUN THE PAPER'S PROFILE",
+        "# Source: ",
+        "# Nano: ",
+        f"stiefel reproduce {name(path)[:-5]} ",
+    ):
+        assert words in header
+
+
+@pytest.mark.parametrize("path", [path for path in GRIDS if path.parent.name in ("rlpo", "geora", "peft12")], ids=name)
+def test_published_scores_of_a_grid_are_of_what_it_measures(path: Path) -> None:
+    """In the paper's profile, by method, in a metric of which the task has samples."""
+    for recipe in load_grid(path, profile="paper").runs.values():
+        expected, measured = recipe.expected, set(recipe.eval.tasks)
+        assert all(compose(method).name for method in methods_named(expected.scores))
+        assert expected.percent or not expected.scores
+        for task in {*tasks_named(expected.of(recipe.adapter.method)), *expected.average_of} - {"average"}:
+            assert task in measured or len(load_grid(path, profile="paper").runs) > 1
+            samples = find_task(task).sampling.samples
+            metric = expected.metric_of(task)
+            assert metric == "avg" or int(metric.removeprefix("pass@")) in usual_ks(samples)
 
 
 @pytest.mark.parametrize("path", [*RECIPES, *GRIDS], ids=name)

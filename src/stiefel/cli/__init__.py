@@ -19,13 +19,14 @@ from .geometry import inspect, preflight
 from .imports import bring
 from .launch import launch
 from .options import say
+from .reproduce import reproduce
 from .runs import compare, demo, report, train
 from .scores import grade
 
 INTERRUPTED = 130
 VERBS = (
     *(methods, init, verify, export, preflight, train, launch, bring, evaluate, grade),
-    *(inspect, compare, report, cache, demo, cite),
+    *(inspect, compare, reproduce, report, cache, demo, cite),
 )
 
 

@@ -12,7 +12,7 @@ from ..artifacts import BASES, GRID, RUNS, check_room, room_for, write_text
 from ..errors import UserError
 from ..model import model_files
 from ..progress import States
-from ..recipe import Grid, Recipe
+from ..recipe import UNTRAINED, Grid, Recipe
 from ..run import finished, rehearse
 from .failed import Book
 from .grown import as_begun_in
@@ -71,6 +71,12 @@ def compare(
 
 def look(grid: Grid, out: Path) -> None:
     """Raise for the first run of a grid that would end before or at its first rollout."""
+    if grid.measure is not None and grid.measure.kind in UNTRAINED:
+        raise UserError(
+            f"this grid measures {grid.measure.kind}",
+            "its runs are starts, of which nothing is trained",
+            "stiefel reproduce, which lists its name",
+        )
     done: set[str] = set()
     for name, recipe in grid.runs.items():
         with named(name):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from .figures import MatrixStep, MethodSteps, Preflight
 from .matched import Matched, budget_of, matched_rates
 from .measure import KL_BUDGET, preflight
+from .memory_line import memory_needed
 from .rate import TOLERANCE, Spent, rate_for
 from .table import print_preflight
 
@@ -21,6 +22,7 @@ __all__ = [
     "Spent",
     "budget_of",
     "matched_rates",
+    "memory_needed",
     "preflight",
     "print_preflight",
     "rate_for",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ..methods import compose
 from ..model import build_skeleton, resolve_model
@@ -26,6 +27,22 @@ def memory_line(asked: Mapping[str, Recipe], longest_prompt: int) -> list[str]:
         return []
     each = ", ".join(f"{name} {count / 1e9:.2g}" for name, count in found.items())
     return [f"An update of a process needs about this many GB of memory, without an engine's share: {each}."]
+
+
+def memory_needed(recipe: Recipe) -> int | None:
+    """Bytes of an update in one process, without an engine's share; None of a family or a method that is not counted.
+
+    Raises UserError where the model's config.json cannot be had.
+    """
+    config = build_skeleton(resolve_model(recipe.model.path, recipe.model.revision)).config
+    rank = rank_of(recipe)
+    if rank is None or config.get_text_config().model_type not in FAMILIES:
+        return None
+    length = recipe.rollout.max_prompt_tokens + recipe.rollout.max_completion_tokens
+    if recipe.algorithm.name == "sft":
+        rows = recipe.optim.micro_batch or recipe.algorithm.batch
+        return needed(shapes_of(config), replace(step_of(recipe, rank, length), rows=rows)).total
+    return needed(shapes_of(config), step_of(recipe, rank, length)).total
 
 
 def rank_of(recipe: Recipe) -> int | None:

@@ -9,7 +9,8 @@ from .expected import AVERAGE, BASE, Published, methods_named, numbers, tasks_na
 from .former import as_begun, as_today
 from .grid import Grid, load_grid
 from .launched import LAUNCHED, left_to_launch
-from .recipe import Recipe, by_key, load_recipe, overlay, parse_value, read_toml, usual_recipe
+from .measured import UNTRAINED, MeasureSettings
+from .recipe import Recipe, by_key, is_grid, load_recipe, overlay, parse_value, profiles_of, read_toml, usual_recipe
 from .sections import (
     AdapterSettings,
     ClusterSettings,
@@ -24,11 +25,13 @@ __all__ = [
     "AVERAGE",
     "BASE",
     "LAUNCHED",
+    "UNTRAINED",
     "AdapterSettings",
     "ClusterSettings",
     "ExpectedSettings",
     "Grid",
     "GuardSettings",
+    "MeasureSettings",
     "MixtureEntry",
     "OptimSettings",
     "Published",
@@ -37,6 +40,7 @@ __all__ = [
     "as_begun",
     "as_today",
     "by_key",
+    "is_grid",
     "left_to_launch",
     "load_grid",
     "load_recipe",
@@ -44,6 +48,7 @@ __all__ = [
     "numbers",
     "overlay",
     "parse_value",
+    "profiles_of",
     "read_toml",
     "tasks_named",
     "usual_recipe",

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from ..errors import UserError, nearest
-from .explained import keys
+from .explained import explain, keys
+from .measured import MeasureSettings
 from .recipe import Recipe, is_grid, make_recipe, overlay, parse_change, profiled, profiles_of, read_toml
 
 RATES = {
@@ -25,11 +28,12 @@ class Grid:
 
     source: str
     runs: dict[str, Recipe]
+    measure: MeasureSettings | None = None  # what else of its runs was published
     rate: str = ""  # one of RATES: where each run's optim.lr comes from, if it is not the recipe's
 
 
 LAID_OVER = ("recipe", "profile", "axes")  # of a grid's file: what a profile of its own changes in a way of its own
-KEYS = (*LAID_OVER, "rate")  # of any other key a profile's value takes the place of the grid's
+KEYS = (*LAID_OVER, "rate", "measure")  # of any other key a profile's value takes the place of the grid's
 
 
 def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Grid:
@@ -41,7 +45,7 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
     for none. A grid may have profiles too, `[profile.NAME]` with keys of a grid, which the one that is given here
     chooses: its axes take the place of those of the same keys, or come after them, or drop them where they are empty.
     The recipe's profile lies over the recipe, the grid's over that, the `--set a.b=value` changes and each point's
-    values over all.
+    values over all. `[measure]` says what else of its runs was published.
     """
     tables, changes = read_toml(path), list(changes)
     of_recipes = [key for key in tables if key in Recipe.model_fields]
@@ -88,9 +92,18 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
                 "leave one of them out",
             )
     asked = [f"# --profile {profile}\n"] if profile else []
-    return Grid(
-        "".join([path.read_text(encoding="utf-8-sig"), *asked, *(f"# --set {one}\n" for one in changes)]), runs, rate
-    )
+    source = "".join([path.read_text(encoding="utf-8-sig"), *asked, *(f"# --set {one}\n" for one in changes)])
+    return Grid(source, runs, measured_of(tables, path), rate)
+
+
+def measured_of(tables: Mapping[str, Any], path: Path) -> MeasureSettings | None:
+    """The grid's [measure]."""
+    if "measure" not in tables:
+        return None
+    try:
+        return MeasureSettings.model_validate(tables["measure"])
+    except ValidationError as error:
+        raise explain(error, MeasureSettings, f"[measure] of {path}") from error
 
 
 def rate_rule(tables: Mapping[str, Any], axes: list[str], path: Path) -> str:
@@ -118,7 +131,7 @@ def refuse_unknown(tables: Mapping[str, Any], place: str) -> None:
         if key not in KEYS:
             raise UserError(
                 f"unknown key {key} in {place}",
-                "a grid holds a recipe, a profile, a rate and axes",
+                "a grid holds a recipe, a profile, a rate, axes and what is measured of its runs",
                 f"one of {', '.join(KEYS)}",
             )
 

@@ -5,7 +5,19 @@ Open page.py first; runs.py reads the directories, figures/registry.py lists the
 
 from .page import write_report
 from .reward_figure import write_figure
-from .runs import failures, has_rows
+from .runs import Run, failures, has_rows, read_runs
+from .series import label_of
 from .terminal import print_scores, print_table, run_warnings
 
-__all__ = ["failures", "has_rows", "print_scores", "print_table", "run_warnings", "write_figure", "write_report"]
+__all__ = [
+    "Run",
+    "failures",
+    "has_rows",
+    "label_of",
+    "print_scores",
+    "print_table",
+    "read_runs",
+    "run_warnings",
+    "write_figure",
+    "write_report",
+]

@@ -110,6 +110,12 @@ def series_of(runs: Sequence[Run]) -> dict[str, Series]:
     }
 
 
+def label_of(runs: Sequence[Run]) -> dict[str, str]:
+    """Name → what tells it from runs that differ in more than the seed: its series, and its rate where rates vary."""
+    series, rates = series_of(runs), {run.lr for run in runs}
+    return {run.name: series[run.name].label + (f" at {run.lr:g}" if len(rates) > 1 else "") for run in runs}
+
+
 def shown(value: Any) -> str:
     """A setting's value as part of a name."""
     if isinstance(value, dict):

@@ -1,0 +1,32 @@
+"""Regenerate the table of docs/reproduce.md: `python -m scripts.reproduce`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scripts.readme import replace_block
+from scripts.tasks import as_table
+from stiefel.reproduction import Entry, entries, find_work, profiles_in
+
+PAGE = Path(__file__).parents[1] / "docs" / "reproduce.md"
+
+
+def names() -> str:
+    """Every name, what it reproduces, its profiles with the runs of each, and the time of nano."""
+    rows = [(f"`{entry.name}`", entry.what.rstrip("."), profiles(entry), entry.time) for entry in entries().values()]
+    return as_table(("name", "what it reproduces", "profiles (runs)", "nano"), rows)
+
+
+def profiles(entry: Entry) -> str:
+    """`nano (2), paper (15)`."""
+    path = find_work(entry.name, "nano").path
+    return ", ".join(f"{name} ({len(find_work(entry.name, name).runs)})" for name in profiles_in(path))
+
+
+def page() -> str:
+    """docs/reproduce.md as it should be."""
+    return replace_block(PAGE.read_text(), "names", names())
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

@@ -1,0 +1,154 @@
+"""What this machine lacks for a work, found without running any of it and without downloading anything."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import datasets
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError
+
+from ..engine import require_vllm
+from ..errors import UserError
+from ..foresight import memory_needed
+from ..recipe import Recipe
+from ..rewards import is_gym
+from ..run import check_names, rehearse
+from ..tasks import BENCHMARKS, MADE_HERE
+from .work import Work
+
+HUBS = {task.name: task.hub for task in BENCHMARKS if task.hub is not None}
+PACKAGES = {"ifeval": ("lm_eval", 'pip install "stiefel[lm-eval]"')}
+FETCHED = "a run fetches it from the hub"
+GYM = ("reasoning_gym", 'pip install "stiefel[gym]"')
+
+
+@dataclass(frozen=True)
+class Lack:
+    """Something that a work needs and this machine has not."""
+
+    kind: str  # model, data, package, vLLM, GPU, memory, settings
+    what: str
+    instead: str
+
+
+def lacks(work: Work, out: Path) -> list[Lack]:
+    """Everything that is missing, each thing once, the models first.
+
+    Where nothing is, each run is rehearsed as a comparison does it: its start on a skeleton, its rows, its reward.
+    Raises UserError for a setting that could run nowhere.
+    """
+    for recipe in work.runs.values():
+        check_names(recipe, shared=True)
+    found = list(dict.fromkeys(lack for recipe in work.runs.values() for lack in of_recipe(recipe, work)))
+    if not found and work.trains:
+        done: set[str] = set()
+        for recipe in work.runs.values():
+            rehearse(recipe, out, done)
+    return found
+
+
+def of_recipe(recipe: Recipe, work: Work) -> Iterator[Lack]:
+    """What one run lacks."""
+    here = model_here(recipe)
+    if not here:
+        yield absent_model(recipe)
+    if not work.trains:
+        return
+    yield from data(recipe)
+    yield from engine(recipe)
+    if here:
+        yield from memory(recipe)
+
+
+def model_here(recipe: Recipe) -> bool:
+    """Whether the model's files lie on this machine, in a directory or in the hub's cache."""
+    path = recipe.model.path
+    if path == "nano" or Path(path).is_dir():
+        return True
+    return looks_like_an_id(path) and cached(path, "model", recipe.model.revision, weights=True)
+
+
+def looks_like_an_id(path: str) -> bool:
+    """Whether a text has the form of a hub id."""
+    return not path.startswith((".", "/", "~")) and path.count("/") == 1
+
+
+def cached(name: str, kind: str, revision: str = "", *, weights: bool = False) -> bool:
+    """Whether the hub's client holds a snapshot; nothing is asked of the network."""
+    try:
+        found = Path(snapshot_download(name, repo_type=kind, revision=revision or None, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return False
+    return not weights or any(found.glob("*.safetensors"))
+
+
+def absent_model(recipe: Recipe) -> Lack:
+    """The model, and how it is had."""
+    path = recipe.model.path
+    if looks_like_an_id(path):
+        return Lack("model", f"{path} is not on this machine", FETCHED)
+    instead = "make smollm2-warm, in a checkout" if "smollm2" in path else "give --set model.path=DIRECTORY"
+    return Lack("model", f"there is no directory {path}", instead)
+
+
+def data(recipe: Recipe) -> Iterator[Lack]:
+    """The rows that are trained and measured, and the packages that make or grade them."""
+    given = recipe.task.data
+    if given and not Path(given).expanduser().exists() and not looks_like_an_id(given):
+        yield Lack("data", f"there is no file {given}", "give --set task.data=FILE")
+    made = {task.name for task in MADE_HERE}
+    trained = [part.name for part in recipe.task.mixture] or [recipe.task.name]
+    for name in dict.fromkeys([*trained, *recipe.eval.tasks]):
+        package, instead = GYM if is_gym(name) else PACKAGES.get(name, ("", ""))
+        if package and find_spec(package) is None:
+            yield Lack("package", f"{package} is not installed, for {name}", instead)
+        if name in made or name not in HUBS or (given and name == recipe.task.name):
+            continue
+        hub = HUBS[name].id
+        if not (cached(hub, "dataset") or prepared(hub)):
+            yield Lack("data", f"{hub} is not on this machine, for {name}", FETCHED)
+
+
+def prepared(hub: str) -> bool:
+    """Whether `datasets` holds the data set in its own cache."""
+    return (Path(datasets.config.HF_DATASETS_CACHE) / hub.replace("/", "___")).is_dir()
+
+
+def engine(recipe: Recipe) -> Iterator[Lack]:
+    """vLLM, and the GPUs that the settings name."""
+    rollout, there = recipe.rollout, torch.cuda.device_count()
+    if recipe.algorithm.name == "sft" or rollout.engine == "hf":
+        wanted = recipe.cluster.gpus
+    else:
+        try:
+            require_vllm('rollout.engine = "vllm"', 'rollout.engine = "hf"')
+        except UserError as error:
+            yield Lack("vLLM", error.what, error.instead)
+        wanted = max(1, rollout.vllm_tensor_parallel, recipe.cluster.gpus)
+    if wanted > there:
+        yield Lack("GPU", f"{wanted} GPUs are named, and {there} are here", "docs/scaling.md, docs/cluster.md")
+
+
+def memory(recipe: Recipe) -> Iterator[Lack]:
+    """An update's memory by foresight's formula, against the GPU's or the machine's; where it counts the model."""
+    wanted, there = memory_needed(recipe), total_memory()
+    if wanted is not None and wanted > there:
+        place = "a GPU" if torch.cuda.is_available() else "this machine"
+        yield Lack(
+            "memory",
+            f"an update needs about {wanted / 1e9:.3g} GB, and {place} has {there / 1e9:.3g}",
+            "a smaller optim.micro_batch, optim.activation_checkpointing = true, or shorter completions",
+        )
+
+
+def total_memory() -> int:
+    """Bytes of the first GPU, or of the machine."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.get_device_properties(0).total_memory)
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
