@@ -47,9 +47,9 @@ def reproduce(
 ) -> dict[str, Any]:
     """Do the work in `out` and return the record that reproduction.json holds.
 
-    A grid becomes a comparison, a recipe a run, both with their page and figures; starts leave the record alone. Runs of
-    a grid that failed are named in it. Raises UserError where all did, for an `out` that is in use, and with `resume`
-    for one that holds another reproduction.
+    A grid becomes a comparison, a recipe a run, both with their page and figures; starts leave the record alone. A
+    grid's runs that failed are named in it. Raises UserError where all did, for an `out` that is in use, and with
+    `resume` for one that holds another reproduction.
     """
     if resume:
         require_same(work, out)
