@@ -10,8 +10,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from ..artifacts import ADAPTER, GEOMETRY, read_jsonl
+from .checking import checked
 from .inspections import Matrix, Progress, inspect_run, kept_inspection
-from .runs import Run, checked
+from .runs import Run
 from .series import Series, Style, ordered, series_of, styles
 
 
@@ -55,11 +56,6 @@ class Evidence:
     def styles(self) -> dict[Series, Style]:
         """Of all lines together, so that each looks the same in every figure."""
         return styles(ordered(self.series.values()))
-
-    @property
-    def rates(self) -> list[float]:
-        """The learning rates, ascending."""
-        return sorted({run.lr for run in self.runs})
 
     def of(self, *methods: str) -> list[Run]:
         """The runs of some methods, with rollouts in them."""

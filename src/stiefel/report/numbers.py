@@ -7,14 +7,6 @@ from .table import Accuracy, Change, Figure
 NONE, NOT_FINITE = "—", "not finite"
 
 
-def rate(lr: float) -> str:
-    """0.0003 → 3e-4."""
-    if lr == 0:
-        return "0"
-    mantissa, exponent = f"{lr:e}".split("e")
-    return f"{float(mantissa):g}e{int(exponent)}"
-
-
 def mean(value: Figure, form: str) -> str:
     """The mean, or why there is none."""
     if value.mean is None:

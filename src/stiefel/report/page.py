@@ -23,8 +23,8 @@ from .evidence import Evidence, read_evidence
 from .figures import write_figures
 from .figures.views import sections
 from .files import write_table
+from .groups import rate
 from .inspections import Progress
-from .numbers import rate
 from .runs import Run, is_run, read_runs
 from .series import ordered, series_of, styles
 from .table import table
@@ -63,7 +63,7 @@ def html(evidence: Evidence) -> str:
     specs = [spec(chart) for _, _, chart in drawn]
     figures = sections(evidence, first=len(specs))
     specs += [spec(panel.chart) for section in figures for view in section.views for panel in view.panels]
-    rates = len({run.lr for run in runs})
+    groups = len({run.group for run in runs})
     return (
         environment()
         .from_string(files(__package__).joinpath(TEMPLATE).read_text("utf-8"))
@@ -74,8 +74,8 @@ def html(evidence: Evidence) -> str:
             reading=words.reading(runs),
             notes=words.notes(runs),
             definitions=words.DEFINITIONS,
-            columns=3 if rates % 3 == 0 else 2,
-            charts=[(metric, lr) for metric, lr, _ in drawn],
+            columns=3 if groups % 3 == 0 else 2,
+            charts=[(metric, group) for metric, group, _ in drawn],
             figures=figures,
             specs=specs,
             legend=[(one.label, style) for one, style in styles(ordered(series.values())).items()],
@@ -93,7 +93,6 @@ def html(evidence: Evidence) -> str:
             ],
             versions=list(dict.fromkeys(tuple(run.manifest.versions.items()) for run in runs)),
             library=library(),
-            rate=rate,
         )
     )
 
@@ -109,10 +108,10 @@ def caption(run: Run, label: str) -> str:
 
 
 def in_order(runs: Sequence[Run]) -> list[Run]:
-    """By learning rate, then by series as in the table, then by seed."""
+    """By group, as those of a learning rate, then by series as in the table, then by seed."""
     series = series_of(runs)
     places = ordered(series.values())
-    return sorted(runs, key=lambda run: (run.lr, places.index(series[run.name]), run.seed))
+    return sorted(runs, key=lambda run: (run.group, places.index(series[run.name]), run.seed))
 
 
 def environment() -> Environment:
