@@ -38,7 +38,9 @@ CONTENTS: dict[str, tuple[tuple[str, ...], ...]] = {
         ),
     ),
     "evaluation": ((MANIFEST, SAMPLES, EVAL),),
-    "comparison": ((GRID, RUNS, BASES, "table.json", "table.md", "report.html", FIGURES),),
+    "comparison": (
+        (GRID, RUNS, BASES, "rates.json", "table.json", "table.md", "table.tex", "table.csv", "report.html", FIGURES),
+    ),
     "adapter": (
         (CERTIFICATE, "adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "README.md"),
         (CERTIFICATE, "weights.safetensors"),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from .groups import rate
+from .groups import spanned
 from .numbers import NONE, figure, interval, mean
 from .table import Figure, TableRow
 from .task_columns import Column, task_columns
@@ -58,7 +58,7 @@ def label(row: TableRow) -> str:
 
 def learning_rate(row: TableRow) -> str:
     """As people write it, or from the lowest to the highest seed's."""
-    return " to ".join(dict.fromkeys(map(rate, (row.rates[0], row.rates[-1]))))
+    return spanned(row.rates)
 
 
 def seeds(row: TableRow) -> str:

@@ -25,6 +25,11 @@ def rate(lr: float) -> str:
     return f"{float(mantissa):g}e{int(exponent)}"
 
 
+def spanned(rates: Sequence[float]) -> str:
+    """One rate, or from the lowest to the highest where a rule gave the seeds rates of their own."""
+    return " to ".join(dict.fromkeys(map(rate, (min(rates), max(rates)))))
+
+
 def of_rate(lr: float) -> Group:
     """The runs of one learning rate."""
     return Group(lr, f"learning rate {rate(lr)}", f"rate {rate(lr)}")

@@ -34,3 +34,8 @@ def interval(value: Accuracy, form: str = ".3f") -> str:
 def change(task: Change) -> str:
     """Before → after; the base model knows no seeds, so it has no spread."""
     return f"{task.before.mean:.3f} → {over_seeds(task.after)}"
+
+
+def bounds(low: float | None, high: float | None, form: str = ".3f") -> str:
+    """` [low, high]`, or nothing."""
+    return "" if low is None or high is None else f" [{low:{form}}, {high:{form}}]"

@@ -53,6 +53,11 @@ def write(drawing: Drawing, stem: Path) -> list[Path]:
 def described(figure: Figure, drawing: Drawing) -> str:
     """An entry of captions.md."""
     return (
-        f"## {figure.name}\n\n**{figure.heading}.** {drawing.caption} After: {figure.source}.\n\n"
+        f"## {figure.name}\n\n**{figure.heading}.** {drawing.caption}{after(figure)}\n\n"
         f"![{figure.heading}]({figure.name}.png)\n"
     )
+
+
+def after(figure: Figure) -> str:
+    """Whose figure it is drawn after, where it is another's."""
+    return f" After: {figure.source}." if figure.source else ""

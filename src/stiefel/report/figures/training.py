@@ -8,6 +8,7 @@ from ..curves import METRICS, Metric, points
 from ..evidence import Evidence
 from ..groups import Group
 from ..runs import Run
+from ..table import ends
 from ..vertical import vertical
 from .captions import at_rate
 from .marks import Mark, from_points, numbers
@@ -57,6 +58,12 @@ def panels(evidence: Evidence, runs: Sequence[Run], metric: Metric, title: str =
 def marks(evidence: Evidence, runs: Sequence[Run], metric: Metric, group: Group) -> list[Mark]:
     """The curves of one panel."""
     return from_points(points(runs, metric, group, evidence.series))
+
+
+def last_reward(run: Run) -> float | None:
+    """The mean reward of a finished run's last rollouts."""
+    values = [value for _, value in run.values(REWARD.key)]
+    return ends(values)[1] if run.finished and values else None
 
 
 def trailing(metric: Metric) -> str:
