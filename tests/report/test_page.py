@@ -101,13 +101,13 @@ def test_the_page_works_in_a_browser_without_a_network(report: Path, browser: ob
     page.goto(report.as_uri())
     page.wait_for_selector("html[data-drawn]", state="attached", timeout=60_000)
 
-    assert page.locator("section").nth(0).locator(".chart").count() == 8  # four metrics at two rates
+    assert page.locator("#training .chart").count() == 8  # four metrics at two rates
     assert page.locator("#figure-02-dynamics .chart").count() == 4  # no KL of the updates: reward and gradient norm
     assert page.locator("#figure-07-similarity .chart").count() == 4
     assert page.locator("#geora-spectra .chart").count() == 4
     assert page.locator(".chart svg").count() == page.locator(".chart").count()
     marks = page.evaluate(
-        "[...document.querySelector('section').querySelectorAll('.chart')]"
+        "[...document.querySelector('#training').querySelectorAll('.chart')]"
         ".map(c => [...c.querySelectorAll('.mark-line path')]"
         ".filter(p => p.getAttribute('d').includes('L') && p.getBoundingClientRect().width > 100).length)"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from .numbers import NONE, bounds
 from .pairs import Pair
 from .ranking import Ranking
 from .runs import Run
+from .series import ordered
 from .verdict import verdict
 from .words import counted, listed
 
@@ -43,27 +45,38 @@ def overview(evidence: Evidence) -> Overview:
     found, fallen = evidence.ranking, falls(evidence.runs)
     return Overview(
         verdict(evidence),
-        None if isinstance(found, str) else order(found, evidence.pairs),
+        None if isinstance(found, str) else order(found, evidence.pairs, fallen),
         pair_table(evidence.pairs) if evidence.pairs else None,
         "" if isinstance(found, str) else intervals(found),
         fairness(evidence),
         fall_table(evidence, fallen) if fallen else None,
-        f"{DEFINITION} {counted(len(fallen), 'run')} of {len(evidence.runs)} did.",
+        f"{DEFINITION} {fell(evidence, fallen)}",
         failures(evidence),
         method_paragraph(evidence),
     )
 
 
-def order(found: Ranking, pairs: Sequence[Pair]) -> Cells:
+def fell(evidence: Evidence, fallen: Sequence[Fall]) -> str:
+    """How many runs of each method did."""
+    if not fallen:
+        return f"None of the {len(evidence.runs)} runs did."
+    every = Counter(evidence.series[run.name] for run in evidence.runs)
+    some = Counter(evidence.series[one.run.name] for one in fallen)
+    of_each = listed(f"{one.label} {some[one]} of {every[one]}" for one in ordered(every))
+    return f"{counted(len(fallen), 'run')} of {len(evidence.runs)} did: {of_each}."
+
+
+def order(found: Ranking, pairs: Sequence[Pair], fallen: Sequence[Fall]) -> Cells:
     """A row a method, the highest first."""
     header = (
         "method", "place", "best rate", found.measure.short, "95% interval", "gain", "last reward", "KL to base",
-        "seeds", "behind the first",
+        "seeds", "fell, at all rates", "behind the first",
     )  # fmt: skip
     against = {one.lower.series: one for one in pairs if one.higher is found.best[0]}
     body = []
     for place, cell in enumerate(found.best, start=1):
         done = [run for run in cell.runs if run.finished]
+        every = [run for one in found.rates_of(cell.series) for run in one.runs]
         estimate, kl = cell.estimate, apart(cell)
         body.append((
             cell.series.label,
@@ -75,6 +88,7 @@ def order(found: Ranking, pairs: Sequence[Pair]) -> Cells:
             mean_of([last_reward(run) for run in done], ".3f"),
             NONE if kl is None else digits(kl),
             ", ".join(map(str, cell.scores)),
+            f"{sum(one.run in every for one in fallen)} of {len(every)}",
             NONE if place == 1 else behind(against.get(cell.series)),
         ))  # fmt: skip
     return Cells(header, tuple(body), names=1)
@@ -136,6 +150,11 @@ def intervals(found: Ranking) -> str:
 
 def fall_table(evidence: Evidence, fallen: Sequence[Fall]) -> Cells:
     """A row a run that fell."""
+    places = list(evidence.styles)
+
+    def place(one: Fall) -> tuple[int, float, int]:
+        return places.index(evidence.series[one.run.name]), one.run.lr, one.run.seed
+
     header = ("run", "learning rate", "seed", "best mean reward", "until rollout", "last mean reward", "it")
     body = [
         (
@@ -147,7 +166,9 @@ def fall_table(evidence: Evidence, fallen: Sequence[Fall]) -> Cells:
             NONE if one.last is None else f"{one.last:.3f}",
             ended(one.run) if one.diverged else "fell",
         )
-        for one in fallen
+        for one in sorted(
+            fallen, key=lambda one: (places.index(evidence.series[one.run.name]), one.run.lr, one.run.seed)
+        )
     ]
     return Cells(header, tuple(body), names=1)
 

@@ -47,19 +47,19 @@ def forgetting(evidence: Evidence) -> Drawing | Missing:
     spots = spots_of(evidence, gain, kept)
     if not spots:
         return Missing("needs finished runs that measured the trained task and another one (eval.tasks)")
-    across, up = vertical("linear", numbers_across(spots)), vertical("linear", numbers_up(spots))
     titles = "gain on the trained task", "change on the other tasks"
+    best = [spot for spot in spots if spot.full]
+    panels = [
+        Scatter(title, tuple(some), *titles, vertical("linear", numbers_across(some)),
+                vertical("linear", numbers_up(some)), levels=(0.0, 0.0))
+        for title, some in (("Best rates", best), ("Every rate", spots))[: 1 if len(best) == len(spots) else 2]
+    ]  # fmt: skip
     caption = captions.joined(
         "Change of accuracy on the tasks that were not trained (mean over them) against the gain on the trained one: "
         "up and to the right is better, below the dotted line something was forgotten.",
         f"{BEST}, thin lines from the lowest to the highest seed.",
     )
-    return Drawing(
-        (Scatter("Change elsewhere", tuple(spots), *titles, across, up, levels=(0.0, 0.0)),),
-        1,
-        caption,
-        evidence.styles,
-    )
+    return Drawing(tuple(panels), len(panels), caption, evidence.styles)
 
 
 def parameters(evidence: Evidence) -> Drawing | Missing:
@@ -113,7 +113,7 @@ def spots_of(evidence: Evidence, across: Measure, up: Measure) -> list[Spot]:
         both = [(x, y) for run in cell.runs if run.finished and (x := across(run)) is not None
                 and (y := up(run)) is not None]  # fmt: skip
         if both:
-            best = cell in evidence.ranking.best
+            best = any(cell is one for one in evidence.ranking.best)
             at = f"rate {spanned(cell.rates)}"
             found.append(spot(cell, [x for x, _ in both], [y for _, y in both], full=best, said=at))
     return found
