@@ -105,7 +105,7 @@ def test_the_page_works_in_a_browser_without_a_network(report: Path, browser: ob
     assert page.locator("#figure-02-dynamics .chart").count() == 4  # no KL of the updates: reward and gradient norm
     assert page.locator("#figure-07-similarity .chart").count() == 4
     assert page.locator("#geora-spectra .chart").count() == 4
-    assert page.locator(".chart svg").count() == page.locator(".chart").count()
+    assert page.locator(".chart svg.marks").count() == page.locator(".chart").count()
     marks = page.evaluate(
         "[...document.querySelector('#training').querySelectorAll('.chart')]"
         ".map(c => [...c.querySelectorAll('.mark-line path')]"
@@ -116,7 +116,8 @@ def test_the_page_works_in_a_browser_without_a_network(report: Path, browser: ob
         opened.click()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.evaluate(
-        "[...document.querySelectorAll('.chart svg')].every(s => s.clientWidth <= s.closest('.chart').clientWidth)"
+        "[...document.querySelectorAll('.chart svg.marks')]"
+        ".every(s => s.clientWidth <= s.closest('.chart').clientWidth)"
     )
 
     faded = (
@@ -127,7 +128,7 @@ def test_the_page_works_in_a_browser_without_a_network(report: Path, browser: ob
     page.wait_for_function(f"{faded} > 0")
     page.locator(".legend button").first.click()
 
-    page.locator("#chart-2 svg").hover(position={"x": 150, "y": 80})
+    page.locator("#chart-2 svg.marks").hover(position={"x": 150, "y": 80})
     page.wait_for_selector("#vg-tooltip-element.visible")
     tooltip = page.locator("#vg-tooltip-element").inner_text()
     assert re.search(r"method\s+(lora|pissa|rlpo|rlmo|a-method-of-one's-own)\s+rollout\s+\d+\s", tooltip), tooltip

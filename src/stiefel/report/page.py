@@ -58,7 +58,7 @@ def write_report(
     if comparison:
         write_table(table(runs), directory, failures(evidence))
     if figures:
-        write_figures(evidence, directory, say)
+        write_figures(evidence, directory, say, (*(OF_COMPARISON if comparison else OF_RUN), "curves"))
     return page
 
 

@@ -88,9 +88,9 @@ def best_rates(found: Ranking) -> str:
         tried = found.rates_of(cell.series)
         edge = ""
         if len(tried) > 1 and cell.group == max(one.group for one in tried):
-            edge = " (the highest that it was tried at, so that a higher one may be better)"
+            edge = " (the highest tried: a higher one may be better)"
         elif len(tried) > 1 and cell.group == min(one.group for one in tried):
-            edge = " (the lowest that it was tried at, so that a lower one may be better)"
+            edge = " (the lowest tried: a lower one may be better)"
         said.append(f"{cell.series.label} {spanned(cell.rates)}{edge}")
     lost = [f"{one.label} has no finished run" for one in found.without]
     return f"{'Best rates' if several else 'Learning rates'}: {', '.join(said)}.{f' {listed(lost)}.' if lost else ''}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import altair as alt
 
@@ -20,6 +20,7 @@ AXIS, GAP, EDGE = 34.0, 12.0, 11.0  # left of a panel, between panels, and for a
 TICK = 8.0  # between a name and its panel
 LETTER, SYMBOL = 4.6, 32.0  # widths in a legend: of a letter at most on average, and of a line with its distances
 Section = Literal["ranking", "pairs", "rates", "trade-offs", "curves", "weights", "training"]
+SECTIONS: tuple[Section, ...] = get_args(Section)
 C = TypeVar("C", alt.LayerChart, alt.ConcatChart)
 
 
