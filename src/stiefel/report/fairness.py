@@ -51,14 +51,14 @@ def fairness(evidence: Evidence) -> list[Held]:
     if isinstance(evidence.ranking, str):
         return []
     cells = evidence.ranking.best
-    found = [held(name, cells, of) for name, of in MATTERS]
+    found = [held(*MATTERS[0], cells), rows(cells), *(held(name, of, cells) for name, of in MATTERS[1:])]
     found += [
         ratio("trained parameters", cells, parameters, count, PARAMETERS, "a larger adapter can do more"),
         ratio("KL to the base at the end", cells, apart, digits, KL, "some went further from the base than others"),
         ratio("KL of a rollout", cells, step, digits, KL, "some took larger steps than others"),
         ratio("dearest update, KL", cells, dearest, digits, KL, "some took larger steps than others"),
     ]
-    rates = held("learning rate", cells, lambda run: rate(run.lr))
+    rates = held("learning rate", lambda run: rate(run.lr), cells)
     found.append(Held(f"learning rates, {rates_given(evidence.rule)}", rates.equal, rates.value))
     return [one for one in found if one.value != NONE]
 
@@ -76,7 +76,7 @@ def rates_given(rule: RateRule | None) -> str:
             return "as the grid lists them"
 
 
-def held(name: str, cells: Sequence[Cell], of: Callable[[Run], str]) -> Held:
+def held(name: str, of: Callable[[Run], str], cells: Sequence[Cell]) -> Held:
     """Whether all runs have one value, and else each method's."""
     values = {cell.series.label: listed(dict.fromkeys(of(run) for run in cell.runs if run.finished)) for cell in cells}
     if len(set(values.values())) == 1:
@@ -178,10 +178,19 @@ def evaluation(run: Run) -> str:
     return f"{listed(settings.tasks)}, up to {settings.limit:,} questions each, {how}"
 
 
-def data(run: Run) -> str:
-    """The rows that were trained on, by their digest where it is known."""
-    digest = run.manifest.data.partition(" ")[0]
-    return f"{listed(run.trained)}{f' (SHA-256 {digest[:12]})' if digest else ''}"
+def rows(cells: Sequence[Cell]) -> Held:
+    """Whether each seed trained on the same rows in the same order, by their digests where they are known."""
+    found = {
+        cell.series.label: sorted((run.seed, run.trained, run.manifest.data) for run in cell.runs if run.finished)
+        for cell in cells
+    }
+    names = listed(task for cell in cells for run in cell.runs for task in run.trained)
+    of_seed: dict[tuple[int, tuple[str, ...]], set[str]] = {}
+    for seed, tasks, digest in (one for mine in found.values() for one in mine):
+        of_seed.setdefault((seed, tasks), set()).add(digest)
+    if all(len(digests) == 1 for digests in of_seed.values()):
+        return Held("rows", True, f"{names}, the same in each seed")
+    return Held("rows", False, names, "The methods differ in rows: one seed trained them on different ones.")
 
 
 def options(run: Run) -> str:
@@ -202,7 +211,6 @@ def loss(run: Run) -> str:
 
 MATTERS: tuple[tuple[str, Callable[[Run], str]], ...] = (
     ("model", lambda run: f"{run.recipe.model.path}, {run.recipe.model.dtype}"),
-    ("rows", data),
     ("training", course),
     ("loss settings", loss),
     ("optimizer", options),
@@ -213,4 +221,4 @@ MATTERS: tuple[tuple[str, Callable[[Run], str]], ...] = (
     ("alpha", lambda run: str(run.alpha)),
     ("scale s", scale),
 )
-WARNED = ("model", "rows", "training", "loss settings", "optimizer", "evaluation", "targets", "scale s")
+WARNED = ("model", "training", "loss settings", "optimizer", "evaluation", "targets", "scale s")

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 
 from .evidence import Evidence
-from .fairness import data, evaluation, options, rates_given, targets
+from .fairness import evaluation, options, rates_given, targets
 from .groups import rate
 from .ranking import Ranking
 from .runs import Run
@@ -22,6 +22,7 @@ def method_paragraph(evidence: Evidence) -> str:
         f"We compared {listed(labels(runs))} on {model(runs)}.",
         adapters(runs),
         f"{each(runs, training)}.",
+        digests(runs),
         f"The optimizer was {each(runs, options)}.",
         learning_rates(evidence),
         f"The runs were repeated with {seeds(runs)}.",
@@ -76,17 +77,27 @@ def training(run: Run) -> str:
     """The algorithm with what its loss depends on, and the rows."""
     algorithm, rollout = run.recipe.algorithm, run.recipe.rollout
     if algorithm.name == "sft":
-        return f"They were trained by {course(run)}, on {data(run)}"
+        return f"They were trained by {course(run)}, on {listed(run.trained)}"
     bounds = f"clipping 1 − {algorithm.clip_low:g} to 1 + {algorithm.clip_high:g}"
     dual = f", dual clip {algorithm.dual_clip:g}" if algorithm.dual_clip else ""
     kl = f"weight {algorithm.beta:g} of the KL to the {algorithm.reference}" if algorithm.beta else "no KL term"
     entropy = f", entropy bonus {algorithm.entropy:g}" if algorithm.entropy else ""
     dynamic = ", dynamic sampling" if algorithm.dynamic_sampling else ""
     return (
-        f"They were trained by {course(run)}, on {data(run)}, with {bounds}{dual}, {kl}{entropy}{dynamic}; completions "
-        f"were sampled at temperature {rollout.temperature:g}, top-p {rollout.top_p:g}, with at most "
+        f"They were trained by {course(run)}, on {listed(run.trained)}, with {bounds}{dual}, {kl}{entropy}{dynamic}; "
+        f"completions were sampled at temperature {rollout.temperature:g}, top-p {rollout.top_p:g}, with at most "
         f"{rollout.max_completion_tokens} tokens, by {rollout.engine}"
     )
+
+
+def digests(runs: Sequence[Run]) -> str:
+    """What the training rows of each seed can be recognized by."""
+    found: dict[str, list[int]] = {}
+    for run in sorted(runs, key=lambda run: run.seed):
+        if digest := run.manifest.data.partition(" ")[0]:
+            found.setdefault(digest[:12], []).append(run.seed)
+    said = (f"{digest} (seed {listed(seeds)})" for digest, seeds in found.items())
+    return f"The training rows have SHA-256 {listed(said)}." if found else ""
 
 
 def learning_rates(evidence: Evidence) -> str:
@@ -115,8 +126,9 @@ def measured(evidence: Evidence) -> list[str]:
 def statistics(found: Ranking) -> str:
     """How the report decides."""
     return (
-        f"Methods are compared by {found.measure.name}, each at its best rate, paired by seed and question: Student's "
-        "t over seeds and over questions, the larger p of the two, corrected by Holm's method for all pairs."
+        f"Methods are compared by {found.measure.name}, each at {found.at}, intervals at 95%, paired by seed and "
+        "question: Student's t over seeds and over questions, the larger p of the two, corrected by Holm's method "
+        "for all pairs."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -22,6 +23,14 @@ class Outcomes:
     short: str  # as an axis does
     of_questions: bool
     scores: Mapping[str, Scores]  # by the run's name
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """What a question's score can be: from 0 to 1, or as far as a grader of one's own went; of rewards any."""
+        if not self.of_questions:
+            return -math.inf, math.inf
+        every = [score for scores in self.scores.values() for score in scores.values()]
+        return min(0.0, *every), max(1.0, *every)
 
 
 def outcomes(runs: Sequence[Run]) -> Outcomes | str:

@@ -69,8 +69,8 @@ def fell(evidence: Evidence, fallen: Sequence[Fall]) -> str:
 def order(found: Ranking, pairs: Sequence[Pair], fallen: Sequence[Fall]) -> Cells:
     """A row a method, the highest first."""
     header = (
-        "method", "place", "best rate", found.measure.short, "95% interval", "gain", "last reward", "KL to base",
-        "seeds", "fell, at all rates", "behind the first",
+        "method", "place", found.at.removeprefix("its "), found.measure.short, "95% interval", "gain", "last reward",
+        "KL to base", "seeds", "fell, at all rates", "behind the first",
     )  # fmt: skip
     against = {one.lower.series: one for one in pairs if one.higher is found.best[0]}
     body = []
@@ -144,7 +144,7 @@ def intervals(found: Ranking) -> str:
     return (
         of_order
         + (questions if found.measure.of_questions else rewards)
-        + "That each method's rate was chosen by the same scores is not corrected for."
+        + "Where a method's rate was chosen by the same scores, that is not corrected for."
     )
 
 
@@ -181,6 +181,7 @@ def ended(run: Run) -> str:
 def failures(evidence: Evidence) -> list[str]:
     """A line a cell that could not be trained."""
     return [
-        f"{name} could not be trained: {one.what}: {one.why}" + (f" (instead: {one.instead})" if one.instead else "")
+        f"{name} could not be trained. {one.what.removeprefix(f'{name}: ')}: {one.why}"
+        + (f"; instead: {one.instead}" if one.instead else "")
         for name, one in evidence.failures.items()
     ]

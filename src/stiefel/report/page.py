@@ -114,7 +114,7 @@ def contents(said: Overview, found: Mapping[Name, Section], *, answered: bool) -
     parts = [
         ("ranking", "Ranking", said.order is not None),
         ("every-pair", "Every two methods", said.pairs is not None),
-        ("rates", "Learning rates", True),
+        ("rates", "Learning rates", bool(found["rates"].views)),
         ("fair", "Was it fair?", bool(said.fairness)),
         ("training", "Training", True),
         ("falls", "Falls", True),

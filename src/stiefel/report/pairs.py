@@ -61,13 +61,14 @@ def pair(higher: Cell, lower: Cell, ranking: Ranking) -> Pair:
     below = [fmean(lower.scores[seed][item] for seed in seeds) for item in items]
     by_seed = [fmean(higher.scores[seed][item] - lower.scores[seed][item] for item in items) for seed in seeds]
     intervals, chances = [], []
-    if (over_seeds := t_interval(by_seed)) is not None:
+    least, most = ranking.measure.span
+    if (over_seeds := t_interval(by_seed, least - most, most - least)) is not None:
         intervals.append(over_seeds)
     if ranking.measure.of_questions and len(items) > 1:
         over_questions = paired_difference(below, above)
         intervals.append((over_questions.low, over_questions.high))
         chances.append(chance([a - b for a, b in zip(above, below, strict=True)]))
-    if len(seeds) > 1:
+    if len(seeds) > 1 and not (chances and alike(by_seed)):  # seeds that agree to the digit leave it to the questions
         chances.append(chance(by_seed))
     return Pair(
         higher,

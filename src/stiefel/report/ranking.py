@@ -38,6 +38,7 @@ class Cell:
     rates: tuple[float, ...]
     scores: Mapping[int, Scores]  # by seed
     runs: tuple[Run, ...]
+    span: tuple[float, float]  # of what a score can be
 
     @property
     def means(self) -> dict[int, float]:
@@ -53,7 +54,7 @@ class Cell:
     def estimate(self) -> Estimate:
         """A t interval over seeds; over questions where there is one seed, or where the seeds agree to the digit."""
         means = list(self.means.values())
-        over_seeds = t_interval(means)
+        over_seeds = t_interval(means, *self.span)
         if over_seeds is not None:
             return Estimate(fmean(means), *over_seeds, "seeds")
         items = list(next(iter(self.scores.values())))
@@ -71,6 +72,11 @@ class Ranking:
     cells: tuple[Cell, ...]
     best: tuple[Cell, ...]
     without: tuple[Series, ...]  # methods without a finished run
+
+    @property
+    def at(self) -> str:
+        """At which of its rates a method is taken."""
+        return "its best rate" if any(len(self.rates_of(cell.series)) > 1 for cell in self.best) else "its own rate"
 
     def rates_of(self, series: Series) -> list[Cell]:
         """A method's cells."""
@@ -101,7 +107,8 @@ def cell_of(series: Series, group: Group, runs: Sequence[Run], measure: Outcomes
     """The runs of one method in one group."""
     done = sorted((run for run in runs if run.name in measure.scores), key=lambda run: run.seed)
     rates = tuple(sorted({run.lr for run in runs}))
-    return Cell(series, group, rates, {run.seed: measure.scores[run.name] for run in done}, tuple(runs))
+    scores = {run.seed: measure.scores[run.name] for run in done}
+    return Cell(series, group, rates, scores, tuple(runs), measure.span)
 
 
 def best_of(cells: Sequence[Cell], rule: RateRule | None) -> Cell:
@@ -113,13 +120,13 @@ def best_of(cells: Sequence[Cell], rule: RateRule | None) -> Cell:
     return max(chosen or cells, key=lambda cell: (len(cell.scores), cell.estimate.mean))
 
 
-def t_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Student's 95% interval of the mean; None of one value, and of values that are all alike."""
+def t_interval(values: Sequence[float], least: float, most: float) -> tuple[float, float] | None:
+    """Student's 95% interval of a mean that lies between two bounds; None of one value, and of values all alike."""
     if len(values) < 2 or alike(values):
         return None
     spread = stdev(values)
     low, high = stats.t.interval(CONFIDENCE, len(values) - 1, loc=fmean(values), scale=spread / len(values) ** 0.5)
-    return float(low), float(high)
+    return max(float(low), least), min(float(high), most)
 
 
 def alike(values: Sequence[float]) -> bool:

@@ -42,7 +42,7 @@ def answer(found: Ranking, pairs: Sequence[Pair]) -> list[str]:
     tied = [one for one in mine if not one.decided]
     behind = [one.lower.series.label for one in mine if one.decided]
     order = ", ".join(f"{cell.series.label} {cell.estimate.mean:.3f}{interval(cell)}" for cell in found.best)
-    ranked = f"{found.measure.name.capitalize()}, each at its best rate: {order}."
+    ranked = f"{found.measure.name.capitalize()}, each at {found.at}: {order}."
     if not mine:
         return [f"The numbers do not decide: {name} shares no seed with another method.", ranked]
     closest = min(tied or mine, key=lambda one: one.difference)
@@ -82,7 +82,6 @@ def interval(cell: Cell) -> str:
 
 def best_rates(found: Ranking) -> str:
     """Each method's, and whether a better one may lie beyond those that were tried."""
-    several = any(len(found.rates_of(cell.series)) > 1 for cell in found.best)
     said = []
     for cell in found.best:
         tried = found.rates_of(cell.series)
@@ -93,7 +92,8 @@ def best_rates(found: Ranking) -> str:
             edge = " (the lowest tried: a lower one may be better)"
         said.append(f"{cell.series.label} {spanned(cell.rates)}{edge}")
     lost = [f"{one.label} has no finished run" for one in found.without]
-    return f"{'Best rates' if several else 'Learning rates'}: {', '.join(said)}.{f' {listed(lost)}.' if lost else ''}"
+    name = "Best rates" if found.at == "its best rate" else "Learning rates"
+    return f"{name}: {', '.join(said)}." + (f" {listed(lost)}." if lost else "")
 
 
 def compared(evidence: Evidence, found: Ranking) -> str:
@@ -132,7 +132,8 @@ def rates(evidence: Evidence, found: Ranking) -> str:
     budget = "" if rule.budget is None else f" of {rule.budget:g}"
     like = f", that of {rule.reference}" if rule.reference else ""
     what = f"a KL{budget} nats a token" if rule.rate == "kl" else f"a first step{budget}"
-    missed = [name for name, one in rule.runs.items() if not one.reached]
+    names = {run.name: evidence.series[run.name].label for run in evidence.runs}
+    missed = [names.get(name, name) for name, one in rule.runs.items() if not one.reached]
     short = f" Not reached by {listed(missed)}." if missed else ""
     return f"Each method has the rate at which it takes {what}{like}.{short}"
 

@@ -23,10 +23,10 @@ def ranked(evidence: Evidence) -> Drawing | Missing:
     marks = tuple(row(cell) for cell in found.best)
     how = sorted({cell.estimate.over for cell in found.best if cell.estimate.over})
     caption = (
-        f"{found.measure.name.capitalize()} of each method at its best rate, the highest first, with its 95% "
+        f"{found.measure.name.capitalize()} of each method at {found.at}, the highest first, with its 95% "
         f"interval{f' over {listed(how)}' if how else ''}."
     )
-    panel = Forest("Each method at its best rate", marks, found.measure.short, what=found.measure.short)
+    panel = Forest(f"Each method at {found.at}", marks, found.measure.short, what=found.measure.short)
     return Drawing((panel,), 1, caption, evidence.styles)
 
 
@@ -49,9 +49,9 @@ def compared(evidence: Evidence) -> Drawing | Missing:
     shown = every if len(every) <= FULL else [one for one in every if one.higher is evidence.ranking.best[0]]
     marks = tuple(difference(one) for one in shown)
     caption = (
-        f"Difference in {evidence.ranking.measure.name} of every two methods at their best rates, paired by seed and "
-        "question, with its 95% interval. A full dot is a difference that stands after Holm's correction for all "
-        f"{len(every)} comparisons (below {SURE:g}); a hollow one decides nothing."
+        f"Difference in {evidence.ranking.measure.name} of every two methods, each at {evidence.ranking.at}, paired "
+        "by seed and question, with its 95% interval. A full dot is a difference that stands after Holm's "
+        f"correction for all {len(every)} comparisons (below {SURE:g}); a hollow one decides nothing."
         + ("" if len(shown) == len(every) else f" Of the {len(every)} pairs, those with the highest method are drawn.")
     )
     axis = f"difference in {evidence.ranking.measure.short}"

@@ -92,8 +92,8 @@ def costs(evidence: Evidence) -> Drawing | Missing:
         return Missing("needs finished runs that measured their time or memory")
     caption = captions.joined(
         "Wall-clock time of the rollouts with their updates and measurements, and the largest memory of a run (of the "
-        "accelerator where there is one, else what the process had resident): each method at its best rate, mean over "
-        "seeds, the line through a dot from the lowest to the highest.",
+        "accelerator where there is one, else what the process had resident): each method at its best rate, or "
+        "its only one, mean over seeds, the line through a dot from the lowest to the highest.",
         "Runs that shared a machine with others slow each other down.",
     )
     return Drawing(tuple(panels), len(panels), caption, evidence.styles)
