@@ -63,7 +63,8 @@ def test_a_best_rate_at_the_end_of_the_rates_is_marked(make: Maker) -> None:
     for lr, right in ((1e-4, LORA[0]), (1e-3, RLPO[0]), (1e-2, LORA[1])):
         make.run("lora", lr, right=(BEFORE, right))
         make.run("rlpo", lr, right=(BEFORE, right if lr < 1e-2 else [1] * 8))
-    assert "rlpo 1e-2 (the highest tried: a higher one may be better), lora 1e-3." in said(make.root)
+    text = said(make.root)
+    assert "Best rates: rlpo 1e-2, lora 1e-3. Of rlpo it is the highest tried: a higher one may be better.\n" in text
 
 
 def test_methods_at_rates_of_their_own_stand_side_by_side(make: Maker) -> None:

@@ -18,6 +18,7 @@ from .ranking import Ranking, ranking
 from .rate_rule import RateRule, read_rate_rule
 from .runs import Run
 from .series import Series, Style, ordered, series_of, styles
+from .table import TableRow, table
 
 
 class LiveMatrix(BaseModel):
@@ -62,6 +63,11 @@ class Evidence:
     def styles(self) -> dict[Series, Style]:
         """Of all lines together, so that each looks the same in every figure."""
         return styles(ordered(self.series.values()))
+
+    @cached_property
+    def table(self) -> list[TableRow]:
+        """A row a method and group."""
+        return table(self.runs)
 
     @cached_property
     def ranking(self) -> Ranking | str:

@@ -29,7 +29,6 @@ from .inspections import Progress
 from .overview import Overview, failures, overview
 from .runs import Run, is_run, read_runs
 from .series import ordered, series_of, styles
-from .table import table
 
 PAGE, TEMPLATE = "report.html", "page.html.j2"
 OF_RUN: tuple[Name, ...] = ("weights", "training")
@@ -56,7 +55,7 @@ def write_report(
     evidence = read_evidence(runs, say, large=figures, comparison=directory if comparison else None)
     write_text(page, html(evidence, comparison=comparison))
     if comparison:
-        write_table(table(runs), directory, failures(evidence))
+        write_table(evidence.table, directory, failures(evidence))
     if figures:
         write_figures(evidence, directory, say, (*(OF_COMPARISON if comparison else OF_RUN), "curves"))
     return page
@@ -86,7 +85,7 @@ def html(evidence: Evidence, *, comparison: bool = False) -> str:
             sentence=words.sentence(runs),
             caution=words.caution(runs),
             reading=words.reading(runs),
-            notes=words.notes(runs),
+            notes=words.notes(runs, evidence.table),
             few=FEW,
             definitions=words.DEFINITIONS,
             columns=3 if groups % 3 == 0 else 2,
@@ -98,7 +97,7 @@ def html(evidence: Evidence, *, comparison: bool = False) -> str:
             light=theme.LIGHT,
             dark=theme.DARK,
             exports=comparison,
-            table=cells(table(runs)),
+            table=cells(evidence.table),
             answers=shown,
             recipes=[
                 (caption(run, series[run.name].label), (run.path / RECIPE).read_text("utf-8")) for run in in_order(runs)

@@ -13,6 +13,8 @@ from .ranking import Cell, Ranking
 from .runs import Run
 from .words import counted, course, listed, steps
 
+LISTED = 6  # methods that a sentence names
+
 
 def verdict(evidence: Evidence) -> list[str]:
     """The answer first, then what stands behind it."""
@@ -41,7 +43,9 @@ def answer(found: Ranking, pairs: Sequence[Pair]) -> list[str]:
     mine = [one for one in pairs if one.higher is top]
     tied = [one for one in mine if not one.decided]
     behind = [one.lower.series.label for one in mine if one.decided]
-    order = ", ".join(f"{cell.series.label} {cell.estimate.mean:.3f}{interval(cell)}" for cell in found.best)
+    order = ", ".join(f"{cell.series.label} {cell.estimate.mean:.3f}{interval(cell)}" for cell in found.best[:LISTED])
+    if len(found.best) > LISTED:
+        order += f", down to {found.best[-1].series.label} {found.best[-1].estimate.mean:.3f}"
     ranked = f"{found.measure.name.capitalize()}, each at {found.at}: {order}."
     if not mine:
         return [f"The numbers do not decide: {name} shares no seed with another method.", ranked]
@@ -56,7 +60,8 @@ def answer(found: Ranking, pairs: Sequence[Pair]) -> list[str]:
             f"{name} is ahead of {difference(closest)}."
         )
         return [first, ranked]
-    every = listed(cell.series.label for cell in found.best)
+    few = len(found.best) <= LISTED
+    every = listed(cell.series.label for cell in found.best) if few else f"these {len(found.best)} methods"
     alone = all(one.p is None for one in mine)
     why = (
         "one seed each says nothing of another seed"
@@ -82,18 +87,20 @@ def interval(cell: Cell) -> str:
 
 def best_rates(found: Ranking) -> str:
     """Each method's, and whether a better one may lie beyond those that were tried."""
-    said = []
-    for cell in found.best:
-        tried = found.rates_of(cell.series)
-        edge = ""
-        if len(tried) > 1 and cell.group == max(one.group for one in tried):
-            edge = " (the highest tried: a higher one may be better)"
-        elif len(tried) > 1 and cell.group == min(one.group for one in tried):
-            edge = " (the lowest tried: a lower one may be better)"
-        said.append(f"{cell.series.label} {spanned(cell.rates)}{edge}")
-    lost = [f"{one.label} has no finished run" for one in found.without]
     name = "Best rates" if found.at == "its best rate" else "Learning rates"
-    return f"{name}: {', '.join(said)}." + (f" {listed(lost)}." if lost else "")
+    said = ", ".join(f"{cell.series.label} {spanned(cell.rates)}" for cell in found.best)
+    ends: dict[str, list[str]] = {"highest": [], "lowest": []}
+    for cell in found.best:
+        tried = sorted(one.group for one in found.rates_of(cell.series))
+        if len(tried) > 1 and cell.group in (tried[0], tried[-1]):
+            ends["highest" if cell.group == tried[-1] else "lowest"].append(cell.series.label)
+    beyond = [
+        f" Of {listed(methods)} it is the {end} tried: a {'higher' if end == 'highest' else 'lower'} one may be better."
+        for end, methods in ends.items()
+        if methods
+    ]
+    lost = [f"{one.label} has no finished run" for one in found.without]
+    return f"{name}: {said}.{''.join(beyond)}" + (f" {listed(lost)}." if lost else "")
 
 
 def compared(evidence: Evidence, found: Ranking) -> str:

@@ -12,7 +12,7 @@ from .groups import OWN, rate
 from .numbers import figure
 from .runs import Run
 from .series import ordered, series_of
-from .table import WINDOW, table
+from .table import WINDOW, TableRow
 from .truncation import warnings
 
 # as in the recipe's own docstrings and in `stiefel.training.kl`
@@ -161,7 +161,7 @@ def reading(runs: Sequence[Run]) -> str:
     return " ".join(parts)
 
 
-def notes(runs: Sequence[Run]) -> list[str]:
+def notes(runs: Sequence[Run], rows: Sequence[TableRow]) -> list[str]:
     """Unfinished runs, what the guard did, measurements that are not finite, and scores that were expected."""
     found = [
         f"{run.name} is unfinished ({run.manifest.status}, {progress(run)}): its curves are drawn as far as they go, "
@@ -190,13 +190,13 @@ def notes(runs: Sequence[Run]) -> list[str]:
         for run in runs
         for line in (*warnings(run), *engine_warnings(run))
     ]
-    return found + cut + published(runs)
+    return found + cut + published(runs, rows)
 
 
-def published(runs: Sequence[Run]) -> list[str]:
+def published(runs: Sequence[Run], rows: Sequence[TableRow]) -> list[str]:
     """Where published scores come from, and which of them the table has no measurement of ours for."""
     found: dict[str, list[str]] = {}  # source → what is missing
-    for row in table(runs):
+    for row in rows:
         here = next(run for run in runs if run.method == row.series.method)
         missing = found.setdefault(here.recipe.expected.source or "the recipe", []) if row.published else []
         missing += [

@@ -48,10 +48,11 @@ def compared(evidence: Evidence) -> Drawing | Missing:
         return Missing("needs two methods with finished runs of one seed")
     shown = every if len(every) <= FULL else [one for one in every if one.higher is evidence.ranking.best[0]]
     marks = tuple(difference(one) for one in shown)
+    tested = sum(one.p is not None for one in every)
     caption = (
         f"Difference in {evidence.ranking.measure.name} of every two methods, each at {evidence.ranking.at}, paired "
         "by seed and question, with its 95% interval. A full dot is a difference that stands after Holm's "
-        f"correction for all {len(every)} comparisons (below {SURE:g}); a hollow one decides nothing."
+        f"correction for all {tested} comparisons (below {SURE:g}); a hollow one decides nothing."
         + ("" if len(shown) == len(every) else f" Of the {len(every)} pairs, those with the highest method are drawn.")
     )
     axis = f"difference in {evidence.ranking.measure.short}"
