@@ -112,7 +112,21 @@ def test_the_page_works_in_a_browser_without_a_network(report: Path, browser: ob
         ".filter(p => p.getAttribute('d').includes('L') && p.getBoundingClientRect().width > 100).length)"
     )
     assert min(marks) >= 4, "a line for every method in every chart"
-    for opened in page.locator("summary").all()[:2]:
+    assert page.evaluate("document.querySelector('.answer p').getBoundingClientRect().bottom < innerHeight")
+    anchors = page.evaluate("[...document.querySelectorAll('nav a')].map(a => a.getAttribute('href').slice(1))")
+    assert len(anchors) > 10
+    assert page.evaluate("names => names.filter(name => !document.getElementById(name))", anchors) == []
+    boxes = (
+        "[...document.querySelectorAll('table')].filter(t => getComputedStyle(t.parentElement).overflowX !== 'auto')"
+    )
+    assert page.evaluate(f"{boxes}.length") == 0, "a wide table scrolls inside its own box"
+    page.locator("#ranking .chart summary").click()
+    with page.expect_download() as download:
+        page.get_by_text("Save as PNG").first.click()
+    assert download.value.suggested_filename.endswith(".png")
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+    page.locator("#ranking .chart summary").click()
+    for opened in page.locator("section > details > summary").all()[:2]:
         opened.click()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.evaluate(

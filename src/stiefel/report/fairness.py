@@ -21,7 +21,7 @@ from .ranking import Cell
 from .rate_rule import RateRule
 from .runs import Run
 from .series import shown
-from .words import course, listed
+from .words import counted, course, listed
 
 PARAMETERS, KL = 2.0, 3.0  # ratios of the largest to the smallest from which on a comparison is warned of
 
@@ -166,16 +166,22 @@ def targets(run: Run) -> str:
 
 
 def evaluation(run: Run) -> str:
-    """How the questions were answered."""
+    """What was asked, and how it was answered."""
     settings = run.recipe.eval
     if not settings.tasks:
         return NONE
-    how = (
-        "as each task is usually measured"
-        if settings.sampling == "task"
-        else f"{settings.samples} a question, temperature {settings.temperature:g}, top-p {settings.top_p:g}"
+    return f"{listed(settings.tasks)}, up to {settings.limit:,} questions each, {answered(run)}"
+
+
+def answered(run: Run) -> str:
+    """How the questions were answered."""
+    settings = run.recipe.eval
+    if settings.sampling == "task":
+        return "each task as it is usually measured"
+    return (
+        f"{counted(settings.samples, 'completion')} a question, temperature {settings.temperature:g}, top-p "
+        f"{settings.top_p:g}, at most {run.recipe.rollout.max_completion_tokens} tokens"
     )
-    return f"{listed(settings.tasks)}, up to {settings.limit:,} questions each, {how}"
 
 
 def rows(cells: Sequence[Cell]) -> Held:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 
 from .evidence import Evidence
-from .fairness import evaluation, options, rates_given, targets
+from .fairness import answered, options, rates_given, targets
 from .groups import rate
 from .ranking import Ranking
 from .runs import Run
@@ -120,7 +120,7 @@ def measured(evidence: Evidence) -> list[str]:
     questions = {name: one.after.questions for run in runs for name, one in run.scores.items()}
     asked = listed(f"{count:,} of {name}" for name, count in questions.items())
     return [f"Before and after training the models answered the same held-out questions ({asked}): "
-            f"{each(runs, evaluation)}."]  # fmt: skip
+            f"{each(runs, answered)}."]  # fmt: skip
 
 
 def statistics(found: Ranking) -> str:

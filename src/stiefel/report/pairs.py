@@ -73,7 +73,7 @@ def pair(higher: Cell, lower: Cell, ranking: Ranking) -> Pair:
     return Pair(
         higher,
         lower,
-        fmean(by_seed),
+        0.0 if abs(fmean(by_seed)) <= ROUNDING else fmean(by_seed),
         min((low for low, _ in intervals), default=None),
         max((high for _, high in intervals), default=None),
         seeds,

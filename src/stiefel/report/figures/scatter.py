@@ -48,7 +48,9 @@ class Scatter(Panel):
 
     def chart(self, look: Look) -> alt.LayerChart:
         """Hollow dots beside full ones; a tooltip at the nearest."""
-        x = alt.X("x:Q", title=self.x_title, scale=self.across.scale, axis=self.across.axis)
+        below = self.across.axis.copy()
+        below.labelOverlap, below.labelFlush = "greedy", False  # on a phone the lowest powers of ten are close together
+        x = alt.X("x:Q", title=self.x_title, scale=self.across.scale, axis=below)
         y = alt.Y("value:Q", title=self.y_title, scale=self.up.scale, axis=self.up.axis)
         base = alt.Chart(self.data).encode(color=look.colour())
         hover, opacity = pointing(look)

@@ -19,6 +19,7 @@ from .scatter import Scatter, Spot
 from .training import KL_BASE, REWARD, last_reward
 
 BEST = "A full dot is a method at its best rate, a hollow one the same method at another; means over seeds"
+NARROW = 0.05  # of a change, to either side of none: an axis shows so much at least
 Measure = Callable[[Run], float | None]
 
 
@@ -51,7 +52,7 @@ def forgetting(evidence: Evidence) -> Drawing | Missing:
     best = [spot for spot in spots if spot.full]
     panels = [
         Scatter(title, tuple(some), *titles, vertical("linear", numbers_across(some)),
-                vertical("linear", numbers_up(some)), levels=(0.0, 0.0))
+                vertical("linear", [*numbers_up(some), -NARROW, NARROW]), levels=(0.0, 0.0))
         for title, some in (("Best rates", best), ("Every rate", spots))[: 1 if len(best) == len(spots) else 2]
     ]  # fmt: skip
     caption = captions.joined(
