@@ -53,7 +53,12 @@ CONTENTS: dict[str, tuple[tuple[str, ...], ...]] = {
         ),
     ),
     "evaluation": ((MANIFEST, SAMPLES, EVAL),),
-    "comparison": ((GRID, RUNS, BASES, RATES, "table.json", "table.md", "report.html", FIGURES, REPRODUCTION),),
+    "comparison": (
+        (
+            *(GRID, RUNS, BASES, RATES, "table.json", "table.md", "table.tex", "table.csv", "report.html"),
+            *(FIGURES, REPRODUCTION),
+        ),
+    ),
     "reproduction": ((REPRODUCTION,),),
     "adapter": (
         (CERTIFICATE, "adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "README.md"),

@@ -19,7 +19,7 @@ from stiefel.comparison.comparison import compare
 from stiefel.comparison.failed import Book, as_failure, begin_again, noted
 from stiefel.errors import UserError
 from stiefel.recipe import load_grid
-from stiefel.report import failures, has_rows
+from stiefel.report import failure_lines, has_rows
 from stiefel.run import finished
 from tests.comparison.conftest import left_by
 
@@ -123,7 +123,7 @@ def test_the_rest_go_on_and_resume_tries_what_failed_alone_again(
         assert why in found["why"], kind
         assert f"failed: {runs[kind]}: {found['what']}\n" in first.said, "at the end"
         assert f"/5] {runs[kind]} failed: {found['what']}" in first.said, "when it did"
-        assert f"failed: {runs[kind]}: {found['what']}" in failures(out), "in a later report"
+        assert f"failed: {runs[kind]}: {found['what']}" in failure_lines(out), "in a later report"
     good = [out / "runs" / runs[kind] for kind in CELLS if kind not in WHY]
     assert all(finished(run) and not (run / FAILED).exists() for run in good)
     # the base's 2 questions once, then of each run 2 trials before its model is loaded, 4 completions and the questions
@@ -144,7 +144,7 @@ def test_the_rest_go_on_and_resume_tries_what_failed_alone_again(
         assert not (run / FAILED).exists()
         assert [row["step"] for row in read_jsonl(run / "metrics.jsonl")] == [1]
     assert before == {run: (left_by(run), (run / "manifest.json").stat().st_mtime_ns) for run in good}
-    assert failures(out) == []
+    assert failure_lines(out) == []
 
 
 @pytest.mark.parametrize(

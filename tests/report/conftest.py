@@ -35,6 +35,7 @@ class Maker:
         expected: dict[str, Any] | None = None,
         status: str = "finished",
         path: Path | None = None,
+        trained: int = 64,
     ) -> Path:
         """One run; `right` holds each question's score, or those of its samples, of both tasks before and after."""
         path = path or self.root / "runs" / f"{method}-lr{lr:g}-seed{seed}{'-'.join(changes or [])}"
@@ -45,7 +46,7 @@ class Maker:
         (path / "recipe.toml").write_text(recipe.to_toml())
         manifest = {"status": status, "seed": seed, "versions": {"stiefel": "0.1.0", "torch": "2.13.0"}}
         if status == "finished":
-            manifest |= {"parameters": 1000, "trainable_parameters": 64, "base_parameters": 1000}
+            manifest |= {"parameters": 1000, "trainable_parameters": trained, "base_parameters": 1000}
         (path / "manifest.json").write_text(json.dumps(manifest))
         (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(rewards, metrics or {})))
         if status == "finished":

@@ -8,6 +8,7 @@ import pytest
 from stiefel.report import write_figure
 from stiefel.report.charts import charts
 from stiefel.report.curves import METRICS, points, trailing_mean
+from stiefel.report.groups import of_rate
 from stiefel.report.runs import read_runs
 from stiefel.report.vertical import decades, linear_below, span
 
@@ -19,7 +20,7 @@ REWARD = METRICS[0]
 def test_several_seeds_become_a_mean_with_its_range(make: Maker) -> None:
     make.run(seed=0, rewards=[0.2, 0.5])
     make.run(seed=1, rewards=[0.3, 0.5, 1.0], status="running")
-    first, second, third = points(read_runs(make.root), REWARD, 1e-3)
+    first, second, third = points(read_runs(make.root), REWARD, of_rate(1e-3))
     assert (first.value, first.low, first.high, first.seeds) == (0.25, 0.2, 0.3, 2)
     assert (second.value, second.raw) == (0.375, 0.5)
     assert (third.value, third.raw, third.seeds) == (0.6, 1.0, 1)
@@ -28,7 +29,7 @@ def test_several_seeds_become_a_mean_with_its_range(make: Maker) -> None:
 def test_what_is_not_finite_leaves_a_gap(make: Maker) -> None:
     make.run(metrics={"grad_norm": [1.0, math.nan, math.inf, 2.0, 3.0, 4.0]})
     gradient = next(metric for metric in METRICS if metric.key == "grad_norm")
-    values = [point.value for point in points(read_runs(make.root), gradient, 1e-3)]
+    values = [point.value for point in points(read_runs(make.root), gradient, of_rate(1e-3))]
     assert values == [1.0, None, None, 2.0, 3.0, 4.0]
 
 
@@ -49,7 +50,9 @@ def test_one_chart_per_metric_and_rate_on_a_common_scale(make: Maker) -> None:
     make.run(lr=1e-2, rewards=[0.9, 0.1])
     found = charts(read_runs(make.root))
     drawn = ("reward", "kl_base", "grad_norm", "completion_length")  # what the runs measured
-    assert [(metric.key, lr) for metric, lr, _ in found] == [(key, lr) for key in drawn for lr in (1e-3, 1e-2)]
+    assert [(metric.key, group.place) for metric, group, _ in found] == [
+        (key, lr) for key in drawn for lr in (1e-3, 1e-2)
+    ]
     domains = {chart.to_dict()["layer"][-1]["encoding"]["y"]["scale"]["domain"][1] for _, _, chart in found[:2]}
     assert domains == {0.9}
 

@@ -20,7 +20,7 @@ def test_a_run_whose_engine_lost_most_of_its_update_says_so(
     make.run(rewards=[0.2, 0.4, 0.5], metrics={"sync_survival": survival, "engine_mismatch": [1e-3, 1e-3, 2e-3]})
     (run,) = read_runs(make.root)
     assert bool(engine_warnings(run)) == said
-    assert any("plays 0.54 of the trained update" in line for line in notes([run])) == said
+    assert any("plays 0.54 of the trained update" in line for line in notes([run], [])) == said
     drawn = {metric.key for metric, _, _ in charts([run])}
     assert {"sync_survival", "engine_mismatch"} <= drawn
 

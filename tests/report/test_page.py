@@ -101,22 +101,37 @@ def test_the_page_works_in_a_browser_without_a_network(report: Path, browser: ob
     page.goto(report.as_uri())
     page.wait_for_selector("html[data-drawn]", state="attached", timeout=60_000)
 
-    assert page.locator("section").nth(0).locator(".chart").count() == 8  # four metrics at two rates
+    assert page.locator("#training .chart").count() == 8  # four metrics at two rates
     assert page.locator("#figure-02-dynamics .chart").count() == 4  # no KL of the updates: reward and gradient norm
     assert page.locator("#figure-07-similarity .chart").count() == 4
     assert page.locator("#geora-spectra .chart").count() == 4
-    assert page.locator(".chart svg").count() == page.locator(".chart").count()
+    assert page.locator(".chart svg.marks").count() == page.locator(".chart").count()
     marks = page.evaluate(
-        "[...document.querySelector('section').querySelectorAll('.chart')]"
+        "[...document.querySelector('#training').querySelectorAll('.chart')]"
         ".map(c => [...c.querySelectorAll('.mark-line path')]"
         ".filter(p => p.getAttribute('d').includes('L') && p.getBoundingClientRect().width > 100).length)"
     )
     assert min(marks) >= 4, "a line for every method in every chart"
-    for opened in page.locator("summary").all()[:2]:
+    assert page.evaluate("document.querySelector('.answer p').getBoundingClientRect().bottom < innerHeight")
+    anchors = page.evaluate("[...document.querySelectorAll('nav a')].map(a => a.getAttribute('href').slice(1))")
+    assert len(anchors) > 10
+    assert page.evaluate("names => names.filter(name => !document.getElementById(name))", anchors) == []
+    boxes = (
+        "[...document.querySelectorAll('table')].filter(t => getComputedStyle(t.parentElement).overflowX !== 'auto')"
+    )
+    assert page.evaluate(f"{boxes}.length") == 0, "a wide table scrolls inside its own box"
+    page.locator("#ranking .chart summary").click()
+    with page.expect_download() as download:
+        page.get_by_text("Save as PNG").first.click()
+    assert download.value.suggested_filename.endswith(".png")
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+    page.locator("#ranking .chart summary").click()
+    for opened in page.locator("section > details > summary").all()[:2]:
         opened.click()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.evaluate(
-        "[...document.querySelectorAll('.chart svg')].every(s => s.clientWidth <= s.closest('.chart').clientWidth)"
+        "[...document.querySelectorAll('.chart svg.marks')]"
+        ".every(s => s.clientWidth <= s.closest('.chart').clientWidth)"
     )
 
     faded = (
@@ -127,7 +142,7 @@ def test_the_page_works_in_a_browser_without_a_network(report: Path, browser: ob
     page.wait_for_function(f"{faded} > 0")
     page.locator(".legend button").first.click()
 
-    page.locator("#chart-2 svg").hover(position={"x": 150, "y": 80})
+    page.locator("#chart-2 svg.marks").hover(position={"x": 150, "y": 80})
     page.wait_for_selector("#vg-tooltip-element.visible")
     tooltip = page.locator("#vg-tooltip-element").inner_text()
     assert re.search(r"method\s+(lora|pissa|rlpo|rlmo|a-method-of-one's-own)\s+rollout\s+\d+\s", tooltip), tooltip

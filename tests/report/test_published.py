@@ -64,7 +64,7 @@ def test_what_was_not_measured_has_no_column_and_is_said(make: Maker) -> None:
     make.run("lora", expected={**PAPER, "average_of": ["aime24"]})  # one sample a question: no pass@4
     header = cells(list(rows_of(make).values())).header
     assert not [name for name in header if "published" in name]
-    (note,) = [note for note in notes(read_runs(make.root)) if "Published" in note]
+    (note,) = [note for note in notes(read_runs(make.root), table(read_runs(make.root))) if "Published" in note]
     assert note.startswith("Published scores are of: A paper, Table 1. Not measured here: ")
     assert "aime24 of lora (avg 0.722)" in note
     assert f"{TASK} of lora (pass@4 0.624)" in note
@@ -74,7 +74,10 @@ def test_a_note_says_the_source_once_for_all_runs(make: Maker) -> None:
     for seed in (0, 1):
         for method in ("rlpo", "lora"):
             make.run(method, seed=seed, right=FOUR, expected=PAPER)
-    assert len([note for note in notes(read_runs(make.root)) if "A paper, Table 1" in note]) == 1
+    assert (
+        len([note for note in notes(read_runs(make.root), table(read_runs(make.root))) if "A paper, Table 1" in note])
+        == 1
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from stiefel.methods import METHODS
 from stiefel.report import print_scores, print_table
 from stiefel.report.cells import cells
 from stiefel.report.files import write_table
-from stiefel.report.numbers import NONE, rate
+from stiefel.report.groups import rate
+from stiefel.report.numbers import NONE
 from stiefel.report.runs import read_run, read_runs
 from stiefel.report.series import STYLES, Series, ordered, style_of, styles
 from stiefel.report.table import Figure, TableRow, ends, table, window_of

@@ -235,10 +235,10 @@ def report(directory: Path, out: Path | None, figures: bool) -> None:
     with large matrices only with --figures.
     """
     from ..artifacts import FIGURES
-    from ..report import failures, write_report
+    from ..report import failure_lines, write_report
 
     page = write_report(directory, out, figures=figures, say=say)
-    for line in failures(directory):
+    for line in failure_lines(directory):
         say(line)
     click.echo(str(page))
     if figures:

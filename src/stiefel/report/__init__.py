@@ -3,15 +3,16 @@
 Open page.py first; runs.py reads the directories, figures/registry.py lists the figures.
 """
 
+from .failures import failure_lines
 from .page import write_report
 from .reward_figure import write_figure
-from .runs import Run, failures, has_rows, read_runs
+from .runs import Run, has_rows, read_runs
 from .series import label_of
 from .terminal import print_scores, print_table, run_warnings
 
 __all__ = [
     "Run",
-    "failures",
+    "failure_lines",
     "has_rows",
     "label_of",
     "print_scores",

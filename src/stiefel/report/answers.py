@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .runs import Answer, Run
+from .runs import SHOWN, Answer, Run
 
-TRAINED, OTHER = 5, 2  # questions shown of the trained task and of each other one
+TRAINED, OTHER = SHOWN, 2  # questions shown of the trained task and of each other one
 TRAINING = "training "  # before a rollout's number: its own completions
 HEAD, TAIL = 300, 700  # characters kept of a long completion: its answer stands at the end
 
@@ -53,7 +53,7 @@ class Answers:
 
 def answers(run: Run) -> Answers:
     """The first sample of each question, and of each prompt of a rollout."""
-    first = {(sample.when, sample.task, sample.question): sample for sample in run.samples() if sample.sample == 0}
+    first = {(sample.when, sample.task, sample.question): sample for sample in run.kept.shown}
     kept = sorted(int(when.removeprefix(TRAINING)) for when in {key[0] for key in first} if when.startswith(TRAINING))
     rollouts = list(dict.fromkeys([*kept[:1], *kept[-1:]]))
     return Answers(questions(run, first), rollouts, excerpts(run, first, rollouts))

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from .numbers import NONE, figure, interval, mean, rate
+from .groups import spanned
+from .numbers import NONE, figure, interval, mean
 from .table import Figure, TableRow
 from .task_columns import Column, task_columns
 
@@ -56,8 +57,8 @@ def label(row: TableRow) -> str:
 
 
 def learning_rate(row: TableRow) -> str:
-    """As people write it."""
-    return rate(row.lr)
+    """As people write it, or from the lowest to the highest seed's."""
+    return spanned(row.rates)
 
 
 def seeds(row: TableRow) -> str:
@@ -100,7 +101,7 @@ def narrow_row(row: TableRow) -> tuple[str, ...]:
     kept = [figures for name, figures in row.tasks.items() if name not in (row.task, *row.trained)]
     return (
         row.series.label,
-        rate(row.lr),
+        learning_rate(row),
         f"{mean(row.first_reward, '.2f')} → {figure(row.last_reward, '.2f')}" if row.seeds else "unfinished",
         mean(row.peak_grad_norm, ".2g"),
         mean(row.kl_base, ".2g"),

@@ -1,4 +1,4 @@
-"""Points → Vega-Lite charts, one per metric and learning rate."""
+"""Points → Vega-Lite charts, one per metric and group of runs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 
 from .curves import METRICS, Metric, Point, numbers, points
+from .groups import Group
 from .runs import Run
 from .series import Series, styles
 from .vertical import Vertical, vertical
@@ -18,22 +19,22 @@ FAINT = 0.12  # lines that another one is chosen before
 CHOSEN = "chosen"  # the series that the page's legend points at; "" for all
 
 
-def charts(runs: Sequence[Run]) -> list[tuple[Metric, float, alt.LayerChart]]:
-    """Every chart of a page: by metric, then by learning rate; those of one metric share their scale."""
+def charts(runs: Sequence[Run]) -> list[tuple[Metric, Group, alt.LayerChart]]:
+    """Every chart of a page: by metric, then by group; those of one metric share their scale."""
     return [
-        (metric, lr, interactive(metric, data, vertical).properties(width="container", height=220))
+        (metric, group, interactive(metric, data, vertical).properties(width="container", height=220))
         for metric in METRICS
-        for lr, data, vertical in by_rate(runs, metric)
+        for group, data, vertical in by_group(runs, metric)
     ]
 
 
-def by_rate(runs: Sequence[Run], metric: Metric) -> list[tuple[float, list[Point], Vertical]]:
-    """(learning rate, points, common vertical scale) of every chart of a metric that has something to draw."""
+def by_group(runs: Sequence[Run], metric: Metric) -> list[tuple[Group, list[Point], Vertical]]:
+    """(group, points, common vertical scale) of every chart of a metric that has something to draw."""
     if not metric.shown_at_zero and not any(value for run in runs for _, value in run.values(metric.key)):
         return []
-    found = {lr: points(runs, metric, lr) for lr in sorted({run.lr for run in runs})}
+    found = {group: points(runs, metric, group) for group in sorted({run.group for run in runs})}
     vertical = vertical_of(metric, list(found.values()))
-    return [(lr, data, vertical) for lr, data in found.items() if data]
+    return [(group, data, vertical) for group, data in found.items() if data]
 
 
 def lines(
@@ -136,6 +137,6 @@ def drawn_series(data: Sequence[Point]) -> list[Series]:
     return list(dict.fromkeys(point.series for point in data))
 
 
-def vertical_of(metric: Metric, by_rate: Sequence[Sequence[Point]]) -> Vertical:
+def vertical_of(metric: Metric, found: Sequence[Sequence[Point]]) -> Vertical:
     """The scale that holds every chart of a metric."""
-    return vertical(metric.scale, numbers(by_rate))
+    return vertical(metric.scale, numbers(found))

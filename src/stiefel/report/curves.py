@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from .groups import Group
 from .runs import Run
 from .series import Series, ordered, series_of
 from .table import WINDOW
@@ -60,10 +61,10 @@ class Point:
     seeds: int
 
 
-def points(runs: Sequence[Run], metric: Metric, lr: float, names: Mapping[str, Series] | None = None) -> list[Point]:
+def points(runs: Sequence[Run], metric: Metric, group: Group, names: Mapping[str, Series] | None = None) -> list[Point]:
     """Every point of one chart; `names` where the runs are some of those that are compared."""
     names = names if names is not None else series_of(runs)
-    chosen = [run for run in runs if run.lr == lr and run.rows]
+    chosen = [run for run in runs if run.group == group and run.rows]
     found = []
     for series in ordered(names[run.name] for run in chosen):
         smooth: dict[int, list[float]] = defaultdict(list)

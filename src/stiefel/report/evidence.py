@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from ..artifacts import ADAPTER, GEOMETRY, read_jsonl
+from .checking import checked
+from .failures import Failure, read_failures
 from .inspections import Matrix, Progress, inspect_run, kept_inspection
-from .runs import Run, checked
+from .pairs import Pair, pairs
+from .ranking import Ranking, ranking
+from .rate_rule import RateRule, read_rate_rule
+from .runs import Run
 from .series import Series, Style, ordered, series_of, styles
+from .table import TableRow, table
 
 
 class LiveMatrix(BaseModel):
@@ -45,6 +51,8 @@ class Evidence:
     geometry: Mapping[str, tuple[GeometryRow, ...]]
     matrices: Mapping[str, tuple[Matrix, ...]]
     unmeasured: Mapping[str, str]  # why a run has no matrices
+    rule: RateRule | None = None  # of a comparison, by which its methods got their rates
+    failures: Mapping[str, Failure] = field(default_factory=dict)  # of a comparison, by the cell's name
 
     @cached_property
     def series(self) -> dict[str, Series]:
@@ -56,17 +64,29 @@ class Evidence:
         """Of all lines together, so that each looks the same in every figure."""
         return styles(ordered(self.series.values()))
 
-    @property
-    def rates(self) -> list[float]:
-        """The learning rates, ascending."""
-        return sorted({run.lr for run in self.runs})
+    @cached_property
+    def table(self) -> list[TableRow]:
+        """A row a method and group."""
+        return table(self.runs)
+
+    @cached_property
+    def ranking(self) -> Ranking | str:
+        """The order of the methods, each at its best rate, or why there is none."""
+        return ranking(self.runs, self.rule)
+
+    @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The difference of every two of them."""
+        return () if isinstance(self.ranking, str) else pairs(self.ranking)
 
     def of(self, *methods: str) -> list[Run]:
         """The runs of some methods, with rollouts in them."""
         return [run for run in self.runs if run.method in methods and run.rows]
 
 
-def read_evidence(runs: Sequence[Run], say: Progress, *, large: bool = False) -> Evidence:
+def read_evidence(
+    runs: Sequence[Run], say: Progress, *, large: bool = False, comparison: Path | None = None
+) -> Evidence:
     """Read what is kept of every run; measure what is missing, of large models where `large` says so."""
     matrices: dict[str, tuple[Matrix, ...]] = {}
     unmeasured: dict[str, str] = {}
@@ -76,7 +96,12 @@ def read_evidence(runs: Sequence[Run], say: Progress, *, large: bool = False) ->
             unmeasured[run.name] = found
         else:
             matrices[run.name] = found
-    return Evidence(tuple(runs), {run.name: geometry_rows(run.path) for run in runs}, matrices, unmeasured)
+    geometry = {run.name: geometry_rows(run.path) for run in runs}
+    if comparison is None:
+        return Evidence(tuple(runs), geometry, matrices, unmeasured)
+    finished = {run.name for run in runs if run.finished}
+    failures = {name: one for name, one in read_failures(comparison).items() if name not in finished}
+    return Evidence(tuple(runs), geometry, matrices, unmeasured, read_rate_rule(comparison), failures)
 
 
 def measured(run: Run, say: Progress, *, large: bool) -> tuple[Matrix, ...] | str:

@@ -1,22 +1,27 @@
-"""The table as table.json and table.md."""
+"""The table as table.json, table.md, table.tex and table.csv."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ..artifacts import write_json, write_text
-from .cells import Cells, cells
+from .cells import cells
+from .formats import as_csv, as_latex, as_markdown
 from .table import TableRow
 
-TABLE_JSON, TABLE_MARKDOWN = "table.json", "table.md"
+TABLE_JSON, TABLE_MARKDOWN, TABLE_LATEX, TABLE_CSV = "table.json", "table.md", "table.tex", "table.csv"
 
 
-def write_table(rows: list[TableRow], directory: Path) -> None:
-    """Write every figure as JSON, and the table as Markdown."""
-    write_json(directory / TABLE_JSON, as_records(rows))
-    write_text(directory / TABLE_MARKDOWN, as_markdown(cells(rows)))
+def write_table(rows: list[TableRow], directory: Path, notes: Sequence[str] = ()) -> None:
+    """Write every figure as JSON and CSV, and the table with its notes as Markdown and LaTeX."""
+    records, shown = as_records(rows), cells(rows)
+    write_json(directory / TABLE_JSON, records)
+    write_text(directory / TABLE_CSV, as_csv(records))
+    write_text(directory / TABLE_MARKDOWN, as_markdown(shown, notes))
+    write_text(directory / TABLE_LATEX, as_latex(shown, notes))
 
 
 def as_records(rows: list[TableRow]) -> list[dict[str, Any]]:
@@ -27,10 +32,3 @@ def as_records(rows: list[TableRow]) -> list[dict[str, Any]]:
         series = record.pop("series")
         records.append({**series, **record})
     return records
-
-
-def as_markdown(table: Cells) -> str:
-    """A GitHub table; figures are aligned on the right."""
-    rule = tuple("---" if column < table.names else "---:" for column in range(len(table.header)))
-    rows = (table.header, rule, *table.body)
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in rows)

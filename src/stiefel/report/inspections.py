@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from ..adapter import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, WEIGHTS_FILE
 from ..artifacts import ADAPTER, CERTIFICATE, INSPECTION, MANIFEST, file_digest, read_json, write_json
 from ..errors import UserError
-from .runs import Run, checked
+from .checking import checked
+from .runs import Run
 
 FORMAT = 2  # counted up where `stiefel.geometry` measures something else under the same name
 WEIGHTS = (CERTIFICATE, CONFIG_FILE, FACTORS_FILE, ANCHORS_FILE, WEIGHTS_FILE)  # what a measurement depends on

@@ -7,14 +7,6 @@ from .table import Accuracy, Change, Figure
 NONE, NOT_FINITE = "—", "not finite"
 
 
-def rate(lr: float) -> str:
-    """0.0003 → 3e-4."""
-    if lr == 0:
-        return "0"
-    mantissa, exponent = f"{lr:e}".split("e")
-    return f"{float(mantissa):g}e{int(exponent)}"
-
-
 def mean(value: Figure, form: str) -> str:
     """The mean, or why there is none."""
     if value.mean is None:
@@ -42,3 +34,8 @@ def interval(value: Accuracy, form: str = ".3f") -> str:
 def change(task: Change) -> str:
     """Before → after; the base model knows no seeds, so it has no spread."""
     return f"{task.before.mean:.3f} → {over_seeds(task.after)}"
+
+
+def bounds(low: float | None, high: float | None, form: str = ".3f") -> str:
+    """` [low, high]`, or nothing."""
+    return "" if low is None or high is None else f" [{low:{form}}, {high:{form}}]"

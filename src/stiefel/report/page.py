@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 import altair as alt
 import vl_convert
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from ..artifacts import RECIPE, writable, write_text
@@ -21,15 +21,19 @@ from .cells import cells
 from .charts import CHOSEN, charts
 from .evidence import Evidence, read_evidence
 from .figures import write_figures
-from .figures.views import sections
+from .figures.drawing import Section as Name
+from .figures.views import Section, sections
 from .files import write_table
+from .groups import rate
 from .inspections import Progress
-from .numbers import rate
+from .overview import Overview, failures, overview
 from .runs import Run, is_run, read_runs
 from .series import ordered, series_of, styles
-from .table import table
 
 PAGE, TEMPLATE = "report.html", "page.html.j2"
+OF_RUN: tuple[Name, ...] = ("weights", "training")
+OF_COMPARISON: tuple[Name, ...] = ("ranking", "pairs", "rates", "trade-offs", *OF_RUN)
+FEW = 3  # notes on single runs that a comparison's page shows unasked
 
 
 def write_report(
@@ -37,8 +41,8 @@ def write_report(
 ) -> Path:
     """Write the page of a run or a comparison, by default as `directory/report.html`, and return its path.
 
-    For a comparison, table.json and table.md are written into `directory` besides, and with `figures` the papers'
-    figures as PNG and PDF into `directory/figures`. What training did to the weights is measured against the recipe's
+    For a comparison, table.json, .md, .tex and .csv are written into `directory` besides, and with `figures` every
+    chart as PNG and PDF into `directory/figures`. What training did to the weights is measured against the recipe's
     model and kept in each run's directory; of models whose matrices have min(m, n) > 512 only with `figures`. Raises
     UserError where there is nothing to report, or where a file is broken.
     """
@@ -47,55 +51,81 @@ def write_report(
     if page.is_dir():
         raise UserError(f"{page} is a directory", "the page is one file", f"give --out {page / PAGE}")
     writable(page.parent).mkdir(parents=True, exist_ok=True)
-    evidence = read_evidence(runs, say, large=figures)
-    write_text(page, html(evidence))
-    if not is_run(directory):
-        write_table(table(runs), directory)
+    comparison = not is_run(directory)
+    evidence = read_evidence(runs, say, large=figures, comparison=directory if comparison else None)
+    write_text(page, html(evidence, comparison=comparison))
+    if comparison:
+        write_table(evidence.table, directory, failures(evidence))
     if figures:
-        write_figures(evidence, directory, say)
+        write_figures(evidence, directory, say, (*(OF_COMPARISON if comparison else OF_RUN), "curves"))
     return page
 
 
-def html(evidence: Evidence) -> str:
-    """The whole page; the same runs give the same bytes."""
+def html(evidence: Evidence, *, comparison: bool = False) -> str:
+    """The whole page, with what is said of a comparison; the same runs give the same bytes."""
     runs, series = evidence.runs, evidence.series
     drawn = charts(runs)
     specs = [spec(chart) for _, _, chart in drawn]
-    figures = sections(evidence, first=len(specs))
-    specs += [spec(panel.chart) for section in figures for view in section.views for panel in view.panels]
-    rates = len({run.lr for run in runs})
+    found = sections(evidence, OF_COMPARISON if comparison else OF_RUN, first=len(specs))
+    specs += [spec(panel.chart) for one in found.values() for view in one.views for panel in view.panels]
+    groups = len({run.group for run in runs})
+    said = overview(evidence) if comparison else None
+    shown = [
+        (caption(run, series[run.name].label), kept)
+        for run in in_order(runs)
+        if run.manifest.status != "running" and ((kept := answers(run)).questions or kept.excerpts)
+    ]
     return (
         environment()
-        .from_string(files(__package__).joinpath(TEMPLATE).read_text("utf-8"))
+        .get_template(TEMPLATE)
         .render(
             title=words.title(runs),
+            overview=said,
+            contents=contents(said, found, answered=bool(shown)) if said is not None else [],
             sentence=words.sentence(runs),
             caution=words.caution(runs),
             reading=words.reading(runs),
-            notes=words.notes(runs),
+            notes=words.notes(runs, evidence.table),
+            few=FEW,
             definitions=words.DEFINITIONS,
-            columns=3 if rates % 3 == 0 else 2,
-            charts=[(metric, lr) for metric, lr, _ in drawn],
-            figures=figures,
+            columns=3 if groups % 3 == 0 else 2,
+            charts=[(metric, group) for metric, group, _ in drawn],
+            sections=found,
             specs=specs,
             legend=[(one.label, style) for one, style in styles(ordered(series.values())).items()],
             chosen=CHOSEN,
             light=theme.LIGHT,
             dark=theme.DARK,
-            table=cells(table(runs)),
-            answers=[
-                (caption(run, series[run.name].label), found)
-                for run in in_order(runs)
-                if run.manifest.status != "running" and ((found := answers(run)).questions or found.excerpts)
-            ],
+            exports=comparison,
+            table=cells(evidence.table),
+            answers=shown,
             recipes=[
                 (caption(run, series[run.name].label), (run.path / RECIPE).read_text("utf-8")) for run in in_order(runs)
             ],
             versions=list(dict.fromkeys(tuple(run.manifest.versions.items()) for run in runs)),
             library=library(),
-            rate=rate,
         )
     )
+
+
+def contents(said: Overview, found: Mapping[Name, Section], *, answered: bool) -> list[tuple[str, str]]:
+    """(anchor, name) of the parts that a comparison's page has."""
+    parts = [
+        ("ranking", "Ranking", said.order is not None),
+        ("every-pair", "Every two methods", said.pairs is not None),
+        ("rates", "Learning rates", bool(found["rates"].views)),
+        ("fair", "Was it fair?", bool(said.fairness)),
+        ("training", "Training", True),
+        ("falls", "Falls", True),
+        ("costs-of-it", found["trade-offs"].title, True),
+        ("table", "Table", True),
+        *((f"{name}-figures", found[name].title, True) for name in OF_RUN),
+        ("completions", "Completions", answered),
+        ("method", "Method, to paste", True),
+        ("definitions", "Definitions", True),
+        ("settings", "Settings", True),
+    ]
+    return [(anchor, name) for anchor, name, there in parts if there]
 
 
 def spec(chart: alt.LayerChart) -> dict[str, Any]:
@@ -109,15 +139,16 @@ def caption(run: Run, label: str) -> str:
 
 
 def in_order(runs: Sequence[Run]) -> list[Run]:
-    """By learning rate, then by series as in the table, then by seed."""
+    """By group, as those of a learning rate, then by series as in the table, then by seed."""
     series = series_of(runs)
     places = ordered(series.values())
-    return sorted(runs, key=lambda run: (run.lr, places.index(series[run.name]), run.seed))
+    return sorted(runs, key=lambda run: (run.group, places.index(series[run.name]), run.seed))
 
 
 def environment() -> Environment:
     """Everything is escaped; a name that the template misspells is an error."""
-    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    loader = FunctionLoader(lambda name: files(__package__).joinpath(name).read_text("utf-8"))
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 @cache

@@ -9,9 +9,8 @@ import altair as alt
 import vl_convert
 
 from ..artifacts import writable, write_bytes, write_text
-from .charts import by_rate, lines
+from .charts import by_group, lines
 from .curves import METRICS
-from .numbers import rate
 from .runs import Run, read_runs
 from .theme import LIGHT
 
@@ -29,13 +28,13 @@ def write_figure(directory: Path, out: Path) -> tuple[Path, Path]:
 
 
 def reward_figure(runs: Sequence[Run]) -> alt.HConcatChart:
-    """One panel a learning rate, on a common scale, with one legend."""
+    """One panel a group, on a common scale, with one legend."""
     reward = METRICS[0]
     legend = alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1)
     panels = [
         alt.layer(*lines(reward, data, vertical, legend=legend)).properties(
-            width=SIDE, height=SIDE * 2 // 3, title=f"{reward.title}, learning rate {rate(lr)}"
+            width=SIDE, height=SIDE * 2 // 3, title=f"{reward.title}, {group.words}"
         )
-        for lr, data, vertical in by_rate(runs, reward)
+        for group, data, vertical in by_group(runs, reward)
     ]
     return alt.hconcat(*panels, config=LIGHT, background="white", padding=12)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from ..artifacts import (
     ADAPTER,
     CERTIFICATE,
     EVAL,
-    FAILED,
     MANIFEST,
     METRICS,
     RECIPE,
@@ -23,11 +24,16 @@ from ..artifacts import (
     read_jsonl,
 )
 from ..errors import UserError
-from ..recipe import Recipe, as_today, load_recipe, read_toml
+from ..recipe import Recipe, as_today, by_key, load_recipe, read_toml
 from ..scores import Score
+from .checking import broken_run, checked
+from .failures import read_failures
+from .groups import Group, groups, of_rate
+from .rate_rule import read_rate_rule
 
-T = TypeVar("T")
 MetricRow = dict[str, float]
+SHOWN = 5  # questions of a task whose completions a page shows at most
+WITHIN = ("optim.lr", "run.seed")  # of one method's line
 
 
 class Manifest(BaseModel):
@@ -38,6 +44,10 @@ class Manifest(BaseModel):
     status: str
     seed: int
     versions: dict[str, str]
+    hardware: dict[str, str] = {}  # of older runs it is not known
+    data: str = ""  # digests of the rows and of the base's weights
+    base: dict[str, str] = {}
+    reason: str = ""  # why a run diverged
     trained_by: str = "trl"
     parameters: int | None = None
     trainable_parameters: int | None = None
@@ -78,6 +88,16 @@ class Answer(BaseModel):
     reason: str
 
 
+class Grade(NamedTuple):
+    """What a row of samples.jsonl says of one completion, without its text."""
+
+    when: str
+    task: str
+    question: int
+    score: float | None
+    truncated: bool
+
+
 class Event(BaseModel):
     """What the guard did, a row between those of metrics.jsonl."""
 
@@ -97,6 +117,14 @@ ANSWERS = TypeAdapter(list[Answer])
 
 
 @dataclass(frozen=True)
+class Kept:
+    """What a report needs of samples.jsonl."""
+
+    grades: list[Grade]
+    shown: list[Answer]  # the first samples of the first questions
+
+
+@dataclass(frozen=True)
 class Run:
     """One run directory; `scores` is empty until the run is finished, `rows` holds one entry a rollout."""
 
@@ -110,6 +138,7 @@ class Run:
     rows: tuple[MetricRow, ...]
     events: tuple[Event, ...]
     scores: dict[str, TaskScores]
+    group: Group  # the runs that it stands beside
 
     @property
     def lr(self) -> float:
@@ -145,6 +174,13 @@ class Run:
         path = self.path / SAMPLES
         return checked(ANSWERS, read_jsonl(path), path) if path.is_file() else []
 
+    @cached_property
+    def kept(self) -> Kept:
+        """The grades of all completions, and the few that a page shows; read once, the texts are not held."""
+        samples = self.samples()
+        grades = [Grade(one.when, one.task, one.question, one.score, one.truncated) for one in samples]
+        return Kept(grades, [one for one in samples if one.sample == 0 and one.question < SHOWN])
+
 
 def is_run(directory: Path) -> bool:
     """True for the directory of a single run."""
@@ -158,12 +194,6 @@ def has_rows(directory: Path) -> bool:
     )
 
 
-def failures(directory: Path) -> list[str]:
-    """A line for each run of a comparison that failed."""
-    paths = [path for path in sorted(directory.glob(f"{RUNS}/*/{FAILED}")) if not (path.parent / EVAL).is_file()]
-    return [f"failed: {path.parent.name}: {read_json(path)['what']}" for path in paths]
-
-
 def read_runs(directory: Path) -> list[Run]:
     """The run in `directory`, or every run in `directory/runs`; raises where there is none to report on."""
     if is_run(directory):
@@ -175,14 +205,31 @@ def read_runs(directory: Path) -> list[Run]:
             "give a directory that `stiefel train` or `stiefel compare` wrote",
         )
     # a run that was killed while its base was still being measured has left no recipe: there is nothing of it to show
-    runs = [read_run(path) for path in sorted((directory / RUNS).iterdir()) if (path / RECIPE).is_file()]
+    begun = [path for path in sorted((directory / RUNS).iterdir()) if (path / RECIPE).is_file()]
+    failures = read_failures(directory)
+    runs = [read_run(path) for path in begun if path.name not in failures or (path / MANIFEST).is_file()]
     if not any(run.rows for run in runs):
+        failed = [f"{name}: {failure.what}" for name, failure in failures.items()]
         raise UserError(
             f"no run in {directory / RUNS} has done a rollout yet",
-            "there is nothing to report",
+            f"{len(failed)} could not be trained, {failed[0]}" if failed else "there is nothing to report",
             "wait for the first rollout, or start the comparison again with --resume",
         )
-    return runs
+    return side_by_side(runs, directory)
+
+
+def side_by_side(runs: Sequence[Run], directory: Path) -> list[Run]:
+    """The runs of a comparison, each in its group."""
+    rule = read_rate_rule(directory)
+    found = groups([(run.method, settings(run), run.lr) for run in runs], matched=rule is not None and rule.matched)
+    return [replace(run, group=group) for run, group in zip(runs, found, strict=True)]
+
+
+def settings(run: Run) -> str:
+    """All of a run's settings but its rate and its seed."""
+    return repr(
+        sorted((key, repr(value)) for key, value in by_key(run.recipe.model_dump()).items() if key not in WITHIN)
+    )
 
 
 def read_run(path: Path) -> Run:
@@ -210,7 +257,8 @@ def read_run(path: Path) -> Run:
         if proof.is_file():
             certificate = checked(TypeAdapter(dict[str, Any]), read_json(proof), proof)
             method, rank, alpha = certificate["method"], certificate["rank"], certificate["alpha"]
-    return Run(path.name, path, method, rank, alpha, recipe, manifest, tuple(rows), tuple(events), scores)
+    group = of_rate(recipe.optim.lr)
+    return Run(path.name, path, method, rank, alpha, recipe, manifest, tuple(rows), tuple(events), scores, group)
 
 
 def with_gaps(row: dict[str, Any]) -> dict[str, Any]:
@@ -226,17 +274,3 @@ def need(path: Path) -> Path:
             f"{path} is missing", "a run directory without it cannot be read", "restore it, or train the run again"
         )
     return path
-
-
-def checked(adapter: TypeAdapter[T], value: Any, path: Path) -> T:
-    """The typed content of a file; what does not fit is the file's fault, and named."""
-    try:
-        return adapter.validate_python(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise broken_run(path, f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
-
-
-def broken_run(path: Path, why: str) -> UserError:
-    """The error of a file that Stiefel did not write like that."""
-    return UserError(f"{path} is not what a run writes", why, "restore the file, or train the run again")

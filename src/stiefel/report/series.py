@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..recipe import by_key
-from .runs import Run
+from .runs import WITHIN, Run
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ DASHES = ((6, 3), (2, 2), (8, 2, 2, 2), (12, 4))  # those after the first, solid
 CHANGES = {"rslora": (5, 1), "dora": (9, 1), "lora_plus": (1, 1), "lora_fa": (3, 1)}
 
 # These three are the axes of the table; they are not part of a variant's name.
-AXES = ("adapter.method", "optim.lr", "run.seed")
+AXES = ("adapter.method", *WITHIN)
 
 
 def style_of(method: str) -> Style:

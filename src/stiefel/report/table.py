@@ -1,4 +1,4 @@
-"""Runs → one row per method and learning rate; pure."""
+"""Runs → one row per method and group of runs, as those of a learning rate; pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import partial
 
 from ..recipe import AVERAGE, BASE, ExpectedSettings
 from ..scores import Score, accuracy, by_question, grouped, paired_difference, pass_chance, right
-from .runs import Answer, Compared, Manifest, Run
+from .runs import Compared, Grade, Manifest, Run
 from .series import Series, ordered, series_of
 
 WINDOW = 5  # rollouts whose mean is the first and the last reward; half of the run's, where these are fewer
@@ -72,10 +72,11 @@ class Beside:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One method (in one variant) at one learning rate, over its finished seeds."""
+    """One method (in one variant) at one learning rate, or at its own, over its finished seeds."""
 
     series: Series
-    lr: float
+    lr: float  # the lowest, where a rule gave the seeds rates of their own
+    rates: tuple[float, ...]
     task: str
     trained: tuple[str, ...]  # the same, or the tasks of a mixture
     seeds: tuple[int, ...]
@@ -97,12 +98,12 @@ class TableRow:
 
 
 def table(runs: Sequence[Run]) -> list[TableRow]:
-    """One row per learning rate and series, rates ascending."""
+    """One row per group and series, rates ascending."""
     series = series_of(runs)
     return [
-        row(one, [run for run in runs if series[run.name] == one and run.lr == lr])
-        for lr in sorted({run.lr for run in runs})
-        for one in ordered(series[run.name] for run in runs if run.lr == lr)
+        row(one, [run for run in runs if series[run.name] == one and run.group == group])
+        for group in sorted({run.group for run in runs})
+        for one in ordered(series[run.name] for run in runs if run.group == group)
     ]
 
 
@@ -111,13 +112,14 @@ def row(series: Series, runs: Sequence[Run]) -> TableRow:
     done = sorted((run for run in runs if run.finished), key=lambda run: run.seed)
     trained = runs[0].trained
     mixed = bool(done) and len(trained) > 1 and all(part in done[0].scores for part in trained)
-    answers = [run.samples() for run in done] if len(done) > 1 or mixed else [[] for _ in done]
+    answers = [run.kept.grades for run in done] if len(done) > 1 or mixed else [[] for _ in done]
     whole = {runs[0].task: mixture_figures(trained, done, answers)} if mixed else {}
     tasks = whole | ({name: task_figures(name, done, answers) for name in done[0].scores} if done else {})
     counts = done[0].manifest if done else None
     return TableRow(
         series=series,
-        lr=runs[0].lr,
+        lr=min(run.lr for run in runs),
+        rates=tuple(sorted({run.lr for run in runs})),
         task=runs[0].task,
         trained=trained,
         seeds=tuple(run.seed for run in done),
@@ -212,7 +214,7 @@ def spread(numbers: Sequence[float]) -> float | None:
     return statistics.stdev(numbers) if len(numbers) > 1 else None
 
 
-def task_figures(task: str, runs: Sequence[Run], answers: Sequence[Sequence[Answer]]) -> TaskFigures:
+def task_figures(task: str, runs: Sequence[Run], answers: Sequence[Sequence[Grade]]) -> TaskFigures:
     """One run's own scores; for several seeds, scores of each question's mean over the seeds.
 
     The seeds answer the same questions, so that the interval is over questions, and `spread` is over seeds.
@@ -227,7 +229,7 @@ def task_figures(task: str, runs: Sequence[Run], answers: Sequence[Sequence[Answ
     return TaskFigures(average.before, average.after, average.gain, passes)
 
 
-def mixture_figures(parts: Sequence[str], runs: Sequence[Run], answers: Sequence[Sequence[Answer]]) -> TaskFigures:
+def mixture_figures(parts: Sequence[str], runs: Sequence[Run], answers: Sequence[Sequence[Grade]]) -> TaskFigures:
     """Of a mixture: over the questions of all its tasks, the seeds answering the same ones."""
     mine = [of_parts(found, parts) for found in answers]
     every = (set(run.scores[part].pass_at) for run in runs for part in parts)
@@ -236,19 +238,19 @@ def mixture_figures(parts: Sequence[str], runs: Sequence[Run], answers: Sequence
     return TaskFigures(average.before, average.after, average.gain, passes)
 
 
-def of_parts(answers: Sequence[Answer], parts: Sequence[str]) -> list[Answer]:
+def of_parts(answers: Sequence[Grade], parts: Sequence[str]) -> list[Grade]:
     """The answers to several tasks' questions, numbered through."""
     numbers: dict[tuple[str, int], int] = {}
     found = []
     for one in answers:
         if one.task in parts and one.when in ("before", "after"):
             number = numbers.setdefault((one.task, one.question), len(numbers))
-            found.append(one.model_copy(update={"question": number}))
+            found.append(one._replace(question=number))
     return found
 
 
 def change_of_answers(
-    answers: Sequence[Sequence[Answer]], values: Callable[[Sequence[Sequence[Answer]], str], list[float]]
+    answers: Sequence[Sequence[Grade]], values: Callable[[Sequence[Sequence[Grade]], str], list[float]]
 ) -> Change:
     """A figure before and after, of what the runs answered."""
     old, new = values(answers, "before"), values(answers, "after")
@@ -262,8 +264,8 @@ def change_of_answers(
 
 def change_over_seeds(
     scores: Sequence[Compared],
-    answers: Sequence[Sequence[Answer]],
-    values: Callable[[Sequence[Sequence[Answer]], str], list[float]],
+    answers: Sequence[Sequence[Grade]],
+    values: Callable[[Sequence[Sequence[Grade]], str], list[float]],
 ) -> Change:
     """A figure before and after; `values` gives each question's over all seeds, where there are several."""
     if len(scores) == 1:
@@ -278,12 +280,12 @@ def change_over_seeds(
     )
 
 
-def question_means(answers: Sequence[Sequence[Answer]], when: str) -> list[float]:
+def question_means(answers: Sequence[Sequence[Grade]], when: str) -> list[float]:
     """Each question's mean score over samples and seeds."""
     return by_question(pair for found in answers for pair in graded(found, when))
 
 
-def question_chances(answers: Sequence[Sequence[Answer]], when: str, *, k: int) -> list[float]:
+def question_chances(answers: Sequence[Sequence[Grade]], when: str, *, k: int) -> list[float]:
     """Each question's pass@k, estimated of each seed's samples and averaged over the seeds."""
     return by_question(
         (question, pass_chance(len(scores), right(scores), k))
@@ -292,7 +294,7 @@ def question_chances(answers: Sequence[Sequence[Answer]], when: str, *, k: int) 
     )
 
 
-def graded(answers: Sequence[Answer], when: str) -> list[tuple[int, float]]:
+def graded(answers: Sequence[Grade], when: str) -> list[tuple[int, float]]:
     """(question, score) of one phase's samples that have a score."""
     return [(one.question, one.score) for one in answers if one.when == when and one.score is not None]
 

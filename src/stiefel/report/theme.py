@@ -22,6 +22,7 @@ def config(ink: str, faint: str, size: float = 11.5) -> dict[str, Any]:
             "labelPadding": 5,
         },
         "mark": {"color": ink},  # of what is no series
+        "rule": {"color": ink},  # which Vega-Lite would draw in black on a dark page too
         "legend": words,
         "title": {"color": ink, "fontSize": size + 1.5, "fontWeight": "bold", "anchor": "start", "offset": 10},
     }

@@ -18,7 +18,7 @@ def of_rollouts(run: Run) -> tuple[float, float] | None:
 def of_tasks(run: Run) -> dict[str, float]:
     """The share of the answers after training, by task."""
     cut: dict[str, list[bool]] = {}
-    for sample in run.samples():
+    for sample in run.kept.grades:
         if sample.when == "after":
             cut.setdefault(sample.task, []).append(sample.truncated)
     return {task: statistics.fmean(found) for task, found in cut.items()}

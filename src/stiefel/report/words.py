@@ -8,10 +8,11 @@ from collections.abc import Hashable, Iterable, Sequence
 
 from .curves import METRICS
 from .engine import engine_warnings
-from .numbers import figure, rate
+from .groups import OWN, rate
+from .numbers import figure
 from .runs import Run
 from .series import ordered, series_of
-from .table import WINDOW, table
+from .table import WINDOW, TableRow
 from .truncation import warnings
 
 # as in the recipe's own docstrings and in `stiefel.training.kl`
@@ -83,16 +84,22 @@ def sentence(runs: Sequence[Run]) -> str:
     counts = {run.manifest.parameters or run.manifest.trainable_parameters for run in runs}
     parameters = sorted(count for count in counts if count is not None)
     size = f" ({listed(f'{count:,}' for count in parameters)} parameters)" if parameters else ""
-    rates = sorted({run.lr for run in runs})
     seeds = sorted({run.seed for run in runs})
     return (
         f"{listed(recipe.model.path for recipe in recipes)}{size} trained on {listed(run.task for run in runs)} with "
         f"{listed(map(course, runs))}, "
         f"rank {listed(run.rank for run in runs)}, alpha {listed(run.alpha for run in runs)}. "
-        f"{counted(len(runs), 'run')}: {listed(labels(runs))}, at "
-        f"learning {'rate' if len(rates) == 1 else 'rates'} {listed(map(rate, rates))}, "
+        f"{counted(len(runs), 'run')}: {listed(labels(runs))}, {at_rates(runs)}, "
         f"{'seed' if len(seeds) == 1 else 'seeds'} {listed(seeds)}."
     )
+
+
+def at_rates(runs: Sequence[Run]) -> str:
+    """At which learning rates."""
+    if any(run.group.short.startswith(OWN) for run in runs):
+        return OWN
+    rates = sorted({run.lr for run in runs})
+    return f"at learning {'rate' if len(rates) == 1 else 'rates'} {listed(map(rate, rates))}"
 
 
 def course(run: Run) -> str:
@@ -120,7 +127,7 @@ def steps(run: Run) -> str:
 def caution(runs: Sequence[Run]) -> str:
     """How much the number of seeds allows to conclude."""
     series = series_of(runs)
-    finished = Counter((series[run.name], run.lr) for run in runs if run.finished)
+    finished = Counter((series[run.name], run.group) for run in runs if run.finished)
     counts = sorted(set(finished.values()))
     if not counts:
         return "No run is finished yet: nothing here is a result."
@@ -142,7 +149,7 @@ def caution(runs: Sequence[Run]) -> str:
 def reading(runs: Sequence[Run]) -> str:
     """How the charts are to be read."""
     series = series_of(runs)
-    seeds = Counter((series[run.name], run.lr) for run in runs if run.rows).values()
+    seeds = Counter((series[run.name], run.group) for run in runs if run.rows).values()
     parts = ["Charts of one measurement share their scale."]
     if max(seeds, default=1) > 1:
         parts.append("A line is the mean over seeds, its band goes from the lowest to the highest seed.")
@@ -154,7 +161,7 @@ def reading(runs: Sequence[Run]) -> str:
     return " ".join(parts)
 
 
-def notes(runs: Sequence[Run]) -> list[str]:
+def notes(runs: Sequence[Run], rows: Sequence[TableRow]) -> list[str]:
     """Unfinished runs, what the guard did, measurements that are not finite, and scores that were expected."""
     found = [
         f"{run.name} is unfinished ({run.manifest.status}, {progress(run)}): its curves are drawn as far as they go, "
@@ -183,13 +190,13 @@ def notes(runs: Sequence[Run]) -> list[str]:
         for run in runs
         for line in (*warnings(run), *engine_warnings(run))
     ]
-    return found + cut + published(runs)
+    return found + cut + published(runs, rows)
 
 
-def published(runs: Sequence[Run]) -> list[str]:
+def published(runs: Sequence[Run], rows: Sequence[TableRow]) -> list[str]:
     """Where published scores come from, and which of them the table has no measurement of ours for."""
     found: dict[str, list[str]] = {}  # source → what is missing
-    for row in table(runs):
+    for row in rows:
         here = next(run for run in runs if run.method == row.series.method)
         missing = found.setdefault(here.recipe.expected.source or "the recipe", []) if row.published else []
         missing += [

@@ -25,6 +25,7 @@ from ..artifacts import (
 from ..errors import UserError
 from ..recipe import LAUNCHED, Recipe, as_begun, by_key, overlay, read_toml, usual_recipe
 from ..training import Row, append_row, checkpoints_in, cut_back, journal_sizes
+from .hardware import hardware
 
 PLACES = ("rollout.vllm_server",)  # where something is, which is no part of the experiment
 
@@ -46,12 +47,20 @@ def finished(out: Path) -> bool:
 
 def manifest(recipe: Recipe, data: str, base: Mapping[str, str]) -> dict[str, Any]:
     """What manifest.json says from the first moment on: `data` and `base` are digests of what the recipe only names."""
-    return {"status": "running", "seed": recipe.run.seed, "versions": versions(), "data": data, "base": base}
+    return {
+        "status": "running",
+        "seed": recipe.run.seed,
+        "versions": versions(),
+        "hardware": hardware(),
+        "data": data,
+        "base": base,
+    }
 
 
 def note(out: Path, word: str, **facts: Any) -> None:
     """Say in the manifest how a run stands, and what is known of it beside what was noted when it began."""
-    write_json(out / MANIFEST, {**read_json(out / MANIFEST), "status": word, "versions": versions(), **facts})
+    last = {"status": word, "versions": versions(), "hardware": hardware()}
+    write_json(out / MANIFEST, {**read_json(out / MANIFEST), **last, **facts})
 
 
 def read_events(out: Path) -> list[Row]:

@@ -86,20 +86,16 @@ def at_schedule(runs: Sequence[Run], schedule: str) -> list[Run]:
 
 def comparison(evidence: Evidence, groups: Sequence[tuple[str, Sequence[Run]]], metric: Metric) -> list[Lines]:
     """A panel a group and learning rate, the groups side by side, all on one scale."""
-    rates = sorted({run.lr for _, runs in groups for run in runs})
-    found = {
-        (title, lr): marks(evidence, [run for run in runs if run.lr == lr], metric, lr)
-        for lr in rates
-        for title, runs in groups
-    }
+    places = sorted({run.group for _, runs in groups for run in runs})
+    found = {(title, here): marks(evidence, runs, metric, here) for here in places for title, runs in groups}
     axis = vertical(metric.scale, numbers(found.values()))
     return [
         Lines(
-            f"{metric.title}, {title}{captions.at_rate(lr, rates)}",
+            f"{metric.title}, {title}{captions.at_rate(here, places)}",
             tuple(drawn),
             Across(ROLLOUT),
             axis,
             what=metric.title.lower(),
         )
-        for (title, lr), drawn in found.items()
+        for (title, here), drawn in found.items()
     ]

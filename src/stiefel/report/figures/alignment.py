@@ -101,11 +101,11 @@ def pair(
     evidence: Evidence, runs: Sequence[Run], curves: Mapping[str, Sequence[Matrix]], of: Of, form: str, bins: int
 ) -> list[Lines]:
     """Distribution and energy side by side, a row a learning rate."""
-    rates = sorted({run.lr for run in runs})
-    of_figure = sorted({run.lr for run in evidence.runs if run.name in curves})  # which a title tells apart
+    groups = sorted({run.group for run in runs})
+    of_figure = sorted({run.group for run in evidence.runs if run.name in curves})  # which a title tells apart
     drawn = {
-        (lr, reduce): marks(evidence, [run for run in runs if run.lr == lr], curves, of, reduce, bins)
-        for lr in rates
+        (here, reduce): marks(evidence, [run for run in runs if run.group == here], curves, of, reduce, bins)
+        for here in groups
         for reduce in (distribution, energy)
     }
     spread = vertical("log", numbers(found for (_, reduce), found in drawn.items() if reduce is distribution))
@@ -113,14 +113,14 @@ def pair(
         Lines(
             ("Distribution" if reduce is distribution else "Cumulative energy")
             + form
-            + captions.at_rate(lr, of_figure),
+            + captions.at_rate(here, of_figure),
             tuple(found),
             ACROSS,
             spread if reduce is distribution else vertical("linear", [1.0]),
             levels=(1.0,) if reduce is distribution else (),
             what="k·p" if reduce is distribution else "energy so far",
         )
-        for (lr, reduce), found in drawn.items()
+        for (here, reduce), found in drawn.items()
     ]
 
 

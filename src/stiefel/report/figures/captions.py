@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ..evidence import Evidence
-from ..numbers import rate
+from ..groups import Group, rate
 from ..runs import Run
 from ..words import counted, listed, steps
 
@@ -15,7 +15,7 @@ RANGE = "goes from the lowest to the highest seed"
 
 def seeds(evidence: Evidence, runs: Sequence[Run], band: str = "band", spans: str = RANGE) -> str:
     """How many seeds a line is the mean of, and what the band is."""
-    counts = sorted(set(Counter((evidence.series[run.name], run.lr) for run in runs).values()))
+    counts = sorted(set(Counter((evidence.series[run.name], run.group) for run in runs).values()))
     if counts == [1]:
         return f"One seed each ({listed(sorted({run.seed for run in runs}))})."
     number = str(counts[-1]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
@@ -44,9 +44,9 @@ def not_measured(evidence: Evidence, runs: Sequence[Run]) -> str:
     return "Left out: " + "; ".join(f"{listed(names)} ({reason})" for reason, names in by_reason.items()) + "."
 
 
-def at_rate(lr: float, rates: Sequence[float]) -> str:
+def at_rate(group: Group, groups: Sequence[Group]) -> str:
     """What a panel's title says of its learning rate, where there are several."""
-    return f", rate {rate(lr)}" if len(rates) > 1 else ""
+    return f", {group.short}" if len(groups) > 1 else ""
 
 
 def rates(runs: Sequence[Run]) -> str:

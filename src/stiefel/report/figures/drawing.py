@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import altair as alt
 
@@ -19,7 +19,8 @@ COLUMN, PAGE = 240.0, 487.0
 AXIS, GAP, EDGE = 34.0, 12.0, 11.0  # left of a panel, between panels, and for a last label that stands out
 TICK = 8.0  # between a name and its panel
 LETTER, SYMBOL = 4.6, 32.0  # widths in a legend: of a letter at most on average, and of a line with its distances
-Section = Literal["weights", "training"]
+Section = Literal["ranking", "pairs", "rates", "trade-offs", "curves", "weights", "training"]
+SECTIONS: tuple[Section, ...] = get_args(Section)
 C = TypeVar("C", alt.LayerChart, alt.ConcatChart)
 
 
@@ -57,13 +58,13 @@ class Drawing:
 
     def on_paper(self) -> alt.ConcatChart:
         """All panels as one picture, a column or a page wide, with one legend."""
-        named = any(panel.named for panel in self.panels)
         outer = (self.width - GAP * (self.columns - 1)) / self.columns
-        left = min(max([AXIS, *(len(one.label) * LETTER + TICK for one in self.shown if named)]), outer / 2)
+        names = [name for panel in self.panels if panel.named for name in panel.lines]
+        left = min(max([AXIS, *(len(name) * LETTER + TICK for name in names)]), outer / 2)
         inner = outer - left - EDGE
         charts = []
         for panel in self.panels:
-            height = ROW * len(panel.series) if panel.named else min(0.72 * inner, 120.0)
+            height = ROW * len(panel.lines) if panel.named else min(0.72 * inner, 120.0)
             look = Look(self.shown, (inner, height), self._legend(), left - TICK)
             charts.append(panel.chart(look).properties(title=panel.title))
         whole = alt.concat(
@@ -95,6 +96,6 @@ class Figure:
     name: str  # of its files
     label: str  # "Figure 7"
     heading: str
-    source: str
+    source: str  # a paper; empty where the figure is our own
     section: Section
     draw: Callable[[Evidence], Drawing | Missing]

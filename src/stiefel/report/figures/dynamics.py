@@ -22,8 +22,8 @@ def rewarded(evidence: Evidence) -> list[Run]:
 
 def everywhere(runs: Sequence[Run], metrics: Sequence[Metric]) -> list[Metric]:
     """The metrics that were measured at every learning rate."""
-    rates = {run.lr for run in runs}
-    return [metric for metric in metrics if {run.lr for run in runs if run.values(metric.key)} == rates]
+    groups = {run.group for run in runs}
+    return [metric for metric in metrics if {run.group for run in runs if run.values(metric.key)} == groups]
 
 
 def training_dynamics(evidence: Evidence) -> Drawing | Missing:

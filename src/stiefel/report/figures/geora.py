@@ -8,6 +8,7 @@ from statistics import fmean
 import numpy as np
 
 from ..evidence import Evidence
+from ..groups import Group
 from ..inspections import Matrix
 from ..runs import Run
 from ..series import Series, Style
@@ -35,8 +36,10 @@ def spectra(evidence: Evidence) -> Drawing | Missing:
     if not found:
         return Missing(reason(evidence, "a changed matrix"))
     runs = [run for run in evidence.runs if run.name in found]
-    rates = sorted({run.lr for run in runs})
-    panels = [panel for lr in rates for panel in block(evidence, [run for run in runs if run.lr == lr], found, rates)]
+    groups = sorted({run.group for run in runs})
+    panels = [
+        panel for here in groups for panel in block(evidence, [run for run in runs if run.group == here], found, groups)
+    ]
     caption = captions.joined(
         "What training did to the spectrum, mean of all matrices. Above: NSS = ‖σ(W⁺) − σ(W)‖₂/‖σ(W)‖₂, and "
         "S_Head = (‖U_kᵀΔW‖² + ‖ΔWV_k‖²)/(2‖ΔW‖²) of the true change ΔW, k the method's rank (the recipe's for full "
@@ -50,10 +53,10 @@ def spectra(evidence: Evidence) -> Drawing | Missing:
 
 
 def block(
-    evidence: Evidence, runs: Sequence[Run], found: Mapping[str, Sequence[Matrix]], rates: Sequence[float]
+    evidence: Evidence, runs: Sequence[Run], found: Mapping[str, Sequence[Matrix]], groups: Sequence[Group]
 ) -> list[Panel]:
-    """The four panels of a learning rate."""
-    where = captions.at_rate(runs[0].lr, rates)
+    """The four panels of a group."""
+    where = captions.at_rate(runs[0].group, groups)
     chance = {evidence.series[run.name].label: fmean(one.s_head_chance for one in found[run.name]) for run in runs}
     before = over_seeds([(BEFORE, curve(found[runs[0].name], relative_before))])
     after = curves(evidence, runs, found, relative_after)

@@ -22,9 +22,9 @@ def sft_loss(evidence: Evidence) -> Drawing | Missing:
     runs = [run for run in evidence.runs if run.values(LOSS.key)]
     if not runs:
         return Missing('needs supervised runs (algorithm.name = "sft")')
-    rates = sorted({run.lr for run in runs})
-    groups = {(task, lr): [run for run in runs if (run.task, run.lr) == (task, lr)]
-              for lr in rates for task in dict.fromkeys(run.task for run in runs)}  # fmt: skip
+    rates = sorted({run.group for run in runs})
+    groups = {(task, here): [run for run in runs if (run.task, run.group) == (task, here)]
+              for here in rates for task in dict.fromkeys(run.task for run in runs)}  # fmt: skip
     found = {
         key: with_deviations((evidence.series[run.name], smoothed(run)) for run in group)
         for key, group in groups.items()
@@ -33,14 +33,14 @@ def sft_loss(evidence: Evidence) -> Drawing | Missing:
     axis = vertical("linear", numbers(found.values()))
     panels = [
         Lines(
-            f"{task}{captions.at_rate(lr, rates)}",
+            f"{task}{captions.at_rate(here, rates)}",
             tuple(drawn),
             Across("update"),
             axis,
             what="loss",
             ends=("−1σ", "+1σ"),
         )
-        for (task, lr), drawn in found.items()
+        for (task, here), drawn in found.items()
     ]
     caption = captions.joined(
         "Training loss of supervised fine-tuning: cross-entropy of the reference answers' tokens in nats per token"

@@ -27,8 +27,9 @@ class Across:
     """The x axis of lines: what it counts, or the share of W's directions that has gone by."""
 
     title: str
-    kind: Literal["count", "share", "names"] = "count"
+    kind: Literal["count", "share", "names", "rates"] = "count"
     names: tuple[str, ...] = ()  # in their order
+    values: tuple[float, ...] = ()  # of rates, on a logarithmic axis
 
     def x(self) -> alt.X:
         """The field `x` on this axis."""
@@ -40,6 +41,9 @@ class Across:
             case "share":
                 axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], grid=False, format="~%", labelFlush=False)
                 return alt.X("x:Q", title=self.title, scale=alt.Scale(domain=[0, 1]), axis=axis)
+            case "rates":
+                rates = alt.Axis(values=list(self.values), format="~e", grid=False, labelFlush=False, labelOverlap=True)
+                return alt.X("x:Q", title=self.title, scale=alt.Scale(type="log", nice=False, padding=12), axis=rates)
             case "names":
                 axis = alt.Axis(grid=False, labelAngle=0, labelLimit=0)
                 return alt.X("x:N", title=self.title, sort=list(self.names), axis=axis, scale=alt.Scale(padding=0.6))
@@ -92,6 +96,11 @@ class Panel(ABC):
     def named(self) -> bool:
         """True where the panel itself says which mark is whose."""
         return False
+
+    @property
+    def lines(self) -> list[str]:
+        """The names beside the rows, where they stand there."""
+        return [one.label for one in self.series]
 
     @abstractmethod
     def chart(self, look: Look) -> alt.LayerChart:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from .ablations import scaling, schedules
 from .alignment import aligned_updates, spectral_distribution
+from .curves import CURVES
 from .drawing import Figure
 from .dynamics import kl_of_all, training_dynamics
 from .geora import spectra
 from .loss import sft_loss
+from .ranked import compared, ranked
+from .rate_curves import rate_curves
 from .scores import frames, learning_rates
 from .similarity import subspace_similarity
 from .spectrum import singular_values
+from .trade_offs import costs, forgetting, frontier, parameters
 
 RLPO = "RLPO paper (arXiv:2606.31813), Fig. {}"
 
 FIGURES = (
+    Figure("ranking", "Ranking", "The methods in their order", "", "ranking", ranked),
+    Figure("pairs", "Pairs", "Every two methods against each other", "", "pairs", compared),
+    Figure("rate-curves", "Rate curves", "Score over the learning rate", "", "rates", rate_curves),
+    Figure("kl-reward", "KL and reward", "Reward against the KL that it took", "", "trade-offs", frontier),
+    Figure("forgetting", "Forgetting", "What a gain cost on other tasks", "", "trade-offs", forgetting),
+    Figure("parameters", "Parameters", "Score against trained parameters", "", "trade-offs", parameters),
+    Figure("costs", "Costs", "Time and memory", "", "trade-offs", costs),
+    *CURVES,
     Figure("figure-02-dynamics", "Figure 2", "Reward, gradient norm and KL", RLPO.format(2), "training",
            training_dynamics),
     Figure("figure-03-alignment", "Figure 3", "Where in W's spectrum the update lies", RLPO.format(3), "weights",

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Literal
 
 from ..evidence import Evidence
-from ..numbers import rate
+from ..groups import Group, rate
 from ..runs import Run
 from ..vertical import vertical
 from ..words import listed
@@ -50,20 +50,20 @@ def frames(evidence: Evidence) -> Drawing | Missing:
     methods = {run.method for run in runs}
     if not methods & set(AGNOSTIC) or not methods & set(SPECTRAL):
         return Missing("needs finished runs, with eval.tasks, of dct or wavelet and of rlpo or rlmo")
-    rates = sorted({run.lr for run in runs})
+    groups = sorted({run.group for run in runs})
     tasks = list(dict.fromkeys(task for run in runs for task in accuracies(run)))
     panels = [
         Dots(
-            task + captions.at_rate(lr, rates),
-            tuple(scored(evidence, runs, lr, task)),
+            task + captions.at_rate(here, groups),
+            tuple(scored(evidence, runs, here, task)),
             measured(task),
-            ticks=base_of(evidence, runs, lr, task),
+            ticks=base_of(evidence, runs, here, task),
             zero=False,
             what=measured(task),
         )
-        for lr in rates
+        for here in groups
         for task in tasks
-        if scored(evidence, runs, lr, task)
+        if scored(evidence, runs, here, task)
     ]
     caption = captions.joined(
         f"{UNITS}, by task, of LoRA, of frames that know nothing of W ({listed(AGNOSTIC)}) and of W's own singular "
@@ -75,18 +75,18 @@ def frames(evidence: Evidence) -> Drawing | Missing:
     return Drawing(tuple(panels), min(3, len(tasks)), caption, evidence.styles)
 
 
-def scored(evidence: Evidence, runs: Sequence[Run], lr: float, task: str) -> list[Mark]:
+def scored(evidence: Evidence, runs: Sequence[Run], group: Group, task: str) -> list[Mark]:
     """One mark a series: a task's accuracy after training."""
-    found = [(run, accuracies(run)) for run in runs if run.lr == lr]
+    found = [(run, accuracies(run)) for run in runs if run.group == group]
     return over_seeds((evidence.series[run.name], {task: scores[task]}) for run, scores in found if task in scores)
 
 
-def base_of(evidence: Evidence, runs: Sequence[Run], lr: float, task: str) -> Mapping[str, float]:
+def base_of(evidence: Evidence, runs: Sequence[Run], group: Group, task: str) -> Mapping[str, float]:
     """Series → the base model's accuracy on the same questions."""
     found = {}
     for run in runs:
         before = with_means(run, "before")
-        if run.lr == lr and task in before:
+        if run.group == group and task in before:
             found[evidence.series[run.name].label] = before[task]
     return found
 

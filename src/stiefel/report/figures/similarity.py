@@ -27,17 +27,17 @@ def subspace_similarity(evidence: Evidence) -> Drawing | Missing:
     runs = [run for run in evidence.runs if any(row_mean(row.layers, "top") for row in evidence.geometry[run.name])]
     if not runs:
         return Missing("needs a method with a trained factor A; these runs have none")
-    rates = sorted({run.lr for run in runs})
+    groups = sorted({run.group for run in runs})
     axis = vertical("linear", [1.0])
     level = chance(evidence, runs)
     panels = []
     for end in ("top", "bottom"):
-        for lr in rates:
-            here = [run for run in runs if run.lr == lr]
+        for group in groups:
+            here = [run for run in runs if run.group == group]
             names = evidence.series
             layers = over_seeds((names[run.name], by_depth(evidence, run, end)) for run in here)
             steps = over_seeds((names[run.name], by_step(evidence, run, end)) for run in here)
-            where = captions.at_rate(lr, rates)
+            where = captions.at_rate(group, groups)
             title = f"{WORDS[end].capitalize()} directions, by layer{where}"
             panels.append(Lines(title, tuple(layers), Across("layer"), axis, level, what="similarity"))
             title = f"{WORDS[end].capitalize()} directions, all layers{where}"

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from ..curves import METRICS, Metric, points
 from ..evidence import Evidence
+from ..groups import Group
 from ..runs import Run
+from ..table import ends
 from ..vertical import vertical
 from .captions import at_rate
 from .marks import Mark, from_points, numbers
@@ -38,24 +40,30 @@ def kl_of(runs: Sequence[Run]) -> Metric | None:
 
 def panels(evidence: Evidence, runs: Sequence[Run], metric: Metric, title: str = "") -> list[Panel]:
     """A panel a learning rate at which the metric was measured, on one scale."""
-    found = {lr: marks(evidence, runs, metric, lr) for lr in sorted({run.lr for run in runs})}
+    found = {here: marks(evidence, runs, metric, here) for here in sorted({run.group for run in runs})}
     axis = vertical(metric.scale, numbers(found.values()))
     return [
         Lines(
-            (title or metric.title) + at_rate(lr, list(found)),
+            (title or metric.title) + at_rate(here, list(found)),
             tuple(drawn),
             Across(ROLLOUT),
             axis,
             what=metric.title.lower(),
         )
-        for lr, drawn in found.items()
+        for here, drawn in found.items()
         if drawn
     ]
 
 
-def marks(evidence: Evidence, runs: Sequence[Run], metric: Metric, lr: float) -> list[Mark]:
+def marks(evidence: Evidence, runs: Sequence[Run], metric: Metric, group: Group) -> list[Mark]:
     """The curves of one panel."""
-    return from_points(points(runs, metric, lr, evidence.series))
+    return from_points(points(runs, metric, group, evidence.series))
+
+
+def last_reward(run: Run) -> float | None:
+    """The mean reward of a finished run's last rollouts."""
+    values = [value for _, value in run.values(REWARD.key)]
+    return ends(values)[1] if run.finished and values else None
 
 
 def trailing(metric: Metric) -> str:

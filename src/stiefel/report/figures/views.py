@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import altair as alt
@@ -9,9 +10,17 @@ import altair as alt
 from ..evidence import Evidence
 from .drawing import Missing
 from .drawing import Section as Name
+from .files import after
 from .registry import FIGURES
 
 TITLES: dict[Name, tuple[str, str]] = {
+    "ranking": ("Ranking", ""),
+    "pairs": ("Every two methods", ""),
+    "rates": ("Learning rates", "What each method came to at each rate."),
+    "trade-offs": (
+        "What it cost",
+        "The gain of each method beside what it took: KL to the base, other skills, parameters, time and memory.",
+    ),
     "weights": (
         "Weights",
         "What training did to the weights, measured against the base model. A line keeps its colour everywhere.",
@@ -39,7 +48,6 @@ class View:
     name: str
     label: str
     heading: str
-    source: str
     caption: str
     columns: int
     panels: tuple[PanelView, ...]
@@ -64,10 +72,10 @@ class Section:
     missing: tuple[NotDrawn, ...]
 
 
-def sections(evidence: Evidence, first: int) -> list[Section]:
-    """Every section; `first` is the number of the first panel's chart."""
-    found, number = [], first
-    for name, (title, words) in TITLES.items():
+def sections(evidence: Evidence, names: Sequence[Name], first: int) -> dict[Name, Section]:
+    """These sections in this order; `first` is the number of the first panel's chart."""
+    found, number = {}, first
+    for name in names:
         views: list[View] = []
         missing: list[NotDrawn] = []
         for figure in FIGURES:
@@ -80,9 +88,17 @@ def sections(evidence: Evidence, first: int) -> list[Section]:
                     charts = zip(drawing.panels, drawing.on_page(), strict=True)
                     panels = tuple(PanelView(number + i, one.title, chart) for i, (one, chart) in enumerate(charts))
                     number += len(panels)
+                    caption = drawing.caption + after(figure)
                     views.append(
-                        View(figure.name, figure.label, figure.heading, figure.source, drawing.caption,
-                             drawing.columns, panels)
-                    )  # fmt: skip
-        found.append(Section(title, words, tuple(views), tuple(missing)))
+                        View(
+                            figure.name,
+                            figure.label if figure.source else "",
+                            figure.heading,
+                            caption,
+                            drawing.columns,
+                            panels,
+                        )
+                    )
+        title, words = TITLES[name]
+        found[name] = Section(title, words, tuple(views), tuple(missing))
     return found

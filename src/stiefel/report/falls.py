@@ -1,0 +1,50 @@
+"""Which runs fell: they diverged, or ended far below what they had reached."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from .runs import Run
+from .table import WINDOW
+
+SHARE = 0.5  # of a run's own best
+DEFINITION = (
+    f"A run fell if it diverged, or if the mean reward of its last {WINDOW} rollouts is below half of the best mean of "
+    f"{WINDOW} rollouts in a row that it had reached."
+)
+
+
+@dataclass(frozen=True)
+class Fall:
+    """A run that fell: from where to where, or why it ended."""
+
+    run: Run
+    best: float | None
+    best_at: int | None  # the last rollout of the best ones
+    last: float | None
+    diverged: bool
+
+
+def falls(runs: Sequence[Run]) -> list[Fall]:
+    """Those of a comparison, in its order."""
+    return [found for run in runs if (found := fall(run)) is not None]
+
+
+def fall(run: Run) -> Fall | None:
+    """What a run lost; None where it kept half of its best, or is too short to tell."""
+    diverged = run.manifest.status == "diverged"
+    values = run.values("reward")
+    windows = [
+        (fmean(value for _, value in values[end - WINDOW : end]), values[end - 1][0])
+        for end in range(WINDOW, len(values) + 1)
+    ]
+    finite = [window for window in windows if math.isfinite(window[0])]
+    if not finite:
+        return Fall(run, None, None, None, True) if diverged else None
+    (best, at), last = max(finite, key=lambda window: window[0]), finite[-1][0]
+    if diverged or last < SHARE * best:
+        return Fall(run, best, at, last, diverged)
+    return None

@@ -1,0 +1,67 @@
+"""What methods are ranked by: each run's score on the questions that were held out, or its last reward."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from .runs import Run
+from .table import ends
+
+Item = tuple[str, int]  # a task and the number of a question
+Scores = Mapping[Item, float]  # each question's mean score over its samples
+REWARD: Item = ("reward", 0)
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """The same measure of every run that has it."""
+
+    name: str  # as a sentence says it
+    short: str  # as an axis does
+    of_questions: bool
+    scores: Mapping[str, Scores]  # by the run's name
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """What a question's score can be: from 0 to 1, or as far as a grader of one's own went; of rewards any."""
+        if not self.of_questions:
+            return -math.inf, math.inf
+        every = [score for scores in self.scores.values() for score in scores.values()]
+        return min(0.0, *every), max(1.0, *every)
+
+
+def outcomes(runs: Sequence[Run]) -> Outcomes | str:
+    """Of all finished runs, or why there is nothing to rank them by.
+
+    Accuracy after training on the trained task (of a mixture on all its tasks) where every finished run measured it,
+    else the reward of the last rollouts.
+    """
+    trained = {run.trained for run in runs}
+    if len(trained) > 1:
+        return "the runs train on different tasks, whose scores are not to be compared"
+    done = [run for run in runs if run.finished]
+    if not done:
+        return "no run is finished yet"
+    tasks = next(iter(trained))
+    if all(task in run.scores for run in done for task in tasks):
+        scores = {run.name: of_questions(run, tasks) for run in done}
+        if all(scores.values()):
+            name = runs[0].task
+            return Outcomes(f"accuracy on {name} after training", f"accuracy on {name}", True, scores)
+    rewards = {run.name: [value for _, value in run.values("reward")] for run in done}
+    if all(rewards.values()):
+        last = {name: {REWARD: ends(values)[1]} for name, values in rewards.items()}
+        return Outcomes("reward of the last rollouts", "last reward", False, last)
+    return "no measure is there of every finished run: eval.tasks names none that was trained"
+
+
+def of_questions(run: Run, tasks: Sequence[str]) -> Scores:
+    """Each question's mean over its samples after training."""
+    found: dict[Item, list[float]] = {}
+    for one in run.kept.grades:
+        if one.when == "after" and one.task in tasks and one.score is not None:
+            found.setdefault((one.task, one.question), []).append(one.score)
+    return {item: fmean(scores) for item, scores in found.items()}

@@ -1,0 +1,176 @@
+"""The first lines of a comparison's page: whom the numbers favour, by how much, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .evidence import Evidence
+from .fairness import apart
+from .groups import spanned
+from .numbers import bounds
+from .pairs import SURE, Pair
+from .ranking import Cell, Ranking
+from .runs import Run
+from .words import counted, course, listed, steps
+
+LISTED = 6  # methods that a sentence names
+
+
+def verdict(evidence: Evidence) -> list[str]:
+    """The answer first, then what stands behind it."""
+    found = evidence.ranking
+    if isinstance(found, str):
+        return [f"The methods are not ranked: {found}."]
+    if len(found.best) < 2:
+        alone = found.best[0]
+        score = f"{found.measure.name} {alone.estimate.mean:.3f}{interval(alone)}"
+        return [
+            f"Only {alone.series.label} has finished runs, so that there is nothing to compare it with: its {score} at "
+            f"learning rate {spanned(alone.rates)}."
+        ]
+    return [
+        *answer(found, evidence.pairs),
+        best_rates(found),
+        compared(evidence, found),
+        multiplicity(found, evidence.pairs),
+    ]
+
+
+def answer(found: Ranking, pairs: Sequence[Pair]) -> list[str]:
+    """Whom the numbers favour, or that they do not decide; then the order."""
+    top = found.best[0]
+    name = top.series.label
+    mine = [one for one in pairs if one.higher is top]
+    tied = [one for one in mine if not one.decided]
+    behind = [one.lower.series.label for one in mine if one.decided]
+    order = ", ".join(f"{cell.series.label} {cell.estimate.mean:.3f}{interval(cell)}" for cell in found.best[:LISTED])
+    if len(found.best) > LISTED:
+        order += f", down to {found.best[-1].series.label} {found.best[-1].estimate.mean:.3f}"
+    ranked = f"{found.measure.name.capitalize()}, each at {found.at}: {order}."
+    if not mine:
+        return [f"The numbers do not decide: {name} shares no seed with another method.", ranked]
+    closest = min(tied or mine, key=lambda one: one.difference)
+    if not tied:
+        first = f"The numbers favour {name}: it is ahead of every other method, of the closest, {difference(closest)}."
+        return [first, ranked]
+    if behind:
+        names = listed([name, *(one.lower.series.label for one in tied)])
+        first = (
+            f"The numbers favour {name} over {listed(behind)}, and do not decide between {names}: "
+            f"{name} is ahead of {difference(closest)}."
+        )
+        return [first, ranked]
+    few = len(found.best) <= LISTED
+    every = listed(cell.series.label for cell in found.best) if few else f"these {len(found.best)} methods"
+    alone = all(one.p is None for one in mine)
+    why = (
+        "one seed each says nothing of another seed"
+        if alone
+        else "such a difference can come from the choice of seeds and questions alone"
+    )
+    first = f"The numbers do not decide between {every}: {name} is ahead of {difference(closest)}, and {why}."
+    others = [f"{one.higher.series.label} over {one.lower.series.label}" for one in pairs if one.decided]
+    return [first, ranked, *([f"They favour {listed(others)}, though."] if others else [])]
+
+
+def difference(one: Pair) -> str:
+    """The lower method, by how much, and in how many seeds."""
+    seeds = f"; it was ahead in {one.ahead} of {counted(len(one.seeds), 'seed')}"
+    return f"{one.lower.series.label} by {one.difference:.3f}{bounds(one.low, one.high, '+.3f')}{seeds}"
+
+
+def interval(cell: Cell) -> str:
+    """The 95% interval, where there is one."""
+    found = cell.estimate
+    return bounds(found.low, found.high) if found.over else ""
+
+
+def best_rates(found: Ranking) -> str:
+    """Each method's, and whether a better one may lie beyond those that were tried."""
+    name = "Best rates" if found.at == "its best rate" else "Learning rates"
+    said = ", ".join(f"{cell.series.label} {spanned(cell.rates)}" for cell in found.best)
+    ends: dict[str, list[str]] = {"highest": [], "lowest": []}
+    for cell in found.best:
+        tried = sorted(one.group for one in found.rates_of(cell.series))
+        if len(tried) > 1 and cell.group in (tried[0], tried[-1]):
+            ends["highest" if cell.group == tried[-1] else "lowest"].append(cell.series.label)
+    beyond = [
+        f" Of {listed(methods)} it is the {end} tried: a {'higher' if end == 'highest' else 'lower'} one may be better."
+        for end, methods in ends.items()
+        if methods
+    ]
+    lost = [f"{one.label} has no finished run" for one in found.without]
+    return f"{name}: {said}.{''.join(beyond)}" + (f" {listed(lost)}." if lost else "")
+
+
+def compared(evidence: Evidence, found: Ranking) -> str:
+    """What was measured, after which training, at which step."""
+    runs = [run for cell in found.best for run in cell.runs if run.finished]
+    questions = sorted({len(scores) for cell in found.best for scores in cell.scores.values()})
+    of = f" on {listed(questions, 'or')} questions" if found.measure.of_questions else ""
+    seeds = sorted({seed for cell in found.best for seed in cell.scores})
+    return (
+        f"Compared: {found.measure.name}{of}, after {listed(dict.fromkeys(map(length, runs)), 'or')}, "
+        f"{'seed' if len(seeds) == 1 else 'seeds'} {listed(seeds)}. {rates(evidence, found)} {went(found)}"
+    ).strip()
+
+
+def length(run: Run) -> str:
+    """How long a run was."""
+    if steps(run) == "update":
+        return course(run).removeprefix("SFT: ")
+    updates = run.recipe.optim.rollouts * run.recipe.optim.updates_per_rollout
+    return f"{counted(run.recipe.optim.rollouts, 'rollout')} ({counted(updates, 'update')})"
+
+
+def rates(evidence: Evidence, found: Ranking) -> str:
+    """How the learning rates came about."""
+    rule = evidence.rule
+    if rule is None:
+        tried = sorted({len(found.rates_of(cell.series)) for cell in found.best})
+        if tried == [1]:
+            return "Each method ran at one rate, which may be nearer to the best one for some of them."
+        return (
+            f"Each method is taken at the best of its {listed(tried, 'or')} rates, chosen by these very scores, which "
+            "flatters all of them a little."
+        )
+    if rule.rate == "tuned":
+        return "Each method's rate was chosen on a validation, apart from these scores."
+    budget = "" if rule.budget is None else f" of {rule.budget:g}"
+    like = f", that of {rule.reference}" if rule.reference else ""
+    what = f"a KL{budget} nats a token" if rule.rate == "kl" else f"a first step{budget}"
+    names = {run.name: evidence.series[run.name].label for run in evidence.runs}
+    missed = [names.get(name, name) for name, one in rule.runs.items() if not one.reached]
+    short = f" Not reached by {listed(missed)}." if missed else ""
+    return f"Each method has the rate at which it takes {what}{like}.{short}"
+
+
+def went(found: Ranking) -> str:
+    """How far from the base the methods went."""
+    kls = {cell.series.label: kl for cell in found.best if (kl := apart(cell)) is not None}
+    if not kls:
+        return ""
+    (least, low), (most, high) = min(kls.items(), key=lambda kl: kl[1]), max(kls.items(), key=lambda kl: kl[1])
+    if least == most:
+        return ""
+    return f"KL to the base at the end: from {low:.2g} ({least}) to {high:.2g} ({most}) nats a token."
+
+
+def multiplicity(found: Ranking, pairs: Sequence[Pair]) -> str:
+    """How many comparisons were made, and how they are corrected."""
+    if not pairs:
+        return "No two methods share a seed, so that no pair was compared."
+    known = sum(one.p is not None for one in pairs)
+    luck = "other seeds and other questions" if found.measure.of_questions else "other seeds"
+    corrected = (
+        f"whom they favour is said at {SURE:g} for all {known} together, by Holm's correction"
+        if known > 1
+        else f"whom they favour is said at {SURE:g}"
+    )
+    if not known:
+        corrected = "one seed decides nothing, so that no method is favoured"
+    return (
+        f"{counted(len(pairs), 'pair')} of methods {'was' if len(pairs) == 1 else 'were'} compared, paired by seed and "
+        f"question. An interval is that of its own pair at 95%, and holds for {luck if known else 'other questions'}; "
+        f"{corrected}."
+    )

@@ -1,0 +1,202 @@
+"""A comparison's page answers first, shows each method at its own rate, and lists what could not be trained."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from stiefel.errors import UserError
+from stiefel.report import write_report
+from stiefel.report.charts import charts
+from stiefel.report.evidence import read_evidence
+from stiefel.report.fairness import Held, fairness
+from stiefel.report.formats import in_latex
+from stiefel.report.groups import OWN
+from stiefel.report.method_paragraph import method_paragraph
+from stiefel.report.runs import read_runs
+from stiefel.report.table import table
+from stiefel.report.verdict import verdict
+
+from .conftest import Maker
+from .test_ranking import BEFORE, LORA, RLPO
+
+TIED = ([1, 0, 0, 0, 1, 0, 1, 0], [1, 0, 0, 0, 1, 0, 0, 0], [1, 0, 0, 1, 1, 0, 0, 0])
+
+
+def said(directory: Path) -> str:
+    return "\n".join(verdict(read_evidence(read_runs(directory), str, comparison=directory)))
+
+
+def held(directory: Path) -> dict[str, Held]:
+    return {one.name: one for one in fairness(read_evidence(read_runs(directory), str, comparison=directory))}
+
+
+def many(make: Maker, **methods: tuple[list[int], ...]) -> None:
+    for method, seeds in methods.items():
+        for seed, right in enumerate(seeds):
+            make.run(method, seed=seed, right=(BEFORE, right))
+
+
+def test_the_first_line_names_the_method_that_the_numbers_favour(make: Maker) -> None:
+    many(make, lora=LORA, rlpo=RLPO)
+    first, *others = said(make.root).splitlines()
+    assert first.startswith("The numbers favour rlpo: it is ahead of every other method, of the closest, lora by 0.5")
+    assert "ahead in 3 of 3 seeds" in first
+    assert any("1 pair of methods was compared" in line for line in others)
+
+
+def test_the_first_line_says_plainly_that_nothing_is_decided(make: Maker) -> None:
+    many(make, lora=LORA, pissa=TIED)
+    assert said(make.root).startswith("The numbers do not decide between")
+    for seed in (0, 1, 2):
+        make.run("rlpo", seed=seed, right=(BEFORE, RLPO[seed]))
+    both = said(make.root)
+    assert "3 pairs of methods were compared" in both
+    assert "by Holm's correction" in both
+
+
+def test_a_best_rate_at_the_end_of_the_rates_is_marked(make: Maker) -> None:
+    for lr, right in ((1e-4, LORA[0]), (1e-3, RLPO[0]), (1e-2, LORA[1])):
+        make.run("lora", lr, right=(BEFORE, right))
+        make.run("rlpo", lr, right=(BEFORE, right if lr < 1e-2 else [1] * 8))
+    text = said(make.root)
+    assert "Best rates: rlpo 1e-2, lora 1e-3. Of rlpo it is the highest tried: a higher one may be better.\n" in text
+
+
+def test_methods_at_rates_of_their_own_stand_side_by_side(make: Maker) -> None:
+    for method, lr in (("lora", 3e-4), ("full", 3e-5)):
+        make.run(method, lr)
+    runs = read_runs(make.root)
+    assert {run.group.words for run in runs} == {OWN}
+    assert [(row.series.label, row.rates) for row in table(runs)] == [("lora", (3e-4,)), ("full", (3e-5,))]
+    assert {group.words for _, group, _ in charts(runs)} == {OWN}
+    page = write_report(make.root).read_text()
+    assert f"Reward, {OWN}" in page
+    assert "Learning rates: lora 3e-4, full 3e-5." in page or "Learning rates: full 3e-5, lora 3e-4." in page
+
+
+def test_rates_by_a_rule_are_one_group_however_they_turned_out(make: Maker) -> None:
+    for method, rates in (("lora", (3e-4, 3.5e-4)), ("rlpo", (3e-4, 2e-4))):
+        for seed, lr in enumerate(rates):
+            make.run(method, lr, seed)
+    assert len({run.group for run in read_runs(make.root)}) == 3
+    of_run = {run.name: {"lr": run.lr, "kl": 0.02, "step": None, "reached": run.method != "rlpo"}
+              for run in read_runs(make.root)}  # fmt: skip
+    rule = {"rate": "kl", "budget": 0.02, "reference": None, "runs": of_run}
+    (make.root / "rates.json").write_text(json.dumps(rule))
+    rows = table(read_runs(make.root))
+    assert [(row.series.label, row.rates, row.seeds) for row in rows] == [
+        ("lora", (3e-4, 3.5e-4), (0, 1)), ("rlpo", (2e-4, 3e-4), (0, 1)),
+    ]  # fmt: skip
+    text = said(make.root)
+    assert "Each method has the rate at which it takes a KL of 0.02 nats a token. Not reached by rlpo." in text
+    write_report(make.root)
+    assert "| 3e-4 to 3.5e-4 |" in (make.root / "table.md").read_text()
+    assert held(make.root)["learning rates, each method's by the KL that it spends"].equal is False
+
+
+def test_a_broken_rule_is_named(make: Maker) -> None:
+    make.run()
+    (make.root / "rates.json").write_text(json.dumps({"rate": "guessed"}))
+    with pytest.raises(UserError, match=r"rates\.json"):
+        read_runs(make.root)
+
+
+def test_cells_that_failed_are_listed_and_the_others_shown(make: Maker) -> None:
+    make.run("lora")
+    partial = make.run("rlpo", status="running", rewards=[0.1, 0.2])
+    empty = make.root / "runs" / "pissa-lr0.001-seed0"
+    empty.mkdir()
+    for path, what in ((partial, "no room on the disk"), (empty, "100% of <memory> & more")):
+        failure = {"what": f"{path.name}: {what}", "why": "it is full", "instead": "make room"}
+        (path / "failed.json").write_text(json.dumps(failure))
+    page = write_report(make.root).read_text()
+    assert (
+        f"{empty.name} could not be trained. 100% of &lt;memory&gt; &amp; more: it is full; instead: make room" in page
+    )
+    assert "2 of the comparison's cells could not be trained" in page
+    assert "no room on the disk" in (make.root / "table.md").read_text()
+    assert r"100\% of \textless{}memory\textgreater{} \& more" in (make.root / "table.tex").read_text()
+
+
+def test_a_comparison_of_failed_cells_alone_says_why(make: Maker) -> None:
+    path = make.root / "runs" / "lora"
+    path.mkdir(parents=True)
+    (path / "failed.json").write_text(json.dumps({"what": "no memory", "why": "too large", "instead": "less"}))
+    with pytest.raises(UserError, match="1 could not be trained, lora: no memory"):
+        read_runs(make.root)
+
+
+def test_what_was_not_held_equal_is_warned_of(make: Maker) -> None:
+    metrics = {"kl_base": [0.0, None, None, None, None, 0.01], "kl_step": [0.001, None, None, None, None, 0.001]}
+    make.run("lora", metrics=metrics, trained=64)
+    metrics = {"kl_base": [0.0, None, None, None, None, 0.04], "kl_step": [0.001, None, None, None, None, 0.001]}
+    make.run("full", metrics=metrics, trained=1000, changes=["adapter.targets=q_proj"])
+    found = held(make.root)
+    assert found["targets"].warning == "The methods differ in targets."
+    assert found["trained parameters"].warning.startswith("Trained parameters: 64 (lora) to 1,000 (full) (15.6 times)")
+    assert "0.01 (lora) to 0.04 (full) (4 times)" in found["KL to the base at the end"].warning
+    assert (found["KL of a rollout"].equal, found["KL of a rollout"].warning) == (True, "")
+    assert found["training"].equal
+    assert "DAPO: 60 rollouts" in found["training"].value
+
+
+def test_the_scale_is_the_saved_adapter_s(make: Maker) -> None:
+    for method, rslora in (("lora", False), ("rslora", True)):
+        adapter = make.run(method) / "adapter"
+        adapter.mkdir()
+        config = {"peft_type": "LORA", "r": 16, "lora_alpha": 32, "use_rslora": rslora}
+        (adapter / "adapter_config.json").write_text(json.dumps(config))
+    assert held(make.root)["scale s"].value == "lora 2; rslora 8"
+
+
+def test_the_method_paragraph_holds_what_matters(make: Maker) -> None:
+    path = make.run("lora", 3e-4)
+    make.run("rlpo", 1e-3, 1)
+    manifest = json.loads((path / "manifest.json").read_text())
+    more = {"hardware": {"processor": "a processor, 2 cores"}, "data": "d" * 64, "base": {"layer": "f00"}}
+    (path / "manifest.json").write_text(json.dumps({**manifest, **more}))
+    text = method_paragraph(read_evidence(read_runs(make.root), str, comparison=make.root))
+    for part in (
+        "lora and rlpo on nano (1,000 parameters, float32, weights ", "rank 8 and alpha 16 on all-linear layers",
+        "64 trained parameters", "DAPO: 60 rollouts of 8 prompts × 8 completions", "dddddddddddd (seed 0)",
+        "Learning rates were 3e-4 and 1e-3", "2 seeds (0 and 1)", "4 of nano-arithmetic and 4 of nano-sort",
+        "temperature 0.6", "torch 2.13.0", "Hardware: a processor, 2 cores.", "clipping 1 − 0.2 to 1 + 0.28",
+    ):  # fmt: skip
+        assert part in text, part
+
+
+def test_the_table_is_escaped_in_every_format(make: Maker) -> None:
+    for rank in (4, 8):
+        make.run("rlpo", changes=[f"adapter.rank={rank}", 'model.turn_ends=["a|b_c%, \\"d\\""]'])
+        make.run("lora", changes=[f"adapter.rank={rank}", 'model.turn_ends=["x"]'])
+    write_report(make.root)
+    lines = (make.root / "table.md").read_text().splitlines()
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+    tex = (make.root / "table.tex").read_text()
+    assert "rlpo (rank 4)" in tex
+    rows = [line for line in tex.splitlines() if line.endswith(r"\\")]
+    assert len({len(re.findall(r"(?<!\\)&", row)) for row in rows}) == 1
+    with (make.root / "table.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [(row["method"], row["variant"], row["lr"]) for row in found] == [
+        ("lora", "rank 4", "0.001"), ("lora", "rank 8", "0.001"), ("rlpo", "rank 4", "0.001"),
+        ("rlpo", "rank 8", "0.001"),
+    ]  # fmt: skip
+    assert {row["tasks.nano-arithmetic.after.mean"] for row in found} == {"0.75"}
+
+
+def test_latex_s_own_signs_are_taken_from_it() -> None:
+    assert in_latex("50% of a_b & {c} → 1 ± 2 — x^2~\\") == (
+        r"50\% of a\_b \& \{c\} $\to$ 1 $\pm$ 2 --- x\textasciicircum{}2\textasciitilde{}\textbackslash{}"
+    )
+
+
+def test_the_same_runs_give_the_same_page(make: Maker) -> None:
+    many(make, lora=LORA, rlpo=RLPO)
+    first = write_report(make.root).read_bytes()
+    assert write_report(make.root).read_bytes() == first
