@@ -36,6 +36,8 @@ def base_key(recipe: Recipe) -> str:
     else:  # a task of reasoning-gym is measured with the options, and shown, as it is trained
         asked = task.model_dump(include={"options", "mixture", "chat"}, exclude_defaults=True)
     settings += [asked] if asked else []
+    if recipe.eval.validation:  # questions of what is trained, whatever [eval] names
+        settings.append({"validation of": task.model_dump(exclude_defaults=True)})
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 

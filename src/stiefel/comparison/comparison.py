@@ -19,6 +19,7 @@ from .mirror import sweep
 from .rates import keep_rates, kept_rates, rated, with_rates
 from .ray_cells import RayCells
 from .ray_cluster import asked, machines, ray_cluster, require_resources, require_software
+from .tuned import settle
 
 Counts = Mapping[str, int]  # the rollouts of runs that are not in `out` yet, by name
 RunCells = Callable[[dict[str, Recipe], Callable[[Counts], None]], None]
@@ -68,6 +69,7 @@ def compare(
             )
 
         run_cells(unfinished(grid, out), report)
+        settle(grid, out, jobs or 1, say)
 
 
 def look(grid: Grid, out: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .expected import AVERAGE, BASE, Published, methods_named, numbers, tasks_named
 from .former import as_begun, as_today
-from .grid import Grid, load_grid
+from .grid import TUNED, Grid, load_grid
 from .launched import LAUNCHED, left_to_launch
 from .recipe import Recipe, by_key, load_recipe, overlay, parse_value, read_toml, usual_recipe
 from .sections import (
@@ -24,6 +24,7 @@ __all__ = [
     "AVERAGE",
     "BASE",
     "LAUNCHED",
+    "TUNED",
     "AdapterSettings",
     "ClusterSettings",
     "ExpectedSettings",
