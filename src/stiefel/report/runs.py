@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from ..artifacts import ADAPTER, CERTIFICATE, EVAL, MANIFEST, METRICS, RECIPE, RUNS, SAMPLES, read_json, read_jsonl
+from ..artifacts import (
+    ADAPTER,
+    CERTIFICATE,
+    EVAL,
+    MANIFEST,
+    METRICS,
+    RATES,
+    RECIPE,
+    RUNS,
+    SAMPLES,
+    VALIDATION,
+    read_json,
+    read_jsonl,
+)
 from ..errors import UserError
-from ..recipe import Recipe, as_today, load_recipe, read_toml
+from ..recipe import TUNED, Recipe, as_today, load_recipe, read_toml
 from ..scores import Score
 
 T = TypeVar("T")
@@ -98,6 +111,7 @@ class Run:
     rows: tuple[MetricRow, ...]
     events: tuple[Event, ...]
     scores: dict[str, TaskScores]
+    validation: dict[str, TaskScores] = field(default_factory=dict)  # on a validation split, where it has one
 
     @property
     def lr(self) -> float:
@@ -157,7 +171,11 @@ def read_runs(directory: Path) -> list[Run]:
             "there is nothing to report",
             "wait for the first rollout, or start the comparison again with --resume",
         )
-    return runs
+    rates = read_json(directory / RATES) if (directory / RATES).is_file() else {}
+    if rates.get("rate") != TUNED:
+        return runs
+    # a grid that has grown may have chosen another rate since: what was measured of an earlier choice is none
+    return [run if run.name in rates["chosen"] else replace(run, scores={}) for run in runs]
 
 
 def read_run(path: Path) -> Run:
@@ -178,6 +196,8 @@ def read_run(path: Path) -> Run:
     if finished and not rows:
         raise broken_run(path / METRICS, "the manifest says that the run is finished, but there is no rollout")
     scores = checked(TASK_SCORES, read_json(need(path / EVAL)), path / EVAL) if finished else {}
+    split = finished and (path / VALIDATION).is_file()
+    validation = checked(TASK_SCORES, read_json(path / VALIDATION), path / VALIDATION) if split else {}
     method, rank, alpha = recipe.adapter.method, recipe.adapter.rank, recipe.adapter.alpha
     if recipe.adapter.path:  # the adapter that was given has its own settings, and they were used
         method = f"adapter {Path(recipe.adapter.path).name}"
@@ -185,7 +205,7 @@ def read_run(path: Path) -> Run:
         if proof.is_file():
             certificate = checked(TypeAdapter(dict[str, Any]), read_json(proof), proof)
             method, rank, alpha = certificate["method"], certificate["rank"], certificate["alpha"]
-    return Run(path.name, path, method, rank, alpha, recipe, manifest, tuple(rows), tuple(events), scores)
+    return Run(path.name, path, method, rank, alpha, recipe, manifest, tuple(rows), tuple(events), scores, validation)
 
 
 def with_gaps(row: dict[str, Any]) -> dict[str, Any]:
