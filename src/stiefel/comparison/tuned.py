@@ -6,9 +6,11 @@ import multiprocessing
 import statistics
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from ..artifacts import BASES, RATES, RUNS, VALIDATION, read_json, write_json
+from ..errors import UserError
 from ..recipe import TUNED, Grid, Recipe
 from ..run import BaseSamples, measure_test, of_the_test, status, test_is_measured
 from .cells import base_key, base_samples
@@ -72,6 +74,12 @@ def measure_chosen(chosen: dict[str, Recipe], out: Path, jobs: int, say: Callabl
             tests = [pool.submit(one_test, out / RUNS / name, found[base_key(recipe)]) for name, recipe in todo.items()]
             for test in tests:
                 test.result()
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a process that measured a chosen run's test was ended from outside",
+                "most often the machine ran out of memory",
+                "--resume, which goes on where it was; --jobs 1 takes the least memory",
+            ) from error
         except BaseException:
             for worker in multiprocessing.active_children():
                 worker.terminate()
