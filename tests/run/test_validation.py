@@ -11,6 +11,7 @@ from stiefel.artifacts import read_json, read_jsonl
 from stiefel.errors import UserError
 from stiefel.recipe.recipe import make_recipe
 from stiefel.run import measure_test, train, trained_task
+from stiefel.run.questions import questions_of, validation_of
 from stiefel.tasks import training_task
 from stiefel.tasks.validation import is_validation
 
@@ -67,6 +68,16 @@ def test_without_a_split_the_rows_are_those_of_the_task(whole: Path) -> None:
     plain = recipe.model_copy(update={"eval": recipe.eval.model_copy(update={"validation": 0})})
     every = training_task(recipe.task).rows("train", 40, 0)
     assert trained_task(plain).rows("train", 40, 0) == every != trained_task(recipe).rows("train", 40, 0)
+
+
+def test_questions_that_are_too_long_to_be_trained_on_are_not_asked() -> None:
+    short = {"rollout": {**SHORT["rollout"], "max_prompt_tokens": 8, "truncate": "drop"}}
+    asked, kept = (
+        [row.prompt for row in questions_of(recipe, validation_of(recipe))]
+        for recipe in (make_recipe(SHORT), make_recipe({**SHORT, **short}))
+    )
+    assert len(asked) == len(kept) == 4
+    assert max(map(len, kept)) <= 7 < max(map(len, asked)), "a token a character, beside the first"
 
 
 def test_supervised_training_has_a_split_too_and_its_test_afterwards(tmp_path: Path) -> None:

@@ -88,5 +88,5 @@ def measure_chosen(chosen: dict[str, Recipe], out: Path, jobs: int, say: Callabl
 
 
 def one_test(run: Path, base: BaseSamples | None) -> None:
-    """One cell's test, in a worker."""
-    measure_test(run, base=base)
+    """One cell's test, in a worker, whose words the parent says."""
+    measure_test(run, base=base, progress=lambda line: print(f"{run.name}: {line}", flush=True))

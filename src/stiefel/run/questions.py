@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from ..recipe import Recipe
-from ..tasks import Row, Task, is_validation_name, measured_task, training_task, validation_task
+from ..tasks import Row, Split, Task, is_validation_name, measured_task, training_task, validation_task
+from ..training import fitting
+from .loading import load_ending_tokenizer
 
 
 def tasks_of(recipe: Recipe) -> list[Task]:
@@ -26,8 +31,16 @@ def check_named(recipe: Recipe) -> None:
 
 def validation_of(recipe: Recipe) -> Task:
     """The split as a task, graded as the trained task is measured: no credit for a part of an answer."""
-    settings = recipe.task.model_copy(update={"partial_credit": False})
-    return validation_task(training_task(settings), recipe.eval.validation)
+    task = training_task(recipe.task.model_copy(update={"partial_credit": False}))
+    if recipe.rollout.truncate == "drop":  # what is too long to be trained on is not asked either
+        task = replace(task, rows=short_rows(recipe, task))
+    return validation_task(task, recipe.eval.validation)
+
+
+def short_rows(recipe: Recipe, task: Task) -> Callable[[Split, int, int], list[Row]]:
+    """The task's rows without those whose prompts are too long."""
+    tokenizer = load_ending_tokenizer(recipe)
+    return lambda split, count, seed: fitting(recipe, task.rows(split, count, seed), task, tokenizer)
 
 
 def questions_of(recipe: Recipe, task: Task) -> list[Row]:
