@@ -25,6 +25,7 @@ ADAPTER, BEST, CHECKPOINTS, EVENTS = "adapter", "best", "checkpoints", "events.j
 GEOMETRY, EVALUATED = "geometry.jsonl", "evaluated"  # the latter while a run goes on
 SYNCS = "syncs.jsonl"  # what the engine was sent
 MEASURED = "measured"  # what is done of an evaluation while it goes on
+VALIDATION = "validation.json"  # of a run with a validation split: its scores there
 INSPECTION, FIGURES = "inspection.json", "figures"
 GRID, RUNS, BASES = "grid.toml", "runs", "base"
 RATES = "rates.json"  # of a comparison whose grid says how the runs' rates are found
@@ -38,6 +39,7 @@ CONTENTS: dict[str, tuple[tuple[str, ...], ...]] = {
         (
             *(MANIFEST, RECIPE, METRICS, SAMPLES, EVAL, ADAPTER, BEST, CHECKPOINTS, EVENTS),
             *(
+                VALIDATION,
                 GEOMETRY,
                 SYNCS,
                 EVALUATED,

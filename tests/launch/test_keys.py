@@ -25,11 +25,13 @@ OTHERWISE = {
     "guard.action": '"stop"',
     "algorithm.reference": '"start"',
     "optim.kl_cap": "1e-3",
+    "eval.validation": "20",
 }
 IMPOSSIBLE = {  # with verl's kind of recipe the recipe itself refuses them
     "algorithm.epochs": "2",
     "optim.kl_cap_rows": '"rows.jsonl"',
     "algorithm.batch": "4",
+    "eval.defer": "true",
     "guard.kl_base": "0.1",
     "guard.grad_norm": "1.0",
 }

@@ -38,6 +38,9 @@ def base_key(recipe: Recipe) -> str:
     else:  # a task of reasoning-gym is measured with the options, and shown, as it is trained
         asked = task.model_dump(include={"options", "mixture", "chat"}, exclude_defaults=True)
     settings += [asked] if asked else []
+    if recipe.eval.validation:  # questions of what is trained, whatever [eval] names
+        long = recipe.rollout.model_dump(include={"truncate", "max_prompt_tokens"}, exclude_defaults=True)
+        settings.append({"validation of": task.model_dump(exclude_defaults=True), **long})
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 

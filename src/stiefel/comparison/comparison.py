@@ -23,6 +23,7 @@ from .rates import keep_rates, kept_rates, rated, with_rates
 from .ray_cells import RayCells
 from .ray_cluster import asked, machines, ray_cluster, require_resources, require_software
 from .states import Watch
+from .tuned import settle
 
 RunCells = Callable[[dict[str, Recipe], Book, Report], None]
 
@@ -66,6 +67,7 @@ def compare(
         book = Book(out)
         watch = Watch(grid.runs, out, book)
         run_cells(unfinished(grid, out), book, lambda going: on_progress(watch.look(going)))
+        settle(grid, out, jobs or jobs_that_fit(grid.runs.values()), say, book)
     return book.failed
 
 

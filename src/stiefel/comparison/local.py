@@ -26,6 +26,7 @@ from .words import speak_into, words_of_workers
 
 POLL_SECONDS = 1.0
 Report = Callable[[Mapping[str, int]], None]
+Work = Callable[[Recipe, Path, Path | None], None]  # on a cell: its recipe, its run, the file of its base's samples
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,17 @@ class Job:
 
 
 def in_processes(
-    todo: Mapping[str, Recipe], out: Path, jobs: int, say: Callable[[str], None], book: Book, report: Report
+    todo: Mapping[str, Recipe],
+    out: Path,
+    jobs: int,
+    say: Callable[[str], None],
+    book: Book,
+    report: Report,
+    work: Work = one_run,
 ) -> None:
-    """Run the cells into `out/runs/NAME`, `jobs` at a time; those that fail are in the book, and the rest go on."""
+    """Do a work on the cells in `out/runs/NAME`, `jobs` at a time; those that fail are in the book, the rest go on."""
     with words_of_workers(say) as words:
-        cells = LocalCells(todo, out, [Slot(words) for _ in range(min(jobs, len(todo)))], book)
+        cells = LocalCells(todo, out, [Slot(words, work) for _ in range(min(jobs, len(todo)))], book)
         try:
             cells.run(report)
         except BaseException:
@@ -56,8 +63,8 @@ def in_processes(
 class Slot:
     """A process that does one job after another on as many threads; after one that failed it is a fresh one."""
 
-    def __init__(self, words: Connection) -> None:
-        self.words = words
+    def __init__(self, words: Connection, work: Work) -> None:
+        self.words, self.work = words, work
         self.pool: ProcessPoolExecutor | None = None
         self.threads = 0
         self.job: Job | None = None
@@ -74,7 +81,7 @@ class Slot:
             self.pool = ProcessPoolExecutor(1, spawned, begin_worker, (self.words,))
         self.job, self.threads = job, threads
         try:
-            self.future = submitted(self.pool, job, out)
+            self.future = submitted(self.pool, job, out, self.work)
         except BrokenProcessPool:  # it was ended from outside while it had nothing to do
             self.end()
             self.give(job, out)
@@ -99,11 +106,11 @@ class Slot:
             self.pool = None
 
 
-def submitted(pool: ProcessPoolExecutor, job: Job, out: Path) -> Future[None]:
+def submitted(pool: ProcessPoolExecutor, job: Job, out: Path, work: Work) -> Future[None]:
     """A job, given to a process, which starts with its first one."""
     with environment(**limits(job.recipe.run.threads)):
         if job.name:
-            return pool.submit(one_run, job.recipe, out / RUNS / job.name, job.base)
+            return pool.submit(work, job.recipe, out / RUNS / job.name, job.base)
         assert job.base is not None
         return pool.submit(base_samples, job.recipe, job.base)
 

@@ -20,7 +20,7 @@ def with_rates(grid: Grid, kept: Found, say: Callable[[str], None]) -> tuple[Gri
 
     Runs that differ in their seeds alone have one rate, which is measured with the first of these.
     """
-    if not grid.rate:
+    if not grid.matched:
         return grid, {}
     found = dict(kept)
     groups: dict[str, list[str]] = {}
@@ -47,7 +47,7 @@ def with_rates(grid: Grid, kept: Found, say: Callable[[str], None]) -> tuple[Gri
 
 def keep_rates(grid: Grid, out: Path, found: Found) -> None:
     """Write them, so that a comparison that goes on has the same."""
-    if grid.rate:
+    if grid.matched:
         write_json(out / RATES, {"rate": grid.rate, "reference": reference(grid), "runs": found})
 
 
@@ -58,7 +58,7 @@ def reference(grid: Grid) -> str | None:
 
 def kept_rates(grid: Grid, out: Path) -> Found:
     """Those in `out`, if there are any; raises where they were found by another rule."""
-    if not grid.rate or not (out / RATES).is_file():
+    if not grid.matched or not (out / RATES).is_file():
         return {}
     kept = read_json(out / RATES)
     if kept.get("rate") != grid.rate or kept.get("reference") != reference(grid):

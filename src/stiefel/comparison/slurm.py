@@ -39,6 +39,7 @@ def write_array(
     `resume` the script is written again for the cells that are not finished. What can be refused is refused before
     anything is written. Each task measures its own base, with the same seeds, so that its samples are the same.
     """
+    refuse_tuned(grid)
     out, cells, logs = places(script)
     look(grid, out)
     refuse_foreign(script, cells, replaces=resume or force)
@@ -64,6 +65,17 @@ def write_array(
     if not gpus_of(todo):
         say(f"{NO_GPUS}; {ASK}")
     return out
+
+
+def refuse_tuned(grid: Grid) -> None:
+    """Raise for a grid whose rates are chosen when all of its cells have ended, which no task of an array knows."""
+    if grid.tuned:
+        raise UserError(
+            'rate = "tuned" with --backend slurm',
+            "a rate is chosen once all cells have ended, and only then is a test measured: an array has no such moment",
+            "compare with --backend ray, or on one machine (srun stiefel compare ...); or leave rate out, "
+            "set eval.validation in the recipe, and submit the rates that it shows to be best as a grid of their own",
+        )
 
 
 def places(script: Path) -> tuple[Path, Path, Path]:

@@ -16,9 +16,8 @@ from torch import nn
 from ..adapter import Certificate, attach, certificate_of, read_certificate, trainable_parameters
 from ..model import kind_and_depth
 from ..recipe import Recipe
-from ..run import load_pair
+from ..run import load_pair, trained_task
 from ..scores import cut_off_warning
-from ..tasks import training_task, tried
 from ..training import longest_prompt, rate_factor, training_rows
 from .bench import Bench, Progress, gradients_on, sample, started
 from .change import matrices_of
@@ -91,8 +90,7 @@ def on_rollout(
     Whoever takes the base out of its list is the last to hold it.
     """
     disable_progress_bar()
-    task = training_task(recipe.task)
-    tried(task, task.rows("train", 1, recipe.run.seed)[0])
+    task = trained_task(recipe)
     with tempfile.TemporaryDirectory() as scratch:
         model, tokenizer = load_pair(recipe)
         sampling = for_sampling(recipe)

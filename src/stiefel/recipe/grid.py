@@ -19,7 +19,10 @@ from .recipe import Recipe, is_grid, make_recipe, overlay, parse_change, profile
 RATES = {
     "kl": "a first step of every run costs the same KL",
     "matched-step": "a first step of every run is as large as the first run's",
+    "tuned": "each method has the rate of the axis optim.lr that is best on a validation split",
 }
+TUNED = "tuned"
+VALIDATION = 200  # questions by which a rate is chosen, where the recipe does not say
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,16 @@ class Grid:
     measure: MeasureSettings | None = None  # what else of its runs was published
     rate: str = ""  # one of RATES: where each run's optim.lr comes from, if it is not the recipe's
 
+    @property
+    def matched(self) -> bool:
+        """Whether its rates are found before the first run."""
+        return self.rate not in ("", TUNED)
+
+    @property
+    def tuned(self) -> bool:
+        """Whether its rates are chosen after the runs, before anything is measured on the test split."""
+        return self.rate == TUNED
+
 
 LAID_OVER = ("recipe", "profile", "axes")  # of a grid's file: what a profile of its own changes in a way of its own
 KEYS = (*LAID_OVER, "rate", "measure")  # of any other key a profile's value takes the place of the grid's
@@ -40,12 +53,12 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
     """Read a grid: `recipe` is a table of settings or the path of a recipe, `[axes]` maps keys to lists of values.
 
     Keys joined by commas vary together: `"adapter.method, optim.lr" = [["lora", 3e-4], ["full", 3e-5]]`. `rate`, one of
-    RATES, says that each run's optim.lr is found before the first run. A recipe with
-    profiles needs one of them: `profile = "nano"` at the grid's top, or the one that is given here; `profile = ""` asks
-    for none. A grid may have profiles too, `[profile.NAME]` with keys of a grid, which the one that is given here
-    chooses: its axes take the place of those of the same keys, or come after them, or drop them where they are empty.
-    The recipe's profile lies over the recipe, the grid's over that, the `--set a.b=value` changes and each point's
-    values over all. `[measure]` says what else of its runs was published.
+    RATES, says that each run's optim.lr is found before the first run, or chosen after them by a validation split. A
+    recipe with profiles needs one of them: `profile = "nano"` at the grid's top, or the one that is given here;
+    `profile = ""` asks for none. A grid may have profiles too, `[profile.NAME]` with keys of a grid, which the one that
+    is given here chooses: its axes take the place of those of the same keys, or come after them, or drop them where
+    they are empty. The recipe's profile lies over the recipe, the grid's over that, the `--set a.b=value` changes and
+    each point's values over all. `[measure]` says what else of its runs was published.
     """
     tables, changes = read_toml(path), list(changes)
     of_recipes = [key for key in tables if key in Recipe.model_fields]
@@ -80,6 +93,7 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
         for key, value in settings.items():
             section, name = key.split(".")
             cell = overlay(cell, {section: {name: value}})
+        cell = deferred(cell) if rate == TUNED else cell
         name = run_name(settings)
         if name in runs:
             raise UserError(f"two points of {path} are both {name}", "a value is listed twice", "list each value once")
@@ -110,7 +124,13 @@ def rate_rule(tables: Mapping[str, Any], axes: list[str], path: Path) -> str:
     """What the grid says of rates, "" where each run has its recipe's."""
     rate = tables.get("rate", "")
     if rate == "" or (isinstance(rate, str) and rate in RATES):
-        if rate and "optim.lr" in axes:
+        if rate == TUNED and "optim.lr" not in axes:
+            raise UserError(
+                f'rate = "tuned" without the axis optim.lr in {path}',
+                "a rate is chosen among those of the axis",
+                'write "optim.lr" = [1e-4, 1e-3] under [axes], or leave rate out',
+            )
+        if rate and rate != TUNED and "optim.lr" in axes:
             raise UserError(
                 f'rate = "{rate}" beside the axis optim.lr in {path}',
                 f"the rate is found by it, so that {RATES[rate]}",
@@ -123,6 +143,11 @@ def rate_rule(tables: Mapping[str, Any], axes: list[str], path: Path) -> str:
         + "; ".join(f'"{name}": {words}' for name, words in RATES.items()),
         nearest(rate, RATES) if isinstance(rate, str) else 'rate = "kl"',
     )
+
+
+def deferred(cell: dict[str, Any]) -> dict[str, Any]:
+    """A cell that measures its validation split, and leaves its test until a rate is chosen."""
+    return overlay(overlay({"eval": {"validation": VALIDATION}}, cell), {"eval": {"defer": True}})
 
 
 def refuse_unknown(tables: Mapping[str, Any], place: str) -> None:

@@ -207,10 +207,11 @@ def refuse_rollout_keys(tables: Mapping[str, Any]) -> None:
 
 
 def measures_its_own(tables: Mapping[str, Any]) -> bool:
-    """Whether [eval] names what is trained, so that its reward is read where nothing is rewarded."""
+    """Whether [eval] measures what is trained, so that its reward is read where nothing is rewarded."""
     task, measured = tables.get("task", {}), tables.get("eval", {})
-    both = isinstance(task, Mapping) and isinstance(measured, Mapping)
-    return both and task.get("name", TaskSettings().name) in measured.get("tasks", [])
+    if not (isinstance(task, Mapping) and isinstance(measured, Mapping)):
+        return False
+    return bool(measured.get("validation")) or task.get("name", TaskSettings().name) in measured.get("tasks", [])
 
 
 def written(table: Mapping[str, Any], usual: Mapping[str, Any], read: set[str]) -> list[str]:
@@ -275,6 +276,30 @@ def parse_value(text: str) -> Any:
     return parsed["value"]
 
 
+def check_validation(recipe: Recipe) -> None:
+    """Raise where eval.defer leaves nothing to choose by, or something that could not be measured afterwards."""
+    if not recipe.eval.defer:
+        return
+    if not recipe.eval.validation:
+        raise UserError(
+            "eval.defer without eval.validation",
+            "eval.tasks are measured once something is chosen (rate = 'tuned' of a grid), and nothing would choose",
+            "set eval.validation to a number of questions",
+        )
+    if recipe.eval.every:
+        raise UserError(
+            f"eval.every = {recipe.eval.every} beside eval.defer",
+            "eval.tasks are measured when the run has ended (rate = 'tuned' of a grid), and not on its way",
+            "leave out eval.every",
+        )
+    if recipe.rollout.engine == "vllm":
+        raise UserError(
+            "rollout.engine = 'vllm' beside eval.defer",
+            "a run's own engine measures its eval.tasks, and it is gone when they are chosen (rate = 'tuned')",
+            "set rollout.engine = 'hf', or choose the rate by a grid without rate, on eval.validation",
+        )
+
+
 def check(recipe: Recipe) -> None:
     """What no single key can tell."""
     check_mixture(recipe.task)
@@ -306,7 +331,8 @@ def check(recipe: Recipe) -> None:
             f"rollout.max_completion_tokens is {rollout.max_completion_tokens}",
             f"give at most {rollout.max_completion_tokens}",
         )
-    if recipe.eval.every and not recipe.eval.tasks:
+    check_validation(recipe)
+    if recipe.eval.every and not (recipe.eval.tasks or recipe.eval.validation):
         raise UserError(
             f"eval.every = {recipe.eval.every} without eval.tasks",
             "there is nothing to measure",

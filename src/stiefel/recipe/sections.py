@@ -236,6 +236,10 @@ class EvalSettings(Section):
     """Nucleus."""
     limit: Positive = 500
     """Questions a task."""
+    validation: NotNegative = 0
+    """Questions of the trained task that are kept out of its training rows and measured beside; 0 keeps none."""
+    defer: bool = False
+    """Leave `tasks` unmeasured until something is chosen by the validation split, as a grid's rate = "tuned" does."""
 
 
 class GuardSettings(Section):

@@ -29,6 +29,7 @@ def cells(rows: Sequence[TableRow]) -> Cells:
         ("KL to base", lambda row: figure(row.kl_base, ".3g")),
         *([("truncated", lambda row: figure(row.truncated))] if any(row.truncated.mean for row in rows) else []),
         *capped_columns(rows),
+        *([("validation", lambda row: figure(row.validation))] if validated(rows) else []),
         *task_columns(rows),
         ("trained parameters", lambda row: count(row.trainable_parameters)),
         ("of the base", lambda row: percent(row.trained_share)),
@@ -39,6 +40,11 @@ def cells(rows: Sequence[TableRow]) -> Cells:
         columns.append(("not applicable", lambda row: ", ".join(row.not_applicable) or NONE))
     header = tuple(name for name, _ in columns)
     return Cells(header, tuple(tuple(cell(row) for _, cell in columns) for row in rows), names=1)
+
+
+def validated(rows: Sequence[TableRow]) -> bool:
+    """Whether runs were measured on a validation split."""
+    return any(row.validation.mean is not None for row in rows)
 
 
 def capped_columns(rows: Sequence[TableRow]) -> list[Column]:
@@ -91,11 +97,12 @@ def mebibytes(memory: Figure) -> Figure:
 
 def narrow_cells(rows: Sequence[TableRow]) -> Cells:
     """What fits into 100 columns: two digits, a spread for the last reward only, other skills as their mean."""
-    header = ("method", "rate", "reward", "grad peak", "KL to base", "accuracy", "gain [95%]", "kept")
-    return Cells(header, tuple(narrow_row(row) for row in rows), names=1)
+    split = validated(rows)  # in place of a figure that says less where rates are compared
+    header = ("method", "rate", "reward", "validation" if split else "grad peak", "KL to base", "accuracy")
+    return Cells((*header, "gain [95%]", "kept"), tuple(narrow_row(row, split=split) for row in rows), names=1)
 
 
-def narrow_row(row: TableRow) -> tuple[str, ...]:
+def narrow_row(row: TableRow, *, split: bool) -> tuple[str, ...]:
     """One row, in the order of `narrow_cells`."""
     trained = row.tasks.get(row.task)
     kept = [figures for name, figures in row.tasks.items() if name not in (row.task, *row.trained)]
@@ -103,7 +110,7 @@ def narrow_row(row: TableRow) -> tuple[str, ...]:
         row.series.label,
         learning_rate(row),
         f"{mean(row.first_reward, '.2f')} → {figure(row.last_reward, '.2f')}" if row.seeds else "unfinished",
-        mean(row.peak_grad_norm, ".2g"),
+        figure(row.validation, ".2f") if split else mean(row.peak_grad_norm, ".2g"),
         mean(row.kl_base, ".2g"),
         f"{trained.before.mean:.2f} → {trained.after.mean:.2f}" if trained else NONE,
         f"{trained.gain.mean:+.2f} {interval(trained.gain, '+.2f')}" if trained else NONE,

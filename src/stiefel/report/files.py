@@ -30,5 +30,7 @@ def as_records(rows: list[TableRow]) -> list[dict[str, Any]]:
     for row in rows:
         record = asdict(row)
         series = record.pop("series")
+        if row.validation.mean is None:  # no run has such a split
+            del record["validation"]
         records.append({**series, **record})
     return records

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,11 +20,12 @@ from ..artifacts import (
     RECIPE,
     RUNS,
     SAMPLES,
+    VALIDATION,
     read_json,
     read_jsonl,
 )
 from ..errors import UserError
-from ..recipe import Recipe, as_today, by_key, load_recipe, read_toml
+from ..recipe import TUNED, Recipe, as_today, by_key, load_recipe, read_toml
 from ..scores import Score
 from .checking import broken_run, checked
 from .failures import read_failures
@@ -139,6 +140,7 @@ class Run:
     events: tuple[Event, ...]
     scores: dict[str, TaskScores]
     group: Group  # the runs that it stands beside
+    validation: dict[str, TaskScores] = field(default_factory=dict)  # on a validation split, where it has one
 
     @property
     def lr(self) -> float:
@@ -221,6 +223,8 @@ def read_runs(directory: Path) -> list[Run]:
 def side_by_side(runs: Sequence[Run], directory: Path) -> list[Run]:
     """The runs of a comparison, each in its group."""
     rule = read_rate_rule(directory)
+    if rule is not None and rule.rate == TUNED:  # another rate may have been chosen since: the test of that one is none
+        runs = [run if run.name in rule.chosen else replace(run, scores={}) for run in runs]
     found = groups([(run.method, settings(run), run.lr) for run in runs], matched=rule is not None and rule.matched)
     return [replace(run, group=group) for run, group in zip(runs, found, strict=True)]
 
@@ -250,6 +254,8 @@ def read_run(path: Path) -> Run:
     if finished and not rows:
         raise broken_run(path / METRICS, "the manifest says that the run is finished, but there is no rollout")
     scores = checked(TASK_SCORES, read_json(need(path / EVAL)), path / EVAL) if finished else {}
+    split = finished and (path / VALIDATION).is_file()
+    validation = checked(TASK_SCORES, read_json(path / VALIDATION), path / VALIDATION) if split else {}
     method, rank, alpha = recipe.adapter.method, recipe.adapter.rank, recipe.adapter.alpha
     if recipe.adapter.path:  # the adapter that was given has its own settings, and they were used
         method = f"adapter {Path(recipe.adapter.path).name}"
@@ -258,7 +264,8 @@ def read_run(path: Path) -> Run:
             certificate = checked(TypeAdapter(dict[str, Any]), read_json(proof), proof)
             method, rank, alpha = certificate["method"], certificate["rank"], certificate["alpha"]
     group = of_rate(recipe.optim.lr)
-    return Run(path.name, path, method, rank, alpha, recipe, manifest, tuple(rows), tuple(events), scores, group)
+    kept = (tuple(rows), tuple(events), scores, group, validation)
+    return Run(path.name, path, method, rank, alpha, recipe, manifest, *kept)
 
 
 def with_gaps(row: dict[str, Any]) -> dict[str, Any]:

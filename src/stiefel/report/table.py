@@ -88,6 +88,7 @@ class TableRow:
     truncated: Figure  # share of the last rollouts' completions
     kl_update: Figure  # of the dearest update, where optim.kl_cap measured it
     capped: Figure  # share of the updates that the cap shortened
+    validation: Figure  # after training, on a validation split
     tasks: dict[str, TaskFigures]
     published: dict[str, Beside]
     trainable_parameters: int | None
@@ -111,10 +112,11 @@ def row(series: Series, runs: Sequence[Run]) -> TableRow:
     """Average the finished runs of one cell."""
     done = sorted((run for run in runs if run.finished), key=lambda run: run.seed)
     trained = runs[0].trained
-    mixed = bool(done) and len(trained) > 1 and all(part in done[0].scores for part in trained)
+    measured = [name for name in done[0].scores if all(name in run.scores for run in done)] if done else []
+    mixed = len(trained) > 1 and set(trained) <= set(measured)
     answers = [run.kept.grades for run in done] if len(done) > 1 or mixed else [[] for _ in done]
     whole = {runs[0].task: mixture_figures(trained, done, answers)} if mixed else {}
-    tasks = whole | ({name: task_figures(name, done, answers) for name in done[0].scores} if done else {})
+    tasks = whole | {name: task_figures(name, done, answers) for name in measured}
     counts = done[0].manifest if done else None
     return TableRow(
         series=series,
@@ -131,6 +133,7 @@ def row(series: Series, runs: Sequence[Run]) -> TableRow:
         truncated=over_seeds(done, "truncated_fraction", lambda values: ends(values)[1]),
         kl_update=over_seeds(done, "kl_update", max),
         capped=over_seeds(done, "capped_updates", partial(per_update, runs[0].recipe.optim.updates_per_rollout)),
+        validation=on_validation(done),
         tasks=tasks,
         published=beside(runs[0], tasks),
         trainable_parameters=counts.trainable_parameters if counts else None,
@@ -202,6 +205,12 @@ def over_seeds(runs: Sequence[Run], metric: str, summary: Callable[[list[float]]
     if not all(math.isfinite(number) for number in numbers):
         return Figure(None, finite=False)
     return Figure(statistics.fmean(numbers), spread(numbers))
+
+
+def on_validation(runs: Sequence[Run]) -> Figure:
+    """The score after training on the validation split."""
+    means = [statistics.fmean(one.after.mean for one in run.validation.values()) for run in runs if run.validation]
+    return Figure(statistics.fmean(means), spread(means)) if means else Figure(None)
 
 
 def per_update(updates: int, counts: Sequence[float]) -> float:

@@ -30,7 +30,7 @@ def print_scores(directory: Path) -> None:
     if cut is not None and any(cut):
         grid.add_row("truncated, first → last", f"{cut[0]:.3f} → {cut[1]:.3f}", over(len(rewards)))
     shares = of_tasks(run)
-    for task, score in run.scores.items():
+    for task, score in (*run.scores.items(), *run.validation.items()):
         gain, share = score.difference, shares.get(task, 0.0)
         grid.add_row(
             task.replace("[", "\\["),

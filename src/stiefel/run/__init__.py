@@ -7,11 +7,13 @@ is left.
 from __future__ import annotations
 
 from .checks import check_names, check_run
+from .deferred import measure_test, test_is_measured
 from .directory import differences, finished, status
 from .loading import adapted, load_pair
 from .measurements import BEFORE, BaseSamples, measure_base, read_samples, sample_lines
+from .questions import of_the_test
 from .reaction import Diverged
-from .rehearsal import rehearse, rehearse_start
+from .rehearsal import rehearse, rehearse_start, trained_task
 from .run import train
 
 __all__ = [
@@ -25,10 +27,14 @@ __all__ = [
     "finished",
     "load_pair",
     "measure_base",
+    "measure_test",
+    "of_the_test",
     "read_samples",
     "rehearse",
     "rehearse_start",
     "sample_lines",
     "status",
+    "test_is_measured",
     "train",
+    "trained_task",
 ]

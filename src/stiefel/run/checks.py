@@ -13,7 +13,7 @@ from ..methods import Composition, compose, unused_settings
 from ..recipe import AVERAGE, AdapterSettings, Recipe, methods_named, numbers, tasks_named
 from ..tasks import check_held_out, check_task, find_task
 from ..training import grpo_config, not_divided, schedule, sft_config, sharded_launch
-from .measurements import tasks_of
+from .questions import check_named, named_tasks
 from .reporting import require_reporters
 
 
@@ -23,7 +23,7 @@ def check_names(recipe: Recipe, *, shared: bool = False, written: Collection[str
     Of `shared` settings only those of [adapter] that are named in `written` must have one.
     """
     check_task(recipe.task)
-    tasks_of(recipe)
+    check_named(recipe)
     require_reporters(recipe.run.report_to)
     check_expected(recipe)
     if recipe.adapter.path:
@@ -68,7 +68,7 @@ def check_expected(recipe: Recipe) -> None:
 
 def check_rows(recipe: Recipe, dataset: Dataset) -> None:
     """Raise where a row that is trained on asks a question that [eval] measures."""
-    for task in tasks_of(recipe):
+    for task in [] if recipe.eval.defer else named_tasks(recipe):
         check_held_out(dataset["prompt"], task, recipe.eval.limit)
 
 

@@ -24,9 +24,10 @@ from ..model import resolve_model
 from ..progress import SILENCE
 from ..recipe import Recipe
 from ..scores import Values, average_at, chances, cut_off_warning, paired_difference, pass_at, question_means, usual_ks
-from ..tasks import Row, Sampling, Task, measured_task, prompt_tokens, rendered
+from ..tasks import Row, Sampling, Task, is_validation_name, prompt_tokens, rendered
 from ..training import finite_logits, gathered, is_sharded
 from .loading import load_pair
+from .questions import questions_of, tasks_of
 
 EVAL_SEED = 20_000  # apart from the training seeds, the same for every run
 BEFORE, AFTER = "before", "after"
@@ -86,7 +87,7 @@ def measure(
         model.to(PartialState().device)  # before training it may still be beside its GPU
     for task, sampling in zip(tasks, samplings, strict=True):
         progress(f"evaluating {task.name} ({when})")
-        rows, counted = task.rows("test", recipe.eval.limit, 0), now_and_then(task, when, progress)
+        rows, counted = questions_of(recipe, task), now_and_then(task, when, progress)
         samples = evaluate(
             model,
             tokenizer,
@@ -106,7 +107,7 @@ def measure(
             raise UserError(
                 f"{task.name} has no gold answer that can be read",
                 next(iter(lost.values()), "there are no questions"),
-                "mend its answers, or leave it out of eval.tasks",
+                f"mend its answers, or {left_out(task)}",
             )
         if cut := cut_off_at(recipe, task, samples, sampling, when):
             progress(cut)
@@ -143,7 +144,7 @@ def cut_off_at(recipe: Recipe, task: Task, samples: Sequence[Sample], sampling: 
 
 def sampling_for(recipe: Recipe, task: Task, tokenizer: Any) -> Sampling:
     """`sampling_of`, held against the model's context: raises where a question and its answer can be longer."""
-    rows = task.rows("test", recipe.eval.limit, 0)
+    rows = questions_of(recipe, task)
     longest = max((len(prompt_tokens(row.prompt, tokenizer, chat=task.chat)) for row in rows), default=0)
     by_task = recipe.eval.sampling == "task"
     shorter = "leave out eval.sampling" if by_task else "lower rollout.max_completion_tokens"
@@ -153,9 +154,14 @@ def sampling_for(recipe: Recipe, task: Task, tokenizer: Any) -> Sampling:
         resolve_model(recipe.model.path, recipe.model.revision),
         longest,
         named="rollout.max_completion_tokens, without eval.sampling = 'task'",
-        shorter=f"{shorter}, or leave {task.name} out of eval.tasks",
+        shorter=f"{shorter}, or {left_out(task)}",
         of=f"a question of {task.name}",
     )
+
+
+def left_out(task: Task) -> str:
+    """How a task is not measured any more."""
+    return "leave out eval.validation" if is_validation_name(task.name) else f"leave {task.name} out of eval.tasks"
 
 
 def sampling_of(recipe: Recipe, task: Task) -> Sampling:
@@ -174,7 +180,7 @@ def sampling_of(recipe: Recipe, task: Task) -> Sampling:
 def same_questions(recipe: Recipe, tasks: Sequence[Task], tokenizer: Any, samples: BaseSamples) -> None:
     """Raise where samples of the base are not of the questions that the tasks ask now."""
     for task in tasks:
-        rows = task.rows("test", recipe.eval.limit, 0)
+        rows = questions_of(recipe, task)
         asked = {
             (number, rendered(row.prompt, tokenizer, chat=task.chat), row.answer) for number, row in enumerate(rows)
         }
@@ -184,11 +190,6 @@ def same_questions(recipe: Recipe, tasks: Sequence[Task], tokenizer: Any, sample
                 "a gain is the difference on the same questions",
                 "restore the rows as they were, or begin again with another --out or --force",
             )
-
-
-def tasks_of(recipe: Recipe) -> list[Task]:
-    """The recipe's evaluation tasks, what it trains on among them where it names that."""
-    return [measured_task(name, recipe.task) for name in recipe.eval.tasks]
 
 
 def sample_lines(when: str, samples: BaseSamples) -> str:
@@ -219,8 +220,9 @@ def read_samples(path: Path) -> dict[str, BaseSamples]:
 
 
 def mean_score(samples: BaseSamples) -> float:
-    """The mean over tasks of their accuracy, by which the best adapter is chosen."""
-    return math.fsum(average_at(readable(task)).mean for task in samples.values()) / len(samples)
+    """The mean over tasks of their accuracy, or that on a validation split, by which the best adapter is chosen."""
+    chosen_by = [found for name, found in samples.items() if is_validation_name(name)] or list(samples.values())
+    return math.fsum(average_at(readable(found)).mean for found in chosen_by) / len(chosen_by)
 
 
 def compare_scores(phases: dict[str, BaseSamples]) -> dict[str, Any]:
@@ -288,7 +290,7 @@ def longest_measured(recipe: Recipe, tasks: Sequence[Task], tokenizer: Any) -> i
     """Tokens of the longest question and answer of the tasks, for which an engine must have room."""
     longest = 0
     for task in tasks:
-        rows, limit = task.rows("test", recipe.eval.limit, 0), sampling_for(recipe, task, tokenizer).max_tokens
+        rows, limit = questions_of(recipe, task), sampling_for(recipe, task, tokenizer).max_tokens
         lengths = [len(prompt_tokens(row.prompt, tokenizer, chat=task.chat)) for row in rows]
         longest = max(longest, max(lengths, default=0) + limit)
     return longest

@@ -6,17 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from ..adapter import save, trainable_parameters
-from ..artifacts import ADAPTER, BEST, EVAL, EVALUATED, discard, write_json
+from ..artifacts import ADAPTER, BEST, EVAL, EVALUATED, VALIDATION, discard, write_json
 from ..model import build_skeleton, resolve_model
 from ..recipe import Recipe
+from ..tasks import is_validation_name
 from .checks import not_applicable
 from .directory import note, read_events
 from .measurements import BEFORE, BaseSamples, compare_scores, mean_score
 
 
 def leave(recipe: Recipe, out: Path, model: Any, phases: dict[str, BaseSamples]) -> None:
-    """Write eval.json, the adapter, the best one, and last that the run is finished."""
-    write_json(out / EVAL, compare_scores(phases))
+    """Write eval.json, that of the validation split, the adapter, the best one, and last that the run is finished."""
+    scores = compare_scores(phases)
+    write_json(out / EVAL, {name: found for name, found in scores.items() if not is_validation_name(name)})
+    if recipe.eval.validation:
+        write_json(out / VALIDATION, {name: found for name, found in scores.items() if is_validation_name(name)})
     replace_adapter(model, out / ADAPTER)
     note(
         out,

@@ -9,12 +9,13 @@ from typing import Any
 from ..adapter import rehearse_attach, rehearse_load
 from ..methods import used_settings
 from ..recipe import Recipe
-from ..tasks import Task, training_task, tried
+from ..tasks import Task, training_task, tried, without_validation
 from ..training import sft_rows, training_rows
 from .checks import check_names, check_run
 from .engines import find_served
 from .loading import load_ending_tokenizer
-from .measurements import sampling_for, tasks_of
+from .measurements import sampling_for
+from .questions import tasks_of
 
 
 def rehearse(recipe: Recipe, out: Path, done: set[str], *, written: Collection[str] = ()) -> None:
@@ -29,8 +30,8 @@ def rehearse(recipe: Recipe, out: Path, done: set[str], *, written: Collection[s
         rehearse_start(recipe)
     if is_new(done, "server", recipe.rollout):
         find_served(recipe)
-    optim = recipe.optim.rollouts, recipe.run.seed
-    if is_new(done, "rows", recipe.model, recipe.task, recipe.algorithm, recipe.rollout, *optim):
+    drawn = recipe.optim.rollouts, recipe.run.seed, recipe.eval.validation > 0
+    if is_new(done, "rows", recipe.model, recipe.task, recipe.algorithm, recipe.rollout, *drawn):
         tokenizer = load_ending_tokenizer(recipe)
         read = sft_rows if recipe.algorithm.name == "sft" else training_rows
         read(recipe, trained_task(recipe), tokenizer)
@@ -68,8 +69,10 @@ def rehearse_start(recipe: Recipe) -> None:
 
 
 def trained_task(recipe: Recipe) -> Task:
-    """What the recipe trains on, a reward of the user's called once on its first row."""
+    """What the recipe trains on, its validation split left out, a reward of the user's called once on its first row."""
     task = training_task(recipe.task, graded=recipe.algorithm.name != "sft")
+    if recipe.eval.validation:
+        task = without_validation(task, recipe.run.seed)
     tried(task, task.rows("train", 1, recipe.run.seed)[0])
     return task
 

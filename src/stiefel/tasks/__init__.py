@@ -16,6 +16,7 @@ from .table import read_file
 from .task import AS_MANY_AS_FIT, Messages, Row, Sampling, Split, Task
 from .thinking import opened_thinking
 from .tried import tried
+from .validation import is_validation_name, validation_task, without_validation
 
 __all__ = [
     "AS_MANY_AS_FIT",
@@ -34,6 +35,7 @@ __all__ = [
     "find_task",
     "given_lines",
     "golds_of",
+    "is_validation_name",
     "measured_task",
     "opened_thinking",
     "prompt_tokens",
@@ -45,4 +47,6 @@ __all__ = [
     "stops",
     "training_task",
     "tried",
+    "validation_task",
+    "without_validation",
 ]

@@ -54,7 +54,8 @@ def mixed_task(settings: TaskSettings) -> Task:
         return {**made_by(), "split": split, "mixture": [entry.model_dump() for entry in mixture]}
 
     grader = GYM_PARTIAL if settings.partial_credit else GYM
-    return Task(settings.name, f"a mixture of {len(mixture)} tasks", grader, rows, origin=origin)
+    what = f"a mixture of {len(mixture)} tasks"
+    return Task(settings.name, what, grader, rows, sampling=GREEDY_512, origin=origin)
 
 
 def part_at(place: int, weights: list[float], seed: int) -> int:

@@ -25,6 +25,7 @@ from .processes import replicas as replicas
 from .processes import sharded_launch as sharded_launch
 from .rewards import Graded as Graded
 from .rewards import without_end as without_end
+from .rows import fitting as fitting
 from .rows import longest_prompt as longest_prompt
 from .rows import record as record
 from .rows import rows_digest as rows_digest
