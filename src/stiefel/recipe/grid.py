@@ -20,6 +20,8 @@ class Grid:
 
     source: str
     runs: dict[str, Recipe]
+    points: dict[str, dict[str, Any]]
+    """Of each run the values that its axes give it, `{key: value}`, in the order in which the axes were written."""
 
 
 def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Grid:
@@ -57,7 +59,7 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
     for change in changes:
         refuse_change_of_axis(change, named, path)
     points = [axis_points(axis, values, path) for axis, values in axes.items()]
-    runs = {}
+    runs, varied = {}, {}
     for point in itertools.product(*points):
         settings = {key: value for part in point for key, value in part.items()}
         cell = recipe
@@ -67,9 +69,10 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
         name = run_name(settings)
         if name in runs:
             raise UserError(f"two points of {path} are both {name}", "a value is listed twice", "list each value once")
-        runs[name] = make_recipe(cell, source=str(path))
+        runs[name], varied[name] = make_recipe(cell, source=str(path)), settings
     asked = [f"# --profile {profile}\n"] if profile else []
-    return Grid("".join([path.read_text(encoding="utf-8-sig"), *asked, *(f"# --set {one}\n" for one in changes)]), runs)
+    source = "".join([path.read_text(encoding="utf-8-sig"), *asked, *(f"# --set {one}\n" for one in changes)])
+    return Grid(source, runs, varied)
 
 
 def base_recipe(tables: Mapping[str, Any], profile: str, path: Path) -> dict[str, Any]:
