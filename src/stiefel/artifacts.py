@@ -19,14 +19,14 @@ from safetensors import SafetensorError
 
 from .errors import UserError
 
-# what a run directory holds, and a comparison directory
+# what a run directory holds, a comparison's and a choice's
 RECIPE, MANIFEST, METRICS, SAMPLES, EVAL = "recipe.toml", "manifest.json", "metrics.jsonl", "samples.jsonl", "eval.json"
 ADAPTER, BEST, CHECKPOINTS, EVENTS = "adapter", "best", "checkpoints", "events.jsonl"
 GEOMETRY, EVALUATED = "geometry.jsonl", "evaluated"  # the latter while a run goes on
 SYNCS = "syncs.jsonl"  # what the engine was sent
 MEASURED = "measured"  # what is done of an evaluation while it goes on
 INSPECTION, FIGURES = "inspection.json", "figures"
-GRID, RUNS, BASES = "grid.toml", "runs", "base"
+GRID, RUNS, BASES, CHOICE = "grid.toml", "runs", "base", "choice.json"
 CERTIFICATE = "stiefel.json"  # in an adapter directory
 STATE = "stiefel_state.json"  # in a checkpoint, beside the Trainer's own trainer_state.json
 # by kind: a directory of ours holds one of its lists, the list's first name at least, and nothing else
@@ -39,6 +39,7 @@ CONTENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "evaluation": ((MANIFEST, SAMPLES, EVAL),),
     "comparison": ((GRID, RUNS, BASES, "table.json", "table.md", "report.html", FIGURES),),
+    "choice": ((CHOICE, GRID, RUNS, BASES, "table.json", "table.md", "report.html", FIGURES),),
     "adapter": (
         (CERTIFICATE, "adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "README.md"),
         (CERTIFICATE, "weights.safetensors"),

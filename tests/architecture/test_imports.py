@@ -38,10 +38,11 @@ ROOMS = {
         *("tasks", "geometry", "training", "run"),
     ),
     "comparison": ("recipe", "model", "run"),
+    "choice": ("recipe", "run", "comparison"),
     "verl": ("nano", "recipe", "model", "methods", "adapter", "engine", "rewards", "tasks", "training", "run"),
     "cli": (
         *("nano", "recipe", "methods", "spectrum", "adapter", "contract", "tasks"),
-        *("geometry", "engine", "evaluation", "run", "report", "foresight", "comparison", "verl"),
+        *("geometry", "engine", "evaluation", "run", "report", "foresight", "comparison", "choice", "verl"),
     ),
 }
 FRONT = {"__main__": ("cli",), "__init__": ("adapter", "geometry", "methods", "training")}

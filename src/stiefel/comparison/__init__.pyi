@@ -1,3 +1,9 @@
+from .cells import rollouts_done as rollouts_done
+from .comparison import begin as begin
 from .comparison import compare as compare
+from .comparison import look as look
+from .comparison import may_begin as may_begin
+from .local import run_cells as run_cells
+from .local import worker_pool as worker_pool
 from .slurm import places as places
 from .slurm import write_array as write_array

@@ -50,11 +50,11 @@ def base_samples(recipe: Recipe, path: Path) -> BaseSamples | None:
     return drawn
 
 
-def one_run(recipe: Recipe, out: Path, base: BaseSamples | None) -> None:
-    """One recipe, in a worker, which may have done others before."""
+def one_run(recipe: Recipe, out: Path, base: BaseSamples | None, until: int | None = None) -> None:
+    """One recipe, in a worker, which may have done others before; to its end, or until it halts after a rollout."""
     forget_peak()
     with suppress(Diverged):
-        train(recipe, out, resume=True, base=base, shared=True)
+        train(recipe, out, resume=True, base=base, shared=True, until=until)
 
 
 def rollouts_done(recipe: Recipe, run: Path) -> int:

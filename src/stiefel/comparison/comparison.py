@@ -91,12 +91,12 @@ def workers(
         yield RayCells(ray, out, jobs, say).run
 
 
-def may_begin(grid: Grid, out: Path, *, resume: bool, force: bool) -> bool:
+def may_begin(grid: Grid, out: Path, *, resume: bool, force: bool, kind: str = "comparison") -> bool:
     """Whether what is in `out` goes on; raises where it may neither go on nor give way, and changes nothing."""
     if resume and out.exists():
         require_same_grid(grid, out)
         return True
-    check_room(out, force=force, kind="comparison")
+    check_room(out, force=force, kind=kind)
     return False
 
 

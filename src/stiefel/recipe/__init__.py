@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .expected import AVERAGE, BASE, Published, methods_named, numbers, tasks_named
 from .former import as_begun, as_today
-from .grid import Grid, load_grid
+from .grid import Grid, load_grid, run_name
 from .launched import LAUNCHED, left_to_launch
 from .recipe import Recipe, by_key, load_recipe, overlay, parse_value, read_toml, usual_recipe
 from .sections import (
@@ -45,6 +45,7 @@ __all__ = [
     "overlay",
     "parse_value",
     "read_toml",
+    "run_name",
     "tasks_named",
     "usual_recipe",
 ]

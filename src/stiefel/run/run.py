@@ -39,9 +39,10 @@ def train(
     again where it has none: either ends in the bits of a run that was never interrupted. With `force` the directory is
     replaced once everything is loaded. `base` holds samples of the base model, by task, where the caller has them
     already; `shared` says that the settings are those of a whole comparison, so that a method may have no use for some,
-    but for those of [adapter] in `written`. With `until` a run halts after that rollout, with a checkpoint and unfinished,
-    and goes on from there to the same bits when it is resumed; one that has come so far is left alone. Raises Diverged, after noting it in the manifest, where the policy stops
-    giving probabilities or the guard ends the run. Every process of a launch calls it alike.
+    but for those of [adapter] in `written`. With `until` a run halts after that rollout, unfinished and with a
+    checkpoint, from which it goes on to the same bits; one that has come so far is left alone. Raises Diverged, after
+    noting it in the manifest, where the policy stops giving probabilities or the guard ends the run. Every process of a
+    launch calls it alike.
     """
     disable_progress_bar()
     again = resume and bool(status(out))
@@ -58,7 +59,7 @@ def train(
     rehearse_start(recipe)
     replicas().wait_for_everyone()  # all have looked before one writes
     assert until is None or recipe.algorithm.name != "sft", "supervised training has no rollouts"
-    if again and until is not None and rollouts_kept(recipe, out) >= until:
+    if again and until is not None and until < recipe.optim.rollouts and rollouts_kept(recipe, out) >= until:
         return
     events = read_events(out) if again else []
     if events and events[-1]["action"] == "stop":  # killed before it could say so in the manifest
