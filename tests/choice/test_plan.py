@@ -93,3 +93,15 @@ def test_too_small_a_budget_is_refused_with_one_that_does(candidates: Callable[[
     enough = re.search(r"--budget (\S+) or more", error.value.instead)
     assert enough is not None
     assert make_plan(found, float(enough[1])).cost(found) == min(plan.cost(found) for plan in plans(found)) == 5
+
+
+def test_every_rung_leaves_as_many_as_its_factor_says_and_two_at_the_end(
+    candidates: Callable[[str], list[Candidate]],
+) -> None:
+    for count in (2, 3, 4, 6, 7, 12, 13, 27):
+        found = candidates(f'"optim.lr" = {[number / 1000 for number in range(1, count + 1)]}\n')
+        for plan in plans(found):
+            for rung, (many, few) in enumerate(zip(plan.counts, plan.counts[1:], strict=False)):
+                assert few == many // plan.factor(rung)
+                assert plan.factor(rung) in (2, 3)
+        assert plan.counts[-1] == (3 if count == 3 else 2)

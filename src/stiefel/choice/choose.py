@@ -17,7 +17,7 @@ from ..run import status
 from .candidates import Candidate, all_rollouts, candidates_of, longest_of
 from .halving import going_on, require_optuna
 from .merit import last_rewards, merit, rewards_of
-from .plan import FACTOR, Plan, make_plan, rollouts_of
+from .plan import Plan, make_plan, rollouts_of
 from .told import result
 
 OnProgress = Callable[[dict[str, int]], None]
@@ -137,7 +137,11 @@ class Contest:
             why = "; ".join(dict.fromkeys(self.gone.values()))
             raise UserError(f"no candidate of {self.out} came to the first rung", why, "mend that, then --resume")
         last = number + 1 == len(self.plan.places)
-        on = [name for name in standing if name not in self.gone] if last else going_on(merits, place, FACTOR)
+        if last:
+            on = [name for name in standing if name not in self.gone]
+        else:
+            on = going_on(merits, place, self.plan.factor(number))
+            assert len(on) <= self.plan.counts[number + 1], "the budget pays for no more"
         kept = {name: None if math.isnan(value) else value for name, value in merits.items()}
         self.record["rungs"].append({"rollouts": place, "merits": kept, "went_on": on})
         self.keep()

@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from ..errors import UserError
 from .candidates import Candidate, all_rollouts, longest_of
 
-FACTOR = 2  # of the candidates of a rung one in so many goes on
-FINALISTS = 3  # at most so many come to their end, where the budget is no larger than it must be
+FINALISTS = 3  # at most so many are compared to their end, where the budget is no larger than it must be
 EARLIEST = 6  # a first rung is at least this part of a run, one in so many, before further seeds are paid for
 
 
@@ -31,6 +30,10 @@ class Plan:
     places: tuple[int, ...]
     counts: tuple[int, ...]
     seeds: int  # of each finalist, the one that was compared from the first rung on among them
+
+    def factor(self, rung: int) -> int:
+        """Of the candidates of a rung that is not the last one in so many goes on."""
+        return self.counts[rung] // self.counts[rung + 1]
 
     def cost(self, candidates: Sequence[Candidate]) -> int:
         """The rollouts that it takes at most, whichever candidates go on."""
@@ -81,9 +84,8 @@ def plans(candidates: Sequence[Candidate]) -> Iterator[Plan]:
     count, longest = len(candidates), longest_of(candidates)
     most = max(len(candidate.runs) for candidate in candidates)
     counts = halved(count)
-    yield Plan((longest,), (count,), most)
-    for finalists in range(count - 1, counts[-1], -1):
-        yield Plan((longest, longest), (count, finalists), most)
+    for length in range(1, len(counts)):
+        yield Plan((longest,) * length, counts[:length], most)
     enough = math.ceil(longest / EARLIEST)
     for seeds in range(most, 0, -1):
         for first in range(longest, enough - 1, -1):
@@ -95,10 +97,13 @@ def plans(candidates: Sequence[Candidate]) -> Iterator[Plan]:
 
 
 def halved(count: int) -> tuple[int, ...]:
-    """How many candidates each rung has: 18, 9, 4, 2."""
+    """How many candidates each rung has: 18, 9, 4, 2. Of six or seven a third goes on, where a half would leave three.
+
+    Two are compared at the end, for each of whom there are then seeds: three would be halved to one.
+    """
     counts = [count]
     while counts[-1] > FINALISTS:
-        counts.append(counts[-1] // FACTOR)
+        counts.append(counts[-1] // (3 if counts[-1] in (6, 7) else 2))
     return tuple(counts)
 
 
