@@ -74,10 +74,10 @@ def test_the_whole_budget_runs_the_whole_grid(candidates: Callable[[str], list[C
     assert make_plan(found, 1.0).cost(found) == all_rollouts(found) == 5 * 3 * 12
 
 
-def test_at_a_fifth_the_finalists_of_a_common_grid_get_every_seed_and_come_to_their_end() -> None:
+def test_at_a_fifth_the_finalists_of_a_common_grid_come_to_their_end_and_get_a_further_seed() -> None:
     plan = make_plan(candidates_of(load_grid(ROOT / "recipes" / "nano" / "methods.toml")), 0.2)
-    assert (plan.counts, plan.places[-1], plan.seeds) == ((18, 9, 4, 2), 60, 3)
-    assert plan.places[0] >= 10
+    assert (plan.counts, plan.places[-1], plan.seeds) == ((18, 9, 4, 2), 60, 2)
+    assert plan.places[0] >= 60 / 4  # earlier a rung would let through what breaks later
 
 
 @pytest.mark.parametrize("budget", [0.0, -0.2, 1.01, 20.0, float("nan"), float("inf")])
