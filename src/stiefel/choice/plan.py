@@ -6,7 +6,7 @@ too large for a method often rises first and breaks later, while a small one sta
 - halves, in place of the usual thirds or quarters: a candidate must be worse than half of what is left to be dropped;
 - makes the first rung as long as the budget allows, and pays for further seeds only where it is a quarter of a run at
   least: on curves of the embedded model with rates up to 3e-3, first rungs of a fifth of a run or less let candidates
-  through that broke later, and lost good ones, while further seeds of the finalists hardly changed how good a winner is;
+  through that broke later, and lost good ones, while further seeds of finalists hardly changed how good a winner is;
 - lets its rungs grow by a constant factor up to the whole length, so that each looks at rollouts which none before saw;
 - compares the later half of what a rung has, where the first, which all begin alike, says nothing;
 - names no winner that has not come to its end: what breaks late is seen to break.
