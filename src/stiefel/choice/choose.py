@@ -111,6 +111,8 @@ class Contest:
         """All rungs, the finalists' further seeds, and the verdict."""
         standing = list(self.candidates)
         for number, place in enumerate(self.plan.places):
+            if not standing:
+                break
             if number < len(self.record["rungs"]):
                 standing = self.record["rungs"][number]["went_on"]
             else:
@@ -181,12 +183,16 @@ class Contest:
         for run in candidate.runs:
             if status(self.out / RUNS / run) == "diverged":
                 return f"{run} diverged: {read_json(self.out / RUNS / run / MANIFEST)['reason']}"
-        return f"no rollout that {candidate.first} was to be compared by had a reward"
+        return f"a run of {candidate.name} had no reward in the rollouts that it was to be compared by"
 
     def further(self, candidate: Candidate) -> list[tuple[str, Recipe]]:
         """The runs of a finalist's further seeds."""
         return list(candidate.runs.items())[1 : self.plan.seeds]
 
     def all_ended(self, candidate: Candidate) -> bool:
-        """Whether every run of a finalist came to its end."""
-        return all(status(self.out / RUNS / run) == "finished" for run, _ in self.further(candidate))
+        """Whether every further run of a finalist came to its end, with rewards to go by."""
+        return all(
+            status(self.out / RUNS / run) == "finished"
+            and not math.isnan(merit(last_rewards(rewards_of(self.out / RUNS / run), length, length)))
+            for run, length in ((run, recipe.optim.rollouts) for run, recipe in self.further(candidate))
+        )
