@@ -4,8 +4,8 @@
 
 Of each grid: the choice at 20% of its rollouts; then all of the grid, gone on with from the choice's own halted runs;
 then the winner and the grid's best candidate with seeds that the grid has not. A run counts with the mean reward of its
-last quarter. The choice is right if the winner's mean over fresh seeds is no lower than the 95% interval of the best
-candidate over the grid's seeds. The best of many is the luckiest too, so its own mean over fresh seeds stands beside
+last quarter. The choice is right if the winner's mean over fresh seeds lies inside the 95% interval of the best candidate
+over the grid's seeds (`inside`), or above it (`no_worse`). The best of many is the luckiest too, so its own mean over fresh seeds stands beside
 it. What is in DIR already is not done again. Two hours on two cores for the two grids; results/choose.json.
 """
 
@@ -93,7 +93,8 @@ def measured(path: Path, work: Path, jobs: int, fresh: int) -> dict[str, Any]:
         "winner_fresh": new[told["name"]],
         "best_fresh": new[best],
         "place_of_winner": 1 + sum(other > means[told["name"]][0] for other, _ in means.values()),
-        "inside": statistics.fmean(new[told["name"]]) >= mean - half,
+        "inside": abs(statistics.fmean(new[told["name"]]) - mean) <= half,
+        "no_worse": statistics.fmean(new[told["name"]]) >= mean - half,
         "means": {name: found[0] for name, found in means.items()},
         "choice": read_json(chosen / CHOICE)["rungs"],
     }
