@@ -4,9 +4,10 @@
 
 Of each grid: the choice at 20% of its rollouts; then all of the grid, gone on with from the choice's own halted runs;
 then the winner and the grid's best candidate with seeds that the grid has not. A run counts with the mean reward of its
-last quarter. The choice is right if the winner's mean over fresh seeds lies inside the 95% interval of the best candidate
-over the grid's seeds (`inside`), or above it (`no_worse`). The best of many is the luckiest too, so its own mean over fresh seeds stands beside
-it. What is in DIR already is not done again. Two hours on two cores for the two grids; results/choose.json.
+last quarter. The choice is right if the winner's mean over fresh seeds lies inside the 95% interval of the best
+candidate over the grid's seeds (`inside`), or above it (`no_worse`). The best of many is the luckiest too, so its own
+mean over fresh seeds stands beside it. What is in DIR already is not done again. Two hours on two cores for the two
+grids; results/choose.json.
 """
 
 from __future__ import annotations
