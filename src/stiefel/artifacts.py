@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 
 from .errors import UserError
 
-# what a run directory holds, and a comparison directory
+# what a run directory holds, a comparison's and a choice's
 RECIPE, MANIFEST, METRICS, SAMPLES, EVAL = "recipe.toml", "manifest.json", "metrics.jsonl", "samples.jsonl", "eval.json"
 ADAPTER, BEST, CHECKPOINTS, EVENTS = "adapter", "best", "checkpoints", "events.jsonl"
 GEOMETRY, EVALUATED = "geometry.jsonl", "evaluated"  # the latter while a run goes on
@@ -31,6 +31,7 @@ GRID, RUNS, BASES = "grid.toml", "runs", "base"
 RATES = "rates.json"  # of a comparison whose grid says how the runs' rates are found
 FAILED = "failed.json"  # in a run of a comparison that failed: what, why and instead
 REPRODUCTION = "reproduction.json"
+CHOICE = "choice.json"  # what was chosen of a grid
 CERTIFICATE = "stiefel.json"  # in an adapter directory
 STATE = "stiefel_state.json"  # in a checkpoint, beside the Trainer's own trainer_state.json
 # by kind: a directory of ours holds one of its lists, the list's first name at least, and nothing else
@@ -60,6 +61,9 @@ CONTENTS: dict[str, tuple[tuple[str, ...], ...]] = {
             *(GRID, RUNS, BASES, RATES, "table.json", "table.md", "table.tex", "table.csv", "report.html"),
             *(FIGURES, REPRODUCTION),
         ),
+    ),
+    "choice": (
+        (CHOICE, GRID, RUNS, BASES, "table.json", "table.md", "table.tex", "table.csv", "report.html", FIGURES),
     ),
     "reproduction": ((REPRODUCTION,),),
     "adapter": (

@@ -38,11 +38,23 @@ ROOMS = {
         *("tasks", "geometry", "training", "run"),
     ),
     "comparison": ("recipe", "model", "run", "foresight"),
+    "choice": ("recipe", "run", "comparison"),
     "reproduction": ("recipe", "adapter", "engine", "rewards", "tasks", "run", "report", "foresight", "comparison"),
     "verl": ("nano", "recipe", "model", "methods", "adapter", "engine", "rewards", "tasks", "training", "run"),
     "cli": (
         *("nano", "recipe", "methods", "spectrum", "adapter", "contract", "tasks"),
-        *("geometry", "engine", "evaluation", "run", "report", "foresight", "comparison", "reproduction", "verl"),
+        *(
+            "geometry",
+            "engine",
+            "evaluation",
+            "run",
+            "report",
+            "foresight",
+            "comparison",
+            "choice",
+            "reproduction",
+            "verl",
+        ),
     ),
 }
 FRONT = {"__main__": ("cli",), "__init__": ("adapter", "geometry", "methods", "training")}

@@ -14,6 +14,7 @@ import click
 
 from ..errors import SaidElsewhere, UserError
 from .adapters import cache, cite, export, init, methods, verify
+from .choose import choose
 from .evaluation import evaluate
 from .geometry import inspect, preflight
 from .imports import bring
@@ -26,7 +27,7 @@ from .scores import grade
 INTERRUPTED = 130
 VERBS = (
     *(methods, init, verify, export, preflight, train, launch, bring, evaluate, grade),
-    *(inspect, compare, reproduce, report, cache, demo, cite),
+    *(inspect, compare, choose, reproduce, report, cache, demo, cite),
 )
 
 
@@ -68,6 +69,9 @@ def guarded(command: Callable[[], Any]) -> int:
         say(f"error: {UserError(error.format_message(), 'the command cannot be understood', f'see {place} --help')}")
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        say("interrupted: nothing half-written is left; what train, eval, compare or demo began goes on with --resume")
+        say(
+            "interrupted: nothing half-written is left; what train, eval, compare, choose or demo began goes on with "
+            "--resume"
+        )
         return INTERRUPTED
     return status if isinstance(status, int) else 0

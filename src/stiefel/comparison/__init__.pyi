@@ -1,5 +1,13 @@
+from .cells import one_run as one_run
+from .comparison import begin as begin
 from .comparison import compare as compare
+from .comparison import look as look
+from .comparison import may_begin as may_begin
+from .failed import Book as Book
 from .failed import noted as noted
 from .jobs import jobs_that_fit as jobs_that_fit
+from .local import run_cells as run_cells
+from .local import worker_slots as worker_slots
 from .slurm import places as places
 from .slurm import write_array as write_array
+from .states import Watch as Watch

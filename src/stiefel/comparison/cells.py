@@ -61,12 +61,15 @@ def base_samples(recipe: Recipe, path: Path) -> None:
         write_text(path, sample_lines(BEFORE, measure_base(recipe)))
 
 
-def one_run(recipe: Recipe, out: Path, base: Path | None) -> None:
-    """One recipe, in a worker, which may have done others before; `base` is the file of its base's samples."""
+def one_run(recipe: Recipe, out: Path, base: Path | None, until: int | None = None) -> None:
+    """One recipe, in a worker, which may have done others before; `base` is the file of its base's samples.
+
+    To its end, or until it halts after a rollout.
+    """
     with in_words(), suppress(Diverged):
         forget_peak()
         samples = read_samples(base).get(BEFORE, {}) if base is not None else None
-        train(recipe, out, resume=True, base=samples, shared=True)
+        train(recipe, out, resume=True, base=samples, shared=True, until=until)
 
 
 def rollouts_done(recipe: Recipe, run: Path) -> int:

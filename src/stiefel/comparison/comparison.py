@@ -106,11 +106,11 @@ def workers(
         yield RayCells(ray, out, jobs, say).run
 
 
-def may_begin(grid: Grid, out: Path, *, resume: bool, force: bool) -> tuple[Grid, bool]:
+def may_begin(grid: Grid, out: Path, *, resume: bool, force: bool, kind: str = "comparison") -> tuple[Grid, bool]:
     """The grid, with the names of what goes on, and whether anything does; raises where it may not, changes nothing."""
     if resume and out.exists():
         return as_begun_in(grid, out), True
-    check_room(out, force=force, kind="comparison")
+    check_room(out, force=force, kind=kind)
     return grid, False
 
 

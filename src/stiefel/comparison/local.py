@@ -8,9 +8,10 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -36,6 +37,10 @@ class Job:
     name: str
     recipe: Recipe
     base: Path | None
+    work: Work = one_run
+
+
+Failed = Callable[[str, Exception], None]  # told the name of a run that failed, and why
 
 
 def in_processes(
@@ -48,23 +53,38 @@ def in_processes(
     work: Work = one_run,
 ) -> None:
     """Do a work on the cells in `out/runs/NAME`, `jobs` at a time; those that fail are in the book, the rest go on."""
+    with worker_slots(min(jobs, len(todo)), say) as slots:
+        run_cells(slots, todo, out, book, report, dict.fromkeys(todo, work))
+
+
+@contextmanager
+def worker_slots(jobs: int, say: Callable[[str], None]) -> Iterator[list[Slot]]:
+    """Room for so many cells at once, for as long as the block lasts; whatever ends it ends their processes."""
     with words_of_workers(say) as words:
-        cells = LocalCells(todo, out, [Slot(words, work) for _ in range(min(jobs, len(todo)))], book)
+        slots = [Slot(words) for _ in range(jobs)]
         try:
-            cells.run(report)
+            yield slots
         except BaseException:
             for worker in multiprocessing.active_children():
                 worker.terminate()
-            for slot in cells.slots:
-                slot.end()
             raise
+        finally:
+            for slot in slots:
+                slot.end()
+
+
+def run_cells(
+    slots: list[Slot], todo: Mapping[str, Recipe], out: Path, book: Book, report: Report, works: Mapping[str, Work]
+) -> None:
+    """Each cell's work, those of one base once that is measured; the slots are free again afterwards."""
+    LocalCells(todo, out, slots, book, works).run(report)
 
 
 class Slot:
     """A process that does one job after another on as many threads; after one that failed it is a fresh one."""
 
-    def __init__(self, words: Connection, work: Work) -> None:
-        self.words, self.work = words, work
+    def __init__(self, words: Connection) -> None:
+        self.words = words
         self.pool: ProcessPoolExecutor | None = None
         self.threads = 0
         self.job: Job | None = None
@@ -81,7 +101,7 @@ class Slot:
             self.pool = ProcessPoolExecutor(1, spawned, begin_worker, (self.words,))
         self.job, self.threads = job, threads
         try:
-            self.future = submitted(self.pool, job, out, self.work)
+            self.future = submitted(self.pool, job, out)
         except BrokenProcessPool:  # it was ended from outside while it had nothing to do
             self.end()
             self.give(job, out)
@@ -106,11 +126,11 @@ class Slot:
             self.pool = None
 
 
-def submitted(pool: ProcessPoolExecutor, job: Job, out: Path, work: Work) -> Future[None]:
+def submitted(pool: ProcessPoolExecutor, job: Job, out: Path) -> Future[None]:
     """A job, given to a process, which starts with its first one."""
     with environment(**limits(job.recipe.run.threads)):
         if job.name:
-            return pool.submit(work, job.recipe, out / RUNS / job.name, job.base)
+            return pool.submit(job.work, job.recipe, out / RUNS / job.name, job.base)
         assert job.base is not None
         return pool.submit(base_samples, job.recipe, job.base)
 
@@ -118,10 +138,12 @@ def submitted(pool: ProcessPoolExecutor, job: Job, out: Path, work: Work) -> Fut
 class LocalCells:
     """The jobs that wait, and the slots that work on them."""
 
-    def __init__(self, todo: Mapping[str, Recipe], out: Path, slots: list[Slot], book: Book) -> None:
+    def __init__(
+        self, todo: Mapping[str, Recipe], out: Path, slots: list[Slot], book: Book, works: Mapping[str, Work]
+    ) -> None:
         self.out, self.slots, self.book = out, slots, book
         bases = bases_to_measure(todo, out)
-        cells = [Job(name, recipe, base_path(recipe, out)) for name, recipe in todo.items()]
+        cells = [Job(name, recipe, base_path(recipe, out), works[name]) for name, recipe in todo.items()]
         self.waiting = deque([*(Job("", recipe, path) for path, recipe in bases.items()), *cells])
         self.unmeasured = set(bases)
 
@@ -138,8 +160,6 @@ class LocalCells:
                 if slot.future is not None and slot.future.done():
                     self.ended(slot)
             report({slot.job.name: 0 for slot in self.going() if slot.job is not None and slot.job.name})
-        for slot in self.slots:
-            slot.end()
 
     def going(self) -> list[Slot]:
         """The slots that have a job."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .expected import AVERAGE, BASE, Published, methods_named, numbers, tasks_named
 from .former import as_begun, as_today
-from .grid import TUNED, Grid, load_grid
+from .grid import TUNED, Grid, load_grid, run_name
 from .launched import LAUNCHED, left_to_launch
 from .measured import UNTRAINED, MeasureSettings
 from .recipe import Recipe, by_key, is_grid, load_recipe, overlay, parse_value, profiles_of, read_toml, usual_recipe
@@ -51,6 +51,7 @@ __all__ = [
     "parse_value",
     "profiles_of",
     "read_toml",
+    "run_name",
     "tasks_named",
     "usual_recipe",
 ]

@@ -31,6 +31,8 @@ class Grid:
 
     source: str
     runs: dict[str, Recipe]
+    points: dict[str, dict[str, Any]]
+    """Of each run the values that its axes give it, `{key: value}`, in the order in which the axes were written."""
     measure: MeasureSettings | None = None  # what else of its runs was published
     rate: str = ""  # one of RATES: where each run's optim.lr comes from, if it is not the recipe's
 
@@ -86,6 +88,7 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
     rate = rate_rule(tables, named, path)
     points = [axis_points(axis, values, path) for axis, values in axes.items()]
     runs: dict[str, Recipe] = {}
+    varied: dict[str, dict[str, Any]] = {}
     same: dict[str, str] = {}  # a recipe's text → the point that has it
     for point in itertools.product(*points):
         settings = {key: value for part in point for key, value in part.items()}
@@ -97,7 +100,7 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
         name = run_name(settings)
         if name in runs:
             raise UserError(f"two points of {path} are both {name}", "a value is listed twice", "list each value once")
-        runs[name] = make_recipe(cell, source=str(path))
+        runs[name], varied[name] = make_recipe(cell, source=str(path)), settings
         other = same.setdefault(runs[name].model_dump_json(), name)
         if other != name:
             raise UserError(
@@ -107,7 +110,7 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
             )
     asked = [f"# --profile {profile}\n"] if profile else []
     source = "".join([path.read_text(encoding="utf-8-sig"), *asked, *(f"# --set {one}\n" for one in changes)])
-    return Grid(source, runs, measured_of(tables, path), rate)
+    return Grid(source, runs, varied, measured_of(tables, path), rate)
 
 
 def measured_of(tables: Mapping[str, Any], path: Path) -> MeasureSettings | None:

@@ -15,6 +15,7 @@ from ..recipe import Recipe
 from ..scores import cut_off_warning, survival_warning
 from ..training import (
     GRPOTrainer,
+    HaltAt,
     NoProbabilities,
     RolloutMetrics,
     Row,
@@ -56,10 +57,12 @@ class Attempt:
         base: BaseSamples | None,
         progress: Progress,
         on_row: Callable[[Row], None],
+        until: int | None = None,
     ) -> None:
         self.recipe, self.out, self.progress, self.on_row = recipe, out, progress, on_row
         self.main = PartialState().is_main_process
         self.guard, self.warned, self.warned_of_survival = Guard(recipe.guard), False, False
+        self.halt = until if until is not None and until < recipe.optim.rollouts else None
         begun = begin(recipe, out, keep, base, progress)
         self.model, self.tokenizer, self.tasks = begun.model, begun.tokenizer, begun.measured
         self.phases, self.checkpoint = begun.phases, begun.checkpoint
@@ -79,7 +82,7 @@ class Attempt:
         metrics = RolloutMetrics(self.out / METRICS, self._after_rollout)
         trainer = GRPOTrainer(
             self.model,
-            callbacks=[metrics, *self._geometry()],
+            callbacks=[metrics, *self._geometry(), *self._halt()],
             **trainer_arguments(
                 recipe,
                 begun.task,
@@ -105,6 +108,9 @@ class Attempt:
         every, updates = self.recipe.run.geometry_every, self.recipe.optim.updates_per_rollout
         path = self.out / GEOMETRY
         return [GeometryCallback(path, self.model, every, updates_per_rollout=updates)] if every else []
+
+    def _halt(self) -> list[HaltAt]:
+        return [] if self.halt is None else [HaltAt(self.halt * self.recipe.optim.updates_per_rollout)]
 
     def _after_rollout(self, row: Row) -> None:
         self._warn_of_length(row)
@@ -152,9 +158,11 @@ class Attempt:
             replace_adapter(self.model, self.out / EVALUATED / when)
 
     def run(self) -> None:
-        """Train to the end and write what is left."""
+        """Train to the end and write what is left; one that is to halt before leaves its checkpoint alone."""
         try:
             self.trainer.train(resume_from_checkpoint=str(self.checkpoint) if self.checkpoint else None)
+            if self.halt is not None:
+                return
             self.model.eval()
             self._evaluate(AFTER)
         except FloatingPointError as error:  # of supervised training, which has no guard

@@ -24,7 +24,7 @@ from ..artifacts import (
 )
 from ..errors import UserError
 from ..recipe import LAUNCHED, Recipe, as_begun, by_key, overlay, read_toml, usual_recipe
-from ..training import Row, append_row, checkpoints_in, cut_back, journal_sizes
+from ..training import Row, append_row, checkpoints_in, cut_back, journal_sizes, step_of
 from .hardware import hardware
 
 PLACES = ("rollout.vllm_server",)  # where something is, which is no part of the experiment
@@ -71,6 +71,12 @@ def read_events(out: Path) -> list[Row]:
 def last_checkpoint(out: Path) -> Path | None:
     """The newest checkpoint of a run."""
     return next(reversed(checkpoints_in(out / CHECKPOINTS)), None)
+
+
+def rollouts_kept(recipe: Recipe, out: Path) -> int:
+    """The rollouts that the newest checkpoint of a run goes on after; 0 where there is none."""
+    last = last_checkpoint(out)
+    return step_of(last) // recipe.optim.updates_per_rollout if last else 0
 
 
 def sweep(out: Path) -> None:

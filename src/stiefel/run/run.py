@@ -12,7 +12,7 @@ from ..recipe import Recipe
 from ..training import Row, checkpoints_in, replicas
 from .attempt import Attempt
 from .checks import check_names, check_run
-from .directory import finished, read_events, same_recipe, status
+from .directory import finished, read_events, rollouts_kept, same_recipe, status
 from .guard import Tripped
 from .measurements import BaseSamples, Progress
 from .reaction import ended, react
@@ -30,6 +30,7 @@ def train(
     on_row: Callable[[Row], None] = lambda row: None,
     shared: bool = False,
     written: Collection[str] = (),
+    until: int | None = None,
 ) -> None:
     """Train as the recipe says and leave a run directory.
 
@@ -38,8 +39,10 @@ def train(
     again where it has none: either ends in the bits of a run that was never interrupted. With `force` the directory is
     replaced once everything is loaded. `base` holds samples of the base model, by task, where the caller has them
     already; `shared` says that the settings are those of a whole comparison, so that a method may have no use for some,
-    but for those of [adapter] in `written`. Raises Diverged, after noting it in the manifest, where the policy stops
-    giving probabilities or the guard ends the run. Every process of a launch calls it alike.
+    but for those of [adapter] in `written`. With `until` a run halts after that rollout, unfinished and with a
+    checkpoint, from which it goes on to the same bits; one that has come so far is left alone. Raises Diverged, after
+    noting it in the manifest, where the policy stops giving probabilities or the guard ends the run. Every process of a
+    launch calls it alike.
     """
     disable_progress_bar()
     again = resume and bool(status(out))
@@ -55,6 +58,9 @@ def train(
     check_run(recipe, out)
     rehearse_start(recipe)
     replicas().wait_for_everyone()  # all have looked before one writes
+    assert until is None or recipe.algorithm.name != "sft", "supervised training has no rollouts"
+    if again and until is not None and until < recipe.optim.rollouts and rollouts_kept(recipe, out) >= until:
+        return
     events = read_events(out) if again else []
     if events and events[-1]["action"] == "stop":  # killed before it could say so in the manifest
         raise ended(recipe, out, events[-1]["reason"])
@@ -64,7 +70,7 @@ def train(
         progress(f"{out}: going on {where}" if keep else f"{out} has no checkpoint: beginning again")
     while True:
         try:
-            Attempt(recipe, out, keep, base, progress, on_row).run()
+            Attempt(recipe, out, keep, base, progress, on_row, until).run()
         except Tripped as trip:
             react(recipe, out, trip, progress)
             keep = True

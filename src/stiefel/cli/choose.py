@@ -1,0 +1,60 @@
+"""Verb of choosing: choose."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from .options import force_option, json_option, out_option, profile_option, refuse_both, resume_option, say, set_option
+
+
+@click.command()
+@click.argument("grid", type=click.Path(path_type=Path))
+@profile_option
+@set_option
+@click.option("--budget", type=float, required=True, help="The share of the grid's rollouts that may be done, as 0.2.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Runs at the same time.  [default: as many as the cores fit]")
+@out_option
+@json_option
+@resume_option
+@force_option
+def choose(
+    grid: Path,
+    profile: str,
+    changes: tuple[str, ...],
+    budget: float,
+    jobs: int | None,
+    out: Path,
+    as_json: bool,
+    resume: bool,
+    force: bool,
+) -> None:
+    """Find the best point of a GRID for a part of what all of it takes."""
+    from ..artifacts import CHOICE, require_begun
+    from ..choice import choose as choose_in
+    from ..choice import print_choice
+    from ..progress import grid_progress
+    from ..quiet import quiet
+    from ..recipe import load_grid
+
+    refuse_both(resume, force)
+    if resume:
+        require_begun(out, CHOICE, "choice")
+    quiet()
+    record = choose_in(
+        load_grid(grid, changes, profile),
+        out,
+        budget,
+        resume=resume,
+        force=force,
+        jobs=jobs,
+        say=say,
+        progress=grid_progress,
+    )
+    if as_json:
+        click.echo(json.dumps(record, allow_nan=False))
+    else:
+        print_choice(record)
+    say(f"next: stiefel report {out}; stiefel compare {grid} --out {out} --resume runs the rest")

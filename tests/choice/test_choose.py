@@ -1,0 +1,218 @@
+"""A choice on real runs: what it spends, what it leaves, how it goes on after a kill, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stiefel.artifacts import check_room, read_json, read_jsonl
+from stiefel.choice import halving
+from stiefel.cli import main
+from stiefel.comparison.comparison import may_begin, unfinished
+from stiefel.errors import UserError
+from stiefel.recipe.grid import load_grid
+from stiefel.report.page import write_report
+from stiefel.run.directory import status
+from tests.cli.test_bad_input import refused
+
+SHORT = (
+    "[recipe.rollout]\nprompts = 2\ncompletions = 4\nmax_completion_tokens = 16\n[recipe.run]\nthreads = 1\n"
+    '[recipe.eval]\ntasks = ["nano-sort"]\nlimit = 4\n'
+)
+GRID = (
+    f'{SHORT}[recipe.optim]\nrollouts = 4\n[axes]\n"run.seed" = [0, 1]\n"adapter.rank" = [2]\n'
+    '"adapter.method, optim.lr" = [["lora", 1e-3], ["rlpo", 1e-3], ["rlmo", 3e-4], ["full", 1e-4]]\n'
+)
+BUDGET = 0.6  # 19 of 32 rollouts
+Chosen = tuple[Path, dict[str, Any], dict[str, Any]]
+FAST = GRID.replace("rollouts = 4", "rollouts = 2").replace("[0, 1]", "[0]")
+
+
+def command(place: Path, *more: str) -> list[str]:
+    """`stiefel choose` of the grid in a directory, into `out` there."""
+    words = ["choose", str(place / "grid.toml"), "--budget", str(BUDGET), "--out", str(place / "out"), *more]
+    return [sys.executable, "-m", "stiefel", *words]
+
+
+def rows(out: Path) -> dict[str, int]:
+    """How many rollouts each run has."""
+    return {path.parent.name: len(read_jsonl(path)) for path in sorted(out.glob("runs/*/metrics.jsonl"))}
+
+
+@pytest.fixture(scope="module")
+def chosen(tmp_path_factory: pytest.TempPathFactory) -> Chosen:
+    """A directory with a grid and `out`; what was known when the command was killed in its second rung; what the one
+    that went on printed on stdout, which is JSON alone.
+    """
+    place = tmp_path_factory.mktemp("chosen")
+    (place / "grid.toml").write_text(GRID)
+    with (place / "said").open("w") as said:
+        process = subprocess.Popen(command(place), stdout=said, stderr=said)
+        while process.poll() is None and max(rows(place / "out").values(), default=0) < 2:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, (place / "said").read_text()
+    known = read_json(place / "out" / "choice.json")
+    done = subprocess.run(command(place, "--resume", "--json"), capture_output=True, check=True, text=True, timeout=250)
+    return place, known, json.loads(done.stdout)
+
+
+@pytest.mark.timeout(600)  # three processes that import torch, and share the cores with other tests
+def test_killed_and_resumed_a_choice_keeps_to_its_budget_and_says_what_it_saw(chosen: Chosen) -> None:
+    place, known, told = chosen
+    out = place / "out"
+    assert told == read_json(out / "choice.json")
+    assert known["rungs"] == told["rungs"][:1]  # what was decided stays
+    assert told["spent"] == sum(rows(out).values()) == 18
+    assert told["budget"] == 19
+    assert told["winner"].keys() == {"adapter.rank", "adapter.method", "optim.lr"}
+    assert told["winner"]["adapter.rank"] == 2
+    assert [[rung["rollouts"], len(rung["merits"]), len(rung["went_on"])] for rung in told["rungs"]] == [
+        [1, 4, 2],
+        [4, 2, 2],
+    ]
+    finalists = [each for each in told["candidates"] if each["dropped_at"] is None]
+    assert [(each["rollouts"], each["seeds"]) for each in finalists] == [(8, [0, 1]), (8, [0, 1])]
+    dropped = [each for each in told["candidates"] if each["dropped_at"] is not None]
+    assert [(each["rollouts"], each["seeds"], each["dropped_at"]) for each in dropped] == [(1, [0], 1), (1, [0], 1)]
+    best = max(finalists, key=lambda each: each["merit"])
+    assert told["merit"] == best["merit"]
+    assert 0 < told["probability"] <= 1
+    assert told["interval"][0] <= told["merit"] <= told["interval"][1]
+    assert told["not_seen"] == {"rollouts": 14, "runs_never_begun": 2, "candidates_of_one_seed": 2}
+    assert len(list((out / "base").iterdir())) == 1  # the base is measured once
+
+
+def test_what_lies_there_is_a_comparison_that_goes_on(chosen: Chosen) -> None:
+    place, _, _ = chosen
+    grid, out = load_grid(place / "grid.toml"), place / "out"
+    assert may_begin(grid, out, resume=True, force=False)
+    assert rows(out).keys() <= grid.runs.keys()
+    assert len(unfinished(grid, out)) == 4
+    halted = {name for name, count in rows(out).items() if count == 1}
+    assert {status(out / "runs" / name) for name in halted} == {"running"}
+    assert {load_grid(place / "grid.toml").runs[name].to_toml() for name in halted} == {
+        (out / "runs" / name / "recipe.toml").read_text() for name in halted
+    }
+    with pytest.raises(UserError, match="is of another kind: choice, not comparison"):
+        check_room(out, force=True, kind="comparison")
+    assert write_report(out, say=lambda line: None).is_file()
+
+
+def test_a_choice_that_is_made_is_told_again(chosen: Chosen, capsys: pytest.CaptureFixture[str]) -> None:
+    place, _, told = chosen
+    for more in (["--json"], []):
+        with pytest.raises(SystemExit) as ended:
+            main([*command(place, "--resume", *more)[3:]])
+        assert ended.value.code == 0
+        printed = capsys.readouterr().out
+        if more:
+            assert json.loads(printed) == told
+        else:
+            assert f"chosen: adapter.rank = 2, adapter.method = '{told['winner']['adapter.method']}'" in printed
+            assert "spent 18 of 19 rollouts" in printed
+            assert printed.count("dropped after 1 rollouts") == 2
+
+
+def test_an_unfinished_choice_goes_on_with_its_own_budget_alone(
+    chosen: Chosen, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, known, _ = chosen
+    (tmp_path / "grid.toml").write_text(GRID)
+    (tmp_path / "out" / "runs").mkdir(parents=True)
+    (tmp_path / "out" / "grid.toml").write_text(GRID)
+    (tmp_path / "out" / "choice.json").write_text(json.dumps(known))
+    said = refused(capsys, *command(tmp_path, "--resume", "--budget", "0.7")[3:])
+    assert "was started with --budget 0.6, not 0.7" in said
+
+
+@pytest.mark.timeout(300)
+def test_what_diverges_or_fails_is_out_with_its_reason_and_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "rewards.py").write_text(
+        "def fine(completion, answer):\n    return float(completion == answer)\n"
+        "def broken(completion, answer):\n    if completion == answer:\n        return 1.0\n"
+        "    raise ValueError('no such thing')\n"
+    )
+    sums = [{"prompt": f"{n}+{n}?", "answer": f">{2 * n}"} for n in range(11, 31)]
+    (tmp_path / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in sums))
+    (tmp_path / "grid.toml").write_text(
+        f'{SHORT}[recipe.task]\nname = "sums"\ndata = "sums.jsonl"\n[recipe.optim]\nrollouts = 3\n'
+        '[axes]\n"optim.lr, task.reward" = [[1e-3, "rewards:broken"], [1e9, "rewards:fine"], [1e-4, "rewards:fine"]]\n'
+    )
+    words = [*command(tmp_path, "--json"), "--budget", "1"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path[:1], os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["winner"] == {"optim.lr": 1e-4, "task.reward": "rewards:fine"}
+    broken, diverged, fine = told["candidates"]
+    assert "raised ValueError: no such thing" in broken["out"]
+    assert "diverged: " in diverged["out"]
+    assert fine["out"] is None
+    assert fine["rollouts"] == 3
+    assert told["probability"] is None  # there is nobody else
+
+
+MISTAKES = {
+    "nothing": (FAST, "0", "is no part of the grid's rollouts"),
+    "less than nothing": (FAST, "-0.5", "is no part of the grid's rollouts"),
+    "more than all": (FAST, "1.5", "is no part of the grid's rollouts"),
+    "no number": (FAST, "nan", "is no part of the grid's rollouts"),
+    "too little": (FAST, "0.4", "too few for a first rung"),
+    "one candidate": (f'{SHORT}[axes]\n"run.seed" = [0, 1, 2]\n', "0.5", "the grid has one candidate"),
+    "no reward": (
+        f'recipe.algorithm.name = "sft"\n{FAST[FAST.index("[axes]") :]}',
+        "0.5",
+        "supervised training has no reward",
+    ),
+    "a cell that cannot begin": (FAST.replace('"rlmo"', '"rlmoo"'), "0.5", "did you mean rlmo"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_message_and_leaves_nothing(
+    mistake: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid, budget, said = MISTAKES[mistake]
+    (tmp_path / "grid.toml").write_text(grid)
+    words = ("choose", str(tmp_path / "grid.toml"), "--out", str(tmp_path / "out"), f"--budget={budget}")
+    assert said in refused(capsys, *words)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("more", [[], ["--resume"], ["--force"]])
+def test_a_directory_that_holds_something_else_is_left_alone(
+    more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.txt").write_text("precious")
+    (tmp_path / "grid.toml").write_text(FAST)
+    refused(capsys, *command(tmp_path, *more)[3:])
+    assert [path.name for path in out.iterdir()] == ["thesis.txt"]
+
+
+def test_a_comparison_is_no_choice_to_go_on_with_or_to_replace(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "grid.toml").write_text(FAST)
+    (tmp_path / "out" / "runs").mkdir(parents=True)
+    (tmp_path / "out" / "grid.toml").write_text(FAST)
+    assert "it holds no choice" in refused(capsys, *command(tmp_path, "--resume")[3:])
+    assert "comparison, not choice" in refused(capsys, *command(tmp_path, "--force")[3:])
+
+
+def test_without_optuna_the_extra_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "grid.toml").write_text(FAST)
+    monkeypatch.setattr(halving, "find_spec", lambda name: None)
+    assert 'pip install "stiefel[choose]"' in refused(capsys, *command(tmp_path)[3:])
