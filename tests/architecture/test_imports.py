@@ -43,18 +43,8 @@ ROOMS = {
     "verl": ("nano", "recipe", "model", "methods", "adapter", "engine", "rewards", "tasks", "training", "run"),
     "cli": (
         *("nano", "recipe", "methods", "spectrum", "adapter", "contract", "tasks"),
-        *(
-            "geometry",
-            "engine",
-            "evaluation",
-            "run",
-            "report",
-            "foresight",
-            "comparison",
-            "choice",
-            "reproduction",
-            "verl",
-        ),
+        *("geometry", "engine", "evaluation", "run", "report", "foresight", "comparison", "choice", "reproduction"),
+        "verl",
     ),
 }
 FRONT = {"__main__": ("cli",), "__init__": ("adapter", "geometry", "methods", "training")}

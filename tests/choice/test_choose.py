@@ -167,6 +167,7 @@ MISTAKES = {
     "more than all": (FAST, "1.5", "is no part of the grid's rollouts"),
     "no number": (FAST, "nan", "is no part of the grid's rollouts"),
     "too little": (FAST, "0.4", "too few for a first rung"),
+    "rates that are found": (f'rate = "kl"\n{SHORT}[axes]\n"adapter.rank" = [2, 4]\n', "0.5", 'rate = "kl" in a grid'),
     "one candidate": (f'{SHORT}[axes]\n"run.seed" = [0, 1, 2]\n', "0.5", "the grid has one candidate"),
     "no reward": (
         f'recipe.algorithm.name = "sft"\n{FAST[FAST.index("[axes]") :]}',

@@ -45,6 +45,12 @@ class Candidate:
 
 def candidates_of(grid: Grid) -> list[Candidate]:
     """The candidates, in the order of the grid; raises UserError where there is one, or no reward to go by."""
+    if grid.rate:
+        raise UserError(
+            f'rate = "{grid.rate}" in a grid to choose from',
+            "choosing looks at the rates that the grid lists, by the rewards while they train",
+            'an axis of them, "optim.lr" = [1e-4, 1e-3], in place of rate; or stiefel compare',
+        )
     found: dict[str, Candidate] = {}
     for name, recipe in grid.runs.items():
         if recipe.algorithm.name == "sft":

@@ -23,7 +23,7 @@ def as_begun_in(grid: Grid, out: Path) -> Grid:
     A run is known by its recipe where an axis was added and cells are called otherwise. Raises for runs that were begun
     with other settings, and for those that are no cells any more: a report is of all runs that lie there.
     """
-    if "comparison" not in kinds_of(out) or not (out / GRID).is_file():
+    if not {"comparison", "choice"} & set(kinds_of(out)) or not (out / GRID).is_file():
         raise UserError(f"{out} holds no comparison alone", "there is nothing to go on with", ANEW)
     recipes = [path for path in sorted((out / RUNS).glob(f"*/{RECIPE}")) if not path.parent.name.startswith(".")]
     begun = {path.parent.name: read_toml(path) for path in recipes}
