@@ -227,16 +227,17 @@ def main() -> None:
     """Run what is asked for and keep it; parts that are not measured again stay as they were kept."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
-    parser.add_argument("--rounds", type=int, default=3, help="of the overhead")
+    parser.add_argument("--rounds", type=int, default=2, help="of the overhead")
     parser.add_argument("--cells", type=int, default=3, help="of the overhead's grid, and of the killed one")
     parser.add_argument("--rollouts", type=int, default=20, help="of each cell of these")
     parser.add_argument("--small", type=int, default=12, help="cells of the grid that is run by one job and by two")
-    parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--small-rollouts", type=int, default=30, help="of each of these")
+    parser.add_argument("--kills", type=int, default=4)
     given = parser.parse_args()
     chosen = given.parts.split(",")
     measures: dict[str, Callable[[], dict[str, Any]]] = {
         "overhead": lambda: overhead(given.rounds, given.cells, given.rollouts),
-        "jobs": lambda: jobs(given.small, max(1, given.rollouts // 2)),
+        "jobs": lambda: jobs(given.small, given.small_rollouts),
         "kill": lambda: kill(given.kills, given.cells, given.rollouts),
     }
     earlier = {} if set(chosen) == set(PARTS) else kept("compare")

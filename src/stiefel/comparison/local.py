@@ -128,11 +128,21 @@ class Slot:
 
 def submitted(pool: ProcessPoolExecutor, job: Job, out: Path) -> Future[None]:
     """A job, given to a process, which starts with its first one."""
-    with environment(**limits(job.recipe.run.threads)):
+    with environment(**limits(job.recipe.run.threads)), interrupts_wait():
         if job.name:
             return pool.submit(job.work, job.recipe, out / RUNS / job.name, job.base)
         assert job.base is not None
         return pool.submit(base_samples, job.recipe, job.base)
+
+
+@contextmanager
+def interrupts_wait() -> Iterator[None]:
+    """A block in which Ctrl-C waits; a process that starts in it is deaf to it until it knows what to do."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class LocalCells:
@@ -196,6 +206,7 @@ def begin_worker(words: Connection) -> None:
     """A worker leaves Ctrl-C and speaking to the parent, which ends it, and ends itself when the parent is gone."""
     speak_into(words)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     parent = multiprocessing.parent_process()
     assert parent is not None
 
