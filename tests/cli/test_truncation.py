@@ -72,7 +72,7 @@ def test_where_nothing_is_cut_off_nothing_is_said(tmp_path: Path, capsys: pytest
     assert warned == []
     assert ("truncated, first → last" in printed) == any(shares)
     command(capsys, "report", str(out))
-    assert "were cut off at" not in (out / "report.html").read_text().partition("<h2>Definitions")[0]
+    assert "were cut off at" not in (out / "report.html").read_text().partition('id="definitions"')[0]
 
 
 def test_eval_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

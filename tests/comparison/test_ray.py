@@ -209,7 +209,7 @@ def test_a_cell_whose_machine_is_lost_ends_on_the_other_in_the_same_bits(
 
     compare(load_grid(grid, ["run.save_every=4"]), tmp_path / "here", jobs=2)
     same_runs(out, tmp_path / "here")
-    for name in ("table.json", "table.md", "report.html"):
+    for name in ("table.json", "table.md", "table.tex", "table.csv", "report.html"):
         (out / name).unlink()
     assert sorted(path.name for path in out.iterdir()) == ["base", "grid.toml", "runs"]
     for directory in ("base", "."):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from pathlib import Path
 
@@ -200,3 +201,37 @@ def test_the_same_runs_give_the_same_page(make: Maker) -> None:
     many(make, lora=LORA, rlpo=RLPO)
     first = write_report(make.root).read_bytes()
     assert write_report(make.root).read_bytes() == first
+
+
+def test_methods_with_several_rates_of_their_own_stand_beside_each_other_by_place(make: Maker) -> None:
+    for method, rates in (("lora", (1e-4, 1e-3)), ("full", (1e-6, 1e-5))):
+        for lr in rates:
+            make.run(method, lr)
+    found = {(run.method, run.lr): run.group.words for run in read_runs(make.root)}
+    assert found == {
+        ("lora", 1e-4): f"{OWN}, 1 of 2", ("full", 1e-6): f"{OWN}, 1 of 2",
+        ("lora", 1e-3): f"{OWN}, 2 of 2", ("full", 1e-5): f"{OWN}, 2 of 2",
+    }  # fmt: skip
+
+
+def test_a_comparison_of_little_still_has_a_page(make: Maker) -> None:
+    make.run("lora", status="running", rewards=[0.1, math.nan])
+    assert "no run is finished yet" in write_report(make.root).read_text()
+    make.run("lora", seed=1)
+    assert "Only lora has finished runs" in write_report(make.root).read_text()
+    make.run("rlpo", status="diverged", rewards=[0.5] * 5 + [math.nan])
+    assert "rlpo has no finished run" in said(make.root) or "Only lora" in said(make.root)
+    assert "1 run of 3 did: lora 0 of 2 and rlpo 1 of 1." in write_report(make.root).read_text()
+
+
+def test_supervised_runs_are_compared_too(make: Maker) -> None:
+    for method, right in (("lora", LORA[0]), ("rlpo", RLPO[0])):
+        make.run(
+            method, right=(BEFORE, right), metrics={"reward": [None] * 6, "loss": [3.0, 2.5, 2.0, 1.5, 1.2, 1.0]},
+            changes=["algorithm.name=sft", "algorithm.batch=4"],
+        )  # fmt: skip
+    page = write_report(make.root, figures=True).read_text()
+    assert "after 1 epoch, 4 sequences an update, seed 0." in page
+    assert "one seed decides nothing" in page
+    names = {path.name for path in (make.root / "figures").iterdir()}
+    assert {"ranking.png", "ranking.pdf", "pairs.pdf", "curve-loss.png"} <= names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -65,6 +66,7 @@ def test_a_run_leaves_what_the_design_names(short_run: Path) -> None:
     names = {path.name for path in short_run.iterdir()}
     assert {"recipe.toml", "manifest.json", "metrics.jsonl", "samples.jsonl", "eval.json", "adapter"} <= names
     assert finished(short_run)
+    assert read_json(short_run / "manifest.json")["hardware"]["processor"].endswith(f", {os.cpu_count()} cores")
     assert load_recipe(short_run / "recipe.toml") == make_recipe(SHORT)
     assert read_json(short_run / "eval.json")["nano-sort"]["after"]["questions"] == 20
     samples = read_jsonl(short_run / "samples.jsonl")

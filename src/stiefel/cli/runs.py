@@ -227,7 +227,7 @@ def compare_and_report(
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="The page to write; DIRECTORY/report.html by default.")
-@click.option("--figures", is_flag=True, help="Also the papers' figures, as PNG and PDF in DIRECTORY/figures.")
+@click.option("--figures", is_flag=True, help="Also every chart, as PNG and PDF in DIRECTORY/figures.")
 def report(directory: Path, out: Path | None, figures: bool) -> None:
     """Write the page of a run or a comparison.
 

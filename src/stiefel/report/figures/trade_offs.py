@@ -34,10 +34,10 @@ def frontier(evidence: Evidence) -> Drawing | Missing:
     titles = "KL to the base, nats per token", "reward"
     panels = [Scatter("At the end of training", tuple(spots), *titles, kl, up)]
     if paths:
-        panels.append(Scatter("Along training, best rates", tuple(paths), *titles, kl, up, path=True))
+        panels.append(Scatter("Along training", tuple(paths), *titles, kl, up, path=True))
     caption = captions.joined(
-        "Reward (mean of the last rollouts; along training a trailing mean) against KL(π_θ‖π_base), logarithmic above "
-        "its first tick. Higher for the same KL is a better use of it.",
+        "Reward (mean of the last rollouts; along training, of each method at its best rate, a trailing mean) against "
+        "KL(π_θ‖π_base), logarithmic above its first tick. Higher for the same KL is a better use of it.",
         f"{BEST}, thin lines from the lowest to the highest seed.",
     )
     return Drawing(tuple(panels), len(panels), caption, evidence.styles)
