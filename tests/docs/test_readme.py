@@ -63,7 +63,10 @@ def test_every_command_of_the_readme_and_the_pages_parses(line: str, monkeypatch
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
 def test_every_recipe_and_grid_parses(path) -> None:
-    if "axes" in read_toml(path):
-        assert load_grid(path).runs
+    tables = read_toml(path)
+    if "axes" in tables:
+        own = tables.get("profile", "")
+        for profile in own if isinstance(own, dict) else [""]:
+            assert load_grid(path, profile=profile).runs
     else:
         assert load_recipe(path)

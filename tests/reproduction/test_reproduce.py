@@ -18,7 +18,7 @@ from stiefel.reproduction.measures import efficiency, spectra
 from stiefel.reproduction.numbers import own_scores, score_pairs
 from stiefel.reproduction.order import order_of
 from stiefel.reproduction.reproduce import reproduce
-from stiefel.reproduction.show import as_lines
+from stiefel.reproduction.show import as_lines, in_order
 from stiefel.reproduction.work import Work, find_work, loaded
 
 GRID = """
@@ -140,10 +140,11 @@ def test_a_small_model_s_numbers_stand_by_themselves(papers: tuple[Work, Path, d
     assert set(own) == {(of, task) for of in ("gaussian", "full") for task in ("nano-arithmetic", "nano-sort")}
     order = order_of(nano, runs)
     assert order is not None
-    assert (order.published, order.pairs) == (("full", "gaussian"), 1)
+    assert (list(order.published), order.pairs, order.seeds) == (["full", "gaussian"], 1, 1)
     assert order.alike == int(own["full", "nano-arithmetic"] > own["gaussian", "nano-arithmetic"])
     lines = list(as_lines({**record, "profile": "nano", "order": order.to_json()}, ENTRY, out))
     assert "Published order by nano-arithmetic: full > gaussian" in lines
+    assert in_order({"rlpo": 0.7, "gaussian": 0.5, "milora": 0.5}) == "rlpo > gaussian = milora"
 
 
 def test_a_finished_one_is_left_alone_by_resume_and_another_refused(

@@ -34,9 +34,10 @@ def as_lines(record: Mapping[str, Any], entry: Entry, out: Path) -> Iterator[str
         )
     if order := record["order"]:
         yield ""
-        yield f"Published order by {order['by']}: {' > '.join(order['published'])}"
-        yield f"ours by {order['ours_by']}: {' > '.join(order['ours'])}"
-        yield f"{order['alike']} of {order['pairs']} pairs are the same way round."
+        yield f"Published order by {order['by']}: {in_order(order['published'])}"
+        yield f"ours by {order['ours_by']}: {in_order(order['ours'])}"
+        caution = ", over one seed, which decides nothing" if order["seeds"] == 1 else ""
+        yield f"{order['alike']} of {order['pairs']} pairs are the same way round{caution}."
     if entry.shows:
         yield ""
         yield f"Published: {entry.shows}"
@@ -45,6 +46,14 @@ def as_lines(record: Mapping[str, Any], entry: Entry, out: Path) -> Iterator[str
         yield f"Ours: {picture}" if picture.is_file() else "Ours: not drawn; the lines above say why"
     if record["unfinished"]:
         yield f"Not finished, and left out: {', '.join(record['unfinished'])}."
+
+
+def in_order(scores: Mapping[str, float]) -> str:
+    """`rlpo > gaussian = milora`: methods whose scores are equal are no order."""
+    names = list(scores)
+    signs = ["" if one == names[0] else " = " if scores[one] == scores[before] else " > "
+             for before, one in zip([names[0], *names], names, strict=False)]  # fmt: skip
+    return "".join(sign + name for sign, name in zip(signs, names, strict=True))
 
 
 def named(pair: Mapping[str, Any]) -> str:
