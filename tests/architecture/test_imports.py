@@ -40,7 +40,7 @@ ROOMS = {
     "comparison": ("recipe", "model", "run", "foresight"),
     "verl": ("nano", "recipe", "model", "methods", "adapter", "engine", "rewards", "tasks", "training", "run"),
     "cli": (
-        *("nano", "recipe", "methods", "spectrum", "adapter", "contract", "tasks"),
+        *("nano", "recipe", "methods", "spectrum", "adapter", "contract", "rewards", "tasks"),
         *("geometry", "engine", "evaluation", "run", "report", "foresight", "comparison", "verl"),
     ),
 }

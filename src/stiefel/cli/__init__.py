@@ -18,13 +18,14 @@ from .evaluation import evaluate
 from .geometry import inspect, preflight
 from .imports import bring
 from .launch import launch
+from .new import new
 from .options import say
 from .runs import compare, demo, report, train
 from .scores import grade
 
 INTERRUPTED = 130
 VERBS = (
-    *(methods, init, verify, export, preflight, train, launch, bring, evaluate, grade),
+    *(new, methods, init, verify, export, preflight, train, launch, bring, evaluate, grade),
     *(inspect, compare, report, cache, demo, cite),
 )
 

@@ -9,7 +9,7 @@ from .expected import AVERAGE, BASE, Published, methods_named, numbers, tasks_na
 from .former import as_begun, as_today
 from .grid import Grid, load_grid
 from .launched import LAUNCHED, left_to_launch
-from .recipe import Recipe, by_key, load_recipe, overlay, parse_value, read_toml, usual_recipe
+from .recipe import ALGORITHMS, Recipe, by_key, load_recipe, overlay, parse_value, read_toml, usual_recipe
 from .sections import (
     AdapterSettings,
     ClusterSettings,
@@ -19,8 +19,10 @@ from .sections import (
     OptimSettings,
     TaskSettings,
 )
+from .starting import Wish, starting_grid, starting_recipe
 
 __all__ = [
+    "ALGORITHMS",
     "AVERAGE",
     "BASE",
     "LAUNCHED",
@@ -34,6 +36,7 @@ __all__ = [
     "Published",
     "Recipe",
     "TaskSettings",
+    "Wish",
     "as_begun",
     "as_today",
     "by_key",
@@ -45,6 +48,8 @@ __all__ = [
     "overlay",
     "parse_value",
     "read_toml",
+    "starting_grid",
+    "starting_recipe",
     "tasks_named",
     "usual_recipe",
 ]

@@ -83,6 +83,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "dr_grpo": {"clip_high": 0.2, "dual_clip": 0.0},
     "sft": {"beta": 0.0, "dual_clip": 0.0},
 }
+ALGORITHMS = tuple(DEFAULTS)
 SFT_KEYS = ("epochs", "batch")
 ROLLOUT_KEYS = {  # what only rollouts read
     "rollout": {"prompts", "completions", "temperature", "top_p", "top_k", "engine"},
