@@ -16,6 +16,7 @@ from ..errors import SaidElsewhere, UserError
 from .adapters import cache, cite, export, init, methods, verify
 from .evaluation import evaluate
 from .geometry import inspect, preflight
+from .help import explain
 from .imports import bring
 from .launch import launch
 from .new import new
@@ -26,7 +27,7 @@ from .scores import grade
 INTERRUPTED = 130
 VERBS = (
     *(new, methods, init, verify, export, preflight, train, launch, bring, evaluate, grade),
-    *(inspect, compare, report, cache, demo, cite),
+    *(inspect, compare, report, cache, demo, cite, explain),
 )
 
 

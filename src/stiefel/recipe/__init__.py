@@ -10,6 +10,7 @@ from .former import as_begun, as_today
 from .grid import Grid, load_grid
 from .launched import LAUNCHED, left_to_launch
 from .recipe import ALGORITHMS, Recipe, by_key, load_recipe, overlay, parse_value, read_toml, usual_recipe
+from .reference import Key, find_keys, grid_keys, recipe_keys, sections
 from .sections import (
     AdapterSettings,
     ClusterSettings,
@@ -31,6 +32,7 @@ __all__ = [
     "ExpectedSettings",
     "Grid",
     "GuardSettings",
+    "Key",
     "MixtureEntry",
     "OptimSettings",
     "Published",
@@ -40,6 +42,8 @@ __all__ = [
     "as_begun",
     "as_today",
     "by_key",
+    "find_keys",
+    "grid_keys",
     "left_to_launch",
     "load_grid",
     "load_recipe",
@@ -48,6 +52,8 @@ __all__ = [
     "overlay",
     "parse_value",
     "read_toml",
+    "recipe_keys",
+    "sections",
     "starting_grid",
     "starting_recipe",
     "tasks_named",

@@ -17,6 +17,40 @@ RATES = {
     "kl": "a first step of every run costs the same KL",
     "matched-step": "a first step of every run is as large as the first run's",
 }
+# key → its type, default, meaning, notes, and an example
+GRID_KEYS: dict[str, tuple[str, str, str, tuple[str, ...], str]] = {
+    "recipe": (
+        "a text or a table of settings",
+        "{}",
+        "What all runs share: a recipe's path, from the grid's directory, or its tables, [recipe.optim] and others.",
+        (),
+        'recipe = "dapo.toml"',
+    ),
+    "profile": (
+        "a text",
+        "",
+        "Which of the recipe's profiles lies over it; empty for none. A recipe with profiles needs it, or --profile.",
+        (),
+        'profile = "nano"',
+    ),
+    "rate": (
+        f"one of {', '.join(RATES)}",
+        "",
+        "Where each run's optim.lr comes from, found before the first run: "
+        + "; ".join(f"{name}: {words}" for name, words in RATES.items())
+        + ".",
+        ("refused beside an axis optim.lr",),
+        'rate = "kl"',
+    ),
+    "axes": (
+        "a table, each value a list",
+        "{}",
+        "Key of the recipe → its values: a run for every combination, the last axis varies fastest; keys joined by "
+        "commas vary together, each of the values a list then.",
+        ("--set of a key that is varied is refused",),
+        '"adapter.method" = ["lora", "rlpo"]',
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -49,7 +83,7 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
             f"write [recipe.{of_recipes[0]}]",
         )
     for key in tables:
-        if key not in ("recipe", "profile", "rate", "axes"):
+        if key not in GRID_KEYS:
             raise UserError(
                 f"unknown key {key} in {path}",
                 "a grid holds a recipe, a profile, a rate and axes",

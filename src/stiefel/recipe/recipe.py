@@ -94,6 +94,7 @@ ROLLOUT_KEYS = {  # what only rollouts read
     "task": {"reward", "partial_credit"},
 }
 DRAWN = {"samples", "temperature", "top_p"}  # of [eval], where it is not the task that says
+OF_ADAPTER_ITSELF = {"path", "dropout_on"}  # what is read beside adapter.path
 VLLM_KEYS = (
     "vllm_mode",
     "vllm_server",
@@ -151,7 +152,7 @@ def refuse_unused(tables: Mapping[str, Any]) -> None:
     """Raise for written keys that nothing would read; a resolved recipe names every key, so defaults pass."""
     adapter = tables.get("adapter", {})
     if isinstance(adapter, Mapping) and adapter.get("path"):
-        unused = written(adapter, AdapterSettings().model_dump(), {"path", "dropout_on"})
+        unused = written(adapter, AdapterSettings().model_dump(), OF_ADAPTER_ITSELF)
         if unused:
             raise UserError(
                 f"adapter.{unused[0]} is set beside adapter.path",
