@@ -39,9 +39,10 @@ ROOMS = {
     ),
     "comparison": ("recipe", "model", "run", "foresight"),
     "verl": ("nano", "recipe", "model", "methods", "adapter", "engine", "rewards", "tasks", "training", "run"),
+    "installation": ("spectrum", "rewards", "engine", "verl"),
     "cli": (
         *("nano", "recipe", "methods", "spectrum", "adapter", "contract", "rewards", "tasks"),
-        *("geometry", "engine", "evaluation", "run", "report", "foresight", "comparison", "verl"),
+        *("geometry", "engine", "evaluation", "run", "report", "foresight", "comparison", "verl", "installation"),
     ),
 }
 FRONT = {"__main__": ("cli",), "__init__": ("adapter", "geometry", "methods", "training")}

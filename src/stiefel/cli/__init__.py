@@ -14,6 +14,7 @@ import click
 
 from ..errors import SaidElsewhere, UserError
 from .adapters import cache, cite, export, init, methods, verify
+from .doctor import doctor
 from .evaluation import evaluate
 from .geometry import inspect, preflight
 from .help import explain
@@ -27,7 +28,7 @@ from .scores import grade
 INTERRUPTED = 130
 VERBS = (
     *(new, methods, init, verify, export, preflight, train, launch, bring, evaluate, grade),
-    *(inspect, compare, report, cache, demo, cite, explain),
+    *(inspect, compare, report, cache, demo, cite, explain, doctor),
 )
 
 

@@ -19,6 +19,7 @@ from .gym import PREFIX as GYM_PREFIX
 from .gym import version as gym_version
 from .programs.cases import CASE_COLUMNS, TEST_COLUMNS
 from .programs.code import why_unreadable
+from .sandbox import find_sandbox
 
 EXAMPLE = Path(__file__).parent / "example.py"  # a reward of one's own
 GRADERS: dict[str, Grader] = {
@@ -51,6 +52,7 @@ __all__ = [
     "described",
     "exact",
     "exact_after_mark",
+    "find_sandbox",
     "gold_letter",
     "grade_all",
     "gym_columns",
