@@ -29,6 +29,7 @@ INSPECTION, FIGURES = "inspection.json", "figures"
 GRID, RUNS, BASES = "grid.toml", "runs", "base"
 RATES = "rates.json"  # of a comparison whose grid says how the runs' rates are found
 CERTIFICATE = "stiefel.json"  # in an adapter directory
+CARD = "README.md"  # likewise
 STATE = "stiefel_state.json"  # in a checkpoint, beside the Trainer's own trainer_state.json
 # by kind: a directory of ours holds one of its lists, the list's first name at least, and nothing else
 CONTENTS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -41,8 +42,8 @@ CONTENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "evaluation": ((MANIFEST, SAMPLES, EVAL),),
     "comparison": ((GRID, RUNS, BASES, RATES, "table.json", "table.md", "report.html", FIGURES),),
     "adapter": (
-        (CERTIFICATE, "adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "README.md"),
-        (CERTIFICATE, "weights.safetensors"),
+        (CERTIFICATE, "adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", CARD),
+        (CERTIFICATE, "weights.safetensors", CARD),
         ("adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "base"),
     ),
 }

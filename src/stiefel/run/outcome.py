@@ -10,14 +10,17 @@ from ..artifacts import ADAPTER, BEST, EVAL, EVALUATED, discard, write_json
 from ..model import build_skeleton, resolve_model
 from ..recipe import Recipe
 from .checks import not_applicable
+from .described import describe
 from .directory import note, read_events
 from .measurements import BEFORE, BaseSamples, compare_scores, mean_score
 
 
 def leave(recipe: Recipe, out: Path, model: Any, phases: dict[str, BaseSamples]) -> None:
     """Write eval.json, the adapter, the best one, and last that the run is finished."""
-    write_json(out / EVAL, compare_scores(phases))
+    scores = compare_scores(phases)
+    write_json(out / EVAL, scores)
     replace_adapter(model, out / ADAPTER)
+    describe(recipe, out, model, scores)
     note(
         out,
         "finished",
