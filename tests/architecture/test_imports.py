@@ -45,7 +45,11 @@ ROOMS = {
         *("geometry", "engine", "evaluation", "run", "report", "foresight", "comparison", "verl", "installation"),
     ),
 }
-FRONT = {"__main__": ("cli",), "__init__": ("adapter", "geometry", "methods", "training")}
+FRONT = {
+    "__main__": ("cli",),
+    "commands": ("recipe", "adapter", "evaluation", "run", "report", "foresight", "comparison"),
+    "__init__": ("adapter", "commands", "geometry", "methods", "training"),
+}
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 DOORS = sorted(path.relative_to(ROOT) for path in ROOT.rglob("__init__.pyi"))
 SIZES = {path: len((ROOT / path).read_text().splitlines()) for path in MODULES}

@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 
 import click
 
-from ..errors import UserError
-from .options import force_option, json_option, option_values, refuse_both, resume_option, say, task_option
+from ..errors import UserError, refuse_both
+from .options import force_option, json_option, option_values, resume_option, say, task_option
 
 
 @click.command("eval")

@@ -49,11 +49,3 @@ def say(line: str) -> None:
     To `sys.stderr` as it is now: while a bar is drawn it is the bar's, which makes room for the line above itself.
     """
     print(line, file=sys.stderr, flush=True)
-
-
-def refuse_both(resume: bool, force: bool) -> None:
-    """Raise for two wishes that contradict each other."""
-    if resume and force:
-        raise UserError(
-            "--resume and --force are both given", "one goes on, the other begins again", "give one of them"
-        )

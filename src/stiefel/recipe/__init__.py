@@ -9,8 +9,8 @@ from .expected import AVERAGE, BASE, Published, methods_named, numbers, tasks_na
 from .former import as_begun, as_today
 from .grid import Grid, load_grid
 from .launched import LAUNCHED, left_to_launch
-from .recipe import ALGORITHMS, Recipe, by_key, load_recipe, overlay, parse_value, read_toml, usual_recipe
-from .reference import Key, find_keys, grid_keys, recipe_keys, sections
+from .recipe import ALGORITHMS, Recipe, by_key, load_recipe, make_recipe, overlay, parse_value, read_toml, usual_recipe
+from .reference import Key, as_change, find_keys, grid_keys, recipe_keys, sections
 from .sections import (
     AdapterSettings,
     ClusterSettings,
@@ -40,6 +40,7 @@ __all__ = [
     "TaskSettings",
     "Wish",
     "as_begun",
+    "as_change",
     "as_today",
     "by_key",
     "find_keys",
@@ -47,6 +48,7 @@ __all__ = [
     "left_to_launch",
     "load_grid",
     "load_recipe",
+    "make_recipe",
     "methods_named",
     "numbers",
     "overlay",

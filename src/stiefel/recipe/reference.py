@@ -175,6 +175,11 @@ def notes_on(name: str) -> Iterator[str]:
         yield "read by `stiefel launch`, and `gpus` by grids on Ray or Slurm; else nothing reads it, which is said"
 
 
+def as_change(key: str, value: Any) -> str:
+    """A key and its value as `--set` takes them."""
+    return f"{key}={toml(value)}"
+
+
 def toml(value: Any) -> str:
     """A value as TOML writes it, in one line."""
     if isinstance(value, Mapping):
