@@ -10,13 +10,14 @@ from typing import Any
 
 import click
 
+from . import completing
 from .options import json_option, say
 
 WIDEST = 100
 
 
 @click.command("help")
-@click.argument("key", default="")
+@click.argument("key", default="", shell_complete=completing.keys)
 @json_option
 @click.pass_context
 def explain(context: click.Context, key: str, as_json: bool) -> None:

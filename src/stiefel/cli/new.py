@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ..errors import UserError, nearest
+from . import completing
 from .options import say
 
 EVALUATED_ELSEWHERE = ("math500",)  # where a task has rows to train on and none to measure
@@ -17,8 +18,19 @@ EVALUATED_ELSEWHERE = ("math500",)  # where a task has rows to train on and none
 def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of what is printed for a model and a task."""
     for option in (
-        click.option("--algorithm", default="dapo", show_default=True, help="dapo, grpo, dr_grpo or sft."),
-        click.option("--task", default="", help="One that has rows to train on.  [default: nano-arithmetic or gsm8k]"),
+        click.option(
+            "--algorithm",
+            default="dapo",
+            show_default=True,
+            help="dapo, grpo, dr_grpo or sft.",
+            shell_complete=completing.algorithms,
+        ),
+        click.option(
+            "--task",
+            default="",
+            help="One that has rows to train on.  [default: nano-arithmetic or gsm8k]",
+            shell_complete=completing.tasks,
+        ),
         click.option("--model", default="nano", show_default=True, help="A hub id, a directory, or nano."),
     ):
         command = option(command)
@@ -36,7 +48,13 @@ def new() -> None:
 
 
 @new.command()
-@click.option("--method", default="rlpo", show_default=True, help="One of `stiefel methods`, or several with +.")
+@click.option(
+    "--method",
+    default="rlpo",
+    show_default=True,
+    help="One of `stiefel methods`, or several with +.",
+    shell_complete=completing.methods,
+)
 @file_options
 def recipe(method: str, model: str, task: str, algorithm: str) -> None:
     r"""Print a recipe.
@@ -51,7 +69,14 @@ def recipe(method: str, model: str, task: str, algorithm: str) -> None:
 
 
 @new.command()
-@click.option("--method", "methods", default="lora,pissa,rlpo,rlmo", show_default=True, help="Several, with commas.")
+@click.option(
+    "--method",
+    "methods",
+    default="lora,pissa,rlpo,rlmo",
+    show_default=True,
+    help="Several, with commas.",
+    shell_complete=completing.methods,
+)
 @file_options
 def grid(methods: str, model: str, task: str, algorithm: str) -> None:
     r"""Print a grid of methods, learning rates and seeds.

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ..errors import UserError
+from . import completing
 
 out_option = click.option(
     "--out", type=click.Path(path_type=Path, resolve_path=True), required=True, help="Directory to write."
@@ -19,8 +20,17 @@ force_option = click.option("--force", is_flag=True, help="Replace what an earli
 resume_option = click.option(
     "--resume", is_flag=True, help="Go on with what was interrupted; what is finished is left alone."
 )
-profile_option = click.option("--profile", default="", help="Overlay one of the recipe's profiles.")
-set_option = click.option("--set", "changes", multiple=True, metavar="A.B=VALUE", help="Change one key; repeatable.")
+profile_option = click.option(
+    "--profile", default="", help="Overlay one of the recipe's profiles.", shell_complete=completing.profiles
+)
+set_option = click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="A.B=VALUE",
+    help="Change one key; repeatable.",
+    shell_complete=completing.changes,
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 task_option = click.option(

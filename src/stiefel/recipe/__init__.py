@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .expected import AVERAGE, BASE, Published, methods_named, numbers, tasks_named
 from .former import as_begun, as_today
-from .grid import Grid, load_grid
+from .grid import Grid, load_grid, profile_names
 from .launched import LAUNCHED, left_to_launch
 from .recipe import ALGORITHMS, Recipe, by_key, load_recipe, make_recipe, overlay, parse_value, read_toml, usual_recipe
 from .reference import Key, as_change, find_keys, grid_keys, recipe_keys, sections
@@ -53,6 +53,7 @@ __all__ = [
     "numbers",
     "overlay",
     "parse_value",
+    "profile_names",
     "read_toml",
     "recipe_keys",
     "sections",

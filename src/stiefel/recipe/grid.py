@@ -164,6 +164,15 @@ def base_recipe(tables: Mapping[str, Any], profile: str, path: Path) -> dict[str
     return profiled(recipe, profile or named or "", source)
 
 
+def profile_names(path: Path) -> list[str]:
+    """The profiles of a recipe, or of a grid's recipe."""
+    tables = read_toml(path)
+    recipe = tables.get("recipe") if is_grid(tables) else tables
+    if isinstance(recipe, str):
+        recipe = read_toml(path.parent / recipe)
+    return sorted(profiles_of(recipe, str(path))) if isinstance(recipe, Mapping) else []
+
+
 def changed(recipe: dict[str, Any], changes: Iterable[str]) -> dict[str, Any]:
     """The recipe with `--set` changes."""
     for change in changes:

@@ -77,6 +77,14 @@ class Key:
         """The table that it stands in; empty for a grid's own."""
         return self.name.rpartition(".")[0]
 
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values that it takes, where these are few."""
+        if self.kind == "true or false":
+            return ("true", "false")
+        listed = self.kind.removeprefix("one of ")
+        return tuple(one for one in listed.split(", ") if one != '""') if listed != self.kind else ()
+
     def to_json(self) -> dict[str, Any]:
         """For machines."""
         return asdict(self)
