@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .finding import Finding
 
-NO_GPU = "nothing for nano and models of some 100M parameters; larger ones need a GPU and a CUDA build of torch"
+NO_GPU = "nano and models of some 100M parameters need none; larger ones do, with a CUDA build of torch"
 
 
 def gpus() -> Finding:
