@@ -43,8 +43,9 @@ lint: venv ## style and types
 bench: venv ## the measurements that the README quotes
 	$(BIN)/python -m benchmarks
 
-docs: venv ## regenerate what README.md and docs/ quote, docs/tasks.md, docs/reproduce.md, docs/theory.md, docs/spectra.md and docs/scaling.md
+docs: venv ## regenerate what README.md and docs/ quote, docs/recipe.md, docs/tasks.md, docs/reproduce.md, docs/theory.md, docs/spectra.md and docs/scaling.md
 	$(BIN)/python -m scripts.readme
+	$(BIN)/python -m scripts.recipe
 	$(BIN)/python -m scripts.tasks
 	$(BIN)/python -m scripts.reproduce
 	$(BIN)/python -m scripts.theory

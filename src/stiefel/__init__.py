@@ -5,4 +5,6 @@ Names are imported when they are first used, so that `import stiefel` is cheap; 
 
 import lazy_loader
 
+__version__ = "0.1.0"  # of pyproject.toml too
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

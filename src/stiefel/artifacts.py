@@ -33,6 +33,7 @@ FAILED = "failed.json"  # in a run of a comparison that failed: what, why and in
 REPRODUCTION = "reproduction.json"
 CHOICE = "choice.json"  # what was chosen of a grid
 CERTIFICATE = "stiefel.json"  # in an adapter directory
+CARD = "README.md"  # likewise
 STATE = "stiefel_state.json"  # in a checkpoint, beside the Trainer's own trainer_state.json
 # by kind: a directory of ours holds one of its lists, the list's first name at least, and nothing else
 CONTENTS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -67,8 +68,8 @@ CONTENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "reproduction": ((REPRODUCTION,),),
     "adapter": (
-        (CERTIFICATE, "adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "README.md"),
-        (CERTIFICATE, "weights.safetensors"),
+        (CERTIFICATE, "adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", CARD),
+        (CERTIFICATE, "weights.safetensors", CARD),
         ("adapter_config.json", "adapter_model.safetensors", "anchors.safetensors", "base"),
     ),
 }

@@ -21,6 +21,14 @@ class SaidElsewhere(UserError):
     """Another process's error, which that one says: this one ends with it in silence."""
 
 
+def refuse_both(resume: bool, force: bool) -> None:
+    """Raise for two wishes that contradict each other."""
+    if resume and force:
+        raise UserError(
+            "--resume and --force are both given", "one goes on, the other begins again", "give one of them"
+        )
+
+
 def kind_of(thing: object) -> str:
     """What was given in a model's place, in words: a text is shown, of anything else its type is named."""
     return repr(thing) if isinstance(thing, str) else f"a {type(thing).__name__}"

@@ -41,13 +41,18 @@ ROOMS = {
     "choice": ("recipe", "run", "comparison"),
     "reproduction": ("recipe", "adapter", "engine", "rewards", "tasks", "run", "report", "foresight", "comparison"),
     "verl": ("nano", "recipe", "model", "methods", "adapter", "engine", "rewards", "tasks", "training", "run"),
+    "installation": ("spectrum", "rewards", "engine", "verl"),
     "cli": (
-        *("nano", "recipe", "methods", "spectrum", "adapter", "contract", "tasks"),
+        *("nano", "recipe", "methods", "spectrum", "adapter", "contract", "rewards", "tasks"),
         *("geometry", "engine", "evaluation", "run", "report", "foresight", "comparison", "choice", "reproduction"),
-        "verl",
+        *("verl", "installation"),
     ),
 }
-FRONT = {"__main__": ("cli",), "__init__": ("adapter", "geometry", "methods", "training")}
+FRONT = {
+    "__main__": ("cli",),
+    "commands": ("recipe", "adapter", "evaluation", "run", "report", "foresight", "comparison"),
+    "__init__": ("adapter", "commands", "geometry", "methods", "training"),
+}
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 DOORS = sorted(path.relative_to(ROOT) for path in ROOT.rglob("__init__.pyi"))
 SIZES = {path: len((ROOT / path).read_text().splitlines()) for path in MODULES}

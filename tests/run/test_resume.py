@@ -151,7 +151,7 @@ def same_run(one: Path, other: Path) -> None:
         for run in (one, other)
     ]
     assert rows[0] == rows[1]
-    for name in ("samples.jsonl", "eval.json"):
+    for name in ("samples.jsonl", "eval.json", "adapter/README.md", "best/README.md"):
         assert (one / name).read_text() == (other / name).read_text(), name
 
 

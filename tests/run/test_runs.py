@@ -75,6 +75,24 @@ def test_a_run_leaves_what_the_design_names(short_run: Path) -> None:
     }
 
 
+def test_its_adapter_says_how_it_was_trained_and_what_was_measured(short_run: Path) -> None:
+    text = (short_run / "adapter" / "README.md").read_text()
+    score = read_json(short_run / "eval.json")["nano-sort"]
+    before, after, gain = (
+        [f"{score[word][part]:{sign}.3f}" for part in ("mean", "low", "high")]
+        for word, sign in (("before", ""), ("after", ""), ("difference", "+"))
+    )
+    row = "| ".join(f"{mean} [{low}, {high}] " for mean, low, high in (before, after, gain))
+    assert f"| nano-sort | 20 | {row}|" in text
+    assert "| rollouts | 3 of 4 prompts × 4 completions of at most 48 tokens, 2 updates each |" in text
+    assert "| learning rate | 0.001, constant, weight decay 0.1 |" in text
+    assert "rlpo on nano" in text
+    for path in (short_run / "adapter").glob("*.*"):
+        if path.suffix in (".md", ".json"):
+            assert str(NANO_PATH.parent) not in path.read_text()
+            assert str(short_run.parent) not in path.read_text()
+
+
 def test_metrics_have_every_key_and_kl_where_it_is_due(short_run: Path) -> None:
     rows = read_jsonl(short_run / "metrics.jsonl")
     assert [row["step"] for row in rows] == [1, 2, 3]

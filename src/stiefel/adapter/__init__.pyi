@@ -5,6 +5,8 @@ from .attached import attach as attach
 from .attached import base_policy as base_policy
 from .attached import certificate_of as certificate_of
 from .attached import trainable_parameters as trainable_parameters
+from .card import Trained as Trained
+from .card import write_card as write_card
 from .certificate import Certificate as Certificate
 from .certificate import product_norm as product_norm
 from .dropped import drop_factors as drop_factors

@@ -6,19 +6,26 @@ import json
 from pathlib import Path
 
 from ..artifacts import read_json, write_text
+from ..model import public_name
 
 ANCHORS_FILE, FACTORS_FILE, CONFIG_FILE = "anchors.safetensors", "adapter_model.safetensors", "adapter_config.json"
 WEIGHTS_FILE = "weights.safetensors"  # of a method that trains the model's own
 
 
-def sort_targets(directory: Path) -> None:
-    """Write the targets of adapter_config.json in order: PEFT keeps them in sets, whose order differs by process."""
+def settle_config(directory: Path) -> str:
+    """Write adapter_config.json alike in every process and place, and give the base's name.
+
+    PEFT keeps targets in sets, whose order differs by process, and the base by the path from which it was loaded, of
+    which nothing here is loaded again.
+    """
     path = directory / CONFIG_FILE
     config = read_json(path)
     for key in ("target_modules", "feedforward_modules"):  # the latter IA³'s
         if isinstance(config.get(key), list):
             config[key].sort()
+    config["base_model_name_or_path"] = public_name(config["base_model_name_or_path"] or "")
     write_text(path, json.dumps(config, indent=2, sort_keys=True))
+    return str(config["base_model_name_or_path"])
 
 
 def factor_names(target: str) -> tuple[str, str]:

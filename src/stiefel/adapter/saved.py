@@ -15,12 +15,13 @@ from transformers import PreTrainedModel
 from ..artifacts import CERTIFICATE, file_digest, read_json, refuse_existing, room_for, whole_directory, write_json
 from ..errors import UserError
 from ..methods import Factors, Wanted
-from ..model import snapshot
+from ..model import public_name, snapshot
 from .anchored import AnchoredFactor
 from .attached import certificate_of, remember, require_model
 from .beside import keep_reference_alike
+from .card import write_card
 from .certificate import Certificate
-from .files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, WEIGHTS_FILE, sort_targets
+from .files import ANCHORS_FILE, CONFIG_FILE, FACTORS_FILE, WEIGHTS_FILE, settle_config
 from .found import adapter_in
 from .frozen import FrozenFactor
 from .standing import other_weights
@@ -33,7 +34,7 @@ PLANNED = frozenset({"total_step"})
 
 
 def save(model: nn.Module, out: str | Path) -> None:
-    """Write the adapter directory: the certificate, and PEFT's two files with the anchors where there are any.
+    """Write the adapter directory: certificate, card, and PEFT's two files with the anchors where there are any.
 
     Of `full` it holds all weights, of `sparse` the places and values of the entries that train, in the model's type.
     """
@@ -51,10 +52,10 @@ def save(model: nn.Module, out: str | Path) -> None:
 
 
 def certify_saved(model: nn.Module, out: Path) -> None:
-    """Write the certificate, and before it the anchors where there are any, beside what PEFT saved of the model."""
+    """Write the certificate, and before it the card and any anchors, beside what PEFT saved of the model."""
     certificate = certificate_of(model)
-    if isinstance(model, PeftModel):
-        sort_targets(out)
+    base = settle_config(out) if isinstance(model, PeftModel) else public_name(str(model.name_or_path))
+    write_card(out, certificate, base)
     if certificate.anchored:
         assert isinstance(model, PeftModel)
         building = out / f".{ANCHORS_FILE}"

@@ -26,8 +26,9 @@ from ..model import (
     select_targets,
 )
 from ..quiet import quiet
+from .card import write_card
 from .certificate import Certificate, LayerCertificate
-from .files import ANCHORS_FILE, FACTORS_FILE, factor_names, sort_targets
+from .files import ANCHORS_FILE, FACTORS_FILE, factor_names, settle_config
 from .start import Progress, Settings, as_saved, make_settings, starts
 from .wrap import peft_config
 
@@ -99,9 +100,10 @@ def prepare(
                 if anchors is not None:
                     anchors.write(f"{target.name}.A", start.A)
                     anchors.write(f"{target.name}.B", start.B)
-        sort_targets(building)
+        base = settle_config(building)
         digests = {path.name: file_digest(path) for path in sorted(building.glob("*.safetensors"))}
         made = settings.certificate(tuple(layers), files=digests)
+        write_card(building, made, base)
         write_json(building / CERTIFICATE, made.to_json())
     return made
 

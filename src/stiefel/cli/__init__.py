@@ -15,10 +15,13 @@ import click
 from ..errors import SaidElsewhere, UserError
 from .adapters import cache, cite, export, init, methods, verify
 from .choose import choose
+from .doctor import doctor
 from .evaluation import evaluate
 from .geometry import inspect, preflight
+from .help import explain
 from .imports import bring
 from .launch import launch
+from .new import new
 from .options import say
 from .reproduce import reproduce
 from .runs import compare, demo, report, train
@@ -26,8 +29,8 @@ from .scores import grade
 
 INTERRUPTED = 130
 VERBS = (
-    *(methods, init, verify, export, preflight, train, launch, bring, evaluate, grade),
-    *(inspect, compare, choose, reproduce, report, cache, demo, cite),
+    *(new, methods, init, verify, export, preflight, train, launch, bring, evaluate, grade),
+    *(inspect, compare, choose, reproduce, report, cache, demo, cite, explain, doctor),
 )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ..errors import UserError
+from . import completing
 from .options import force_option, json_option, out_option, say
 
 
@@ -58,7 +59,12 @@ def checked(name: str, *, as_json: bool) -> int:
 
 @click.command()
 @click.argument("model")
-@click.option("--method", required=True, help="One of `stiefel methods`, several with + between, or module:function.")
+@click.option(
+    "--method",
+    required=True,
+    help="One of `stiefel methods`, several with + between, or module:function.",
+    shell_complete=completing.methods,
+)
 @click.option("--rank", default=16, show_default=True, help="r.")
 @click.option("--alpha", default=32, show_default=True, help="The adapter is scaled by alpha/r.")
 @click.option(
@@ -278,7 +284,7 @@ def key_and_value(option: str) -> tuple[str, str]:
 
 
 @click.command()
-@click.argument("method")
+@click.argument("method", shell_complete=completing.methods)
 def cite(method: str) -> None:
     """Print the BibTeX of a METHOD's paper."""
     from ..methods import compose

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from .options import force_option, json_option, out_option, profile_option, refuse_both, resume_option, say, set_option
+from ..errors import refuse_both
+from .options import force_option, json_option, out_option, profile_option, resume_option, say, set_option
 
 
 @click.command()

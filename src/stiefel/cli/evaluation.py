@@ -10,14 +10,21 @@ from typing import Any, NoReturn
 
 import click
 
-from ..errors import UserError
-from .options import force_option, json_option, option_values, refuse_both, resume_option, say, task_option
+from ..errors import UserError, refuse_both
+from . import completing
+from .options import force_option, json_option, option_values, resume_option, say, task_option
 
 
 @click.command("eval")
 @click.argument("model")
 @click.option("--adapter", type=click.Path(path_type=Path), help="An adapter's directory, ours or PEFT's, or a run's.")
-@click.option("--task", "task", required=True, help="A task, a grader or module:function for --data, or lm-eval:NAME.")
+@click.option(
+    "--task",
+    "task",
+    required=True,
+    help="A task, a grader or module:function for --data, or lm-eval:NAME.",
+    shell_complete=completing.tasks,
+)
 @click.option("--data", default="", help="A local file with the task's columns, or a hub id, in place of its own.")
 @click.option("--split", default="", help="The split of a hub data set, in place of the task's own.")
 @click.option("--data-revision", default="", help="Branch, tag or commit of a hub data set.")

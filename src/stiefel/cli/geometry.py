@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import UserError
+from . import completing
 from .options import force_option, json_option, profile_option, say, set_option
 
 if TYPE_CHECKING:
@@ -62,7 +63,13 @@ def inspect(
 @click.argument("recipe", type=click.Path(path_type=Path))
 @profile_option
 @set_option
-@click.option("--methods", default="", metavar="A,B,…", help="Methods to set side by side; the recipe's by default.")
+@click.option(
+    "--methods",
+    default="",
+    metavar="A,B,…",
+    help="Methods to set side by side; the recipe's by default.",
+    shell_complete=completing.methods,
+)
 @click.option("--kl-budget", default=1e-3, show_default=True, help="What one step may cost, in nats a token.")
 @click.option("--out", type=click.Path(path_type=Path, resolve_path=True), help="JSON file to write; none by default.")
 @force_option

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ..errors import UserError
+from . import completing
 
 out_option = click.option(
     "--out", type=click.Path(path_type=Path, resolve_path=True), required=True, help="Directory to write."
@@ -19,8 +20,17 @@ force_option = click.option("--force", is_flag=True, help="Replace what an earli
 resume_option = click.option(
     "--resume", is_flag=True, help="Go on with what was interrupted; what is finished is left alone."
 )
-profile_option = click.option("--profile", default="", help="Overlay one of the recipe's profiles.")
-set_option = click.option("--set", "changes", multiple=True, metavar="A.B=VALUE", help="Change one key; repeatable.")
+profile_option = click.option(
+    "--profile", default="", help="Overlay one of the recipe's profiles.", shell_complete=completing.profiles
+)
+set_option = click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="A.B=VALUE",
+    help="Change one key; repeatable.",
+    shell_complete=completing.changes,
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 task_option = click.option(
@@ -49,11 +59,3 @@ def say(line: str) -> None:
     To `sys.stderr` as it is now: while a bar is drawn it is the bar's, which makes room for the line above itself.
     """
     print(line, file=sys.stderr, flush=True)
-
-
-def refuse_both(resume: bool, force: bool) -> None:
-    """Raise for two wishes that contradict each other."""
-    if resume and force:
-        raise UserError(
-            "--resume and --force are both given", "one goes on, the other begins again", "give one of them"
-        )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import UserError
-from .options import force_option, profile_option, refuse_both, resume_option, say, set_option
+from ..errors import UserError, refuse_both
+from .options import force_option, profile_option, resume_option, say, set_option
 
 if TYPE_CHECKING:
     from ..reproduction import Work

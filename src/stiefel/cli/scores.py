@@ -13,13 +13,19 @@ from typing import Any
 import click
 
 from ..errors import UserError
+from . import completing
 from .options import json_option, option_values, say, task_option
 
 SHOWN = 5  # reasons in the table
 
 
 @click.command()
-@click.option("--task", required=True, help="A task, a grader (math, code, choice, dapo, exact), or module:function.")
+@click.option(
+    "--task",
+    required=True,
+    help="A task, a grader (math, code, choice, dapo, exact), or module:function.",
+    shell_complete=completing.tasks,
+)
 @click.option("--input", "path", type=click.Path(path_type=Path), required=True, help="JSON lines of completions.")
 @click.option("--data", default="", help="The task's rows, file or hub id, where the lines hold completions alone.")
 @click.option("--answer-column", default="", help="The column of the gold; the task's own by default, or answer.")

@@ -5,6 +5,7 @@ from .context import context_length as context_length
 from .injection import snapshot as snapshot
 from .matrix_names import kind_and_depth as kind_and_depth
 from .modalities import outside_language as outside_language
+from .named import public_name as public_name
 from .skeleton import build_skeleton as build_skeleton
 from .targets import Selection as Selection
 from .targets import Target as Target

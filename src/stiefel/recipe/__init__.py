@@ -7,10 +7,23 @@ from __future__ import annotations
 
 from .expected import AVERAGE, BASE, Published, methods_named, numbers, tasks_named
 from .former import as_begun, as_today
-from .grid import TUNED, Grid, load_grid, run_name
+from .grid import TUNED, Grid, load_grid, profile_names, run_name
 from .launched import LAUNCHED, left_to_launch
 from .measured import UNTRAINED, MeasureSettings
-from .recipe import Recipe, by_key, is_grid, load_recipe, overlay, parse_value, profiles_of, read_toml, usual_recipe
+from .recipe import (
+    ALGORITHMS,
+    Recipe,
+    by_key,
+    is_grid,
+    load_recipe,
+    make_recipe,
+    overlay,
+    parse_value,
+    profiles_of,
+    read_toml,
+    usual_recipe,
+)
+from .reference import Key, as_change, find_keys, grid_keys, recipe_keys, sections
 from .sections import (
     AdapterSettings,
     ClusterSettings,
@@ -20,8 +33,10 @@ from .sections import (
     OptimSettings,
     TaskSettings,
 )
+from .starting import Wish, starting_grid, starting_recipe
 
 __all__ = [
+    "ALGORITHMS",
     "AVERAGE",
     "BASE",
     "LAUNCHED",
@@ -32,26 +47,37 @@ __all__ = [
     "ExpectedSettings",
     "Grid",
     "GuardSettings",
+    "Key",
     "MeasureSettings",
     "MixtureEntry",
     "OptimSettings",
     "Published",
     "Recipe",
     "TaskSettings",
+    "Wish",
     "as_begun",
+    "as_change",
     "as_today",
     "by_key",
+    "find_keys",
+    "grid_keys",
     "is_grid",
     "left_to_launch",
     "load_grid",
     "load_recipe",
+    "make_recipe",
     "methods_named",
     "numbers",
     "overlay",
     "parse_value",
+    "profile_names",
     "profiles_of",
     "read_toml",
+    "recipe_keys",
     "run_name",
+    "sections",
+    "starting_grid",
+    "starting_recipe",
     "tasks_named",
     "usual_recipe",
 ]

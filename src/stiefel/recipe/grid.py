@@ -23,6 +23,45 @@ RATES = {
 }
 TUNED = "tuned"
 VALIDATION = 200  # questions by which a rate is chosen, where the recipe does not say
+# key → its type, default, meaning, notes, and an example
+GRID_KEYS: dict[str, tuple[str, str, str, tuple[str, ...], str]] = {
+    "recipe": (
+        "a text or a table of settings",
+        "{}",
+        "What all runs share: a recipe's path, from the grid's directory, or its tables, [recipe.optim] and others.",
+        (),
+        'recipe = "dapo.toml"',
+    ),
+    "profile": (
+        "a text",
+        "",
+        "Which of the recipe's profiles lies over it; empty for none. A recipe with profiles needs it, or --profile.",
+        (),
+        'profile = "nano"',
+    ),
+    "rate": (
+        f"one of {', '.join(RATES)}",
+        "",
+        "Where each run's optim.lr comes from: " + "; ".join(f"{name}: {words}" for name, words in RATES.items()) + ".",
+        ("kl and matched-step are refused beside an axis optim.lr, tuned without one",),
+        'rate = "kl"',
+    ),
+    "measure": (
+        "a table",
+        "none",
+        "What else of the grid's runs was published, which `stiefel reproduce` sets beside ours.",
+        (),
+        'measure.kind = "start-norm"',
+    ),
+    "axes": (
+        "a table, each value a list",
+        "{}",
+        "Key of the recipe → its values: a run for every combination, the last axis varies fastest; keys joined by "
+        "commas vary together, each of the values a list then.",
+        ("--set of a key that is varied is refused",),
+        '"adapter.method" = ["lora", "rlpo"]',
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -48,7 +87,7 @@ class Grid:
 
 
 LAID_OVER = ("recipe", "profile", "axes")  # of a grid's file: what a profile of its own changes in a way of its own
-KEYS = (*LAID_OVER, "rate", "measure")  # of any other key a profile's value takes the place of the grid's
+KEYS = tuple(GRID_KEYS)  # of any other key a profile's value takes the place of the grid's
 
 
 def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Grid:
@@ -260,6 +299,17 @@ def chosen_axes(axes: Any, above: Any, profile: str, path: Path) -> dict[str, An
                 nearest(axis, axes) if axes else "leave it out",
             )
     return chosen
+
+
+def profile_names(path: Path) -> list[str]:
+    """The profiles of a recipe, or of a grid and its recipe."""
+    tables = read_toml(path)
+    recipe = tables.get("recipe") if is_grid(tables) else tables
+    if isinstance(recipe, str):
+        recipe = read_toml(path.parent / recipe)
+    own = tables.get("profile")
+    found = set(own) if isinstance(own, Mapping) else set()
+    return sorted(found | set(profiles_of(recipe, str(path)) if isinstance(recipe, Mapping) else ()))
 
 
 def changed(recipe: dict[str, Any], changes: Iterable[str]) -> dict[str, Any]:

@@ -83,6 +83,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "dr_grpo": {"clip_high": 0.2, "dual_clip": 0.0},
     "sft": {"beta": 0.0, "dual_clip": 0.0},
 }
+ALGORITHMS = tuple(DEFAULTS)
 SFT_KEYS = ("epochs", "batch")
 ROLLOUT_KEYS = {  # what only rollouts read
     "rollout": {"prompts", "completions", "temperature", "top_p", "top_k", "engine"},
@@ -93,6 +94,7 @@ ROLLOUT_KEYS = {  # what only rollouts read
     "task": {"reward", "partial_credit"},
 }
 DRAWN = {"samples", "temperature", "top_p"}  # of [eval], where it is not the task that says
+OF_ADAPTER_ITSELF = {"path", "dropout_on"}  # what is read beside adapter.path
 VLLM_KEYS = (
     "vllm_mode",
     "vllm_server",
@@ -150,7 +152,7 @@ def refuse_unused(tables: Mapping[str, Any]) -> None:
     """Raise for written keys that nothing would read; a resolved recipe names every key, so defaults pass."""
     adapter = tables.get("adapter", {})
     if isinstance(adapter, Mapping) and adapter.get("path"):
-        unused = written(adapter, AdapterSettings().model_dump(), {"path", "dropout_on"})
+        unused = written(adapter, AdapterSettings().model_dump(), OF_ADAPTER_ITSELF)
         if unused:
             raise UserError(
                 f"adapter.{unused[0]} is set beside adapter.path",

@@ -20,7 +20,7 @@ def kind(annotation: Any) -> str:
     if origin is Annotated:
         return kind(inner[0]) + bounds(inner[1:])
     if origin is Literal:
-        return f"one of {', '.join(map(str, inner))}"
+        return "one of " + ", ".join(str(one) or '""' for one in inner)
     if origin in (Union, types.UnionType):
         kinds = [kind(one) for one in inner]
         return " or ".join([", ".join(kinds[:-1]), kinds[-1]])

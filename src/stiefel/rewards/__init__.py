@@ -5,6 +5,8 @@ Open grade.py first; mathematics/, chosen/ and programs/ grade, batch.py grades 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from .batch import CODE, GSM8K, MATH, BatchGrader, grade_all
 from .choice import choice_texts, gold_letter, grade_choice
 from .dapo import grade_dapo, grade_dapo_boxed, signed
@@ -17,7 +19,9 @@ from .gym import PREFIX as GYM_PREFIX
 from .gym import version as gym_version
 from .programs.cases import CASE_COLUMNS, TEST_COLUMNS
 from .programs.code import why_unreadable
+from .sandbox import find_sandbox
 
+EXAMPLE = Path(__file__).parent / "example.py"  # a reward of one's own
 GRADERS: dict[str, Grader] = {
     "math": MATH,
     "gsm8k": GSM8K,
@@ -30,6 +34,7 @@ GRADERS: dict[str, Grader] = {
 
 __all__ = [
     "CASE_COLUMNS",
+    "EXAMPLE",
     "GRADERS",
     "GYM",
     "GYM_PARTIAL",
@@ -47,6 +52,7 @@ __all__ = [
     "described",
     "exact",
     "exact_after_mark",
+    "find_sandbox",
     "gold_letter",
     "grade_all",
     "gym_columns",

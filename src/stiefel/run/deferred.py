@@ -9,11 +9,12 @@ from typing import Any
 from datasets import Dataset
 
 from ..adapter import load
-from ..artifacts import ADAPTER, EVAL, MEASURED, RECIPE, SAMPLES, discard, write_json, write_text
+from ..artifacts import ADAPTER, EVAL, MEASURED, RECIPE, SAMPLES, VALIDATION, discard, read_json, write_json, write_text
 from ..errors import UserError
 from ..recipe import Recipe, load_recipe
 from ..training import sft_rows, training_rows
 from .checks import check_rows
+from .described import describe
 from .directory import status
 from .loading import load_pair
 from .measurements import (
@@ -69,7 +70,10 @@ def measure_test(out: Path, *, base: BaseSamples | None = None, progress: Progre
             phases[when] = measured(recipe, model, tokenizer, when, progress, tasks, by)
         same_questions(recipe, tasks, tokenizer, phases[when])
     write_text(out / SAMPLES, completed((out / SAMPLES).read_text(encoding="utf-8"), phases))
-    write_json(out / EVAL, compare_scores(phases))
+    scores = compare_scores(phases)
+    split = read_json(out / VALIDATION) if (out / VALIDATION).is_file() else {}
+    describe(load_recipe(out / RECIPE), out, model, {**scores, **split})
+    write_json(out / EVAL, scores)  # last: by it the test is known to be measured
     if place.is_dir():
         discard(place)
 

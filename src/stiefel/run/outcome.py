@@ -11,6 +11,7 @@ from ..model import build_skeleton, resolve_model
 from ..recipe import Recipe
 from ..tasks import is_validation_name
 from .checks import not_applicable
+from .described import describe
 from .directory import note, read_events
 from .measurements import BEFORE, BaseSamples, compare_scores, mean_score
 
@@ -22,6 +23,7 @@ def leave(recipe: Recipe, out: Path, model: Any, phases: dict[str, BaseSamples])
     if recipe.eval.validation:
         write_json(out / VALIDATION, {name: found for name, found in scores.items() if is_validation_name(name)})
     replace_adapter(model, out / ADAPTER)
+    describe(recipe, out, model, scores)
     note(
         out,
         "finished",

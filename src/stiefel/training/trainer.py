@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from transformers.training_args import OptimizerNames
+from trl import GRPOConfig
 
 from ..adapter import certificate_of
+from ..engine import Sync
 from ..errors import UserError
 from .budget import BudgetTrainer
+from .cap_rows import CapRow
 from .optimizers import is_plain, make_optimizer
 from .processes import require_whole
+from .reference import Reference
 
 ADAMW = (OptimizerNames.ADAMW_TORCH, OptimizerNames.ADAMW_TORCH_FUSED)
 
@@ -35,14 +39,43 @@ class GRPOTrainer(BudgetTrainer):
 
     def __init__(
         self,
-        *args: Any,
+        model: Any,
+        reward_funcs: Any = None,
+        args: GRPOConfig | None = None,
+        *more: Any,
+        kl_cap: float = 0.0,
+        kl_cap_rows: Sequence[CapRow] = (),
+        kl_every: int = 0,
+        max_gen_batches: int = 0,
+        reference: Reference = "base",
+        sync: Sync | None = None,
         weight_decay_on: str = "delta",
         rate_factor: Callable[[int], float] | None = None,
-        **kwargs: Any,
+        **settings: Any,
     ) -> None:
+        """Take the place of `trl.GRPOTrainer`: what is not named here is TRL's own.
+
+        kl_cap: most that a rollout's updates may cost in KL, nats a token, on their own tokens and on `kl_cap_rows`; 0
+        sets no bound. kl_every: rollouts between measurements of the divergences; 0 measures none. max_gen_batches:
+        batches that dynamic sampling may generate for one rollout; 0 is off. reference: base, or start, the adapter as
+        it was given. sync: what vLLM is sent, factors or merged; None takes factors where it can. weight_decay_on:
+        delta or factors. rate_factor: the schedule, a function of the update.
+        """
         self._weight_decay_on = weight_decay_on
         self._rate_factor = rate_factor
-        super().__init__(*args, **kwargs)
+        super().__init__(
+            model,
+            reward_funcs,
+            args,
+            *more,
+            kl_cap=kl_cap,
+            kl_cap_rows=kl_cap_rows,
+            kl_every=kl_every,
+            max_gen_batches=max_gen_batches,
+            reference=reference,
+            sync=sync,
+            **settings,
+        )
         if self.optimizer is not None and not is_plain(self._methods_optimizer(self.model)):
             raise needs_its_own("an optimizer of yours", certificate_of(self.model).method, "optimizers")
 

@@ -27,8 +27,9 @@ from ..adapter import (
     expected_files,
     factor_names,
     read_certificate,
+    write_card,
 )
-from ..artifacts import CERTIFICATE, file_digest, whole_directory, write_json
+from ..artifacts import CERTIFICATE, file_digest, read_json, whole_directory, write_json
 from ..errors import UserError
 from .resumed import LATEST
 from .start import START
@@ -74,6 +75,7 @@ def adapter_of(checkpoint: Path, out: Path) -> None:
         for name in (CONFIG_FILE, *((ANCHORS_FILE,) if certificate.anchored else ())):
             shutil.copyfile(start / name, building / name)
         files = {name: file_digest(building / name) for name in sorted(expected_files(certificate))}
+        write_card(building, certificate, read_json(building / CONFIG_FILE)["base_model_name_or_path"] or "")
         write_json(building / CERTIFICATE, replace(certificate, files=files).to_json())
 
 

@@ -1,0 +1,150 @@
+"""Four commands as functions: train, evaluate, compare and preflight, with the checks of the command line.
+
+What a recipe or a grid is may be a file's path; a recipe may also be its tables. A mistake raises UserError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .adapter import find_adapter
+from .artifacts import GRID, MANIFEST, require_begun
+from .comparison import compare as run_grid
+from .errors import UserError, refuse_both
+from .evaluation import Drawn, Subject, Wanted, evaluate_into, prepare_evaluation
+from .foresight import KL_BUDGET, Preflight
+from .foresight import preflight as look
+from .recipe import Recipe, as_change, load_grid, load_recipe, make_recipe
+from .report import write_report
+from .run import train as run_recipe
+
+Source = str | Path | Mapping[str, Any]
+
+
+def silent(line: str) -> None:
+    """Say nothing."""
+
+
+def train(
+    recipe: Source,
+    out: str | Path,
+    *,
+    profile: str = "",
+    changes: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    force: bool = False,
+    say: Callable[[str], None] = silent,
+    on_row: Callable[[dict[str, Any]], None] = lambda row: None,
+) -> Path:
+    """Train as a recipe says, as `stiefel train` does, and give the run's directory.
+
+    recipe: a TOML file, or its tables. changes: `{"optim.lr": 1e-3}`, over the recipe. `on_row` is given each rollout's
+    row of metrics.jsonl, `say` what is going on.
+    """
+    out = Path(out).resolve()
+    settings = recipe_of(recipe, changes, profile)
+    begun(out, MANIFEST, "run", resume=resume, force=force)
+    named = set(changes or {})
+    run_recipe(
+        settings,
+        out,
+        resume=resume,
+        force=force,
+        progress=say,
+        on_row=on_row,
+        shared="adapter.method" in named,
+        written=[key.removeprefix("adapter.") for key in named],
+    )
+    return out
+
+
+def compare(
+    grid: str | Path,
+    out: str | Path,
+    *,
+    profile: str = "",
+    changes: Mapping[str, Any] | None = None,
+    jobs: int = 1,
+    resume: bool = False,
+    force: bool = False,
+    say: Callable[[str], None] = silent,
+) -> Path:
+    """Train every point of a grid, as `stiefel compare` does, and give the directory with its table and its page."""
+    out = Path(out).resolve()
+    begun(out, GRID, "comparison", resume=resume, force=force)
+    found = load_grid(Path(grid), texts(changes), profile)
+    run_grid(found, out, resume=resume, force=force, jobs=jobs, say=say)
+    write_report(out, say=say)
+    return out
+
+
+def preflight(
+    recipe: Source,
+    methods: Sequence[str] = (),
+    *,
+    profile: str = "",
+    changes: Mapping[str, Any] | None = None,
+    kl_budget: float = KL_BUDGET,
+    say: Callable[[str], None] = silent,
+) -> Preflight:
+    """The first step that a recipe would take, by each method, its size and its KL, as `stiefel preflight` does."""
+    return look(recipe_of(recipe, changes, profile), methods, kl_budget=kl_budget, progress=say)
+
+
+def evaluate(
+    model: str,
+    task: str,
+    out: str | Path,
+    *,
+    adapter: str | Path | None = None,
+    samples: int | None = None,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    top_k: int | None = None,
+    max_tokens: int | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    dtype: str = "auto",
+    revision: str = "",
+    turn_ends: Sequence[str] = (),
+    chat_template_options: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    force: bool = False,
+    say: Callable[[str], None] = silent,
+    **wanted: Any,
+) -> dict[str, Any]:
+    """Measure a model, with an adapter or without, on a task, as `stiefel eval` does, and give its scores.
+
+    What is left None is the task's own. wanted: data, split, data_revision, prompt_column, answer_column, chat, batch,
+    engine, options, as the command has them. Tasks of lm-eval are the command's alone.
+    """
+    if task.startswith("lm-eval:"):
+        raise UserError(f"task = {task!r}", "lm-eval's own tasks are run by the command", f"stiefel eval --task {task}")
+    out = Path(out).resolve()
+    begun(out, MANIFEST, "evaluation", resume=resume, force=force)
+    directory = None if adapter is None else find_adapter(Path(adapter).resolve())
+    subject = Subject(model, revision, dtype, directory, tuple(turn_ends), dict(chat_template_options or {}))
+    drawn = Drawn(samples, temperature, top_p, top_k, max_tokens, seed)
+    asked = Wanted(subject=subject, task=task, out=out, drawn=drawn, limit=limit, **wanted)
+    return evaluate_into(prepare_evaluation(asked), resume=resume, force=force, say=say).summary
+
+
+def recipe_of(recipe: Source, changes: Mapping[str, Any] | None, profile: str) -> Recipe:
+    """The settings of a file or of tables."""
+    if isinstance(recipe, Mapping):
+        return make_recipe(recipe, texts(changes), profile, "the recipe")
+    return load_recipe(Path(recipe), texts(changes), profile)
+
+
+def texts(changes: Mapping[str, Any] | None) -> list[str]:
+    """Changes as `--set` takes them."""
+    return [as_change(key, value) for key, value in (changes or {}).items()]
+
+
+def begun(out: Path, first: str, kind: str, *, resume: bool, force: bool) -> None:
+    """Raise for two wishes that contradict each other, and for nothing to go on with."""
+    refuse_both(resume, force)
+    if resume:
+        require_begun(out, first, kind)

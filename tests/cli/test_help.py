@@ -1,0 +1,54 @@
+"""`stiefel help` explains keys, tables and commands, at once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from stiefel.cli import main
+from stiefel.recipe.explained import keys
+from stiefel.recipe.recipe import Recipe
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """The exit status of a command, and what it said."""
+    with pytest.raises(SystemExit) as status:
+        main(list(arguments))
+    said = capsys.readouterr()
+    return int(status.value.code or 0), said.out, said.err
+
+
+def test_a_key_is_explained_and_a_mistyped_one_answered_by_the_nearest(capsys) -> None:
+    status, text, _ = run(capsys, "help", "optim.lr")
+    assert status == 0
+    for part in ("Learning rate", "a number, at least 0", "0.0003", "[optim] lr = ", "--set optim.lr="):
+        assert part in text
+    assert "refused with sft" in run(capsys, "help", "kl_cap")[1]
+    status, text, said = run(capsys, "help", "optim.lrr")
+    assert (status, text) == (2, "")
+    assert "did you mean optim.lr" in said
+
+
+def test_without_a_key_all_are_listed_and_as_json_all_is_said(capsys) -> None:
+    text = run(capsys, "help")[1]
+    for name in keys(Recipe):
+        section, _, key = name.partition(".")
+        assert f"[{section}]" in text
+        assert key in text
+    records = json.loads(run(capsys, "help", "--json")[1])
+    assert {record["name"] for record in records} >= {*keys(Recipe), "axes", "rate", "recipe", "profile"}
+
+
+def test_the_name_of_a_command_gives_its_help(capsys) -> None:
+    assert "--rank" in run(capsys, "help", "init")[1]
+    assert "[eval]" in run(capsys, "help", "eval")[1]
+
+
+def test_it_imports_no_torch() -> None:
+    probe = "import sys\nfrom stiefel.cli import main\ntry: main(['help', 'optim.lr'])\nfinally: "
+    probe += "print('torch' in sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
+    assert loaded.stdout.splitlines()[-1] == "False"
