@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ..errors import UserError, refuse_both
+from .completing import profiles
 from .options import force_option, profile_option, resume_option, say, set_option
 
 
@@ -83,7 +84,12 @@ def train(
 
 @click.command()
 @click.argument("grid", type=click.Path(path_type=Path))
-@click.option("--profile", default="", help="Overlay the profile of that name, of the grid, of its recipe, or both.")
+@click.option(
+    "--profile",
+    default="",
+    shell_complete=profiles,
+    help="Overlay the profile of that name, of the grid, of its recipe, or both.",
+)
 @set_option
 @click.option(
     "--backend",
