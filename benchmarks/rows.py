@@ -49,7 +49,7 @@ CURVES = (
     "kl_rollout",
     "kl_base",
 )
-CURVES += ("kl_update", "kl_rows", "step_scale", "capped_updates", "cap_passes")
+CURVES += ("kl_update", "kl_rows", "kl_rows_total", "step_scale", "capped_updates", "cap_passes")
 GEOMETRY = ("delta_norm", "relative", "s_head", "similarity_top", "effective_rank")
 DIGITS = 4  # significant ones of a curve
 
@@ -147,7 +147,13 @@ def row_of(asked: Asked, setting: Setting, out: Path, recipe: Recipe) -> tuple[d
         row[name] = found["after"]["mean"] if found else None
     for name in ("kl_base", "entropy"):
         row[name] = next((each[name] for each in reversed(logged) if name in each), None)
-    for name, of in (("kl_update", max), ("kl_rows", max), ("step_scale", min), ("capped_updates", sum)):
+    for name, of in (
+        ("kl_update", max),
+        ("kl_rows", max),
+        ("kl_rows_total", max),
+        ("step_scale", min),
+        ("capped_updates", sum),
+    ):
         values = [each[name] for each in logged if name in each]
         row[name] = of(values) if values else None
     passes = [each["cap_passes"] for each in logged if "cap_passes" in each]

@@ -56,7 +56,11 @@ def test_profiles_of_the_recipe_on_the_line(tmp_path: Path) -> None:
 
 
 def test_keys_of_set_and_the_values_of_those_that_take_few() -> None:
-    assert offered("train", "r.toml", "--set", "optim.kl") == ["optim.kl_cap=", "optim.kl_cap_rows="]
+    assert offered("train", "r.toml", "--set", "optim.kl") == [
+        "optim.kl_cap=",
+        "optim.kl_cap_rows=",
+        "optim.kl_cap_total=",
+    ]
     assert offered("train", "r.toml", "--set", "optim.schedule=") == [
         "optim.schedule=constant",
         "optim.schedule=cosine",

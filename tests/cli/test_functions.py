@@ -89,7 +89,16 @@ def test_no_function_hides_a_module() -> None:
 
 def test_the_trainer_shows_its_own_parameters() -> None:
     named = inspect.signature(stiefel.GRPOTrainer).parameters
-    ours = ["kl_cap", "kl_cap_rows", "kl_every", "max_gen_batches", "reference", "sync", "weight_decay_on"]
+    ours = [
+        "kl_cap",
+        "kl_cap_rows",
+        "kl_cap_total",
+        "kl_every",
+        "max_gen_batches",
+        "reference",
+        "sync",
+        "weight_decay_on",
+    ]
     assert [name for name in [*ours, "rate_factor", "reward_funcs", "args"] if name not in named] == []
     assert named["kl_cap"].default == 0.0
 

@@ -77,7 +77,7 @@ def test_a_comparison_keeps_its_rates_and_goes_on_with_them(tmp_path: Path) -> N
     path = grid(tmp_path, 'rate = "kl"', '"run.seed" = [3, 4]', capped)
     compare(load_grid(path), out)
     kept = json.loads((out / "rates.json").read_text())
-    assert kept["rate"] == "kl"
+    assert (kept["rate"], kept["budget"]) == ("kl", 4e-3)
     for method in METHODS:
         first, second = (kept["runs"][f"seed{seed}-{method}"] for seed in (3, 4))
         assert first == second

@@ -30,6 +30,7 @@ OTHERWISE = {
 IMPOSSIBLE = {  # with verl's kind of recipe the recipe itself refuses them
     "algorithm.epochs": "2",
     "optim.kl_cap_rows": '"rows.jsonl"',
+    "optim.kl_cap_total": "0.5",
     "algorithm.batch": "4",
     "eval.defer": "true",
     "guard.kl_base": "0.1",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from stiefel.errors import UserError
 from stiefel.model.weights import load_model, load_tokenizer
 from stiefel.recipe.recipe import make_recipe
 from stiefel.run.run import train
-from stiefel.training.cap import AT_MOST
+from stiefel.training.cap import AT_MOST, used_up
 from stiefel.training.cap_rows import CapRow, RowCost, cap_rows
 from tests.training.test_cap import logged, trained
 
@@ -45,8 +46,10 @@ def test_the_cost_is_the_kl_over_the_whole_vocabulary_at_the_answers_positions(f
     tokenizer, model = load_tokenizer("nano"), load_model("nano")
     rows = cap_rows(file(ROWS), tokenizer, 0)
     cost = RowCost(rows, 2, torch.device("cpu"))
+    cost.refer(model)
     cost.begin(model)
-    assert cost.sums(model)[0] == 0
+    assert cost.sums(model)[:2].tolist() == [0, 0]
+    assert cost.drift()[0] == 0
 
     def scored() -> list[Any]:
         return [
@@ -58,7 +61,11 @@ def test_the_cost_is_the_kl_over_the_whole_vocabulary_at_the_answers_positions(f
         moved(model, 3e-3)
         new = scored()
     expected = torch.stack([(n.exp() * (n - o)).sum() for n, o in zip(new, old, strict=True)]).sum()
-    total, positions = cost.sums(model).tolist()
+    total, drift, positions = cost.sums(model).tolist()
+    assert drift == total  # the policy before this update is that to stay near to
+    cost.begin(model)
+    assert cost.drift().tolist() == [drift, positions]
+    assert cost.sums(model).tolist() == [0, drift, positions]
     assert total == pytest.approx(float(expected), rel=1e-3)
     answers = [len(tokenizer(row["answer"], add_special_tokens=False)["input_ids"]) + 1 for row in ROWS[:2]]
     assert positions == sum(answers) + len(tokenizer("1+1?>2")["input_ids"]) - 1
@@ -76,9 +83,36 @@ def test_no_update_costs_more_on_the_rows_than_its_share(file: Any, tmp_path: Pa
     assert min(logged(both, "step_scale")) < 1
 
 
+def test_all_updates_together_stay_within_the_total(file: Any, tmp_path: Path) -> None:
+    """Updates that each cost less than their share go far in one direction; the KL is that to the base."""
+    rows = cap_rows(file(ROWS), load_tokenizer("nano"), 0)
+    settings: dict[str, Any] = {"kl_cap": 2e-3, "kl_cap_rows": rows, "rollouts": 6}
+    free = logged(trained("rlmo", tmp_path / "free", kl_cap_total=1.0, **settings), "kl_rows_total")
+    total = free[-1] / 4
+    run = trained("rlmo", tmp_path / "held", kl_cap_total=total, **settings)
+    held = logged(run, "kl_rows_total")
+    assert len(held) == 12
+    assert max(held) <= AT_MOST * total
+    cost = RowCost(rows, 2, torch.device("cpu"))
+    cost.refer(load_model("nano"))
+    cost.begin(run.model)
+    drift, count = cost.drift().tolist()
+    assert drift / count == pytest.approx(held[-1], rel=1e-3)
+    none = trained("rlmo", tmp_path / "none", kl_cap_total=0, **settings)
+    assert logged(none, "kl_rows_total") == []
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "part"), [(0.0, 0.005, 0.0), (0.004, 0.013, 1.5), (0.02, 0.019, 0.0), (0.02, 0.03, math.inf)]
+)
+def test_what_is_left_of_the_total_counts_as_a_share(before: float, now: float, part: float) -> None:
+    assert used_up(before, now, 0.01) == pytest.approx(part)
+    assert used_up(before, now, 0.0) == 0
+
+
 def test_rows_that_cost_nothing_leave_the_cap_as_it_is(tmp_path: Path) -> None:
     """A text of the start alone: what follows <bos> in nano's texts is nothing that these steps move much."""
-    settings: dict[str, Any] = {"kl_cap": 1e3, "lr": 1e-3}
+    settings: dict[str, Any] = {"kl_cap": 1e3, "lr": 1e-3, "kl_cap_total": 0.0}
     alone = trained("rlpo", tmp_path / "alone", **settings)
     both = trained("rlpo", tmp_path / "both", kl_cap_rows=[CapRow([1, 5, 6], 1)], **settings)
     assert logged(alone, "kl_update") == logged(both, "kl_update")
@@ -103,6 +137,8 @@ def test_rows_that_the_model_cannot_take_are_refused_by_name(rows: list[Any], sa
 def test_a_file_that_is_not_there_and_rows_without_a_cap_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no file"):
         cap_rows(tmp_path / "absent.jsonl", load_tokenizer("nano"), 0)
+    with pytest.raises(UserError, match=r"optim\.kl_cap_total = 0\.5 without optim\.kl_cap_rows"):
+        make_recipe({"optim": {"kl_cap": 1e-3, "kl_cap_total": 0.5}})
     with pytest.raises(UserError, match=r"optim\.kl_cap_rows = 'rows\.jsonl' without optim\.kl_cap"):
         make_recipe({"optim": {"kl_cap_rows": "rows.jsonl"}})
 

@@ -48,7 +48,19 @@ def with_rates(grid: Grid, kept: Found, say: Callable[[str], None]) -> tuple[Gri
 def keep_rates(grid: Grid, out: Path, found: Found) -> None:
     """Write them, so that a comparison that goes on has the same."""
     if grid.matched:
-        write_json(out / RATES, {"rate": grid.rate, "reference": reference(grid), "runs": found})
+        kept = {"rate": grid.rate, "budget": budget(grid, found), "reference": reference(grid), "runs": found}
+        write_json(out / RATES, kept)
+
+
+def budget(grid: Grid, found: Found) -> float | None:
+    """What is equal: the KL of a first step, or its size ‖ΔW₁‖_F; None where the runs' caps differ."""
+    first = reference(grid)
+    if first is not None:
+        return float(found[first]["step"])
+    from ..foresight import budget_of
+
+    budgets = {budget_of(recipe) for recipe in grid.runs.values()}
+    return budgets.pop() if len(budgets) == 1 else None
 
 
 def reference(grid: Grid) -> str | None:

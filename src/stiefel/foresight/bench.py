@@ -36,7 +36,7 @@ class Bench:
     def trainer(self, kind: type[Kind], recipe: Recipe, model: nn.Module) -> Kind:
         """The run's trainer, but for what `kind` changes; it writes nothing."""
         # what is asked is what a step costs by itself
-        whole = recipe.optim.model_copy(update={"kl_cap": 0.0, "kl_cap_rows": ""})
+        whole = recipe.optim.model_copy(update={"kl_cap": 0.0, "kl_cap_rows": "", "kl_cap_total": 0.0})
         recipe = recipe.model_copy(update={"optim": whole})
         trainer = kind(model, **trainer_arguments(recipe, self.task, self.rows, self.tokenizer, self.scratch))
         for callback in (PrinterCallback, ProgressCallback):

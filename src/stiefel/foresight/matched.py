@@ -20,6 +20,7 @@ from .probe import Probe
 from .rate import Spent, rate_for
 from .rollout import Rollout
 
+CAPS = ("kl_cap", "kl_cap_rows", "kl_cap_total")  # which a first step by itself does not know
 KL, STEP = "kl", "matched-step"  # what is to be equal
 
 
@@ -80,7 +81,7 @@ def sharing(recipes: Mapping[str, Recipe]) -> list[list[str]]:
     """Their names in groups that differ in [adapter], the rate and the cap alone: those have the same first rollout."""
     groups: dict[str, list[str]] = {}
     for name, recipe in recipes.items():
-        settings = recipe.model_dump(exclude={"adapter": True, "optim": {"lr", "kl_cap", "kl_cap_rows"}})
+        settings = recipe.model_dump(exclude={"adapter": True, "optim": {"lr", *CAPS}})
         key = json.dumps([settings, targets_of(recipe)], sort_keys=True)
         groups.setdefault(key, []).append(name)
     return list(groups.values())

@@ -87,7 +87,7 @@ ALGORITHMS = tuple(DEFAULTS)
 SFT_KEYS = ("epochs", "batch")
 ROLLOUT_KEYS = {  # what only rollouts read
     "rollout": {"prompts", "completions", "temperature", "top_p", "top_k", "engine"},
-    "optim": {"rollouts", "updates_per_rollout", "kl_cap", "kl_cap_rows"},
+    "optim": {"rollouts", "updates_per_rollout", "kl_cap", "kl_cap_rows", "kl_cap_total"},
     "run": {"kl_every", "geometry_every", "samples_every"},
     "eval": {"every"},
     "guard": {"action", "kl_base", "grad_norm"},
@@ -365,6 +365,12 @@ def check(recipe: Recipe) -> None:
             f"optim.kl_cap_rows = {optim.kl_cap_rows!r} without optim.kl_cap",
             "there is no bound to hold on these rows",
             "set optim.kl_cap, or leave optim.kl_cap_rows out",
+        )
+    if optim.kl_cap_total != OptimSettings().kl_cap_total and not optim.kl_cap_rows:
+        raise UserError(
+            f"optim.kl_cap_total = {optim.kl_cap_total:g} without optim.kl_cap_rows",
+            "it bounds the KL on these rows",
+            "set optim.kl_cap_rows, or leave optim.kl_cap_total out",
         )
     usual = AlgorithmSettings()
     for key, switch, on in (

@@ -54,6 +54,7 @@ NEEDS = {  # what is refused where another key does not switch it on
     "algorithm.max_gen_batches": "algorithm.dynamic_sampling",
     "algorithm.overlong_penalty": "algorithm.overlong_buffer",
     "optim.kl_cap_rows": "optim.kl_cap",
+    "optim.kl_cap_total": "optim.kl_cap_rows",
     "eval.every": "eval.tasks",
     "guard.kl_base": "guard.action",
     "guard.grad_norm": "guard.action",

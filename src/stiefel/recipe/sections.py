@@ -198,6 +198,8 @@ class OptimSettings(Section):
     """Most that a rollout's updates may cost in KL, nats a token; a dearer update is shortened; 0 sets no bound."""
     kl_cap_rows: str = ""
     """A file of text, or of prompts and answers, on which an update may not cost more than that either."""
+    kl_cap_total: NotNegativeFloat = 0.01
+    """On these rows, the most that all updates may cost together, as the KL to the reference; 0 sets no such bound."""
 
 
 class RunSettings(Section):

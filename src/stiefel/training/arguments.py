@@ -56,6 +56,7 @@ def trainer_arguments(
         "reference": recipe.algorithm.reference,
         "kl_cap": recipe.optim.kl_cap,
         "kl_cap_rows": held_rows(recipe, tokenizer),
+        "kl_cap_total": recipe.optim.kl_cap_total,
         "rate_factor": lambda update: scale * factor(update),
     }
 

@@ -33,6 +33,7 @@ from .kl import kl_of_new_from_rollout
 from .own_weights import MasterAdamW
 from .sync import SyncedTrainer
 
+TOTAL = 1e-2  # nats a position: of answers of ten tokens that are sure, about one in fifty goes
 TRIES = 3  # lengths that are looked at below the whole step
 NEAR = 1.05  # times the share: near enough to stop looking
 AT_MOST = 1.3  # times the share: what passes it after the last try is undone
@@ -85,6 +86,13 @@ def shortened(cost: Callable[[], float], place: Callable[[float], None], share: 
     return Step(0.0, 0.0, passes, rounding)
 
 
+def used_up(before: float, now: float, total: float) -> float:
+    """Which part of what was left of a total is gone; nothing where there is no bound, or it is kept."""
+    if not total or now <= max(total, before):
+        return 0.0
+    return (now - before) / (total - before) if total > before else math.inf
+
+
 def faint(kl: float, share: float) -> float:
     """How far to go along a step of this cost for next to nothing of a share."""
     return FAINT * min(1.0, math.sqrt(share / kl)) if math.isfinite(kl) and kl > 0 else FAINT
@@ -119,20 +127,31 @@ class CappedTrainer(SyncedTrainer):
     The share is kl_cap / updates_per_rollout. The update's own tokens are scored once more after it, without dropout,
     and at every further try; in a 16-bit type a step that seems too dear takes one pass more, for its rounding. AdamW's
     moments stay those of the whole step. AdaLoRA cuts its triplets afterwards, which is no step. With `kl_cap_rows` the
-    update may cost no more on these either, which takes a pass before it and one at every look. Logged: `kl_update`,
-    `kl_rows`, `step_scale`, `cap_passes`, and of a 16-bit type `kl_rounding`. Raises UserError for a cap that is no
-    number of 0 or more, and under DeepSpeed, which takes its steps by itself. Memory: twice what trains; of rows the
-    log-probabilities of the whole vocabulary at their positions.
+    update may cost no more on these either, and all updates together no more than `kl_cap_total` by the KL to the
+    reference (0 sets no such bound), which takes a pass before it and one at every look. Logged: `kl_update`,
+    `kl_rows`, `kl_rows_total`, `step_scale`, `cap_passes`, and of a 16-bit type `kl_rounding`. Raises UserError for a
+    cap that is no number of 0 or more, and under DeepSpeed, which takes its steps by itself. Memory: twice what trains;
+    of rows the log-probabilities of the whole vocabulary at their positions, twice.
     """
 
-    def __init__(self, *args: Any, kl_cap: float = 0.0, kl_cap_rows: Sequence[CapRow] = (), **kwargs: Any) -> None:
-        require_number("kl_cap", kl_cap, lambda value: 0 <= value < math.inf, "0 or more", whole=False)
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        *args: Any,
+        kl_cap: float = 0.0,
+        kl_cap_rows: Sequence[CapRow] = (),
+        kl_cap_total: float = TOTAL,
+        **kwargs: Any,
+    ) -> None:
+        for name, value in (("kl_cap", kl_cap), ("kl_cap_total", kl_cap_total)):
+            require_number(name, value, lambda value: 0 <= value < math.inf, "0 or more", whole=False)
+        super().__init__(*args, needs_base=bool(kl_cap and kl_cap_rows and kl_cap_total), **kwargs)
+        self._rows_total = kl_cap_total  # on the rows, to the reference; 0 sets no bound
         self._share = kl_cap / self.updates_per_rollout
         self._costs: list[float] = []  # on the update's own tokens, and on the rows where there are any
         self._of_update: list[tuple[dict[str, Any], Tensor]] = []  # its pieces, and their log-probabilities before it
         self._before: Movable | None = None
         self._elsewhere: RowCost | None = None
+        self._drift = [0.0, 0.0]  # on the rows, the KL to the reference before the update and where it stands
         if not kl_cap:
             return
         if kl_cap_rows:
@@ -160,7 +179,12 @@ class CappedTrainer(SyncedTrainer):
             self._of_update = [(inputs, self._score(self.model, inputs)) for inputs, _ in self._of_update]
         if self._elsewhere is not None:
             with self._as_scored():
+                if self._rows_total and not self._elsewhere.has_reference:
+                    assert self.base_policy is not None
+                    with self.base_policy.applied():
+                        self._elsewhere.refer(self._bare_model)
                 self._elsewhere.begin(self._bare_model)
+                self._drift[0] = self._quotient(self._elsewhere.drift().to(self.accelerator.device))
 
     def end_update(self) -> None:
         """Right after it; every process takes part, and all decide alike."""
@@ -169,6 +193,8 @@ class CappedTrainer(SyncedTrainer):
         undone = step.scale == 0
         for name, cost in zip(("kl_update", "kl_rows"), self._costs, strict=False):
             self._metrics["train"][name].append(0.0 if undone else max(cost - step.rounding, 0.0))
+        if self._elsewhere is not None and self._rows_total:
+            self._metrics["train"]["kl_rows_total"].append(self._drift[0] if undone else self._drift[1])
         self._metrics["train"]["step_scale"].append(step.scale)
         self._metrics["train"]["cap_passes"].append(step.passes)
         if self.narrow:
@@ -176,20 +202,25 @@ class CappedTrainer(SyncedTrainer):
         self._before, self._of_update = None, []
 
     def _dearest(self) -> float:
-        """The larger of what the update cost on its own tokens and on the rows; NaN where one is."""
-        self._costs = [self._own_cost(), *([self._cost_elsewhere()] if self._elsewhere is not None else [])]
-        return math.nan if any(map(math.isnan, self._costs)) else max(self._costs)
+        """The largest of what the update cost on its own tokens, on the rows, and of what was left to the total there.
+
+        That is in shares as well: an update that uses up what is left of the total costs one. NaN where a cost is.
+        """
+        self._costs = [self._own_cost()]
+        found = [self._costs[0]]
+        if self._elsewhere is not None:
+            with self._as_scored():
+                step, drift, count = self._elsewhere.sums(self._bare_model).to(self.accelerator.device)
+            self._costs.append(self._quotient(torch.stack([step, count])))
+            self._drift[1] = self._quotient(torch.stack([drift, count]))
+            found += [self._costs[1], self._share * used_up(self._drift[0], self._drift[1], self._rows_total)]
+        return math.nan if any(map(math.isnan, found)) else max(found)
 
     @cached_property
     def narrow(self) -> bool:
         """Whether the model multiplies in a type of 16 bits."""
         weights = (parameter for parameter in self._bare_model.parameters() if parameter.is_floating_point())
         return self.accelerator.mixed_precision != "no" or any(weight.element_size() == 2 for weight in weights)
-
-    def _cost_elsewhere(self) -> float:
-        assert self._elsewhere is not None
-        with self._as_scored():
-            return self._quotient(self._elsewhere.sums(self._bare_model).to(self.accelerator.device))
 
     @contextmanager
     def _as_scored(self) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 A step that hardly shows in the answers to one kind of question can be a large one everywhere else. Here its cost is the
 KL over the whole vocabulary, KL(π_θ‖π_θ₀) = Σ_v π_θ(v)·(log π_θ(v) − log π_θ₀(v)), a mean over the positions of the
-answers or texts.
+answers or texts. Small steps in one direction add up to a large one, so that the KL to the reference is bounded too.
 """
 
 from __future__ import annotations
@@ -82,30 +82,58 @@ def checked(found: CapRow, tokenizer: Any, context: int, number: int, path: Path
 
 
 class RowCost:
-    """What the model's way to a new policy costs on some rows.
+    """What an update costs on some rows, and how far it takes the policy from where none of them had been taken.
 
     Every process scores all of them: they are few, and sharded weights are gathered for as many passes in each.
+    Memory: the log-probabilities of the whole vocabulary at the rows' positions, twice.
     """
 
     def __init__(self, rows: Sequence[CapRow], batch: int, device: torch.device) -> None:
         self._batches = [padded(rows[start : start + batch], device) for start in range(0, len(rows), batch)]
         self._before: list[Tensor] = []
+        self._reference: list[Tensor] = []
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether the policy to stay near to is known."""
+        return bool(self._reference)
+
+    @torch.no_grad()
+    def refer(self, model: Any) -> None:
+        """Remember the policy to stay near to, which the model plays now."""
+        self._reference = self._scored(model)
 
     @torch.no_grad()
     def begin(self, model: Any) -> None:
-        """Remember the policy as it is: log π of the whole vocabulary at every counted position."""
-        self._before = [log_probabilities(model, *batch) for batch in self._batches]
+        """Remember the policy before an update: log π of the whole vocabulary at every counted position."""
+        self._before = self._scored(model)
 
     @torch.no_grad()
     def sums(self, model: Any) -> Tensor:
-        """(Σ KL, positions), float64; NaN where logits are no numbers."""
-        total = torch.zeros(2, dtype=torch.float64)
-        for batch, before in zip(self._batches, self._before, strict=True):
-            new = log_probabilities(model, *batch)
-            chance = new.exp()
-            terms = torch.where(chance == 0, 0.0, chance * (new - before)).sum(-1, dtype=torch.float64)  # 0·∞ is 0
-            total += torch.stack([terms.sum(), torch.tensor(float(len(terms)), dtype=torch.float64)]).cpu()
-        return total
+        """(Σ KL to the policy before, Σ KL to the reference, positions), float64; NaN where logits are no numbers."""
+        new = self._scored(model)
+        return torch.stack([total_kl(new, self._before), total_kl(new, self._reference), positions(new)]).cpu()
+
+    def drift(self) -> Tensor:
+        """(Σ KL from the policy before the update to the reference, positions), float64."""
+        return torch.stack([total_kl(self._before, self._reference), positions(self._before)]).cpu()
+
+    def _scored(self, model: Any) -> list[Tensor]:
+        return [log_probabilities(model, *batch) for batch in self._batches]
+
+
+def total_kl(new: Sequence[Tensor], old: Sequence[Tensor]) -> Tensor:
+    """Σ over positions of KL(new‖old), float64; 0 where there is nothing to compare with."""
+    terms = [
+        torch.where(n.exp() == 0, 0.0, n.exp() * (n - o)).sum(dtype=torch.float64)  # 0·∞ is 0
+        for n, o in zip(new, old, strict=bool(old))
+    ]
+    return torch.stack(terms).sum() if terms else torch.zeros((), dtype=torch.float64, device=new[0].device)
+
+
+def positions(scored: Sequence[Tensor]) -> Tensor:
+    """How many were scored."""
+    return torch.tensor(float(sum(map(len, scored))), dtype=torch.float64, device=scored[0].device)
 
 
 def padded(rows: Sequence[CapRow], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

@@ -31,11 +31,11 @@ class DivergenceTrainer(FiniteTrainer):
     tokens of all processes. Definitions: `kl.py`.
     """
 
-    def __init__(self, *args: Any, kl_every: int = 0, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, kl_every: int = 0, needs_base: bool = False, **kwargs: Any) -> None:
         self._kl_every = kl_every
         self._logps: Tensor | None = None
         self._pieces: list[Tensor] = []  # of the rollout's last update: sums of kl_rollout's terms and of tokens
-        super().__init__(*args, needs_base=kl_every > 0, **kwargs)
+        super().__init__(*args, needs_base=needs_base or kl_every > 0, **kwargs)
 
     @property
     def updates_per_rollout(self) -> int:

@@ -91,6 +91,8 @@ class RolloutMetrics(TrainerCallback):  # type: ignore[misc]
             row["kl_update"] = max(logs["kl_update"] for logs in self._logs)
             if "kl_rows" in self._logs[0]:
                 row["kl_rows"] = max(logs["kl_rows"] for logs in self._logs)
+            if "kl_rows_total" in self._logs[-1]:
+                row["kl_rows_total"] = self._logs[-1]["kl_rows_total"]
             row["step_scale"], row["capped_updates"] = min(scales), sum(scale < 1 for scale in scales)
             if "kl_rounding" in self._logs[0]:
                 row["kl_rounding"] = max(logs["kl_rounding"] for logs in self._logs)

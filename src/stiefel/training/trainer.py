@@ -14,6 +14,7 @@ from ..adapter import certificate_of
 from ..engine import Sync
 from ..errors import UserError
 from .budget import BudgetTrainer
+from .cap import TOTAL
 from .cap_rows import CapRow
 from .optimizers import is_plain, make_optimizer
 from .processes import require_whole
@@ -45,6 +46,7 @@ class GRPOTrainer(BudgetTrainer):
         *more: Any,
         kl_cap: float = 0.0,
         kl_cap_rows: Sequence[CapRow] = (),
+        kl_cap_total: float = TOTAL,
         kl_every: int = 0,
         max_gen_batches: int = 0,
         reference: Reference = "base",
@@ -56,10 +58,11 @@ class GRPOTrainer(BudgetTrainer):
         """Take the place of `trl.GRPOTrainer`: what is not named here is TRL's own.
 
         kl_cap: most that a rollout's updates may cost in KL, nats a token, on their own tokens and on `kl_cap_rows`; 0
-        sets no bound. kl_every: rollouts between measurements of the divergences; 0 measures none. max_gen_batches:
-        batches that dynamic sampling may generate for one rollout; 0 is off. reference: base, or start, the adapter as
-        it was given. sync: what vLLM is sent, factors or merged; None takes factors where it can. weight_decay_on:
-        delta or factors. rate_factor: the schedule, a function of the update.
+        sets no bound. kl_cap_total: most that all updates may cost on these rows, as the KL to the reference. kl_every:
+        rollouts between measurements of the divergences; 0 measures none. max_gen_batches: batches that dynamic
+        sampling may generate for one rollout; 0 is off. reference: base, or start, the adapter as it was given. sync:
+        what vLLM is sent, factors or merged; None takes factors where it can. weight_decay_on: delta or factors.
+        rate_factor: the schedule, a function of the update.
         """
         self._weight_decay_on = weight_decay_on
         self._rate_factor = rate_factor
@@ -70,6 +73,7 @@ class GRPOTrainer(BudgetTrainer):
             *more,
             kl_cap=kl_cap,
             kl_cap_rows=kl_cap_rows,
+            kl_cap_total=kl_cap_total,
             kl_every=kl_every,
             max_gen_batches=max_gen_batches,
             reference=reference,

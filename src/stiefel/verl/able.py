@@ -115,6 +115,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "algorithm.reference": ("the plug-in's reference is the base", TRAIN),
     "optim.kl_cap": ("verl takes its steps whole, and nothing of ours stands between them", TRAIN),
     "optim.kl_cap_rows": ("verl takes its steps whole", TRAIN),
+    "optim.kl_cap_total": ("verl takes its steps whole", TRAIN),
     "eval.validation": ("verl trains on all rows", TRAIN),
     "eval.defer": ("verl measures what it measures in its own run", TRAIN),
     "guard.action": ("verl has no guard that ends a run or goes back", f"set guard.action = 'off', or {TRAIN}"),

@@ -1,0 +1,92 @@
+"""The study on nano and on SmolLM2, run by run: `python -m benchmarks.laboratory [--parts methods,…] [--jobs 2]`.
+
+What results/laboratory lacks of it is run, a row a run: `methods` into nano.csv, every method at three rates around the
+one at which a step costs 1e-3 nats a token; `ablations` into nano_ablations.csv; `real` into smollm2.csv. Whatever
+benchmarks/step.py has run already is used. `--rerun METHOD LR SEED` repeats a row of nano.csv and says both rewards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+
+from benchmarks import step
+from benchmarks.rows import NANO, SMOLLM2, Asked, one, run_all, table
+
+SEEDS = 5
+# by method the rates around the one at which its first step costs 1e-3 nats a token (`stiefel preflight`)
+RATES: dict[str, tuple[float, float, float]] = dict(step.RATES)
+ABLATED = ("lora", "rlpo")
+ABLATIONS = {  # what differs from recipes/nano/dapo.toml
+    "rank": [f"adapter.rank={rank}; adapter.alpha={2 * rank}" for rank in (1, 2, 4, 16, 32)],
+    "scaling": ["adapter.alpha=8", "adapter.alpha=32"],  # s = 1 and 4; 2 is the recipe's
+    "algorithm": ["algorithm.name='grpo'", "algorithm.name='dr_grpo'"],
+    "batch": ["rollout.prompts=4", "rollout.prompts=16"],
+    "schedule": ["optim.schedule='cosine'"],
+    "dropout": ["adapter.dropout=0.05"],
+}
+REAL_RATES = {
+    "lora": (1e-4, 2e-4, 4e-4),
+    "rlpo": (2e-5, 4e-5, 8e-5),
+    "rlmo": (1e-4, 2e-4, 4e-4),
+    "pissa": (5e-6, 1e-5, 2e-5),
+    "geora": (2e-5, 4e-5, 8e-5),
+}
+REAL_CAP = 1e-3
+
+
+def methods(seeds: int) -> Iterator[tuple[str, Asked]]:
+    """Every method at its rates, a seed after the other."""
+    for seed in range(seeds):
+        for method, rates in RATES.items():
+            yield from (("nano", Asked(method, lr, seed)) for lr in rates)
+
+
+def ablations(seeds: int) -> Iterator[tuple[str, Asked]]:
+    """Two starts with one thing changed, each at its middle rate."""
+    for seed in range(seeds):
+        for method in ABLATED:
+            for changes in (change for kind in ABLATIONS.values() for change in kind):
+                yield "nano_ablations", Asked(method, RATES[method][1], seed, changes=changes)
+
+
+def real() -> Iterator[tuple[str, Asked]]:
+    """On SmolLM2's warm base: a seed of every rate."""
+    for place in (1, 0, 2):
+        for method, rates in REAL_RATES.items():
+            yield "smollm2", Asked(method, rates[place], 0)
+
+
+def rerun(method: str, lr: float, seed: int) -> dict[str, float]:
+    """A kept row's reward, and that of the same run now."""
+    kept = [row for row in table("nano") if (row["method"], row["lr"], row["seed"]) == (method, lr, seed)]
+    if not kept:
+        raise SystemExit(f"nano.csv has no row of {method} at {lr:g} with seed {seed}")
+    row, _ = one(Asked(method, lr, seed), NANO)
+    return {"committed": kept[0]["reward"], "rerun": row["reward"]}
+
+
+def main() -> None:
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parts", default="methods,ablations")
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--rerun", nargs=3, metavar=("METHOD", "LR", "SEED"))
+    arguments = parser.parse_args()
+    if arguments.rerun:
+        method, lr, seed = arguments.rerun
+        print(json.dumps(rerun(method, float(lr), int(seed))))
+        return
+    parts = arguments.parts.split(",")
+    if "methods" in parts:
+        run_all(list(methods(arguments.seeds)), NANO, arguments.jobs)
+    if "ablations" in parts:
+        run_all(list(ablations(arguments.seeds)), NANO, arguments.jobs)
+    if "real" in parts:
+        run_all(list(real()), SMOLLM2, arguments.jobs)
+
+
+if __name__ == "__main__":
+    main()
