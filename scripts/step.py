@@ -40,14 +40,16 @@ def on_nano(found: dict[str, Any]) -> str:
         cells += [f"{mine['share_of_best']:.2f}", lost(mine["capped"]), lost(mine["capped_rows"])]
         lines.append(f"| {' | '.join(cells)} |")
     seeds = max(one["seeds"] for one in found["ranking"])
+    of_seeds = f"{seeds} seeds with their 95% t-interval" if seeds > 1 else "one seed"
+    on_rows = f", {found['dearest_on_rows_in_shares']:.2f} times on rows" if found["dearest_on_rows_in_shares"] else ""
     ranks = ", ".join(f"`{one['method']}` {reward(one)}" for one in found["ranking"])
     lines += [
         "",
-        f"recipes/nano/dapo.toml, mean reward of the last {found['last']} of 60 rollouts, {seeds} seeds with their 95% "
-        f"t-interval; a cap of {found['cap']:g}; the most that any run lost of reversing or sorting, of 200 questions "
-        "each; the rows are recipes/nano/skills.jsonl, none of which is a question of those tests. No update cost more "
-        f"than {found['dearest_in_shares']:.2f} times its share on its own tokens, "
-        f"{found['dearest_on_rows_in_shares']:.2f} times on rows. At the same cap, over the three rates: {ranks}.",
+        f"recipes/nano/dapo.toml, mean reward of the last {found['last']} of 60 rollouts, {of_seeds}; a cap of "
+        f"{found['cap']:g}; the most that any run lost of reversing or sorting, of 200 questions each; the rows are "
+        "recipes/nano/skills.jsonl, none of which is a question of those tests. No update cost more than "
+        f"{found['dearest_in_shares']:.2f} times its share on its own tokens{on_rows}. At the same cap, over the three "
+        f"rates: {ranks}.",
     ]
     return "\n".join(lines)
 

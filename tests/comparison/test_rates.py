@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stiefel.comparison import compare, write_array
+from stiefel.comparison.rates import keep_rates, kept_rates, key, rated
 from stiefel.errors import UserError
 from stiefel.foresight import TOLERANCE, budget_of, matched_rates, preflight
 from stiefel.recipe import load_grid
@@ -88,10 +89,31 @@ def test_a_comparison_keeps_its_rates_and_goes_on_with_them(tmp_path: Path) -> N
     with pytest.raises(UserError, match=r"optim\.lr"):
         compare(load_grid(path), out, resume=True)
     kept["runs"]["seed3-lora"]["lr"] = kept["runs"]["seed4-lora"]["lr"] = second_lr(out)
-    kept["runs"]["seed3-rlpo"]["kl"] = 0.5
+    kept["runs"]["seed3-rlpo"]["kl"] = kept["runs"]["seed4-rlpo"]["kl"] = 0.5
     (out / "rates.json").write_text(json.dumps(kept))
     compare(load_grid(path), out, resume=True)
     assert json.loads((out / "rates.json").read_text()) == kept, "what is known is not measured again"
+
+
+def test_a_rule_is_not_put_over_runs_that_were_begun_without_it(tmp_path: Path) -> None:
+    compare(load_grid(grid(tmp_path, "")), tmp_path / "out")
+    with pytest.raises(UserError, match=r"began with another recipe.*optim\.lr"):
+        compare(load_grid(grid(tmp_path, 'rate = "kl"')), tmp_path / "out", resume=True)
+    assert not (tmp_path / "out" / "rates.json").exists()
+
+
+def test_rates_are_known_by_the_recipe_and_not_by_the_runs_names(tmp_path: Path) -> None:
+    """An axis that came to a grid gives its runs other names; another model gives them other rates."""
+    old = load_grid(grid(tmp_path, 'rate = "kl"'))
+    found = {key(recipe): {"lr": 0.5, "kl": 1e-3, "step": 1.0} for recipe in old.runs.values()}
+    (tmp_path / "out").mkdir()
+    keep_rates(old, tmp_path / "out", found)
+    grown = load_grid(grid(tmp_path, 'rate = "kl"', '"adapter.rank" = [8]'))
+    assert grown.runs.keys() != old.runs.keys()
+    kept = kept_rates(grown, tmp_path / "out")
+    assert {recipe.optim.lr for recipe in rated(grown, kept).runs.values()} == {0.5}
+    other = load_grid(grid(tmp_path, 'rate = "kl"'), ["rollout.prompts=8"])
+    assert {recipe.optim.lr for recipe in rated(other, kept).runs.values()} == {1e-3}
 
 
 def second_lr(out: Path) -> float:

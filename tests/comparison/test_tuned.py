@@ -11,7 +11,8 @@ import pytest
 
 from stiefel.artifacts import read_json, read_jsonl
 from stiefel.comparison import compare, write_array
-from stiefel.comparison.tuned import best_rates
+from stiefel.comparison.failed import Book
+from stiefel.comparison.tuned import best_rates, settle
 from stiefel.errors import UserError
 from stiefel.recipe import load_grid
 from stiefel.recipe.grid import Grid
@@ -144,7 +145,7 @@ def test_the_best_mean_over_seeds_is_chosen_and_of_equal_ones_the_smallest(tmp_p
     scores |= {"seed0-lora-lr0.001": 0.5, "seed1-lora-lr0.001": 0.5}
     scores |= {"seed0-lora-lr0.0001": 0.25, "seed1-lora-lr0.0001": 0.75}
     full = ["seed0-full-lr1e-05", "seed1-full-lr1e-05"]
-    assert sorted(best_rates(grid, scores)) == sorted([*full, "seed0-lora-lr0.0001", "seed1-lora-lr0.0001"])
+    assert sorted(best_rates(grid.runs, scores)) == sorted([*full, "seed0-lora-lr0.0001", "seed1-lora-lr0.0001"])
 
 
 def test_a_cell_keeps_200_questions_unless_its_recipe_says_how_many(tmp_path: Path, tuned: Tuned) -> None:
@@ -163,3 +164,16 @@ def test_rates_are_chosen_from_an_axis_and_where_all_cells_are_seen(tmp_path: Pa
     with pytest.raises(UserError, match="slurm"):
         write_array(load_grid(path), tmp_path / "sweep.sh")
     assert not (tmp_path / "sweep.sh").exists()
+
+
+def test_a_method_with_a_failed_cell_gets_no_rate_yet(tuned: Tuned, tmp_path: Path) -> None:
+    """Its choice could be another once the cell has ended, and then its test would have been looked at before."""
+    shutil.copytree(tuned.first, tmp_path / "out")
+    name = next(iter(tuned.grid.runs))
+    shutil.rmtree(tmp_path / "out" / "runs" / name)
+    said: list[str] = []
+    settle(tuned.grid, tmp_path / "out", 1, said.append, Book(tmp_path / "out"))
+    method = tuned.grid.runs[name].adapter.method
+    chosen = read_json(tmp_path / "out" / "rates.json")["chosen"]
+    assert [tuned.grid.runs[one].adapter.method for one in chosen] == [{"lora": "rlpo", "rlpo": "lora"}[method]]
+    assert any(name in line and "not ended" in line for line in said)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+import stiefel
 from stiefel.errors import UserError
 from stiefel.model.weights import load_model, load_tokenizer
 from stiefel.recipe.recipe import make_recipe
@@ -100,6 +101,28 @@ def test_all_updates_together_stay_within_the_total(file: Any, tmp_path: Path) -
     assert drift / count == pytest.approx(held[-1], rel=1e-3)
     none = trained("rlmo", tmp_path / "none", kl_cap_total=0, **settings)
     assert logged(none, "kl_rows_total") == []
+
+
+class TwoRoundings(stiefel.GRPOTrainer):
+    """Scores as in a 16-bit type do, with rounding of its own for the update's tokens and for the rows."""
+
+    narrow, own, rows = True, 3e-3, 1e-4
+
+    def _costs_now(self) -> list[float]:
+        own, rows = super()._costs_now()
+        return [own + self.own, rows + self.rows]
+
+
+def test_the_rounding_of_one_cost_is_not_taken_off_the_other(file: Any, tmp_path: Path) -> None:
+    """Rows that truly cost too much are held where the update's own tokens are rounded by more than a share."""
+    rows = cap_rows(file(ROWS), load_tokenizer("nano"), 0)
+    settings: dict[str, Any] = {"kl_cap": 2e-3, "kl_cap_rows": rows, "kl_cap_total": 0.0}
+    exact, run = (
+        trained("rlmo", tmp_path / kind.__name__, kind=kind, **settings) for kind in (stiefel.GRPOTrainer, TwoRoundings)
+    )
+    assert max(logged(run, "kl_rows")) <= AT_MOST * 1e-3
+    assert logged(run, "step_scale") == pytest.approx(logged(exact, "step_scale"), rel=0.1)
+    assert logged(run, "kl_rounding") == pytest.approx([3e-3] * 4, rel=0.02)
 
 
 @pytest.mark.parametrize(

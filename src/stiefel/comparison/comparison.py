@@ -62,6 +62,8 @@ def compare(
         if resume and not goes_on:
             say(f"{out} holds no comparison to go on with: beginning a new one")
         grid, rates = with_rates(grid, kept, say)
+        if goes_on:
+            as_begun_in(grid, out)  # a rule that was not there before gives what was begun another rate
         begin(grid, out, goes_on=goes_on)
         keep_rates(grid, out, rates)
         book = Book(out)

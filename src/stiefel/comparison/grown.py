@@ -36,7 +36,8 @@ def as_begun_in(grid: Grid, out: Path) -> Grid:
         names[name] = known[0] if known else name
         strangers.pop(names[name], None)
     refuse_strangers(strangers, grid.runs, out)
-    return replace(grid, runs={names[name]: recipe for name, recipe in grid.runs.items()})
+    points = {names[name]: point for name, point in grid.points.items()}
+    return replace(grid, runs={names[name]: recipe for name, recipe in grid.runs.items()}, points=points)
 
 
 def refuse_changed(changed: Mapping[str, Sequence[Difference]], out: Path) -> None:

@@ -40,9 +40,6 @@ class Job:
     work: Work = one_run
 
 
-Failed = Callable[[str, Exception], None]  # told the name of a run that failed, and why
-
-
 def in_processes(
     todo: Mapping[str, Recipe],
     out: Path,

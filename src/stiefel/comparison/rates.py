@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,43 +13,38 @@ from ..artifacts import RATES, read_json, write_json
 from ..errors import UserError
 from ..recipe import Grid, Recipe
 
-Found = dict[str, dict[str, Any]]  # by run: its lr, and what a first step costs there
+Found = dict[str, dict[str, Any]]  # by `key`: the lr, and what a first step costs there and how large it is
 
 
 def with_rates(grid: Grid, kept: Found, say: Callable[[str], None]) -> tuple[Grid, Found]:
-    """The grid with the rate of every run, and what was found of each; what is kept is not measured again.
+    """The grid with the rate of every run, and what was found; what is kept is not measured again.
 
     Runs that differ in their seeds alone have one rate, which is measured with the first of these.
     """
     if not grid.matched:
         return grid, {}
-    found = dict(kept)
-    groups: dict[str, list[str]] = {}
+    firsts: dict[str, str] = {}
     for name, recipe in grid.runs.items():
-        groups.setdefault(but_for_the_seed(recipe), []).append(name)
-    for names in groups.values():  # another seed of what is known already
-        known = [name for name in names if name in found]
-        found |= {name: found[known[0]] for name in names if known and name not in found}
-    missing = {names[0]: grid.runs[names[0]] for names in groups.values() if names[0] not in found}
-    if missing and found and grid.rate == "matched-step":
-        reference = next(iter(grid.runs))
-        missing = {reference: replace_rate(grid.runs[reference], found[reference]["lr"]), **missing}
+        firsts.setdefault(key(recipe), name)
+    found = {known: kept[known] for known in firsts if known in kept}
+    missing = {name: grid.runs[name] for known, name in firsts.items() if known not in found}
+    if missing and found and (first := reference(grid)) is not None:
+        missing = {first: rated(grid, found).runs[first], **missing}
     if missing:
         from ..foresight import matched_rates
 
         for name, rate in matched_rates(missing, grid.rate, say).items():
             if rate.why:
                 say(f"warning: {name} has the rate {rate.lr:.3g}, which is the nearest: {rate.why}")
-            for other in groups[but_for_the_seed(grid.runs[name])]:
-                found[other] = rate.to_json()
-    found = {name: found[name] for name in grid.runs}
+            found[key(grid.runs[name])] = rate.to_json()
     return rated(grid, found), found
 
 
 def keep_rates(grid: Grid, out: Path, found: Found) -> None:
     """Write them, so that a comparison that goes on has the same."""
     if grid.matched:
-        kept = {"rate": grid.rate, "budget": budget(grid, found), "reference": reference(grid), "runs": found}
+        runs = {name: {**found[key(recipe)], "key": key(recipe)} for name, recipe in grid.runs.items()}
+        kept = {"rate": grid.rate, "budget": budget(grid, found), "reference": reference(grid), "runs": runs}
         write_json(out / RATES, kept)
 
 
@@ -56,7 +52,7 @@ def budget(grid: Grid, found: Found) -> float | None:
     """What is equal: the KL of a first step, or its size ‖ΔW₁‖_F; None where the runs' caps differ."""
     first = reference(grid)
     if first is not None:
-        return float(found[first]["step"])
+        return float(found[key(grid.runs[first])]["step"])
     from ..foresight import budget_of
 
     budgets = {budget_of(recipe) for recipe in grid.runs.values()}
@@ -73,21 +69,22 @@ def kept_rates(grid: Grid, out: Path) -> Found:
     if not grid.matched or not (out / RATES).is_file():
         return {}
     kept = read_json(out / RATES)
-    if kept.get("rate") != grid.rate or kept.get("reference") != reference(grid):
+    runs, first, now = kept.get("runs", {}), kept.get("reference"), reference(grid)
+    if kept.get("rate") != grid.rate or (first and now and runs[first]["key"] != key(grid.runs[now])):
         raise UserError(
             f"the rates in {out} were found by rate = {kept.get('rate')!r}"
-            + (f", as large as {kept['reference']}'s" if kept.get("reference") else ""),
+            + (f", as large as {first}'s" if first else ""),
             "runs whose rates come from two rules would not be comparable",
             "the same grid, or another --out",
         )
-    found: Found = kept["runs"]
-    return found
+    return {found["key"]: {name: value for name, value in found.items() if name != "key"} for found in runs.values()}
 
 
 def rated(grid: Grid, found: Mapping[str, Mapping[str, Any]]) -> Grid:
     """The grid with these rates; a run of which none is known keeps its recipe's."""
     changed = {
-        name: replace_rate(recipe, found[name]["lr"]) if name in found else recipe for name, recipe in grid.runs.items()
+        name: replace_rate(recipe, found[key(recipe)]["lr"]) if key(recipe) in found else recipe
+        for name, recipe in grid.runs.items()
     }
     return replace(grid, runs=changed)
 
@@ -97,6 +94,7 @@ def replace_rate(recipe: Recipe, lr: float) -> Recipe:
     return recipe.model_copy(update={"optim": recipe.optim.model_copy(update={"lr": lr})})
 
 
-def but_for_the_seed(recipe: Recipe) -> str:
-    """A name for all settings but the seed, and the rate, which is to be found."""
-    return json.dumps(recipe.model_dump(exclude={"run": {"seed"}, "optim": {"lr"}}), sort_keys=True)
+def key(recipe: Recipe) -> str:
+    """A name for all settings but the seed, and the rate, which is to be found or chosen; whatever a run is called."""
+    settings = recipe.model_dump(exclude={"run": {"seed"}, "optim": {"lr"}})
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]

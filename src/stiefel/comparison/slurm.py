@@ -15,6 +15,7 @@ from ..recipe import Grid, Recipe
 from .cells import gpus_named
 from .comparison import begin, look, may_begin, print_error, unfinished
 from .failed import killed, words_of
+from .grown import as_begun_in
 from .rates import keep_rates, kept_rates, rated, with_rates
 
 SUFFIXES = (".sh", ".sbatch", ".slurm")
@@ -47,6 +48,8 @@ def write_array(
     grid = rated(grid, kept)
     grid, goes_on = may_begin(grid, out, resume=resume, force=force)
     grid, rates = with_rates(grid, kept, say)
+    if goes_on:
+        as_begun_in(grid, out)
     todo = unfinished(grid, out) if goes_on else grid.runs
     if not todo:
         raise UserError(

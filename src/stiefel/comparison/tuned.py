@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..artifacts import RATES, RUNS, VALIDATION, read_json, write_json
 from ..recipe import TUNED, Grid, Recipe
-from ..run import BEFORE, measure_test, of_the_test, read_samples, status, test_is_measured
+from ..run import BEFORE, finished, measure_test, of_the_test, read_samples, status, test_is_measured
 from .failed import Book, in_words
 from .local import in_processes
-from .rates import but_for_the_seed
+from .rates import key
 
 
 def settle(grid: Grid, out: Path, jobs: int, say: Callable[[str], None], book: Book) -> None:
     """Choose the rates of a grid with rate = "tuned", write them down, and measure the chosen cells' test.
 
-    Nothing of another grid. A cell without a validation score counts as 0. The choice is written before anything of the
-    test is asked for; who comes after a kill chooses the same, and goes on. On this machine, `jobs` cells at a time.
+    Nothing of another grid. A cell that diverged counts as 0; a method of which a cell has failed is left until it has
+    ended, since its choice could be another then. The choice is written before anything of the test is asked for; who
+    comes after a kill chooses the same, and goes on. On this machine, `jobs` cells at a time.
     """
     if not grid.tuned:
         return
     scores = {name: validation_score(out / RUNS / name) for name in grid.runs}
-    chosen = best_rates(grid, scores)
+    waiting = {key(recipe): name for name, recipe in grid.runs.items() if not finished(out / RUNS / name)}
+    for name in waiting.values():
+        say(f"no rate is chosen yet among the runs that differ from {name} in rate and seed alone: it has not ended")
+    settled = {name: recipe for name, recipe in grid.runs.items() if key(recipe) not in waiting}
+    chosen = best_rates(settled, scores)
     write_json(out / RATES, {"rate": TUNED, "validation": scores, "chosen": chosen})
     for name in chosen:
         say(f"chosen by validation: {name}, {scores[name]:.3f}")
@@ -37,16 +42,16 @@ def validation_score(run: Path) -> float:
     return statistics.fmean(float(found["after"]["mean"]) for found in read_json(run / VALIDATION).values())
 
 
-def best_rates(grid: Grid, scores: dict[str, float]) -> list[str]:
+def best_rates(runs: Mapping[str, Recipe], scores: Mapping[str, float]) -> list[str]:
     """The cells of each group at its best rate, by the mean over its seeds; of equal ones at the smallest."""
     groups: dict[str, dict[float, list[str]]] = {}
-    for name, recipe in grid.runs.items():
-        groups.setdefault(but_for_the_seed(recipe), {}).setdefault(recipe.optim.lr, []).append(name)
+    for name, recipe in runs.items():
+        groups.setdefault(key(recipe), {}).setdefault(recipe.optim.lr, []).append(name)
     chosen = []
     for rates in groups.values():
         mean = {lr: statistics.fmean(scores[name] for name in names) for lr, names in rates.items()}
         chosen += rates[max(sorted(mean), key=lambda lr: mean[lr])]
-    return [name for name in grid.runs if name in chosen]
+    return [name for name in runs if name in chosen]
 
 
 def measure_chosen(chosen: dict[str, Recipe], out: Path, jobs: int, say: Callable[[str], None], book: Book) -> None:

@@ -189,7 +189,14 @@ def rate_rule(tables: Mapping[str, Any], axes: list[str], path: Path) -> str:
 
 def deferred(cell: dict[str, Any]) -> dict[str, Any]:
     """A cell that measures its validation split, and leaves its test until a rate is chosen."""
-    return overlay(overlay({"eval": {"validation": VALIDATION}}, cell), {"eval": {"defer": True}})
+    found = overlay(overlay({"eval": {"validation": VALIDATION}}, cell), {"eval": {"defer": True}})
+    if not found["eval"]["validation"]:
+        raise UserError(
+            f'rate = "{TUNED}" with eval.validation = 0',
+            "the rate of each method is chosen by questions that are kept out of its training",
+            f"leave eval.validation out, which is {VALIDATION} then, or give a number",
+        )
+    return found
 
 
 def refuse_unknown(tables: Mapping[str, Any], place: str) -> None:

@@ -43,47 +43,45 @@ BLIND = 0.1  # of the length, where the logits are no numbers and say nothing of
 
 @dataclass(frozen=True)
 class Step:
-    """What was made of an update: its KL, nats a token, the c that it was shortened to, and how often it was scored.
-
-    `rounding` is what was taken off that KL.
-    """
+    """What was made of an update: its KL, nats a token, the c that it was shortened to, and how often it was scored."""
 
     kl: float
     scale: float
     passes: int
-    rounding: float = 0.0
 
 
-def shortened(cost: Callable[[], float], place: Callable[[float], None], share: float, *, narrow: bool = False) -> Step:
+def shortened(
+    cost: Callable[[], float],
+    place: Callable[[float], None],
+    share: float,
+    less_rounding: Callable[[], float] | None = None,
+) -> Step:
     """The update as far as its share goes: `cost` measures where the policy stands, `place` puts it to a c of [0, 1].
 
     Left whole where it costs no more than the share. Else c is sought with KL ~ c², TRIES times at most, until it is
-    NEAR the share; what then still passes AT_MOST shares, or is no number, is undone: c = 0. In a `narrow` type what
-    it seems to cost FAINT of the way to the share is rounding, and is taken off.
+    NEAR the share; what then still passes AT_MOST shares, or is no number, is undone: c = 0. In a 16-bit type a step
+    that seems too dear is looked at FAINT of the way to the share first: `less_rounding` takes what is measured there
+    off the costs, from then on, and returns what the whole step costs without it.
     """
-    scale, kl = 1.0, cost()
+    scale, kl, passes = 1.0, cost(), 1
     if kl <= share:
-        return Step(kl, scale, 1)
-    passes, rounding = 1, 0.0
-    if narrow and math.isfinite(kl):
+        return Step(kl, scale, passes)
+    if less_rounding is not None and math.isfinite(kl):
         place(faint(kl, share))
-        found = cost()
-        rounding, passes = found if math.isfinite(found) else 0.0, 2
-        kl = max(kl - rounding, 0.0)
+        kl, passes = less_rounding(), 2
         if kl <= share:
             place(1.0)
-            return Step(kl, scale, passes, rounding)
+            return Step(kl, scale, passes)
     for _ in range(TRIES):
         scale *= math.sqrt(share / kl) if math.isfinite(kl) else BLIND
         place(scale)
-        kl = max(cost() - rounding, 0.0)
-        passes += 1
+        kl, passes = cost(), passes + 1
         if kl <= NEAR * share:
-            return Step(kl, scale, passes, rounding)
+            return Step(kl, scale, passes)
     if kl <= AT_MOST * share:
-        return Step(kl, scale, passes, rounding)
+        return Step(kl, scale, passes)
     place(0.0)
-    return Step(0.0, 0.0, passes, rounding)
+    return Step(0.0, 0.0, passes)
 
 
 def used_up(before: float, now: float, total: float) -> float:
@@ -147,7 +145,9 @@ class CappedTrainer(SyncedTrainer):
         super().__init__(*args, needs_base=bool(kl_cap and kl_cap_rows and kl_cap_total), **kwargs)
         self._rows_total = kl_cap_total  # on the rows, to the reference; 0 sets no bound
         self._share = kl_cap / self.updates_per_rollout
-        self._costs: list[float] = []  # on the update's own tokens, and on the rows where there are any
+        self._measured: list[float] = []  # on the update's own tokens, and on the rows where there are any
+        self._rounding: list[float] = []  # of each, what rounding adds; empty where it was not looked for
+        self._costs: list[float] = []  # the one less the other
         self._of_update: list[tuple[dict[str, Any], Tensor]] = []  # its pieces, and their log-probabilities before it
         self._before: Movable | None = None
         self._elsewhere: RowCost | None = None
@@ -189,32 +189,56 @@ class CappedTrainer(SyncedTrainer):
     def end_update(self) -> None:
         """Right after it; every process takes part, and all decide alike."""
         assert self._before is not None
-        step = shortened(self._dearest, self._before.place, self._share, narrow=self.narrow)
+        self._rounding = []
+        step = shortened(self._dearest, self._before.place, self._share, self._less_rounding if self.narrow else None)
         undone = step.scale == 0
+        logged = self._metrics["train"]
         for name, cost in zip(("kl_update", "kl_rows"), self._costs, strict=False):
-            self._metrics["train"][name].append(0.0 if undone else max(cost - step.rounding, 0.0))
+            logged[name].append(0.0 if undone else cost)
         if self._elsewhere is not None and self._rows_total:
-            self._metrics["train"]["kl_rows_total"].append(self._drift[0] if undone else self._drift[1])
-        self._metrics["train"]["step_scale"].append(step.scale)
-        self._metrics["train"]["cap_passes"].append(step.passes)
+            logged["kl_rows_total"].append(self._drift[0] if undone else self._drift[1])
+        logged["step_scale"].append(step.scale)
+        logged["cap_passes"].append(step.passes)
         if self.narrow:
-            self._metrics["train"]["kl_rounding"].append(step.rounding)
+            logged["kl_rounding"].append(max(self._rounding, default=0.0))
         self._before, self._of_update = None, []
 
     def _dearest(self) -> float:
-        """The largest of what the update cost on its own tokens, on the rows, and of what was left to the total there.
+        """What the update costs where the policy stands, in shares as `_in_one` has it."""
+        self._measured = self._costs_now()
+        return self._in_one()
 
-        That is in shares as well: an update that uses up what is left of the total costs one. NaN where a cost is.
-        """
-        self._costs = [self._own_cost()]
-        found = [self._costs[0]]
+    def _less_rounding(self) -> float:
+        """What the whole update costs, the policy standing where next to nothing of it is left; NaN is no rounding."""
+        whole, drift = self._measured, self._drift[1]
+        self._rounding = [cost if math.isfinite(cost) else 0.0 for cost in self._costs_now()]
+        self._measured, self._drift[1] = whole, drift
+        return self._in_one()
+
+    def _costs_now(self) -> list[float]:
+        """On the update's own tokens and on the rows where there are any; notes the rows' KL to the reference."""
+        found = [self._own_cost()]
         if self._elsewhere is not None:
             with self._as_scored():
                 step, drift, count = self._elsewhere.sums(self._bare_model).to(self.accelerator.device)
-            self._costs.append(self._quotient(torch.stack([step, count])))
+            found.append(self._quotient(torch.stack([step, count])))
             self._drift[1] = self._quotient(torch.stack([drift, count]))
-            found += [self._costs[1], self._share * used_up(self._drift[0], self._drift[1], self._rows_total)]
-        return math.nan if any(map(math.isnan, found)) else max(found)
+        return found
+
+    def _in_one(self) -> float:
+        """The largest of the measured costs, less the rounding of each, and of what was left of the total on the rows.
+
+        That is in shares as well: an update that uses up what is left of the total costs one. NaN where a cost is.
+        """
+        rounding = self._rounding or [0.0] * len(self._measured)
+        self._costs = [
+            cost if math.isnan(cost) else max(cost - less, 0.0)
+            for cost, less in zip(self._measured, rounding, strict=True)
+        ]
+        parts = [*self._costs]
+        if self._elsewhere is not None:
+            parts.append(self._share * used_up(self._drift[0], self._drift[1], self._rows_total))
+        return math.nan if any(map(math.isnan, parts)) else max(parts)
 
     @cached_property
     def narrow(self) -> bool:
