@@ -301,15 +301,15 @@ def chosen_axes(axes: Any, above: Any, profile: str, path: Path) -> dict[str, An
     return chosen
 
 
-def profile_names(path: Path) -> list[str]:
-    """The profiles of a recipe, or of a grid and its recipe."""
+def profile_names(path: Path, *, own: bool = False) -> list[str]:
+    """The profiles of a recipe, or of a grid and its recipe, in their order; with `own` those of the file itself."""
     tables = read_toml(path)
-    recipe = tables.get("recipe") if is_grid(tables) else tables
+    grid = is_grid(tables)
+    names = [] if grid and isinstance(tables.get("profile"), str) else list(profiles_of(tables, str(path)))
+    recipe = tables.get("recipe") if grid and not own else None
     if isinstance(recipe, str):
         recipe = read_toml(path.parent / recipe)
-    own = tables.get("profile")
-    found = set(own) if isinstance(own, Mapping) else set()
-    return sorted(found | set(profiles_of(recipe, str(path)) if isinstance(recipe, Mapping) else ()))
+    return list(dict.fromkeys([*names, *(profiles_of(recipe, str(path)) if isinstance(recipe, Mapping) else ())]))
 
 
 def changed(recipe: dict[str, Any], changes: Iterable[str]) -> dict[str, Any]:
