@@ -48,13 +48,13 @@ class Work:
 
     @property
     def is_papers(self) -> bool:
-        """Whether its numbers are measured as the published ones were."""
+        """Whether its numbers are measured as the published ones were, but for `changes`."""
         return self.profile == PAPER
 
     @cached_property
     def published(self) -> dict[str, Recipe]:
-        """The runs of the paper's profile, whose [expected] holds what was published."""
-        if self.is_papers:
+        """The runs of the paper's profile as it stands, whose [expected] holds what was published."""
+        if self.is_papers and not self.changes:
             return self.runs
         return loaded(self.path, (), PAPER)[1]
 
