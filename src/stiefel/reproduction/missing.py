@@ -10,8 +10,10 @@ from pathlib import Path
 
 import datasets
 import torch
+from datasets.naming import camelcase_to_snakecase
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.utils import validate_repo_id
 
 from ..engine import require_vllm
 from ..errors import UserError
@@ -19,7 +21,7 @@ from ..foresight import memory_needed
 from ..recipe import Recipe
 from ..rewards import is_gym
 from ..run import check_names, rehearse
-from ..tasks import BENCHMARKS, MADE_HERE
+from ..tasks import BENCHMARKS, MADE_HERE, looks_like_a_path
 from .work import Work
 
 HUBS = {task.name: task.hub for task in BENCHMARKS if task.hub is not None}
@@ -76,7 +78,11 @@ def model_here(recipe: Recipe) -> bool:
 
 def looks_like_an_id(path: str) -> bool:
     """Whether a text has the form of a hub id."""
-    return not path.startswith((".", "/", "~")) and path.count("/") == 1
+    try:
+        validate_repo_id(path)
+    except HFValidationError:
+        return False
+    return path.count("/") == 1 and not looks_like_a_path(path)
 
 
 def cached(name: str, kind: str, revision: str = "", *, weights: bool = False) -> bool:
@@ -99,9 +105,8 @@ def absent_model(recipe: Recipe) -> Lack:
 
 def data(recipe: Recipe) -> Iterator[Lack]:
     """The rows that are trained and measured, and the packages that make or grade them."""
+    yield from files(recipe)
     given = recipe.task.data
-    if given and not Path(given).expanduser().exists() and not looks_like_an_id(given):
-        yield Lack("data", f"there is no file {given}", "give --set task.data=FILE")
     made = {task.name for task in MADE_HERE}
     trained = [part.name for part in recipe.task.mixture] or [recipe.task.name]
     for name in dict.fromkeys([*trained, *recipe.eval.tasks]):
@@ -111,13 +116,35 @@ def data(recipe: Recipe) -> Iterator[Lack]:
         if name in made or name not in HUBS or (given and name == recipe.task.name):
             continue
         hub = HUBS[name].id
-        if not (cached(hub, "dataset") or prepared(hub)):
+        if not rows_here(hub):
             yield Lack("data", f"{hub} is not on this machine, for {name}", FETCHED)
 
 
+def files(recipe: Recipe) -> Iterator[Lack]:
+    """What the recipe names by itself: files, directories or hub ids."""
+    task, revision = recipe.task, recipe.task.revision
+    heldout = revision if task.heldout == task.data else ""  # a revision is that of `task.data`
+    for key, given, of in (("task.data", task.data, revision), ("task.heldout", task.heldout, heldout)):
+        if not given or Path(given).expanduser().exists():
+            continue
+        if not looks_like_an_id(given):
+            yield Lack("data", f"there is no file {given}", f"give --set {key}=FILE")
+        elif not rows_here(given, of):
+            yield Lack("data", f"{given} is not on this machine, for {key}", FETCHED)
+    rows = recipe.optim.kl_cap_rows
+    if rows and not Path(rows).expanduser().is_file():
+        yield Lack("data", f"there is no file {rows}", "give --set optim.kl_cap_rows=FILE")
+
+
+def rows_here(hub: str, revision: str = "") -> bool:
+    """Whether a data set of the hub lies on this machine."""
+    return cached(hub, "dataset", revision) or prepared(hub)
+
+
 def prepared(hub: str) -> bool:
-    """Whether `datasets` holds the data set in its own cache."""
-    return (Path(datasets.config.HF_DATASETS_CACHE) / hub.replace("/", "___")).is_dir()
+    """Whether `datasets` holds the data set in its own cache, by the name that it gives it there."""
+    *owner, name = hub.split("/")
+    return (Path(datasets.config.HF_DATASETS_CACHE) / "___".join([*owner, camelcase_to_snakecase(name)])).is_dir()
 
 
 def engine(recipe: Recipe) -> Iterator[Lack]:
