@@ -9,7 +9,7 @@ import pytest
 from stiefel.cli import main
 from stiefel.recipe import Recipe
 from stiefel.reproduction.catalogue import entries
-from stiefel.reproduction.missing import data, lacks, memory
+from stiefel.reproduction.missing import HUBS, data, lacks, memory
 from stiefel.reproduction.work import find_work
 
 
@@ -133,6 +133,20 @@ def test_what_a_recipe_names_by_itself_is_looked_for(tmp_path: Path, monkeypatch
     for name in ("such-rows", "other-rows"):  # as `datasets` calls them
         (tmp_path / "cache" / f"Nobody-Here___{name}").mkdir(parents=True)
     assert found("Nobody-Here/Such-Rows", "Nobody-Here/Other-Rows", "cap.jsonl") == []
+
+
+def test_a_task_of_the_hub_is_looked_for_unless_all_that_is_read_of_it_is_the_recipe_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
+    (recipe,) = find_work("rlpo/main", "nano").runs.values()
+    (tmp_path / "rows.jsonl").write_text("")
+    rows, hub = str(tmp_path / "rows.jsonl"), HUBS["medqa"].id
+    measured = recipe.eval.model_copy(update={"tasks": ["medqa"]})
+    for own, wanted in (({}, True), ({"data": rows}, True), ({"data": rows, "heldout": rows}, False)):
+        task = recipe.task.model_copy(update={"name": "medqa", **own})
+        lacking = [lack.what for lack in data(recipe.model_copy(update={"task": task, "eval": measured}))]
+        assert lacking == ([f"{hub} is not on this machine, for medqa"] if wanted else [])
 
 
 def test_every_name_s_paper_profile_can_be_looked_at(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +14,6 @@ import torch
 from datasets.naming import camelcase_to_snakecase
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-from huggingface_hub.utils import validate_repo_id
 
 from ..engine import require_vllm
 from ..errors import UserError
@@ -27,6 +27,7 @@ from .work import Work
 HUBS = {task.name: task.hub for task in BENCHMARKS if task.hub is not None}
 PACKAGES = {"ifeval": ("lm_eval", 'pip install "stiefel[lm-eval]"')}
 FETCHED = "a run fetches it from the hub"
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 GYM = ("reasoning_gym", 'pip install "stiefel[gym]"')
 
 
@@ -78,18 +79,14 @@ def model_here(recipe: Recipe) -> bool:
 
 def looks_like_an_id(path: str) -> bool:
     """Whether a text has the form of a hub id."""
-    try:
-        validate_repo_id(path)
-    except HFValidationError:
-        return False
-    return path.count("/") == 1 and not looks_like_a_path(path)
+    return HUB_ID.fullmatch(path) is not None and not looks_like_a_path(path)
 
 
 def cached(name: str, kind: str, revision: str = "", *, weights: bool = False) -> bool:
     """Whether the hub's client holds a snapshot; nothing is asked of the network."""
     try:
         found = Path(snapshot_download(name, repo_type=kind, revision=revision or None, local_files_only=True))
-    except LocalEntryNotFoundError:
+    except (LocalEntryNotFoundError, HFValidationError):  # the latter: nothing that the hub could hold
         return False
     return not weights or any(found.glob("*.safetensors"))
 
@@ -106,18 +103,25 @@ def absent_model(recipe: Recipe) -> Lack:
 def data(recipe: Recipe) -> Iterator[Lack]:
     """The rows that are trained and measured, and the packages that make or grade them."""
     yield from files(recipe)
-    given = recipe.task.data
     made = {task.name for task in MADE_HERE}
     trained = [part.name for part in recipe.task.mixture] or [recipe.task.name]
     for name in dict.fromkeys([*trained, *recipe.eval.tasks]):
         package, instead = GYM if is_gym(name) else PACKAGES.get(name, ("", ""))
         if package and find_spec(package) is None:
             yield Lack("package", f"{package} is not installed, for {name}", instead)
-        if name in made or name not in HUBS or (given and name == recipe.task.name):
+        if name in made or name not in HUBS or by_its_own_rows(name, recipe, trained):
             continue
         hub = HUBS[name].id
         if not rows_here(hub):
             yield Lack("data", f"{hub} is not on this machine, for {name}", FETCHED)
+
+
+def by_its_own_rows(name: str, recipe: Recipe, trained: Sequence[str]) -> bool:
+    """Whether a task is trained on and measured by rows that the recipe names, so that the hub's are not read."""
+    if name != recipe.task.name:
+        return False
+    trains, measures = name in trained, name in recipe.eval.tasks
+    return bool((recipe.task.data or not trains) and (recipe.task.heldout or not measures))
 
 
 def files(recipe: Recipe) -> Iterator[Lack]:
