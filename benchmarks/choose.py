@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import keep, kept
-from benchmarks.nano import ROOT, mean_and_interval
+from benchmarks.rows import ROOT, mean_and_interval
 from stiefel.artifacts import CHOICE, RUNS, read_json
 from stiefel.choice import choose
 from stiefel.choice.candidates import Candidate, candidates_of

@@ -17,13 +17,13 @@ def cell(text: str) -> str:
     return text.replace("|", r"\|")
 
 
-def rows(keys: Iterable[Key]) -> str:
-    """Keys as a table."""
+def rows(keys: Iterable[Key], section: str = "") -> str:
+    """Keys as a table, by their names within a section."""
     return as_table(
         ("key", "takes", "default", "what it is", "an example"),
         [
             (
-                f"`{key.name.partition('.')[2] or key.name}`",
+                f"`{key.name.removeprefix(f'{section}.')}`",
                 cell(key.kind),
                 f"`{cell(key.default)}`" if key.default else "–",
                 cell(" ".join([key.meaning, *(f"*{note[0].upper()}{note[1:]}.*" for note in key.notes)])),
@@ -41,7 +41,7 @@ def recipe_tables() -> str:
     for section, words in sections().items():
         inner = [key for key in keys if key.name.startswith(f"{section}.")]
         about = f"{words[0].upper()}{words[1:]}\n\n" if words else ""
-        parts.append(f"### [{section}]\n\n{about}{rows(inner)}")
+        parts.append(f"### [{section}]\n\n{about}{rows(inner, section)}")
     return "\n".join(parts)
 
 

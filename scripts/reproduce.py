@@ -6,7 +6,8 @@ from pathlib import Path
 
 from scripts.readme import replace_block
 from scripts.tasks import as_table
-from stiefel.reproduction import Entry, entries, find_work, profiles_in
+from stiefel.recipe import profile_names
+from stiefel.reproduction import Entry, entries, find_work
 
 PAGE = Path(__file__).parents[1] / "docs" / "reproduce.md"
 
@@ -20,7 +21,7 @@ def names() -> str:
 def profiles(entry: Entry) -> str:
     """`nano (2), paper (15)`."""
     path = find_work(entry.name, "nano").path
-    return ", ".join(f"{name} ({len(find_work(entry.name, name).runs)})" for name in profiles_in(path))
+    return ", ".join(f"{name} ({len(find_work(entry.name, name).runs)})" for name in profile_names(path, own=True))
 
 
 def page() -> str:

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from .adapter import find_adapter
-from .artifacts import GRID, MANIFEST, require_begun
+from .artifacts import FAILED, GRID, MANIFEST, RUNS, require_begun
 from .comparison import compare as run_grid
 from .errors import UserError, refuse_both
 from .evaluation import Drawn, Subject, Wanted, evaluate_into, prepare_evaluation
 from .foresight import KL_BUDGET, Preflight
 from .foresight import preflight as look
 from .recipe import Recipe, as_change, load_grid, load_recipe, make_recipe
-from .report import write_report
+from .report import has_rows, write_report
 from .run import train as run_recipe
 
 Source = str | Path | Mapping[str, Any]
@@ -66,17 +66,28 @@ def compare(
     *,
     profile: str = "",
     changes: Mapping[str, Any] | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
     resume: bool = False,
     force: bool = False,
     say: Callable[[str], None] = silent,
 ) -> Path:
-    """Train every point of a grid, as `stiefel compare` does, and give the directory with its table and its page."""
+    """Train every point of a grid, as `stiefel compare` does, and give the directory with its table and its page.
+
+    Without `jobs` as many run at a time as the cores have room for. Raises UserError that names the runs that failed,
+    once the others have come to their end and are in the table.
+    """
     out = Path(out).resolve()
     begun(out, GRID, "comparison", resume=resume, force=force)
     found = load_grid(Path(grid), texts(changes), profile)
-    run_grid(found, out, resume=resume, force=force, jobs=jobs, say=say)
-    write_report(out, say=say)
+    failed = run_grid(found, out, resume=resume, force=force, jobs=jobs, say=say)
+    if not failed or has_rows(out):
+        write_report(out, say=say)
+    if failed:
+        raise UserError(
+            f"{len(failed)} of {len(found.runs)} runs failed: {', '.join(failed)}",
+            "; ".join(f"{name}: {error.what}: {error.why.splitlines()[0]}" for name, error in failed.items()),
+            f"{out / RUNS}/NAME/{FAILED} says more; resume=True tries them again",
+        )
     return out
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,10 +16,11 @@ from typing import Any
 import pytest
 
 from stiefel.artifacts import check_room, read_json, read_jsonl
-from stiefel.choice import halving
+from stiefel.choice import choose, halving
 from stiefel.cli import main
 from stiefel.comparison.comparison import may_begin, unfinished
 from stiefel.errors import UserError
+from stiefel.progress import grid_progress
 from stiefel.recipe.grid import load_grid
 from stiefel.report.page import write_report
 from stiefel.run.directory import status
@@ -132,6 +135,98 @@ def test_an_unfinished_choice_goes_on_with_its_own_budget_alone(
     (tmp_path / "out" / "choice.json").write_text(json.dumps(known))
     said = refused(capsys, *command(tmp_path, "--resume", "--budget", "0.7")[3:])
     assert "was started with --budget 0.6, not 0.7" in said
+
+
+GROWN = {
+    "a method more": GRID.replace('["lora", 1e-3],', '["lora", 1e-3], ["pissa", 1e-3],'),
+    "another method": GRID.replace('["lora", 1e-3]', '["pissa", 1e-3]'),
+    "an axis more": f'{GRID}"adapter.alpha" = [16]\n',
+    "a seed more": GRID.replace("[0, 1]", "[0, 1, 2]"),
+}
+
+
+@pytest.mark.parametrize("change", GROWN)
+def test_a_choice_cannot_grow(change: str, chosen: Chosen, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither one that is made nor one that was killed: nothing is trained, told or changed."""
+    place, known, _ = chosen
+    out = place / "out"
+    (tmp_path / "grid.toml").write_text(GROWN[change])
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    said = refused(capsys, *command(tmp_path, "--resume", "--out", str(out))[3:])
+    assert "a choice cannot grow" in said
+    assert f"stiefel compare GRID --out {out} --resume can grow" in said
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "choice.json").write_text(json.dumps(known))
+    assert "a choice cannot grow" in refused(capsys, *command(tmp_path, "--resume")[3:])
+
+
+def test_a_choice_that_has_decided_nothing_cannot_rename_its_runs(
+    chosen: Chosen, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, known, _ = chosen
+    (tmp_path / "grid.toml").write_text(GROWN["an axis more"])
+    for path in (place / "out").glob("runs/*/recipe.toml"):
+        (tmp_path / "out" / "runs" / path.parent.name).mkdir(parents=True)
+        shutil.copy(path, tmp_path / "out" / "runs" / path.parent.name)
+    shutil.copy(place / "out" / "grid.toml", tmp_path / "out")
+    (tmp_path / "out" / "choice.json").write_text(json.dumps({**known, "rungs": []}))
+    assert "a choice cannot grow" in refused(capsys, *command(tmp_path, "--resume")[3:])
+
+
+def test_what_runs_the_rest_has_the_profile_and_the_changes(
+    chosen: Chosen, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is printed, typed as it is, goes on with what lies there."""
+    place, _, _ = chosen
+    path, out = tmp_path / "a grid.toml", place / "out"
+    path.write_text(f"{GRID.replace('limit = 4', 'limit = 9')}[profile.small.recipe.eval]\nlimit = 4\n")
+    changes = ["run.threads=1", 'eval.tasks=["nano-sort"]']
+    words = [*command(place)[3:], "--resume", "--profile", "small", *(f"--set={change}" for change in changes)]
+    words[1] = str(path)
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 0
+    printed = capsys.readouterr().err.splitlines()[-1].partition("; ")[2].removesuffix(" runs the rest")
+    asked = shlex.split(printed)
+    assert asked == [
+        *("stiefel", "compare", str(path), "--profile", "small"),
+        *("--set", changes[0], "--set", changes[1], "--out", str(out), "--resume"),
+    ]
+    assert may_begin(load_grid(path, changes, "small"), out, resume=True, force=False)[1]
+
+
+def test_force_keeps_what_a_comparison_has_done_since(
+    chosen: Chosen, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, _, told = chosen
+    shutil.copytree(place, tmp_path, dirs_exist_ok=True)
+    dropped = next(path for path in tmp_path.glob("out/runs/*/metrics.jsonl") if len(read_jsonl(path)) == 1)
+    with dropped.open("a") as lines:
+        lines.write('{"step": 2, "reward": 0.5}\n')
+    before = rows(tmp_path / "out")
+    said = refused(capsys, *command(tmp_path, "--force")[3:])
+    assert f"holds {told['spent'] + 1} rollouts" in said
+    assert "a comparison has gone on with its runs" in said
+    assert rows(tmp_path / "out") == before
+
+
+def test_a_choice_that_was_killed_as_it_began_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After its record and before anything else: --resume knows it, and begins."""
+
+    def killed(*given: Any, **more: Any) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / "grid.toml").write_text(FAST)
+    grid, out = load_grid(tmp_path / "grid.toml"), tmp_path / "out"
+    monkeypatch.setattr(sys.modules["stiefel.choice.choose"], "begin", killed)
+    for resume in (False, True):
+        with pytest.raises(KeyboardInterrupt):
+            choose(grid, out, BUDGET, resume=resume, jobs=1, say=lambda line: None, progress=grid_progress)
+        assert [path.name for path in out.iterdir()] == ["choice.json"]
+    (out / "runs").mkdir()  # which are somebody's, whatever became of grid.toml
+    with pytest.raises(UserError, match="holds no comparison alone"):
+        choose(grid, out, BUDGET, resume=True, jobs=1, say=lambda line: None, progress=grid_progress)
 
 
 @pytest.mark.timeout(300)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import subprocess
 import sys
 import time
@@ -50,6 +51,30 @@ def test_a_grid_gives_its_table(tmp_path: Path) -> None:
     out = stiefel.compare(tmp_path / "grid.toml", tmp_path / "grid", changes=changes)
     assert (out / "table.json").is_file()
     assert (out / "report.html").is_file()
+
+
+def test_a_grid_whose_runs_fail_says_which_and_has_the_others_in_its_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "flawed_rewards.py").write_text(
+        "import multiprocessing\n"
+        "def good(completion, answer):\n    return float(completion == answer)\n"
+        "def bad(completion, answer):\n"
+        "    if multiprocessing.parent_process():\n        raise ValueError('no more')\n    return 0.5\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    rows = [{"prompt": f"{n}+{n}?", "answer": f">{2 * n}"} for n in range(11, 21)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    changes = {"task.data": str(tmp_path / "rows.jsonl"), "task.name": "sums"}
+    changes |= {f"{section}.{key}": value for section, table in TINY.items() for key, value in table.items()}
+    axis = '"task.reward" = ["flawed_rewards:bad", "flawed_rewards:good"]'
+    (tmp_path / "grid.toml").write_text(f"[axes]\n{axis}\n")
+    out = tmp_path / "grid"
+    with pytest.raises(stiefel.UserError, match="1 of 2 runs failed: flawed_rewards_bad") as error:
+        stiefel.compare(tmp_path / "grid.toml", out, changes=changes)
+    assert "ValueError: no more" in error.value.why
+    assert (out / "report.html").is_file()
+    assert len(read_json(out / "table.json")) == 1
 
 
 def test_a_preflight_measures_the_first_step() -> None:

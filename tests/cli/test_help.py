@@ -6,9 +6,10 @@ import json
 import subprocess
 import sys
 
+import click
 import pytest
 
-from stiefel.cli import main
+from stiefel.cli import VERBS, main
 from stiefel.recipe.explained import keys
 from stiefel.recipe.recipe import Recipe
 
@@ -52,3 +53,12 @@ def test_it_imports_no_torch() -> None:
     probe += "print('torch' in sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
     assert loaded.stdout.splitlines()[-1] == "False"
+
+
+def test_every_command_speaks_of_a_profile_in_the_same_words() -> None:
+    """Of a recipe's and of a grid's, as some take the one and some the other."""
+    found = {verb.name: option for verb in VERBS for option in verb.params if "--profile" in option.opts}
+    assert found.keys() >= {"train", "preflight", "launch", "compare", "choose", "reproduce"}
+    (words,) = {option.help for option in found.values() if isinstance(option, click.Option)}
+    assert "recipe" in words
+    assert "grid" in words

@@ -33,7 +33,8 @@ def test_it_exits_with_0_without_the_optional_parts_and_imports_no_engine() -> N
     assert record["works"] is True
     names = {finding["name"] for finding in record["findings"]}
     assert names >= {"stiefel", "packages", "GPU", "bfloat16", "cores", "memory", "threads", "sandbox", "hub"}
-    assert names >= {"cache of models", "cache of rows", "cache of spectra", "vLLM", "Ray", "reasoning-gym", "verl"}
+    assert names >= {"cache of models", "cache of rows", "cache of spectra", "vLLM", "Ray", "reasoning-gym", "lm-eval"}
+    assert names >= {"Optuna", "verl"}
     for finding in record["findings"]:
         assert finding["instead"] or finding["state"] == "works"
 

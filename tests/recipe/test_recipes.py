@@ -11,7 +11,7 @@ import pytest
 
 from stiefel.artifacts import read_jsonl
 from stiefel.methods import compose
-from stiefel.recipe import methods_named, tasks_named
+from stiefel.recipe import methods_named, profile_names, tasks_named
 from stiefel.recipe.grid import load_grid
 from stiefel.recipe.recipe import load_recipe, read_toml
 from stiefel.run.checks import check_names
@@ -25,8 +25,7 @@ ROOT = Path(__file__).parents[2] / "recipes"
 
 def profiles_in(path: Path) -> list[str]:
     """A grid's own profiles, or "" for the one that it names."""
-    own = read_toml(path).get("profile", "")
-    return list(own) if isinstance(own, dict) else [""]
+    return profile_names(path, own=True) or [""]
 
 
 RECIPES = [path for path in sorted(ROOT.rglob("*.toml")) if "axes" not in read_toml(path)]

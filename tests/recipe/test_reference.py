@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from stiefel.errors import UserError
 from stiefel.recipe import Key, find_keys, grid_keys, load_grid, recipe_keys
 from stiefel.recipe.explained import keys
-from stiefel.recipe.grid import GRID_KEYS
+from stiefel.recipe.grid import GRID_KEYS, RATES
+from stiefel.recipe.measured import Kind, MeasureSettings
 from stiefel.recipe.recipe import Recipe, make_recipe
 
 ALL = recipe_keys()
-SETTABLE = [key for key in ALL if key.section != "task.mixture"]
+SETTABLE = [key for key in ALL if key.settable]
 
 
 def other(key: Key) -> object:
@@ -79,6 +81,23 @@ def test_a_key_is_found_by_its_name_its_last_word_or_its_table() -> None:
         with pytest.raises(UserError) as error:
             find_keys(name)
         assert meant in error.value.instead
+
+
+def test_the_keys_of_a_measure_are_known_and_fit() -> None:
+    found = {key.name: key for key in find_keys("measure")}
+    assert list(found) == ["measure", *(f"measure.{name}" for name in MeasureSettings.model_fields)]
+    assert not any(key.settable for key in grid_keys())  # --set is of the recipe
+    inner = [key for key in found.values() if key.section]
+    MeasureSettings.model_validate({name: value for key in inner for name, value in tomllib.loads(key.example).items()})
+    assert inner[0].choices == get_args(Kind)
+
+
+def test_values_of_a_grids_keys_stand_in_quotes_and_its_profiles_are_told() -> None:
+    (rate,), (profile,) = find_keys("rate"), find_keys("profile")
+    for name in RATES:
+        assert f'"{name}"' in rate.meaning
+        assert f'"{name}"' in " ".join(rate.notes)
+    assert "[profile.NAME]" in profile.meaning
 
 
 def test_the_examples_of_a_grid_make_one(tmp_path: Path) -> None:

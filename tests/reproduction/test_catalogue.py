@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from stiefel.errors import UserError
+from stiefel.recipe import profile_names
 from stiefel.recipe.recipe import load_recipe, read_toml
 from stiefel.report.figures.registry import FIGURES
-from stiefel.reproduction.catalogue import entries, find, profiles_in, recipes
+from stiefel.reproduction.catalogue import entries, find, recipes
 from stiefel.reproduction.numbers import published_by_method
 from stiefel.reproduction.work import find_work
 
@@ -30,7 +32,7 @@ def test_names_and_recipes_are_the_same() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_has_both_ends_of_its_scale_and_says_what_it_shows(name: str) -> None:
     entry, path = find(name)
-    assert {"nano", "paper"} <= set(profiles_in(path))
+    assert {"nano", "paper"} <= set(profile_names(path, own=True))
     assert entry.figure in {"", *(figure.name for figure in FIGURES)}
     assert "Figure" not in entry.what or (entry.figure and entry.shows)
     work = find_work(name, "nano")
@@ -41,6 +43,15 @@ def test_a_name_has_both_ends_of_its_scale_and_says_what_it_shows(name: str) -> 
     assert published or entry.shows, "numbers, or what was found in words"
     header = path.read_text().partition("\n\n")[0]
     assert ("Order: " in header) == bool(entry.order), "the header says where a direction is reproduced"
+
+
+def test_a_grid_has_profiles_of_its_own_and_its_recipe_s() -> None:
+    """Of a name its own alone: a protocol's other ones are no whole table."""
+    _, path = find("rlpo/table4")
+    assert profile_names(path, own=True) == ["nano", "paper"]
+    assert profile_names(path) == ["nano", "paper", "smollm2"]
+    with pytest.raises(UserError, match="it has nano, paper"):
+        find_work("rlpo/table4", "smollm2")
 
 
 def test_published_numbers_stand_in_the_papers_profile_alone() -> None:

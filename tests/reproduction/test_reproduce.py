@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -14,7 +15,7 @@ from stiefel.cli import main
 from stiefel.errors import UserError
 from stiefel.report import read_runs
 from stiefel.reproduction.catalogue import Entry
-from stiefel.reproduction.measures import efficiency, spectra
+from stiefel.reproduction.measures import efficiency, paired, spectra
 from stiefel.reproduction.numbers import own_scores, score_pairs
 from stiefel.reproduction.order import order_of
 from stiefel.reproduction.reproduce import reproduce
@@ -145,6 +146,35 @@ def test_a_small_model_s_numbers_stand_by_themselves(papers: tuple[Work, Path, d
     lines = list(as_lines({**record, "profile": "nano", "order": order.to_json()}, ENTRY, out))
     assert "Published order by nano-arithmetic: full > gaussian" in lines
     assert in_order({"rlpo": 0.7, "gaussian": 0.5, "milora": 0.5}) == "rlpo > gaussian = milora"
+
+
+def test_with_other_settings_ours_is_named_as_such_and_no_difference_told(
+    papers: tuple[Work, Path, dict[str, Any]],
+) -> None:
+    found, out, record = papers
+    changes = ("optim.lr=1", 'eval.tasks=["nano-sort"]')
+    changed = replace(found, changes=changes)
+    pairs = [one.to_json() for one in score_pairs(changed, read_runs(out))]
+    assert [one["ours"] for one in pairs] == [one["ours"] for one in record["pairs"]]
+    assert any(one["difference"] is not None for one in record["pairs"])
+    assert all(one["difference"] is None for one in pairs)
+    assert {one["why"] for one in pairs if one["ours"]} == {f"not the published settings: {', '.join(changes)}"}
+    told = {**record, "pairs": pairs, "changes": list(changes)}
+    lines = list(as_lines(told, ENTRY, out))
+    assert lines[0] == f"lab/table1: A table. Profile paper, changed by --set {changes[0]} --set '{changes[1]}'."
+    assert any(line.startswith("No difference is told") for line in lines)
+
+
+def test_what_was_published_is_no_setting_that_a_change_reaches() -> None:
+    assert find_work("rlpo/main", "paper", ["expected.scores={}"]).published["run"].expected.scores
+
+
+def test_starts_of_other_settings_have_no_difference() -> None:
+    for changes, difference in (((), pytest.approx(0.89)), (("adapter.rank=4",), None)):
+        found = find_work("rlpo/table4", "paper", changes)
+        assert found.measure is not None
+        pairs = {one.of: one for one in paired(found, found.measure, {"milora": {"norm": 6.0}})}
+        assert pairs["milora"].difference == difference
 
 
 def test_a_finished_one_is_left_alone_by_resume_and_another_refused(

@@ -9,7 +9,7 @@ import pytest
 from stiefel.cli import main
 from stiefel.recipe import Recipe
 from stiefel.reproduction.catalogue import entries
-from stiefel.reproduction.missing import lacks, memory
+from stiefel.reproduction.missing import HUBS, data, lacks, memory
 from stiefel.reproduction.work import find_work
 
 
@@ -106,6 +106,47 @@ def test_too_little_memory_is_seen(tmp_path: Path) -> None:
     (lack,) = memory(recipe.model_copy(update={"rollout": longer}))
     assert lack.kind == "memory"
     assert "GB" in lack.what
+
+
+def test_what_a_recipe_names_by_itself_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows, held-out rows and the rows of the cap, as files and as data sets of the hub."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    (recipe,) = find_work("rlpo/main", "nano").runs.values()
+
+    def found(rows: str, heldout: str, cap: str) -> list[str]:
+        task = recipe.task.model_copy(update={"data": rows, "heldout": heldout})
+        optim = recipe.optim.model_copy(update={"kl_cap": 1e-3, "kl_cap_rows": cap})
+        return [lack.what for lack in data(recipe.model_copy(update={"task": task, "optim": optim}))]
+
+    assert found("", "", "") == []
+    assert found("Nobody-Here/Such-Rows", "Nobody-Here/Other-Rows", "cap.jsonl") == [
+        "Nobody-Here/Such-Rows is not on this machine, for task.data",
+        "Nobody-Here/Other-Rows is not on this machine, for task.heldout",
+        "there is no file cap.jsonl",
+    ]
+    assert found("lists/rows.jsonl", "no id/rows", "") == [
+        "there is no file lists/rows.jsonl",
+        "there is no file no id/rows",
+    ]
+    (tmp_path / "cap.jsonl").write_text("")
+    for name in ("such-rows", "other-rows"):  # as `datasets` calls them
+        (tmp_path / "cache" / f"Nobody-Here___{name}").mkdir(parents=True)
+    assert found("Nobody-Here/Such-Rows", "Nobody-Here/Other-Rows", "cap.jsonl") == []
+
+
+def test_a_task_of_the_hub_is_looked_for_unless_all_that_is_read_of_it_is_the_recipe_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
+    (recipe,) = find_work("rlpo/main", "nano").runs.values()
+    (tmp_path / "rows.jsonl").write_text("")
+    rows, hub = str(tmp_path / "rows.jsonl"), HUBS["medqa"].id
+    measured = recipe.eval.model_copy(update={"tasks": ["medqa"]})
+    for own, wanted in (({}, True), ({"data": rows}, True), ({"data": rows, "heldout": rows}, False)):
+        task = recipe.task.model_copy(update={"name": "medqa", **own})
+        lacking = [lack.what for lack in data(recipe.model_copy(update={"task": task, "eval": measured}))]
+        assert lacking == ([f"{hub} is not on this machine, for medqa"] if wanted else [])
 
 
 def test_every_name_s_paper_profile_can_be_looked_at(tmp_path: Path) -> None:

@@ -9,16 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import CHOICE, MANIFEST, RUNS, read_json, write_json
+from ..artifacts import CHOICE, GRID, MANIFEST, RUNS, discard, read_json, room_for, write_json
 from ..comparison import Book, Watch, begin, jobs_that_fit, look, may_begin, one_run, run_cells, worker_slots
 from ..errors import UserError
 from ..progress import States
 from ..recipe import Grid, Recipe
 from ..run import status
-from .candidates import Candidate, all_rollouts, candidates_of, longest_of
+from .begun import begun, first_record, refuse_completed, refuse_renamed
+from .candidates import Candidate, candidates_of, longest_of
 from .halving import going_on, require_optuna
 from .merit import last_rewards, merit, rewards_of
-from .plan import Plan, make_plan, rollouts_of
+from .plan import Plan, make_plan
 from .told import result
 
 Progress = Callable[[], AbstractContextManager[Callable[[States], None]]]
@@ -44,44 +45,29 @@ def choose(
     require_optuna()
     candidates = candidates_of(grid)
     plan = make_plan(candidates, budget)
+    record = first_record(candidates, plan, budget)
+    if resume:
+        record = begun(out, record, [each.name for each in candidates])
+    elif force:
+        refuse_completed(out)
     look(grid, out)
-    grid, goes_on = may_begin(grid, out, resume=resume, force=force, kind="choice")
-    record = begun(out, budget) if goes_on else first_record(candidates, plan, budget)
+    recorded = resume and not (out / GRID).exists() and not (out / RUNS).exists()  # killed before it had more
+    found, goes_on = may_begin(grid, out, resume=resume and not recorded, force=force or recorded, kind="choice")
+    refuse_renamed(grid, found, out)
     if record["status"] == "finished":
         say(f"{out} is finished")
         return record
     with worker_slots(jobs or jobs_that_fit(grid.runs.values()), say) as slots:
-        begin(grid, out, goes_on=goes_on)
         contest = Contest(candidates, plan, out, record, slots, say, progress)
-        contest.keep()
+        if not goes_on:
+            if out.is_dir():
+                discard(out)
+            with room_for(out):
+                out.mkdir(parents=True)
+            contest.keep()  # first: it makes the directory a choice's, which --resume knows
+        begin(grid, out, goes_on=True)
         contest.hold()
     return contest.record
-
-
-def first_record(candidates: Sequence[Candidate], plan: Plan, budget: float) -> dict[str, Any]:
-    """What `choice.json` says before the first rung."""
-    total = all_rollouts(candidates)
-    return {
-        "status": "running",
-        "share": budget,
-        "budget": rollouts_of(budget, total),
-        "total": total,
-        "plan": {"rollouts": list(plan.places), "candidates": list(plan.counts), "seeds": plan.seeds},
-        "rungs": [],
-        "out": {},
-    }
-
-
-def begun(out: Path, budget: float) -> dict[str, Any]:
-    """What an earlier process left in `choice.json`; raises UserError where it had another budget."""
-    record: dict[str, Any] = read_json(out / CHOICE)
-    if record["share"] != budget:
-        raise UserError(
-            f"{out} was started with --budget {record['share']:g}, not {budget:g}",
-            "the rungs follow from the budget, and some candidates are dropped already",
-            f"--budget {record['share']:g}, or another --out",
-        )
-    return record
 
 
 class Contest:

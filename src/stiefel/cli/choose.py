@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import click
@@ -33,7 +34,6 @@ def choose(
     force: bool,
 ) -> None:
     """Find the best point of a GRID for a part of what all of it takes."""
-    from ..artifacts import CHOICE, require_begun
     from ..choice import choose as choose_in
     from ..choice import print_choice
     from ..progress import grid_progress
@@ -41,8 +41,6 @@ def choose(
     from ..recipe import load_grid
 
     refuse_both(resume, force)
-    if resume:
-        require_begun(out, CHOICE, "choice")
     quiet()
     record = choose_in(
         load_grid(grid, changes, profile),
@@ -58,4 +56,7 @@ def choose(
         click.echo(json.dumps(record, allow_nan=False))
     else:
         print_choice(record)
-    say(f"next: stiefel report {out}; stiefel compare {grid} --out {out} --resume runs the rest")
+    rest = ["stiefel", "compare", str(grid), *(["--profile", profile] if profile else [])]
+    rest += [word for change in changes for word in ("--set", change)]
+    rest += ["--out", str(out), "--resume"]
+    say(f"next: {shlex.join(['stiefel', 'report', str(out)])}; {shlex.join(rest)} runs the rest")

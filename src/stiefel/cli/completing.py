@@ -65,7 +65,7 @@ def changes(context: click.Context, parameter: click.Parameter, incomplete: str)
     from ..recipe import recipe_keys
 
     key, equals, begun = incomplete.partition("=")
-    settable = [one for one in recipe_keys() if one.section != "task.mixture"]
+    settable = [one for one in recipe_keys() if one.settable]
     if not equals:
         return [CompletionItem(f"{one.name}=", help=one.meaning) for one in settable if one.name.startswith(key)]
     found = [one for one in settable if one.name == key]

@@ -54,6 +54,7 @@ def listed(found: Sequence[Any]) -> str:
 
     lines = []
     about = {**sections(), "": "a grid's own keys; what it shares stands in [recipe.*]"}
+    about["measure"] = "of a grid: what of its runs was published"
     for section, words in about.items():
         names = [one.name.removeprefix(f"{section}.") for one in found if in_section(one.name, section)]
         heading = f"[{section}]" if section else "grid"
@@ -76,7 +77,7 @@ def described(key: Any) -> str:
     lines.append(f"  default  {key.default or 'none'}")
     lines += [f"  note     {note}" for note in key.notes]
     lines.append(f"  example  {table + ' ' if table else ''}{key.example}")
-    if key.section and key.section != "task.mixture":
+    if key.settable:
         value = key.example.partition(" = ")[2]
         lines.append(f"           --set {shell(f'{key.name}={value}')}")
     return "\n".join(lines) + "\n"

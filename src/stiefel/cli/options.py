@@ -21,7 +21,10 @@ resume_option = click.option(
     "--resume", is_flag=True, help="Go on with what was interrupted; what is finished is left alone."
 )
 profile_option = click.option(
-    "--profile", default="", help="Overlay one of the recipe's profiles.", shell_complete=completing.profiles
+    "--profile",
+    default="",
+    help="Lay the profile of that name over the recipe or the grid.",
+    shell_complete=completing.profiles,
 )
 set_option = click.option(
     "--set",

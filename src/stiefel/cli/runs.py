@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from ..errors import UserError, refuse_both
-from .completing import profiles
 from .options import force_option, profile_option, resume_option, say, set_option
 
 
@@ -84,12 +83,7 @@ def train(
 
 @click.command()
 @click.argument("grid", type=click.Path(path_type=Path))
-@click.option(
-    "--profile",
-    default="",
-    shell_complete=profiles,
-    help="Overlay the profile of that name, of the grid, of its recipe, or both.",
-)
+@profile_option
 @set_option
 @click.option(
     "--backend",

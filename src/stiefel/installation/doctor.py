@@ -28,7 +28,7 @@ def looks() -> Iterator[Finding]:
     yield required()
     yield gpus()
     yield bfloat16()
-    from .engines import lm_eval, ray, reasoning_gym, verl, vllm
+    from .engines import lm_eval, optuna, ray, reasoning_gym, verl, vllm
     from .isolation import sandbox
     from .machine import cores, memory, threads
     from .places import caches, hub
@@ -36,5 +36,5 @@ def looks() -> Iterator[Finding]:
     for look in (cores, memory, threads, sandbox, hub):
         yield look()
     yield from caches()
-    for look in (vllm, ray, reasoning_gym, lm_eval, verl):
+    for look in (vllm, ray, reasoning_gym, lm_eval, optuna, verl):
         yield look()

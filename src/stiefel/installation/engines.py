@@ -41,6 +41,11 @@ def lm_eval() -> Finding:
     return extra("lm-eval", "lm-eval", "lm-eval", "for stiefel eval --task lm-eval:NAME and ifeval")
 
 
+def optuna() -> Finding:
+    """Optuna."""
+    return extra("Optuna", "optuna", "choose", "for stiefel choose")
+
+
 def verl() -> Finding:
     """The verl that was tried."""
     found = verl_version()

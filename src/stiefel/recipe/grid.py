@@ -21,6 +21,7 @@ RATES = {
     "matched-step": "a first step of every run is as large as the first run's",
     "tuned": "each method has the rate of the axis optim.lr that is best on a validation split",
 }
+RATE_WORDS = "; ".join(f'"{name}": {words}' for name, words in RATES.items())
 TUNED = "tuned"
 VALIDATION = 200  # questions by which a rate is chosen, where the recipe does not say
 # key → its type, default, meaning, notes, and an example
@@ -33,21 +34,25 @@ GRID_KEYS: dict[str, tuple[str, str, str, tuple[str, ...], str]] = {
         'recipe = "dapo.toml"',
     ),
     "profile": (
-        "a text",
+        "a text or a table of tables",
         "",
-        "Which of the recipe's profiles lies over it; empty for none. A recipe with profiles needs it, or --profile.",
+        "A text: which of the recipe's profiles lies over it, empty for none; a recipe with profiles needs it, or "
+        "--profile. Tables, [profile.NAME]: the grid's own profiles, each with keys of a grid that take the place of "
+        "the grid's, of which --profile chooses one.",
         (),
         'profile = "nano"',
     ),
     "rate": (
         f"one of {', '.join(RATES)}",
         "",
-        "Where each run's optim.lr comes from: " + "; ".join(f"{name}: {words}" for name, words in RATES.items()) + ".",
-        ("kl and matched-step are refused beside an axis optim.lr, tuned without one",),
+        "Where each run's optim.lr comes from: "
+        + "; ".join(f'"{name}": {words}' for name, words in RATES.items())
+        + ".",
+        ('refused beside an axis optim.lr if it is "kl" or "matched-step", without one if it is "tuned"',),
         'rate = "kl"',
     ),
     "measure": (
-        "a table",
+        "a table of settings",
         "none",
         "What else of the grid's runs was published, which `stiefel reproduce` sets beside ours.",
         (),
@@ -181,8 +186,7 @@ def rate_rule(tables: Mapping[str, Any], axes: list[str], path: Path) -> str:
         return str(rate)
     raise UserError(
         f"rate = {rate!r} in {path}",
-        "it says where each run's learning rate comes from: "
-        + "; ".join(f'"{name}": {words}' for name, words in RATES.items()),
+        f"it says where each run's learning rate comes from: {RATE_WORDS}",
         nearest(rate, RATES) if isinstance(rate, str) else 'rate = "kl"',
     )
 
@@ -308,15 +312,15 @@ def chosen_axes(axes: Any, above: Any, profile: str, path: Path) -> dict[str, An
     return chosen
 
 
-def profile_names(path: Path) -> list[str]:
-    """The profiles of a recipe, or of a grid and its recipe."""
+def profile_names(path: Path, *, own: bool = False) -> list[str]:
+    """The profiles of a recipe, or of a grid and its recipe, in their order; with `own` those of the file itself."""
     tables = read_toml(path)
-    recipe = tables.get("recipe") if is_grid(tables) else tables
+    grid = is_grid(tables)
+    names = [] if grid and isinstance(tables.get("profile"), str) else list(profiles_of(tables, str(path)))
+    recipe = tables.get("recipe") if grid and not own else None
     if isinstance(recipe, str):
         recipe = read_toml(path.parent / recipe)
-    own = tables.get("profile")
-    found = set(own) if isinstance(own, Mapping) else set()
-    return sorted(found | set(profiles_of(recipe, str(path)) if isinstance(recipe, Mapping) else ()))
+    return list(dict.fromkeys([*names, *(profiles_of(recipe, str(path)) if isinstance(recipe, Mapping) else ())]))
 
 
 def changed(recipe: dict[str, Any], changes: Iterable[str]) -> dict[str, Any]:

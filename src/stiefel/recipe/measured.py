@@ -16,8 +16,8 @@ class MeasureSettings(Section):
     """[measure]"""
 
     kind: Kind
-    """start-norm, init-cost: of starts alone; efficiency, spectra, scores: of trained runs."""
+    """What is measured: "start-norm" and "init-cost" of starts alone, the others of trained runs."""
     source: str = ""
     """Where the numbers come from."""
-    published: dict[str, dict[str, FiniteFloat]] = Field(default_factory=dict)
+    published: dict[str, dict[str, FiniteFloat]] = Field({})
     """Of a method, a model or a run, as `kind` has it: figure → number."""

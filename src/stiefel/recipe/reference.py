@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 
 from ..errors import UserError, nearest
 from .grid import GRID_KEYS
+from .measured import MeasureSettings
 from .recipe import DEFAULTS, DRAWN, OF_ADAPTER_ITSELF, ROLLOUT_KEYS, SFT_KEYS, VLLM_KEYS, Recipe
 from .sections import MixtureEntry, Section
 from .wanted import kind
@@ -49,6 +50,8 @@ EXAMPLES: dict[str, Any] = {  # of a text, a list or a table, where the default 
     "expected.metric": "pass@4",
     "expected.average_of": ["gsm8k", "math500"],
     "expected.scores": {"rlpo": {"gsm8k": 0.75}},
+    "measure.source": "the paper's Table 4",
+    "measure.published": {"milora": {"norm": 5.11}},
 }
 NEEDS = {  # what is refused where another key does not switch it on
     "algorithm.max_gen_batches": "algorithm.dynamic_sampling",
@@ -59,6 +62,7 @@ NEEDS = {  # what is refused where another key does not switch it on
     "guard.kl_base": "guard.action",
     "guard.grad_norm": "guard.action",
 }
+MEASURE = "measure"  # the table of a grid that has keys of its own
 UNUSED = ("rank", "alpha", "dropout", "targets")  # of [adapter]: some methods have no use for them
 
 
@@ -79,6 +83,11 @@ class Key:
         return self.name.rpartition(".")[0]
 
     @property
+    def settable(self) -> bool:
+        """Whether --set takes it by its name: what a recipe holds, but for the entries of a list."""
+        return self.section not in ("", MEASURE, "task.mixture")
+
+    @property
     def choices(self) -> tuple[str, ...]:
         """The values that it takes, where these are few."""
         if self.kind == "true or false":
@@ -97,8 +106,13 @@ def recipe_keys() -> list[Key]:
 
 
 def grid_keys() -> list[Key]:
-    """The keys of a grid."""
-    return [Key(name, *facts) for name, facts in GRID_KEYS.items()]
+    """The keys of a grid, those of its [measure] among them."""
+    found = []
+    for name, facts in GRID_KEYS.items():
+        found.append(Key(name, *facts))
+        if name == MEASURE:
+            found += [key_of(f"{name}.{inner}", field) for inner, field in MeasureSettings.model_fields.items()]
+    return found
 
 
 def find_keys(name: str) -> list[Key]:

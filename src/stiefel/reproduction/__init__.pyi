@@ -1,6 +1,5 @@
 from .catalogue import Entry as Entry
 from .catalogue import entries as entries
-from .catalogue import profiles_in as profiles_in
 from .missing import Lack as Lack
 from .missing import lacks as lacks
 from .reproduce import reproduce as reproduce

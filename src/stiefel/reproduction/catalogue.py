@@ -9,7 +9,6 @@ from importlib.resources import files
 from pathlib import Path
 
 from ..errors import UserError, nearest
-from ..recipe import is_grid, profiles_of, read_toml
 
 CATALOGUE, RECIPES = "catalogue.toml", "recipes"
 
@@ -56,10 +55,3 @@ def find(name: str) -> tuple[Entry, Path]:
             nearest(name, known),
         )
     return known[name], recipes() / f"{name}.toml"
-
-
-def profiles_in(path: Path) -> list[str]:
-    """The profiles of a recipe, or those that a grid writes."""
-    tables = read_toml(path)
-    assert is_grid(tables) or "profile" in tables
-    return list(profiles_of(tables, str(path)))

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from ..artifacts import INSPECTION, read_json
 from ..recipe import MeasureSettings
 from ..report import Run
-from .numbers import Number, Pair, in_percent, measured, over_seeds, why_not
+from .numbers import Number, Pair, in_percent, measured, other_settings, over_seeds, why_not
 from .work import Work
 
 UNITS = {
@@ -43,7 +43,7 @@ def measured_pairs(work: Work, runs: Sequence[Run]) -> list[Pair]:
 
 def paired(work: Work, measure: MeasureSettings, found: Found) -> list[Pair]:
     """Each published figure with ours, or each by itself where ours is of another model; then ours alone."""
-    pairs = []
+    pairs, changed = [], bool(work.changes)
     for name in dict.fromkeys([*measure.published, *found]):
         theirs, mine = measure.published.get(name, {}), found.get(name, {})
         for figure in dict.fromkeys([*theirs, *mine]):
@@ -51,7 +51,8 @@ def paired(work: Work, measure: MeasureSettings, found: Found) -> list[Pair]:
             ours = Number(mine[figure]) if figure in mine else None
             unit = UNITS[figure]
             if work.is_papers or ours is None or known is None:
-                pairs.append(Pair(name, figure, "", unit, known, ours, "" if ours else why_not(work)))
+                why = other_settings(work) if ours else why_not(work)
+                pairs.append(Pair(name, figure, "", unit, known, ours, why, changed))
             else:
                 pairs.append(Pair(name, figure, "", unit, known, None, why_not(work)))
                 pairs.append(Pair(name, figure, "", unit, None, ours))
@@ -94,6 +95,6 @@ def score_pairs_of_runs(work: Work, measure: MeasureSettings, runs: Sequence[Run
         of_name = [run for run in runs if name in (run.name, run.name.partition("-seed")[0])]
         for task, score in figures.items():
             ours = over_seeds(measured(of_name, task, expected)) if work.is_papers else None
-            why = "" if ours is not None else why_not(work)
-            pairs.append(Pair(name, task, "mean", "%", Number(score), in_percent(ours), why))
+            why = other_settings(work) if ours is not None else why_not(work)
+            pairs.append(Pair(name, task, "mean", "%", Number(score), in_percent(ours), why, bool(work.changes)))
     return pairs

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import datasets
 import torch
+from datasets.naming import camelcase_to_snakecase
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
 from ..engine import require_vllm
 from ..errors import UserError
@@ -19,12 +21,13 @@ from ..foresight import memory_needed
 from ..recipe import Recipe
 from ..rewards import is_gym
 from ..run import check_names, rehearse
-from ..tasks import BENCHMARKS, MADE_HERE
+from ..tasks import BENCHMARKS, MADE_HERE, looks_like_a_path
 from .work import Work
 
 HUBS = {task.name: task.hub for task in BENCHMARKS if task.hub is not None}
 PACKAGES = {"ifeval": ("lm_eval", 'pip install "stiefel[lm-eval]"')}
 FETCHED = "a run fetches it from the hub"
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 GYM = ("reasoning_gym", 'pip install "stiefel[gym]"')
 
 
@@ -76,14 +79,14 @@ def model_here(recipe: Recipe) -> bool:
 
 def looks_like_an_id(path: str) -> bool:
     """Whether a text has the form of a hub id."""
-    return not path.startswith((".", "/", "~")) and path.count("/") == 1
+    return HUB_ID.fullmatch(path) is not None and not looks_like_a_path(path)
 
 
 def cached(name: str, kind: str, revision: str = "", *, weights: bool = False) -> bool:
     """Whether the hub's client holds a snapshot; nothing is asked of the network."""
     try:
         found = Path(snapshot_download(name, repo_type=kind, revision=revision or None, local_files_only=True))
-    except LocalEntryNotFoundError:
+    except (LocalEntryNotFoundError, HFValidationError):  # the latter: nothing that the hub could hold
         return False
     return not weights or any(found.glob("*.safetensors"))
 
@@ -99,25 +102,53 @@ def absent_model(recipe: Recipe) -> Lack:
 
 def data(recipe: Recipe) -> Iterator[Lack]:
     """The rows that are trained and measured, and the packages that make or grade them."""
-    given = recipe.task.data
-    if given and not Path(given).expanduser().exists() and not looks_like_an_id(given):
-        yield Lack("data", f"there is no file {given}", "give --set task.data=FILE")
+    yield from files(recipe)
     made = {task.name for task in MADE_HERE}
     trained = [part.name for part in recipe.task.mixture] or [recipe.task.name]
     for name in dict.fromkeys([*trained, *recipe.eval.tasks]):
         package, instead = GYM if is_gym(name) else PACKAGES.get(name, ("", ""))
         if package and find_spec(package) is None:
             yield Lack("package", f"{package} is not installed, for {name}", instead)
-        if name in made or name not in HUBS or (given and name == recipe.task.name):
+        if name in made or name not in HUBS or by_its_own_rows(name, recipe, trained):
             continue
         hub = HUBS[name].id
-        if not (cached(hub, "dataset") or prepared(hub)):
+        if not rows_here(hub):
             yield Lack("data", f"{hub} is not on this machine, for {name}", FETCHED)
 
 
+def by_its_own_rows(name: str, recipe: Recipe, trained: Sequence[str]) -> bool:
+    """Whether a task is trained on and measured by rows that the recipe names, so that the hub's are not read."""
+    if name != recipe.task.name:
+        return False
+    trains, measures = name in trained, name in recipe.eval.tasks
+    return bool((recipe.task.data or not trains) and (recipe.task.heldout or not measures))
+
+
+def files(recipe: Recipe) -> Iterator[Lack]:
+    """What the recipe names by itself: files, directories or hub ids."""
+    task, revision = recipe.task, recipe.task.revision
+    heldout = revision if task.heldout == task.data else ""  # a revision is that of `task.data`
+    for key, given, of in (("task.data", task.data, revision), ("task.heldout", task.heldout, heldout)):
+        if not given or Path(given).expanduser().exists():
+            continue
+        if not looks_like_an_id(given):
+            yield Lack("data", f"there is no file {given}", f"give --set {key}=FILE")
+        elif not rows_here(given, of):
+            yield Lack("data", f"{given} is not on this machine, for {key}", FETCHED)
+    rows = recipe.optim.kl_cap_rows
+    if rows and not Path(rows).expanduser().is_file():
+        yield Lack("data", f"there is no file {rows}", "give --set optim.kl_cap_rows=FILE")
+
+
+def rows_here(hub: str, revision: str = "") -> bool:
+    """Whether a data set of the hub lies on this machine."""
+    return cached(hub, "dataset", revision) or prepared(hub)
+
+
 def prepared(hub: str) -> bool:
-    """Whether `datasets` holds the data set in its own cache."""
-    return (Path(datasets.config.HF_DATASETS_CACHE) / hub.replace("/", "___")).is_dir()
+    """Whether `datasets` holds the data set in its own cache, by the name that it gives it there."""
+    *owner, name = hub.split("/")
+    return (Path(datasets.config.HF_DATASETS_CACHE) / "___".join([*owner, camelcase_to_snakecase(name)])).is_dir()
 
 
 def engine(recipe: Recipe) -> Iterator[Lack]:

@@ -33,12 +33,15 @@ class Pair:
     unit: str  # %
     published: Number | None  # None: of ours alone
     ours: Number | None
-    why: str = ""  # there is none of ours
+    why: str = ""  # there is none of ours, or no difference
+    changed: bool = False  # ours has other settings than the published one
 
     @property
     def difference(self) -> float | None:
-        """Ours less the published one."""
-        return None if self.ours is None or self.published is None else self.ours.mean - self.published.mean
+        """Ours less the published one, of the same settings."""
+        if self.ours is None or self.published is None or self.changed:
+            return None
+        return self.ours.mean - self.published.mean
 
     def to_json(self) -> dict[str, Any]:
         """For reproduction.json."""
@@ -86,7 +89,8 @@ def score_pairs(work: Work, runs: Sequence[Run]) -> list[Pair]:
                     unit="%",
                     published=in_percent(Number(score.mean, score.spread)),
                     ours=in_percent(ours),
-                    why="" if ours is not None else why_not(work),
+                    why=why_not(work) if ours is None else other_settings(work),
+                    changed=bool(work.changes),
                 )
             )
     return pairs
@@ -140,6 +144,11 @@ def in_percent(number: Number | None) -> Number | None:
 def why_not(work: Work) -> str:
     """Why there is nothing of ours beside a published number."""
     return NOT_MEASURED if work.is_papers else f"{NOT_MEASURED}: the profile {work.profile} is of another model"
+
+
+def other_settings(work: Work) -> str:
+    """Why there is no difference beside a number of ours; nothing where there is one."""
+    return f"not the published settings: {', '.join(work.changes)}" if work.changes else ""
 
 
 def own_scores(runs: Sequence[Run]) -> list[Pair]:

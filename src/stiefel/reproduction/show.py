@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from .catalogue import Entry
 
 def as_lines(record: Mapping[str, Any], entry: Entry, out: Path) -> Iterator[str]:
     """A heading, the pairs as a table, what is ours alone, the order, and where a figure lies."""
-    yield f"{entry.name}: {entry.what} Profile {record['profile']}."
+    changes = shlex.join(word for change in record["changes"] for word in ("--set", change))
+    yield f"{entry.name}: {entry.what} Profile {record['profile']}{f', changed by {changes}' if changes else ''}."
     pairs = [pair for pair in record["pairs"] if pair["published"] is not None]
     alone = [pair for pair in (*record["pairs"], *record["own"]) if pair["published"] is None]
     whole = [pair for pair in pairs if pair["ours"] is not None]
@@ -25,6 +27,8 @@ def as_lines(record: Mapping[str, Any], entry: Entry, out: Path) -> Iterator[str
         )  # fmt: skip
         if not whole:
             yield pairs[0]["why"][:1].upper() + pairs[0]["why"][1:] + "."
+        elif changes:
+            yield "No difference is told: with changed settings ours is not what was published."
     if alone:
         yield ""
         yield "Ours alone:"

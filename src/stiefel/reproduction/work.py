@@ -8,8 +8,18 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import UserError, nearest
-from ..recipe import UNTRAINED, Grid, MeasureSettings, Recipe, is_grid, load_grid, load_recipe, read_toml
-from .catalogue import Entry, find, profiles_in
+from ..recipe import (
+    UNTRAINED,
+    Grid,
+    MeasureSettings,
+    Recipe,
+    is_grid,
+    load_grid,
+    load_recipe,
+    profile_names,
+    read_toml,
+)
+from .catalogue import Entry, find
 
 PAPER = "paper"  # the profile whose numbers are the published ones
 ONE = "run"  # what the run of a plain recipe is called
@@ -38,13 +48,13 @@ class Work:
 
     @property
     def is_papers(self) -> bool:
-        """Whether its numbers are measured as the published ones were."""
+        """Whether its numbers are measured as the published ones were, but for `changes`."""
         return self.profile == PAPER
 
     @cached_property
     def published(self) -> dict[str, Recipe]:
-        """The runs of the paper's profile, whose [expected] holds what was published."""
-        if self.is_papers:
+        """The runs of the paper's profile as it stands, whose [expected] holds what was published."""
+        if self.is_papers and not self.changes:
             return self.runs
         return loaded(self.path, (), PAPER)[1]
 
@@ -52,7 +62,7 @@ class Work:
 def find_work(name: str, profile: str, changes: Sequence[str] = ()) -> Work:
     """The work of a name; raises UserError for an unknown name or profile, or a profile that is left open."""
     entry, path = find(name)
-    known = profiles_in(path)
+    known = profile_names(path, own=True)  # a protocol's would be no whole one of the table
     if not profile:
         raise UserError(
             f"{name} is given without a profile",

@@ -9,7 +9,7 @@ from .benchmark import Benchmark
 from .given import find_given, given_lines, golds_of
 from .grading import results
 from .gym_rows import check_held_out
-from .opened import stated
+from .opened import looks_like_a_path, stated
 from .registry import BENCHMARKS, MADE_HERE, TASKS, check_task, find_task, measured_task, training_task
 from .render import prompt_tokens, rendered, shown, stops
 from .table import read_file
@@ -36,6 +36,7 @@ __all__ = [
     "given_lines",
     "golds_of",
     "is_validation_name",
+    "looks_like_a_path",
     "measured_task",
     "opened_thinking",
     "prompt_tokens",
