@@ -24,12 +24,15 @@ def verdict(evidence: Evidence) -> list[str]:
     if len(found.best) < 2:
         alone = found.best[0]
         score = f"{found.measure.name} {alone.estimate.mean:.3f}{interval(alone)}"
+        has = "a test" if any(found.rates_of(one) for one in found.without) else "finished runs"
         return [
-            f"Only {alone.series.label} has finished runs, so that there is nothing to compare it with: its {score} at "
-            f"learning rate {spanned(alone.rates)}."
+            f"Only {alone.series.label} has {has}, so that there is nothing to compare it with: its {score} at "
+            f"learning rate {spanned(alone.rates)}.",
+            *untested(found),
         ]
     return [
         *answer(found, evidence.pairs),
+        *untested(found),
         best_rates(found),
         compared(evidence, found),
         multiplicity(found, evidence.pairs),
@@ -85,6 +88,14 @@ def interval(cell: Cell) -> str:
     return bounds(found.low, found.high) if found.over else ""
 
 
+def untested(found: Ranking) -> list[str]:
+    """Which runs a validation chose that have no test, as where it failed or is still to come."""
+    names = found.measure.untested
+    return (
+        [f"Chosen, but without a test, so that they are missing from these numbers: {listed(names)}."] if names else []
+    )
+
+
 def best_rates(found: Ranking) -> str:
     """Each method's, and whether a better one may lie beyond those that were tried."""
     name = "Best rates" if found.at == "its best rate" else "Learning rates"
@@ -99,7 +110,7 @@ def best_rates(found: Ranking) -> str:
         for end, methods in ends.items()
         if methods
     ]
-    lost = [f"{one.label} has no finished run" for one in found.without]
+    lost = [f"{one.label} has no {'test' if found.rates_of(one) else 'finished run'}" for one in found.without]
     return f"{name}: {said}.{''.join(beyond)}" + (f" {listed(lost)}." if lost else "")
 
 
@@ -134,7 +145,7 @@ def rates(evidence: Evidence, found: Ranking) -> str:
             f"Each method is taken at the best of its {listed(tried, 'or')} rates, chosen by these very scores, which "
             "flatters all of them a little."
         )
-    if rule.rate == "tuned":
+    if rule.tuned:
         return "Each method's rate was chosen on a validation, apart from these scores."
     budget = "" if rule.budget is None else f" of {rule.budget:g}"
     like = f", that of {rule.reference}" if rule.reference else ""

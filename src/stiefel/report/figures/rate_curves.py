@@ -1,4 +1,4 @@
-"""What a method comes to at each learning rate: the held-out score, the last reward, and how far it went."""
+"""What a method comes to at each learning rate: the score by which it was chosen, the test, and the last reward."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from statistics import fmean
 from ..evidence import Evidence
 from ..runs import Run
 from ..vertical import vertical
+from ..words import counted
 from . import captions
 from .drawing import Drawing, Missing
 from .marks import Mark, Place, numbers, over_seeds
 from .panels import Across, Lines
 from .training import last_reward
+
+CHOSEN = (
+    "The rates were chosen by the score on the validation, in which a run that did not finish counts as 0; the chosen "
+    "ones alone have a test."
+)
 
 
 def rate_curves(evidence: Evidence) -> Drawing | Missing:
@@ -22,9 +28,12 @@ def rate_curves(evidence: Evidence) -> Drawing | Missing:
         of_series.setdefault(evidence.series[run.name].label, set()).add(run.lr)
     if max(map(len, of_series.values())) < 2:
         return Missing("needs a method at two or more learning rates")
-    found = evidence.ranking
+    found, rule = evidence.ranking, evidence.rule
+    tuned = rule is not None and rule.tuned
     panels = []
     across = Across("learning rate", "rates", values=tuple(sorted({run.lr for run in evidence.runs})))
+    if rule is not None and tuned:
+        panels.append(panel(evidence, "Score on the validation", rule.validation, across))
     if not isinstance(found, str) and found.measure.of_questions:
         scores = {name: fmean(items.values()) for name, items in found.measure.scores.items()}
         panels.append(panel(evidence, found.measure.short.capitalize(), scores, across))
@@ -37,8 +46,11 @@ def rate_curves(evidence: Evidence) -> Drawing | Missing:
     lost = [run.name for run in evidence.runs if run.rows and not run.finished]
     caption = captions.joined(
         "Over the learning rate, on a logarithmic axis.",
+        CHOSEN if tuned else "",
         captions.seeds(evidence, [run for run in evidence.runs if run.finished]),
-        f"Left out, for they did not finish: {len(lost)} runs." if lost else "",
+        f"Left out{' of the rest' if tuned else ''}, for they did not finish: {counted(len(lost), 'run')}."
+        if lost
+        else "",
     )
     return Drawing(tuple(kept), len(kept), caption, evidence.styles)
 
