@@ -23,7 +23,7 @@ from stiefel.report.table import table
 from stiefel.report.verdict import verdict
 
 from .conftest import Maker
-from .test_ranking import BEFORE, LORA, RLPO
+from .test_ranking import BEFORE, LORA, RLPO, reversed_order
 
 TIED = ([1, 0, 0, 0, 1, 0, 1, 0], [1, 0, 0, 0, 1, 0, 0, 0], [1, 0, 0, 1, 1, 0, 0, 0])
 
@@ -58,6 +58,29 @@ def test_the_first_line_says_plainly_that_nothing_is_decided(make: Maker) -> Non
     both = said(make.root)
     assert "3 pairs of methods were compared" in both
     assert "by Holm's correction" in both
+
+
+def test_a_method_that_is_behind_in_the_seeds_of_both_is_not_favoured(make: Maker) -> None:
+    reversed_order(make)
+    text = said(make.root)
+    assert text.startswith("The numbers favour lora over rlpo: lora is ahead of rlpo by 0.213"), text
+    assert "each at its own rate: rlpo 0.700" in text
+    assert "rlpo has the highest mean of its own seeds 0 and 1, but is behind lora in the seeds that both have" in text
+    page = write_report(make.root).read_text()
+    assert "ahead in the seeds of both by 0.213, decided" in page
+    assert "lora − rlpo" in page
+    make.run("pissa", right=([0] * 40, [1] * 20 + [0] * 20))
+    assert said(make.root).startswith("The numbers favour lora over rlpo: lora is ahead of rlpo by 0.213")
+
+
+def test_a_method_that_is_behind_without_a_decision_is_said_to_be_so(make: Maker) -> None:
+    for seed, right in enumerate(([1, 1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 0, 0, 0], [0] * 8)):
+        make.run("lora", seed=seed, right=(BEFORE, right))
+    for seed in (0, 1):
+        make.run("rlpo", seed=seed, right=(BEFORE, [1, 1, 1, 1, 0, 0, 0, 0]))
+    text = said(make.root)
+    assert text.startswith("The numbers do not decide between rlpo and lora: lora is ahead of rlpo by 0.062"), text
+    assert "but is behind lora in the seeds that both have" in text
 
 
 def test_a_best_rate_at_the_end_of_the_rates_is_marked(make: Maker) -> None:

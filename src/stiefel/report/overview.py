@@ -16,7 +16,7 @@ from .groups import rate, spanned
 from .method_paragraph import method_paragraph
 from .numbers import NONE, bounds
 from .pairs import Pair
-from .ranking import Ranking
+from .ranking import Cell, Ranking
 from .runs import Run
 from .series import ordered
 from .verdict import verdict
@@ -72,7 +72,7 @@ def order(found: Ranking, pairs: Sequence[Pair], fallen: Sequence[Fall]) -> Cell
         "method", "place", found.at.removeprefix("its "), found.measure.short, "95% interval", "gain", "last reward",
         "KL to base", "seeds", "fell, at all rates", "behind the first",
     )  # fmt: skip
-    against = {one.lower.series: one for one in pairs if one.higher is found.best[0]}
+    first = found.best[0]
     body = []
     for place, cell in enumerate(found.best, start=1):
         done = [run for run in cell.runs if run.finished]
@@ -89,16 +89,17 @@ def order(found: Ranking, pairs: Sequence[Pair], fallen: Sequence[Fall]) -> Cell
             NONE if kl is None else digits(kl),
             ", ".join(map(str, cell.scores)),
             f"{sum(one.run in every for one in fallen)} of {len(every)}",
-            NONE if place == 1 else behind(against.get(cell.series)),
+            NONE if place == 1 else behind(cell, next((one for one in pairs if one.of(first) and one.of(cell)), None)),
         ))  # fmt: skip
     return Cells(header, tuple(body), names=1)
 
 
-def behind(pair: Pair | None) -> str:
-    """By how much, and whether that is decided."""
+def behind(cell: Cell, pair: Pair | None) -> str:
+    """By how much a method is behind the first, or ahead of it in their seeds, and whether that is decided."""
     if pair is None:
         return "no seed in common"
-    return f"{pair.difference:.3f}, {'decided' if pair.decided else 'not decided'}"
+    ahead = "ahead in the seeds of both by " if pair.higher is cell else ""
+    return f"{ahead}{pair.difference:.3f}, {'decided' if pair.decided else 'not decided'}"
 
 
 def mean_of(values: Sequence[float | None], form: str) -> str:

@@ -40,29 +40,34 @@ def verdict(evidence: Evidence) -> list[str]:
 
 
 def answer(found: Ranking, pairs: Sequence[Pair]) -> list[str]:
-    """Whom the numbers favour, or that they do not decide; then the order."""
+    """Whom the numbers favour, or that they do not decide; then the order, and where the seeds in common deny it."""
     top = found.best[0]
     name = top.series.label
-    mine = [one for one in pairs if one.higher is top]
-    tied = [one for one in mine if not one.decided]
-    behind = [one.lower.series.label for one in mine if one.decided]
+    mine = [one for one in pairs if one.of(top)]
     order = ", ".join(f"{cell.series.label} {cell.estimate.mean:.3f}{interval(cell)}" for cell in found.best[:LISTED])
     if len(found.best) > LISTED:
         order += f", down to {found.best[-1].series.label} {found.best[-1].estimate.mean:.3f}"
     ranked = f"{found.measure.name.capitalize()}, each at {found.at}: {order}."
     if not mine:
         return [f"The numbers do not decide: {name} shares no seed with another method.", ranked]
-    closest = min(tied or mine, key=lambda one: one.difference)
+    said = [ranked, *denied(top, mine)]
+    tied = [one for one in mine if not one.decided]
+    beaten = [one.lower.series.label for one in mine if one.decided and one.higher is top]
+    better = [one for one in mine if one.decided and one.lower is top]
+    if better:
+        ahead = "; ".join(f"{one.higher.series.label} is ahead of {difference(one)}" for one in better)
+        first = f"The numbers favour {listed(one.higher.series.label for one in better)} over {name}: {ahead}."
+        others = favoured([one for one in pairs if one not in better])
+        return [first, *said, *([f"They also favour {others}."] if others else [])]
+    closest = min(tied or mine, key=lambda one: one.difference if one.higher is top else -one.difference)
     if not tied:
         first = f"The numbers favour {name}: it is ahead of every other method, of the closest, {difference(closest)}."
-        return [first, ranked]
-    if behind:
-        names = listed([name, *(one.lower.series.label for one in tied)])
-        first = (
-            f"The numbers favour {name} over {listed(behind)}, and do not decide between {names}: "
-            f"{name} is ahead of {difference(closest)}."
-        )
-        return [first, ranked]
+        return [first, *said]
+    ahead = f"{closest.higher.series.label} is ahead of {difference(closest)}"
+    if beaten:
+        names = listed(cell.series.label for cell in found.best if any(one.of(cell) for one in tied))
+        first = f"The numbers favour {name} over {listed(beaten)}, and do not decide between {names}: {ahead}."
+        return [first, *said]
     few = len(found.best) <= LISTED
     every = listed(cell.series.label for cell in found.best) if few else f"these {len(found.best)} methods"
     alone = all(one.p is None for one in mine)
@@ -71,9 +76,27 @@ def answer(found: Ranking, pairs: Sequence[Pair]) -> list[str]:
         if alone
         else "such a difference can come from the choice of seeds and questions alone"
     )
-    first = f"The numbers do not decide between {every}: {name} is ahead of {difference(closest)}, and {why}."
-    others = [f"{one.higher.series.label} over {one.lower.series.label}" for one in pairs if one.decided]
-    return [first, ranked, *([f"They favour {listed(others)}, though."] if others else [])]
+    first = f"The numbers do not decide between {every}: {ahead}, and {why}."
+    others = favoured(pairs)
+    return [first, *said, *([f"They favour {others}, though."] if others else [])]
+
+
+def favoured(pairs: Sequence[Pair]) -> str:
+    """Of these pairs, those that are decided."""
+    found = [f"{one.higher.series.label} over {one.lower.series.label}" for one in pairs if one.decided]
+    return listed(found) if found else ""
+
+
+def denied(top: Cell, mine: Sequence[Pair]) -> list[str]:
+    """That the first of the order is not ahead of a method in the seeds that both have."""
+    ahead = [one.higher.series.label for one in mine if one.lower is top]
+    if not ahead:
+        return []
+    seeds = f"{'seed' if len(top.scores) == 1 else 'seeds'} {listed(top.scores)}"
+    return [
+        f"{top.series.label} has the highest mean of its own {seeds}, but is behind {listed(ahead)} in the seeds that "
+        "both have: the order is of different seeds there."
+    ]
 
 
 def difference(one: Pair) -> str:
