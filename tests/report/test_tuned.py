@@ -9,6 +9,7 @@ from statistics import fmean
 
 import pytest
 
+from stiefel.report import failure_lines, write_report
 from stiefel.report.evidence import Evidence, read_evidence
 from stiefel.report.pairs import pairs
 from stiefel.report.ranking import Ranking
@@ -119,3 +120,24 @@ def test_a_run_that_did_not_finish_counts_as_nothing_on_the_curve_as_in_the_choi
     assert (row["value"], row["low"], row["seeds"]) == (0.125, 0.0, 2)
     assert "did not finish counts as 0" in drawing.caption
     assert "Left out of the rest, for they did not finish: 1 run." in drawing.caption
+
+
+def test_a_test_that_could_not_be_measured_is_told(tuned: Tuned) -> None:
+    """Until it is; a run is then whole, whoever went on with it."""
+    name, other = tuned.chosen[:2]
+    scores = (tuned.root / "runs" / name / "eval.json").read_text()
+    tuned.without_its_test(name)
+    failure = {"what": f"{name}: it ran out of memory", "why": "Python had none left", "instead": "fewer --jobs"}
+    for run in (name, other):
+        (tuned.root / "runs" / run / "failed.json").write_text(json.dumps(failure))
+    page = write_report(tuned.root).read_text()
+    line = (
+        f"The test of {name} could not be measured. it ran out of memory: Python had none left; instead: fewer --jobs"
+    )
+    assert line in page
+    assert "1 of the comparison&#39;s cells was trained, but not measured" in page.replace("'", "&#39;")
+    assert "could not be trained" not in page
+    assert line in (tuned.root / "table.md").read_text()
+    assert failure_lines(tuned.root) == [f"failed: {name}: {failure['what']}"], "the other has its scores"
+    (tuned.root / "runs" / name / "eval.json").write_text(scores)
+    assert failure_lines(tuned.root) == []

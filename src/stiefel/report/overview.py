@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from .cells import Cells
 from .evidence import Evidence
+from .failures import Failure
 from .fairness import Held, apart, digits, fairness
 from .falls import DEFINITION, Fall, falls
 from .figures.trade_offs import gain
@@ -37,6 +38,7 @@ class Overview:
     falls: Cells | None
     fell: str
     failures: list[str]
+    untested: list[str]
     method: str
 
 
@@ -51,7 +53,8 @@ def overview(evidence: Evidence) -> Overview:
         fairness(evidence),
         fall_table(evidence, fallen) if fallen else None,
         f"{DEFINITION} {fell(evidence, fallen)}",
-        failures(evidence),
+        untrained(evidence),
+        untested(evidence),
         method_paragraph(evidence),
     )
 
@@ -180,9 +183,34 @@ def ended(run: Run) -> str:
 
 
 def failures(evidence: Evidence) -> list[str]:
+    """A line a cell that could not be trained, or whose test could not be measured."""
+    return [*untrained(evidence), *untested(evidence)]
+
+
+def untrained(evidence: Evidence) -> list[str]:
     """A line a cell that could not be trained."""
     return [
-        f"{name} could not be trained. {one.what.removeprefix(f'{name}: ')}: {one.why}"
-        + (f"; instead: {one.instead}" if one.instead else "")
+        f"{name} could not be trained. {reason(name, one)}"
         for name, one in evidence.failures.items()
+        if name not in finished(evidence)
     ]
+
+
+def untested(evidence: Evidence) -> list[str]:
+    """A line a cell that was trained, and whose test could not be measured afterwards."""
+    return [
+        f"The test of {name} could not be measured. {reason(name, one)}"
+        for name, one in evidence.failures.items()
+        if name in finished(evidence)
+    ]
+
+
+def finished(evidence: Evidence) -> set[str]:
+    """The names of the runs that came to their end."""
+    return {run.name for run in evidence.runs if run.finished}
+
+
+def reason(name: str, failure: Failure) -> str:
+    """What a cell's error said."""
+    said = f"{failure.what.removeprefix(f'{name}: ')}: {failure.why}"
+    return said + (f"; instead: {failure.instead}" if failure.instead else "")
