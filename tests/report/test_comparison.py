@@ -7,6 +7,7 @@ import json
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,10 +118,27 @@ def test_rates_by_a_rule_are_one_group_however_they_turned_out(make: Maker) -> N
         ("lora", (3e-4, 3.5e-4), (0, 1)), ("rlpo", (2e-4, 3e-4), (0, 1)),
     ]  # fmt: skip
     text = said(make.root)
-    assert "Each method has the rate at which it takes a KL of 0.02 nats a token. Not reached by rlpo." in text
+    assert (
+        "Each method has the rate at which a first step takes a KL of 0.02 nats a token. Not reached by rlpo." in text
+    )
     write_report(make.root)
     assert "| 3e-4 to 3.5e-4 |" in (make.root / "table.md").read_text()
     assert held(make.root)["learning rates, each method's by the KL that it spends"].equal is False
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ({"rate": "kl", "budget": None, "reference": None}, "takes the KL of its own cap (optim.kl_cap), which"),
+        ({"rate": "matched-step", "budget": 0.25, "reference": "lora-lr0.0003-seed0"},
+         "is as large as that of lora, ‖ΔW₁‖_F = 0.25."),
+    ],
+)  # fmt: skip
+def test_the_rule_is_said_in_terms_of_methods(make: Maker, rule: dict[str, Any], words: str) -> None:
+    for method, lr in (("lora", 3e-4), ("rlpo", 1e-3)):
+        make.run(method, lr)
+    (make.root / "rates.json").write_text(json.dumps(rule))
+    assert f"Each method has the rate at which a first step {words}" in said(make.root)
 
 
 def test_a_broken_rule_is_named(make: Maker) -> None:

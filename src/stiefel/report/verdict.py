@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .evidence import Evidence
 from .fairness import apart
@@ -10,6 +10,7 @@ from .groups import spanned
 from .numbers import bounds
 from .pairs import SURE, Pair
 from .ranking import Cell, Ranking
+from .rate_rule import RateRule
 from .runs import Run
 from .words import counted, course, listed, steps
 
@@ -170,13 +171,21 @@ def rates(evidence: Evidence, found: Ranking) -> str:
         )
     if rule.tuned:
         return "Each method's rate was chosen on a validation, apart from these scores."
-    budget = "" if rule.budget is None else f" of {rule.budget:g}"
-    like = f", that of {rule.reference}" if rule.reference else ""
-    what = f"a KL{budget} nats a token" if rule.rate == "kl" else f"a first step{budget}"
     names = {run.name: evidence.series[run.name].label for run in evidence.runs}
     missed = [names.get(name, name) for name, one in rule.runs.items() if not one.reached]
     short = f" Not reached by {listed(missed)}." if missed else ""
-    return f"Each method has the rate at which it takes {what}{like}.{short}"
+    return f"Each method has the rate at which a first step {equal(rule, names)}.{short}"
+
+
+def equal(rule: RateRule, names: Mapping[str, str]) -> str:
+    """What a first step is at every method's rate; `names` are the methods' by their runs'."""
+    if rule.rate == "kl":
+        if rule.budget is None:
+            return "takes the KL of its own cap (optim.kl_cap), which is not the same for all"
+        return f"takes a KL of {rule.budget:g} nats a token"
+    like = "that of every other" if rule.reference is None else f"that of {names.get(rule.reference, rule.reference)}"
+    size = "" if rule.budget is None else f", ‖ΔW₁‖_F = {rule.budget:.3g}"
+    return f"is as large as {like}{size}"
 
 
 def went(found: Ranking) -> str:
