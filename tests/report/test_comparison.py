@@ -141,6 +141,23 @@ def test_the_rule_is_said_in_terms_of_methods(make: Maker, rule: dict[str, Any],
     assert f"Each method has the rate at which a first step {words}" in said(make.root)
 
 
+def test_the_page_says_at_what_step_each_method_was_compared(make: Maker) -> None:
+    steps = {"lora": (1e-3, 0.5), "full": (4.5e-3, 0.5), "ln_tuning": (1e-3, None)}
+    own = {}
+    for method, (kl, step) in steps.items():
+        for seed in (0, 1):
+            own[make.run(method, seed=seed).name] = {"lr": 1e-3, "kl": kl, "step": step, "reached": True}
+    rule = {"rate": "matched-step", "budget": 0.5, "reference": "lora-lr0.001-seed0", "runs": own}
+    assert "KL of a first step" not in held(make.root)
+    (make.root / "rates.json").write_text(json.dumps(rule))
+    found = held(make.root)
+    cost, size = found["KL of a first step"], found["size of a first step, ‖ΔW₁‖_F"]
+    assert {*cost.value.split("; ")} == {"lora, ln_tuning 0.001", "full 0.0045"}
+    assert cost.warning.startswith("KL of a first step: 0.001 (lora) to 0.0045 (full) (4.5 times)")
+    assert (size.equal, size.value, size.warning) == (False, "lora, full 0.5", "")
+    assert "size of a first step" in write_report(make.root).read_text()
+
+
 def test_a_broken_rule_is_named(make: Maker) -> None:
     make.run()
     (make.root / "rates.json").write_text(json.dumps({"rate": "guessed"}))
