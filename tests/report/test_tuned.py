@@ -106,6 +106,8 @@ def test_the_validation_is_drawn_over_every_rate(tuned: Tuned) -> None:
     assert on_validation["lora", 1e-3]["high"] == 0.6
     assert panel(drawing, "Accuracy on nano-arithmetic").keys() == set(CHOSEN.items())
     assert "the chosen ones alone have a test" in drawing.caption
+    for chart in drawing.on_page():  # a panel of one rate alone would have none to lay it on
+        assert '"domain": [0.0001, 0.001]' in json.dumps(chart.to_dict())
 
 
 def test_a_run_that_did_not_finish_counts_as_nothing_on_the_curve_as_in_the_choice(tuned: Tuned) -> None:

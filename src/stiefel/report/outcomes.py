@@ -39,8 +39,8 @@ def outcomes(runs: Sequence[Run], rule: RateRule | None = None) -> Outcomes | st
     """Of all finished runs, or why there is nothing to rank them by.
 
     Accuracy after training on the trained task (of a mixture on all its tasks) where every finished run measured it,
-    else the reward of the last rollouts. Where a validation chose the rates, of the chosen runs alone, and by their
-    test as soon as one of them has it: the others' rewards were what the choice was made among.
+    else the reward of the last rollouts. Where a validation chose the rates, of the chosen runs alone, for the
+    others have no test, and by theirs as soon as one of them has it.
     """
     trained = {run.trained for run in runs}
     if len(trained) > 1:

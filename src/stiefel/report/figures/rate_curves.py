@@ -28,12 +28,12 @@ def rate_curves(evidence: Evidence) -> Drawing | Missing:
         of_series.setdefault(evidence.series[run.name].label, set()).add(run.lr)
     if max(map(len, of_series.values())) < 2:
         return Missing("needs a method at two or more learning rates")
-    found, rule = evidence.ranking, evidence.rule
-    tuned = rule is not None and rule.tuned
+    found = evidence.ranking
+    validation = {} if evidence.rule is None else evidence.rule.validation  # by which a tuned grid chose
     panels = []
     across = Across("learning rate", "rates", values=tuple(sorted({run.lr for run in evidence.runs})))
-    if rule is not None and tuned:
-        panels.append(panel(evidence, "Score on the validation", rule.validation, across))
+    if validation:
+        panels.append(panel(evidence, "Score on the validation", validation, across))
     if not isinstance(found, str) and found.measure.of_questions:
         scores = {name: fmean(items.values()) for name, items in found.measure.scores.items()}
         panels.append(panel(evidence, found.measure.short.capitalize(), scores, across))
@@ -44,13 +44,12 @@ def rate_curves(evidence: Evidence) -> Drawing | Missing:
     if not kept:
         return Missing("needs finished runs")
     lost = [run.name for run in evidence.runs if run.rows and not run.finished]
+    left_out = "Left out of the rest" if validation else "Left out"
     caption = captions.joined(
         "Over the learning rate, on a logarithmic axis.",
-        CHOSEN if tuned else "",
+        CHOSEN if validation else "",
         captions.seeds(evidence, [run for run in evidence.runs if run.finished]),
-        f"Left out{' of the rest' if tuned else ''}, for they did not finish: {counted(len(lost), 'run')}."
-        if lost
-        else "",
+        f"{left_out}, for they did not finish: {counted(len(lost), 'run')}." if lost else "",
     )
     return Drawing(tuple(kept), len(kept), caption, evidence.styles)
 
