@@ -17,7 +17,7 @@ from stiefel.errors import UserError
 from stiefel.recipe import load_grid
 from stiefel.recipe.grid import Grid
 from stiefel.recipe.recipe import load_recipe
-from stiefel.report import write_report
+from stiefel.report import failure_lines, write_report
 from stiefel.report.cells import cells, narrow_cells
 from stiefel.report.runs import read_runs
 from stiefel.report.table import table
@@ -81,6 +81,8 @@ def test_the_test_is_not_asked_for_before_the_choice(tuned: Tuned) -> None:
     assert "heldout.jsonl" in tuned.error.what
     kept = read_json(tuned.first / "rates.json")
     assert len(kept["chosen"]) == 2
+    assert [line.split(": ")[1] for line in failure_lines(tuned.first)] == sorted(kept["chosen"])
+    assert failure_lines(tuned.out) == [], "they have it by now"
     for run in (tuned.first / "runs").iterdir():
         assert read_json(run / "manifest.json")["status"] == "finished"
         assert read_json(run / "eval.json") == {}

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from stiefel.report.table import table
 from stiefel.report.verdict import verdict
 
 from .conftest import Maker
-from .test_ranking import BEFORE, LORA, RLPO
+from .test_ranking import BEFORE, LORA, RLPO, reversed_order
 
 TIED = ([1, 0, 0, 0, 1, 0, 1, 0], [1, 0, 0, 0, 1, 0, 0, 0], [1, 0, 0, 1, 1, 0, 0, 0])
 
@@ -60,6 +61,29 @@ def test_the_first_line_says_plainly_that_nothing_is_decided(make: Maker) -> Non
     assert "by Holm's correction" in both
 
 
+def test_a_method_that_is_behind_in_the_seeds_of_both_is_not_favoured(make: Maker) -> None:
+    reversed_order(make)
+    text = said(make.root)
+    assert text.startswith("The numbers favour lora over rlpo: lora is ahead of rlpo by 0.213"), text
+    assert "each at its own rate: rlpo 0.700" in text
+    assert "rlpo has the highest mean of its own seeds 0 and 1, but is behind lora in the seeds that both have" in text
+    page = write_report(make.root).read_text()
+    assert "ahead in the seeds of both by 0.213, decided" in page
+    assert "lora − rlpo" in page
+    make.run("pissa", right=([0] * 40, [1] * 20 + [0] * 20))
+    assert said(make.root).startswith("The numbers favour lora over rlpo: lora is ahead of rlpo by 0.213")
+
+
+def test_a_method_that_is_behind_without_a_decision_is_said_to_be_so(make: Maker) -> None:
+    for seed, right in enumerate(([1, 1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 0, 0, 0], [0] * 8)):
+        make.run("lora", seed=seed, right=(BEFORE, right))
+    for seed in (0, 1):
+        make.run("rlpo", seed=seed, right=(BEFORE, [1, 1, 1, 1, 0, 0, 0, 0]))
+    text = said(make.root)
+    assert text.startswith("The numbers do not decide between rlpo and lora: lora is ahead of rlpo by 0.062"), text
+    assert "but is behind lora in the seeds that both have" in text
+
+
 def test_a_best_rate_at_the_end_of_the_rates_is_marked(make: Maker) -> None:
     for lr, right in ((1e-4, LORA[0]), (1e-3, RLPO[0]), (1e-2, LORA[1])):
         make.run("lora", lr, right=(BEFORE, right))
@@ -94,10 +118,44 @@ def test_rates_by_a_rule_are_one_group_however_they_turned_out(make: Maker) -> N
         ("lora", (3e-4, 3.5e-4), (0, 1)), ("rlpo", (2e-4, 3e-4), (0, 1)),
     ]  # fmt: skip
     text = said(make.root)
-    assert "Each method has the rate at which it takes a KL of 0.02 nats a token. Not reached by rlpo." in text
+    assert (
+        "Each method has the rate at which a first step takes a KL of 0.02 nats a token. Not reached by rlpo." in text
+    )
     write_report(make.root)
     assert "| 3e-4 to 3.5e-4 |" in (make.root / "table.md").read_text()
     assert held(make.root)["learning rates, each method's by the KL that it spends"].equal is False
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ({"rate": "kl", "budget": None, "reference": None}, "takes the KL of its own cap (optim.kl_cap), which"),
+        ({"rate": "matched-step", "budget": 0.25, "reference": "lora-lr0.0003-seed0"},
+         "is as large as that of lora, ‖ΔW₁‖_F = 0.25."),
+    ],
+)  # fmt: skip
+def test_the_rule_is_said_in_terms_of_methods(make: Maker, rule: dict[str, Any], words: str) -> None:
+    for method, lr in (("lora", 3e-4), ("rlpo", 1e-3)):
+        make.run(method, lr)
+    (make.root / "rates.json").write_text(json.dumps(rule))
+    assert f"Each method has the rate at which a first step {words}" in said(make.root)
+
+
+def test_the_page_says_at_what_step_each_method_was_compared(make: Maker) -> None:
+    steps = {"lora": (1e-3, 0.5), "full": (4.5e-3, 0.5), "ln_tuning": (1e-3, None)}
+    own = {}
+    for method, (kl, step) in steps.items():
+        for seed in (0, 1):
+            own[make.run(method, seed=seed).name] = {"lr": 1e-3, "kl": kl, "step": step, "reached": True}
+    rule = {"rate": "matched-step", "budget": 0.5, "reference": "lora-lr0.001-seed0", "runs": own}
+    assert "KL of a first step" not in held(make.root)
+    (make.root / "rates.json").write_text(json.dumps(rule))
+    found = held(make.root)
+    cost, size = found["KL of a first step"], found["size of a first step, ‖ΔW₁‖_F"]
+    assert {*cost.value.split("; ")} == {"lora, ln_tuning 0.001", "full 0.0045"}
+    assert cost.warning.startswith("KL of a first step: 0.001 (lora) to 0.0045 (full) (4.5 times)")
+    assert (size.equal, size.value, size.warning) == (False, "lora, full 0.5", "")
+    assert "size of a first step" in write_report(make.root).read_text()
 
 
 def test_a_broken_rule_is_named(make: Maker) -> None:

@@ -30,12 +30,12 @@ def unheard(line: str) -> None:
     raise AssertionError(f"nothing is to be measured or said here: {line}")
 
 
-def evidence_of(directory: Path) -> Evidence:
-    return read_evidence(read_runs(directory), unheard)
+def evidence_of(directory: Path, comparison: Path | None = None) -> Evidence:
+    return read_evidence(read_runs(directory), unheard, comparison=comparison)
 
 
-def draw(name: str, directory: Path) -> Drawing:
-    found = next(figure for figure in FIGURES if figure.name == name).draw(evidence_of(directory))
+def draw(name: str, directory: Path, comparison: Path | None = None) -> Drawing:
+    found = next(figure for figure in FIGURES if figure.name == name).draw(evidence_of(directory, comparison))
     assert isinstance(found, Drawing), found
     return found
 

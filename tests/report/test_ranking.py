@@ -30,6 +30,15 @@ def two_methods(make: Maker) -> Ranking:
     return found
 
 
+def reversed_order(make: Maker) -> None:
+    """rlpo has the higher mean, over the two seeds that it did not lose; in these lora is ahead."""
+    for seed, right in enumerate((36, 37, 0)):
+        make.run("lora", seed=seed, right=([0] * 40, [1] * right + [0] * (40 - right)))
+    for seed in (0, 1):
+        make.run("rlpo", seed=seed, right=([0] * 40, [1] * 28 + [0] * 12))
+    make.run("rlpo", seed=2, status="diverged")
+
+
 def test_the_order_has_student_s_interval_over_seeds(make: Maker) -> None:
     first, second = two_methods(make).best
     assert (first.series.label, second.series.label) == ("rlpo", "lora")
@@ -79,6 +88,21 @@ def test_seeds_that_agree_to_the_digit_are_no_proof(make: Maker) -> None:
     assert one.p == pytest.approx(stats.ttest_1samp([0] * 7 + [1], 0).pvalue), "one question of eight was won"
     assert not one.decided
     assert found.best[0].estimate.over == "questions"
+
+
+def test_a_pair_names_the_one_that_is_ahead_in_the_seeds_of_both(make: Maker) -> None:
+    """The other's mean is higher, for the seed in which it diverged does not count."""
+    reversed_order(make)
+    found = ranking(read_runs(make.root))
+    assert isinstance(found, Ranking)
+    assert [cell.series.label for cell in found.best] == ["rlpo", "lora"]
+    (one,) = pairs(found)
+    assert (one.higher.series.label, one.lower.series.label) == ("lora", "rlpo")
+    assert (one.seeds, one.ahead) == ((0, 1), 2)
+    assert one.difference == pytest.approx(fmean((36, 37)) / 40 - 28 / 40)
+    assert one.low is not None
+    assert one.low > 0
+    assert one.decided
 
 
 def test_holm_corrects_from_the_smallest_on() -> None:

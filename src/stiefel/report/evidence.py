@@ -99,9 +99,8 @@ def read_evidence(
     geometry = {run.name: geometry_rows(run.path) for run in runs}
     if comparison is None:
         return Evidence(tuple(runs), geometry, matrices, unmeasured)
-    finished = {run.name for run in runs if run.finished}
-    failures = {name: one for name, one in read_failures(comparison).items() if name not in finished}
-    return Evidence(tuple(runs), geometry, matrices, unmeasured, read_rate_rule(comparison), failures)
+    rule, failures = read_rate_rule(comparison), read_failures(comparison)
+    return Evidence(tuple(runs), geometry, matrices, unmeasured, rule, failures)
 
 
 def measured(run: Run, say: Progress, *, large: bool) -> tuple[Matrix, ...] | str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -18,7 +19,7 @@ from .evidence import Evidence
 from .groups import rate
 from .numbers import NONE
 from .ranking import Cell
-from .rate_rule import RateRule
+from .rate_rule import OwnRate, RateRule
 from .runs import Run
 from .series import shown
 from .words import counted, course, listed
@@ -58,9 +59,31 @@ def fairness(evidence: Evidence) -> list[Held]:
         ratio("KL of a rollout", cells, step, digits, KL, "some took larger steps than others"),
         ratio("dearest update, KL", cells, dearest, digits, KL, "some took larger steps than others"),
     ]
+    if evidence.rule is not None:
+        found += first_steps(evidence.rule, cells)
     rates = held("learning rate", lambda run: rate(run.lr), cells)
     found.append(Held(f"learning rates, {rates_given(evidence.rule)}", rates.equal, rates.value))
     return [one for one in found if one.value != NONE]
+
+
+def first_steps(rule: RateRule, cells: Sequence[Cell]) -> list[Held]:
+    """What a first step cost and how large it was at each method's rate, where the rates were found by it.
+
+    Sizes are not warned of: what the same KL takes in the weights is the method's own.
+    """
+    cost = partial(at_own_rates, rule, lambda one: one.kl)
+    size = partial(at_own_rates, rule, lambda one: one.step)
+    return [
+        ratio("KL of a first step", cells, cost, digits, KL, "some took larger steps than others"),
+        ratio("size of a first step, ‖ΔW₁‖_F", cells, size, digits, math.inf, ""),
+    ]
+
+
+def at_own_rates(rule: RateRule, of: Callable[[OwnRate], float | None], cell: Cell) -> float | None:
+    """What was measured at a method's rate, mean over its seeds."""
+    rates = [rule.runs[run.name] for run in cell.runs if run.name in rule.runs]
+    known = [value for one in rates if (value := of(one)) is not None]
+    return fmean(known) if known else None
 
 
 def rates_given(rule: RateRule | None) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from .rate_rule import RateRule
 from .runs import Run
 from .table import ends
 
@@ -23,6 +24,7 @@ class Outcomes:
     short: str  # as an axis does
     of_questions: bool
     scores: Mapping[str, Scores]  # by the run's name
+    untested: tuple[str, ...] = ()  # runs that a validation chose, and that have no test
 
     @property
     def span(self) -> tuple[float, float]:
@@ -33,24 +35,31 @@ class Outcomes:
         return min(0.0, *every), max(1.0, *every)
 
 
-def outcomes(runs: Sequence[Run]) -> Outcomes | str:
+def outcomes(runs: Sequence[Run], rule: RateRule | None = None) -> Outcomes | str:
     """Of all finished runs, or why there is nothing to rank them by.
 
     Accuracy after training on the trained task (of a mixture on all its tasks) where every finished run measured it,
-    else the reward of the last rollouts.
+    else the reward of the last rollouts. Where a validation chose the rates, of the chosen runs alone, for the
+    others have no test, and by theirs as soon as one of them has it.
     """
     trained = {run.trained for run in runs}
     if len(trained) > 1:
         return "the runs train on different tasks, whose scores are not to be compared"
-    done = [run for run in runs if run.finished]
+    tuned = rule is not None and rule.tuned
+    chosen = [run for run in runs if rule is None or rule.matched or run.name in rule.chosen]
+    done = [run for run in chosen if run.finished]
     if not done:
-        return "no run is finished yet"
+        return "no run at a chosen rate is finished" if tuned else "no run is finished yet"
     tasks = next(iter(trained))
-    if all(task in run.scores for run in done for task in tasks):
-        scores = {run.name: of_questions(run, tasks) for run in done}
-        if all(scores.values()):
+    asked = [run for run in done if all(task in run.scores for task in tasks)]
+    if asked and (tuned or len(asked) == len(done)):
+        scores = {run.name: found for run in asked if (found := of_questions(run, tasks))}
+        if scores and (tuned or len(scores) == len(done)):
             name = runs[0].task
-            return Outcomes(f"accuracy on {name} after training", f"accuracy on {name}", True, scores)
+            without = tuple(name for name in rule.chosen if name not in scores) if rule is not None else ()
+            return Outcomes(f"accuracy on {name} after training", f"accuracy on {name}", True, scores, without)
+    if tuned and all(set(tasks) <= set(run.recipe.eval.tasks) for run in done):
+        return "no run at a chosen rate has its test yet"
     rewards = {run.name: [value for _, value in run.values("reward")] for run in done}
     if all(rewards.values()):
         last = {name: {REWARD: ends(values)[1]} for name, values in rewards.items()}

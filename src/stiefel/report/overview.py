@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from .cells import Cells
 from .evidence import Evidence
+from .failures import Failure
 from .fairness import Held, apart, digits, fairness
 from .falls import DEFINITION, Fall, falls
 from .figures.trade_offs import gain
@@ -16,7 +17,7 @@ from .groups import rate, spanned
 from .method_paragraph import method_paragraph
 from .numbers import NONE, bounds
 from .pairs import Pair
-from .ranking import Ranking
+from .ranking import Cell, Ranking
 from .runs import Run
 from .series import ordered
 from .verdict import verdict
@@ -37,6 +38,7 @@ class Overview:
     falls: Cells | None
     fell: str
     failures: list[str]
+    untested: list[str]
     method: str
 
 
@@ -51,7 +53,8 @@ def overview(evidence: Evidence) -> Overview:
         fairness(evidence),
         fall_table(evidence, fallen) if fallen else None,
         f"{DEFINITION} {fell(evidence, fallen)}",
-        failures(evidence),
+        untrained(evidence),
+        untested(evidence),
         method_paragraph(evidence),
     )
 
@@ -72,7 +75,7 @@ def order(found: Ranking, pairs: Sequence[Pair], fallen: Sequence[Fall]) -> Cell
         "method", "place", found.at.removeprefix("its "), found.measure.short, "95% interval", "gain", "last reward",
         "KL to base", "seeds", "fell, at all rates", "behind the first",
     )  # fmt: skip
-    against = {one.lower.series: one for one in pairs if one.higher is found.best[0]}
+    first = found.best[0]
     body = []
     for place, cell in enumerate(found.best, start=1):
         done = [run for run in cell.runs if run.finished]
@@ -89,16 +92,17 @@ def order(found: Ranking, pairs: Sequence[Pair], fallen: Sequence[Fall]) -> Cell
             NONE if kl is None else digits(kl),
             ", ".join(map(str, cell.scores)),
             f"{sum(one.run in every for one in fallen)} of {len(every)}",
-            NONE if place == 1 else behind(against.get(cell.series)),
+            NONE if place == 1 else behind(cell, next((one for one in pairs if one.of(first) and one.of(cell)), None)),
         ))  # fmt: skip
     return Cells(header, tuple(body), names=1)
 
 
-def behind(pair: Pair | None) -> str:
-    """By how much, and whether that is decided."""
+def behind(cell: Cell, pair: Pair | None) -> str:
+    """By how much a method is behind the first, or ahead of it in their seeds, and whether that is decided."""
     if pair is None:
         return "no seed in common"
-    return f"{pair.difference:.3f}, {'decided' if pair.decided else 'not decided'}"
+    ahead = "ahead in the seeds of both by " if pair.higher is cell else ""
+    return f"{ahead}{pair.difference:.3f}, {'decided' if pair.decided else 'not decided'}"
 
 
 def mean_of(values: Sequence[float | None], form: str) -> str:
@@ -179,9 +183,34 @@ def ended(run: Run) -> str:
 
 
 def failures(evidence: Evidence) -> list[str]:
+    """A line a cell that could not be trained, or whose test could not be measured."""
+    return [*untrained(evidence), *untested(evidence)]
+
+
+def untrained(evidence: Evidence) -> list[str]:
     """A line a cell that could not be trained."""
     return [
-        f"{name} could not be trained. {one.what.removeprefix(f'{name}: ')}: {one.why}"
-        + (f"; instead: {one.instead}" if one.instead else "")
+        f"{name} could not be trained. {reason(name, one)}"
         for name, one in evidence.failures.items()
+        if name not in finished(evidence)
     ]
+
+
+def untested(evidence: Evidence) -> list[str]:
+    """A line a cell that was trained, and whose test could not be measured afterwards."""
+    return [
+        f"The test of {name} could not be measured. {reason(name, one)}"
+        for name, one in evidence.failures.items()
+        if name in finished(evidence)
+    ]
+
+
+def finished(evidence: Evidence) -> set[str]:
+    """The names of the runs that came to their end."""
+    return {run.name for run in evidence.runs if run.finished}
+
+
+def reason(name: str, failure: Failure) -> str:
+    """What a cell's error said."""
+    said = f"{failure.what.removeprefix(f'{name}: ')}: {failure.why}"
+    return said + (f"; instead: {failure.instead}" if failure.instead else "")

@@ -17,8 +17,9 @@ SURE = 0.05  # the chance, over all comparisons together, of favouring one where
 
 @dataclass(frozen=True)
 class Pair:
-    """How far the higher of two methods is above the other.
+    """How far the higher of two methods is above the other, in the seeds that both have.
 
+    Where one lost a seed, the higher one may stand below in the order, which is by the means over all seeds of each.
     The interval holds for other seeds on these questions and for other questions with these seeds: it goes as far as
     the further of the two at either end. `p` is the larger of the two chances of a difference this large by luck, and
     `adjusted` the same after Holm's correction for all pairs; None where one seed is shared, which decides nothing.
@@ -35,6 +36,10 @@ class Pair:
     p: float | None
     adjusted: float | None = None
 
+    def of(self, cell: Cell) -> bool:
+        """Whether a method is one of the two."""
+        return cell is self.higher or cell is self.lower
+
     @property
     def decided(self) -> bool:
         """Whether the numbers favour the higher one."""
@@ -42,11 +47,12 @@ class Pair:
 
 
 def pairs(ranking: Ranking) -> tuple[Pair, ...]:
-    """Every two methods that share a seed, the higher first."""
+    """Every two methods that share a seed, the one first that is ahead there; of equal ones as in the order."""
     found = [
-        pair(higher, lower, ranking)
-        for higher, lower in combinations(ranking.best, 2)
-        if higher.scores.keys() & lower.scores.keys()
+        one if one.difference >= -ROUNDING else pair(second, first, ranking)
+        for first, second in combinations(ranking.best, 2)
+        if first.scores.keys() & second.scores.keys()
+        for one in (pair(first, second, ranking),)
     ]
     known = [one.p for one in found if one.p is not None]
     adjusted = iter(holm(known))

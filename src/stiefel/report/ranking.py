@@ -66,12 +66,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Every cell with a finished run, and of each method the best, the highest first."""
+    """Every cell with a finished run, and of each method the best of those that have the measure, highest first."""
 
     measure: Outcomes
     cells: tuple[Cell, ...]
     best: tuple[Cell, ...]
-    without: tuple[Series, ...]  # methods without a finished run
+    without: tuple[Series, ...]  # methods without the measure
 
     @property
     def at(self) -> str:
@@ -85,7 +85,7 @@ class Ranking:
 
 def ranking(runs: Sequence[Run], rule: RateRule | None = None) -> Ranking | str:
     """The order of the methods, each at its best rate, or why there is none."""
-    measure = outcomes(runs)
+    measure = outcomes(runs, rule)
     if isinstance(measure, str):
         return measure
     names = series_of(runs)
@@ -95,9 +95,10 @@ def ranking(runs: Sequence[Run], rule: RateRule | None = None) -> Ranking | str:
         for one in ordered(names.values())
         for group in groups
     ]
-    cells = [cell for cell in found if cell.scores]
-    with_scores = ordered(cell.series for cell in cells)
-    best = [best_of([cell for cell in cells if cell.series == one], rule) for one in with_scores]
+    cells = [cell for cell in found if any(run.finished for run in cell.runs)]
+    measured = [cell for cell in cells if cell.scores]
+    with_scores = ordered(cell.series for cell in measured)
+    best = [best_of([cell for cell in measured if cell.series == one], rule) for one in with_scores]
     best.sort(key=lambda cell: -cell.estimate.mean)
     without = [one for one in ordered(names.values()) if one not in with_scores]
     return Ranking(measure, tuple(cells), tuple(best), tuple(without))

@@ -37,7 +37,12 @@ class RateRule(BaseModel):
     @property
     def matched(self) -> bool:
         """Whether each method has the one rate that the rule gave it."""
-        return self.rate != "tuned"
+        return not self.tuned
+
+    @property
+    def tuned(self) -> bool:
+        """Whether a validation chose the rates, so that the chosen runs alone have a test."""
+        return self.rate == "tuned"
 
 
 def read_rate_rule(directory: Path) -> RateRule | None:

@@ -25,7 +25,7 @@ from ..artifacts import (
     read_jsonl,
 )
 from ..errors import UserError
-from ..recipe import TUNED, Recipe, as_today, by_key, load_recipe, read_toml
+from ..recipe import Recipe, as_today, by_key, load_recipe, read_toml
 from ..scores import Score
 from .checking import broken_run, checked
 from .failures import read_failures
@@ -223,7 +223,7 @@ def read_runs(directory: Path) -> list[Run]:
 def side_by_side(runs: Sequence[Run], directory: Path) -> list[Run]:
     """The runs of a comparison, each in its group."""
     rule = read_rate_rule(directory)
-    if rule is not None and rule.rate == TUNED:  # another rate may have been chosen since: the test of that one is none
+    if rule is not None and rule.tuned:  # another rate may have been chosen since: the test of that one is none
         runs = [run if run.name in rule.chosen else replace(run, scores={}) for run in runs]
     found = groups([(run.method, settings(run), run.lr) for run in runs], matched=rule is not None and rule.matched)
     return [replace(run, group=group) for run, group in zip(runs, found, strict=True)]

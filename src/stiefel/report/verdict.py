@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .evidence import Evidence
 from .fairness import apart
@@ -10,6 +10,7 @@ from .groups import spanned
 from .numbers import bounds
 from .pairs import SURE, Pair
 from .ranking import Cell, Ranking
+from .rate_rule import RateRule
 from .runs import Run
 from .words import counted, course, listed, steps
 
@@ -24,12 +25,15 @@ def verdict(evidence: Evidence) -> list[str]:
     if len(found.best) < 2:
         alone = found.best[0]
         score = f"{found.measure.name} {alone.estimate.mean:.3f}{interval(alone)}"
+        has = "a test" if any(found.rates_of(one) for one in found.without) else "finished runs"
         return [
-            f"Only {alone.series.label} has finished runs, so that there is nothing to compare it with: its {score} at "
-            f"learning rate {spanned(alone.rates)}."
+            f"Only {alone.series.label} has {has}, so that there is nothing to compare it with: its {score} at "
+            f"learning rate {spanned(alone.rates)}.",
+            *untested(found),
         ]
     return [
         *answer(found, evidence.pairs),
+        *untested(found),
         best_rates(found),
         compared(evidence, found),
         multiplicity(found, evidence.pairs),
@@ -37,29 +41,34 @@ def verdict(evidence: Evidence) -> list[str]:
 
 
 def answer(found: Ranking, pairs: Sequence[Pair]) -> list[str]:
-    """Whom the numbers favour, or that they do not decide; then the order."""
+    """Whom the numbers favour, or that they do not decide; then the order, and where the seeds in common deny it."""
     top = found.best[0]
     name = top.series.label
-    mine = [one for one in pairs if one.higher is top]
-    tied = [one for one in mine if not one.decided]
-    behind = [one.lower.series.label for one in mine if one.decided]
+    mine = [one for one in pairs if one.of(top)]
     order = ", ".join(f"{cell.series.label} {cell.estimate.mean:.3f}{interval(cell)}" for cell in found.best[:LISTED])
     if len(found.best) > LISTED:
         order += f", down to {found.best[-1].series.label} {found.best[-1].estimate.mean:.3f}"
     ranked = f"{found.measure.name.capitalize()}, each at {found.at}: {order}."
     if not mine:
         return [f"The numbers do not decide: {name} shares no seed with another method.", ranked]
-    closest = min(tied or mine, key=lambda one: one.difference)
+    said = [ranked, *denied(top, mine)]
+    tied = [one for one in mine if not one.decided]
+    beaten = [one.lower.series.label for one in mine if one.decided and one.higher is top]
+    better = [one for one in mine if one.decided and one.lower is top]
+    if better:
+        ahead = "; ".join(f"{one.higher.series.label} is ahead of {difference(one)}" for one in better)
+        first = f"The numbers favour {listed(one.higher.series.label for one in better)} over {name}: {ahead}."
+        others = favoured([one for one in pairs if one not in better])
+        return [first, *said, *([f"They also favour {others}."] if others else [])]
+    closest = min(tied or mine, key=lambda one: one.difference if one.higher is top else -one.difference)
     if not tied:
         first = f"The numbers favour {name}: it is ahead of every other method, of the closest, {difference(closest)}."
-        return [first, ranked]
-    if behind:
-        names = listed([name, *(one.lower.series.label for one in tied)])
-        first = (
-            f"The numbers favour {name} over {listed(behind)}, and do not decide between {names}: "
-            f"{name} is ahead of {difference(closest)}."
-        )
-        return [first, ranked]
+        return [first, *said]
+    ahead = f"{closest.higher.series.label} is ahead of {difference(closest)}"
+    if beaten:
+        names = listed(cell.series.label for cell in found.best if any(one.of(cell) for one in tied))
+        first = f"The numbers favour {name} over {listed(beaten)}, and do not decide between {names}: {ahead}."
+        return [first, *said]
     few = len(found.best) <= LISTED
     every = listed(cell.series.label for cell in found.best) if few else f"these {len(found.best)} methods"
     alone = all(one.p is None for one in mine)
@@ -68,9 +77,27 @@ def answer(found: Ranking, pairs: Sequence[Pair]) -> list[str]:
         if alone
         else "such a difference can come from the choice of seeds and questions alone"
     )
-    first = f"The numbers do not decide between {every}: {name} is ahead of {difference(closest)}, and {why}."
-    others = [f"{one.higher.series.label} over {one.lower.series.label}" for one in pairs if one.decided]
-    return [first, ranked, *([f"They favour {listed(others)}, though."] if others else [])]
+    first = f"The numbers do not decide between {every}: {ahead}, and {why}."
+    others = favoured(pairs)
+    return [first, *said, *([f"They favour {others}, though."] if others else [])]
+
+
+def favoured(pairs: Sequence[Pair]) -> str:
+    """Of these pairs, those that are decided."""
+    found = [f"{one.higher.series.label} over {one.lower.series.label}" for one in pairs if one.decided]
+    return listed(found) if found else ""
+
+
+def denied(top: Cell, mine: Sequence[Pair]) -> list[str]:
+    """That the first of the order is not ahead of a method in the seeds that both have."""
+    ahead = [one.higher.series.label for one in mine if one.lower is top]
+    if not ahead:
+        return []
+    seeds = f"{'seed' if len(top.scores) == 1 else 'seeds'} {listed(top.scores)}"
+    return [
+        f"{top.series.label} has the highest mean of its own {seeds}, but is behind {listed(ahead)} in the seeds that "
+        "both have: the order is of different seeds there."
+    ]
 
 
 def difference(one: Pair) -> str:
@@ -83,6 +110,14 @@ def interval(cell: Cell) -> str:
     """The 95% interval, where there is one."""
     found = cell.estimate
     return bounds(found.low, found.high) if found.over else ""
+
+
+def untested(found: Ranking) -> list[str]:
+    """Which runs a validation chose that have no test, as where it failed or is still to come."""
+    names = found.measure.untested
+    return (
+        [f"Chosen, but without a test, so that they are missing from these numbers: {listed(names)}."] if names else []
+    )
 
 
 def best_rates(found: Ranking) -> str:
@@ -99,7 +134,7 @@ def best_rates(found: Ranking) -> str:
         for end, methods in ends.items()
         if methods
     ]
-    lost = [f"{one.label} has no finished run" for one in found.without]
+    lost = [f"{one.label} has no {'test' if found.rates_of(one) else 'finished run'}" for one in found.without]
     return f"{name}: {said}.{''.join(beyond)}" + (f" {listed(lost)}." if lost else "")
 
 
@@ -134,15 +169,23 @@ def rates(evidence: Evidence, found: Ranking) -> str:
             f"Each method is taken at the best of its {listed(tried, 'or')} rates, chosen by these very scores, which "
             "flatters all of them a little."
         )
-    if rule.rate == "tuned":
+    if rule.tuned:
         return "Each method's rate was chosen on a validation, apart from these scores."
-    budget = "" if rule.budget is None else f" of {rule.budget:g}"
-    like = f", that of {rule.reference}" if rule.reference else ""
-    what = f"a KL{budget} nats a token" if rule.rate == "kl" else f"a first step{budget}"
     names = {run.name: evidence.series[run.name].label for run in evidence.runs}
     missed = [names.get(name, name) for name, one in rule.runs.items() if not one.reached]
     short = f" Not reached by {listed(missed)}." if missed else ""
-    return f"Each method has the rate at which it takes {what}{like}.{short}"
+    return f"Each method has the rate at which a first step {equal(rule, names)}.{short}"
+
+
+def equal(rule: RateRule, names: Mapping[str, str]) -> str:
+    """What a first step is at every method's rate; `names` are the methods' by their runs'."""
+    if rule.rate == "kl":
+        if rule.budget is None:
+            return "takes the KL of its own cap (optim.kl_cap), which is not the same for all"
+        return f"takes a KL of {rule.budget:g} nats a token"
+    like = "that of every other" if rule.reference is None else f"that of {names.get(rule.reference, rule.reference)}"
+    size = "" if rule.budget is None else f", ‖ΔW₁‖_F = {rule.budget:.3g}"
+    return f"is as large as {like}{size}"
 
 
 def went(found: Ranking) -> str:

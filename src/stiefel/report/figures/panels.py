@@ -43,7 +43,9 @@ class Across:
                 return alt.X("x:Q", title=self.title, scale=alt.Scale(domain=[0, 1]), axis=axis)
             case "rates":
                 rates = alt.Axis(values=list(self.values), format="~e", grid=False, labelFlush=False, labelOverlap=True)
-                return alt.X("x:Q", title=self.title, scale=alt.Scale(type="log", nice=False, padding=12), axis=rates)
+                # of all rates, whichever of them a panel has
+                scale = alt.Scale(type="log", nice=False, padding=12, domain=[min(self.values), max(self.values)])
+                return alt.X("x:Q", title=self.title, scale=scale, axis=rates)
             case "names":
                 axis = alt.Axis(grid=False, labelAngle=0, labelLimit=0)
                 return alt.X("x:N", title=self.title, sort=list(self.names), axis=axis, scale=alt.Scale(padding=0.6))

@@ -46,7 +46,7 @@ def compared(evidence: Evidence) -> Drawing | Missing:
     every = evidence.pairs
     if not every:
         return Missing("needs two methods with finished runs of one seed")
-    shown = every if len(every) <= FULL else [one for one in every if one.higher is evidence.ranking.best[0]]
+    shown = every if len(every) <= FULL else [one for one in every if one.of(evidence.ranking.best[0])]
     marks = tuple(difference(one) for one in shown)
     tested = sum(one.p is not None for one in every)
     caption = (

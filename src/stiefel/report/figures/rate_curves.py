@@ -1,4 +1,4 @@
-"""What a method comes to at each learning rate: the held-out score, the last reward, and how far it went."""
+"""What a method comes to at each learning rate: the score by which it was chosen, the test, and the last reward."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from statistics import fmean
 from ..evidence import Evidence
 from ..runs import Run
 from ..vertical import vertical
+from ..words import counted
 from . import captions
 from .drawing import Drawing, Missing
 from .marks import Mark, Place, numbers, over_seeds
 from .panels import Across, Lines
 from .training import last_reward
+
+CHOSEN = (
+    "The rates were chosen by the score on the validation, in which a run that did not finish counts as 0; the chosen "
+    "ones alone have a test."
+)
 
 
 def rate_curves(evidence: Evidence) -> Drawing | Missing:
@@ -23,8 +29,11 @@ def rate_curves(evidence: Evidence) -> Drawing | Missing:
     if max(map(len, of_series.values())) < 2:
         return Missing("needs a method at two or more learning rates")
     found = evidence.ranking
+    validation = {} if evidence.rule is None else evidence.rule.validation  # by which a tuned grid chose
     panels = []
     across = Across("learning rate", "rates", values=tuple(sorted({run.lr for run in evidence.runs})))
+    if validation:
+        panels.append(panel(evidence, "Score on the validation", validation, across))
     if not isinstance(found, str) and found.measure.of_questions:
         scores = {name: fmean(items.values()) for name, items in found.measure.scores.items()}
         panels.append(panel(evidence, found.measure.short.capitalize(), scores, across))
@@ -35,10 +44,12 @@ def rate_curves(evidence: Evidence) -> Drawing | Missing:
     if not kept:
         return Missing("needs finished runs")
     lost = [run.name for run in evidence.runs if run.rows and not run.finished]
+    left_out = "Left out of the rest" if validation else "Left out"
     caption = captions.joined(
         "Over the learning rate, on a logarithmic axis.",
+        CHOSEN if validation else "",
         captions.seeds(evidence, [run for run in evidence.runs if run.finished]),
-        f"Left out, for they did not finish: {len(lost)} runs." if lost else "",
+        f"{left_out}, for they did not finish: {counted(len(lost), 'run')}." if lost else "",
     )
     return Drawing(tuple(kept), len(kept), caption, evidence.styles)
 
