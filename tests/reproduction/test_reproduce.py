@@ -166,7 +166,9 @@ def test_with_other_settings_ours_is_named_as_such_and_no_difference_told(
 
 
 def test_what_was_published_is_no_setting_that_a_change_reaches() -> None:
-    assert find_work("rlpo/main", "paper", ["expected.scores={}"]).published["run"].expected.scores
+    changed = find_work("rlpo/main", "paper", ["expected.percent=false"])
+    assert changed.published["run"].expected.percent
+    assert not changed.runs["run"].expected.percent
 
 
 def test_starts_of_other_settings_have_no_difference() -> None:
