@@ -10,7 +10,7 @@ import tomli_w
 
 from stiefel.cli import main
 from stiefel.recipe import left_to_launch, load_recipe
-from stiefel.run import same_recipe
+from stiefel.run.directory import same_recipe
 from tests.verl.recipes import RECIPES
 
 RLPO = RECIPES / "rlpo/main.toml"
