@@ -115,6 +115,7 @@ def test_a_grid_of_54_on_a_terminal(width: int, tmp_path: Path) -> None:
         while not is_whole(during) and time.monotonic() - began < 60:  # a frame may come in pieces
             printed += os.read(ours, 65536)
             during = screen(printed, width, 24)
+        time.sleep(1)  # an interrupt in the middle of a line's writing would have it written again
         printed += b"^C"  # the terminal's own, where the cursor stands
         process.send_signal(signal.SIGINT)
         with suppress(OSError):
