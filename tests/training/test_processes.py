@@ -111,9 +111,9 @@ def test_fsdp2_leaves_each_process_its_share_of_the_base(two: Path, divided: Pat
 
 
 def test_fsdp2_takes_the_memory_that_is_foreseen(divided: Path) -> None:
-    """Where nothing is fetched ahead, as on a CPU, two layers less at most."""
+    """Where nothing is fetched ahead, as on a CPU, two layers less; a third in part where one process is late."""
     facts = read_json(divided / "facts.json")
-    assert facts["needed"] - 2 * facts["layer"] < facts["peak"] <= facts["needed"]
+    assert facts["needed"] - 3 * facts["layer"] < facts["peak"] <= facts["needed"]
 
 
 def test_fsdp2_gives_the_bits_of_ddp(two: Path, divided: Path) -> None:
