@@ -66,9 +66,12 @@ def test_a_matched_step_is_as_large_as_the_first_runs() -> None:
 
 
 def test_a_method_without_a_matrix_has_no_step_to_match() -> None:
+    """Which is said before anything is measured."""
     asked = {**recipes(), "ln_tuning": make_recipe({"adapter": {"method": "ln_tuning"}})}
+    said: list[str] = []
     with pytest.raises(UserError, match='rate = "kl"'):
-        matched_rates(asked, "matched-step")
+        matched_rates(asked, "matched-step", said.append)
+    assert said == []
 
 
 def test_a_comparison_keeps_its_rates_and_goes_on_with_them(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UserError
+from ..methods import compose
 from ..recipe import Recipe
 from .bench import Bench, Progress, started
 from .change import Matrix, matrices_of
@@ -58,6 +59,8 @@ def matched_rates(
     asked = {name: checked(quiet_run(recipe)) for name, recipe in recipes.items()}
     for name, recipe in asked.items():
         refuse(recipe, (), budget_of(recipe))
+        if rule == STEP and not recipe.adapter.path and compose(recipe.adapter.method).stands_on == "norms":
+            raise no_matrix(name)
         if rule == STEP and not recipe.optim.lr:
             raise UserError(
                 f'rate = "matched-step" with optim.lr = 0 in {name}', "no step is taken at it", "a rate to start from"
@@ -99,7 +102,7 @@ def one(name: str, recipe: Recipe, bench: Bench, rollout: Rollout, rule: str, si
     if rule == KL:
         spent = search(probe, budget_of(recipe), lr, probe.kl(lr) if lr else 0.0)
     elif not matrices:
-        raise UserError(f'rate = "matched-step" with {name}', NO_MATRIX, 'rate = "kl"')
+        raise no_matrix(name)
     elif size is None:
         spent = Spent(lr, 0.0)
     else:
@@ -108,6 +111,11 @@ def one(name: str, recipe: Recipe, bench: Bench, rollout: Rollout, rule: str, si
         )
     with probe.step(spent.rate) as kl:
         return Matched(spent.rate, kl, total_norm(matrices) if matrices else None, spent.why)
+
+
+def no_matrix(name: str) -> UserError:
+    """The error of a run whose step has no size."""
+    return UserError(f'rate = "matched-step" with {name}', NO_MATRIX, 'rate = "kl"')
 
 
 def total_norm(matrices: list[Matrix]) -> float:
