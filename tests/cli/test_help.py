@@ -62,3 +62,15 @@ def test_every_command_speaks_of_a_profile_in_the_same_words() -> None:
     (words,) = {option.help for option in found.values() if isinstance(option, click.Option)}
     assert "recipe" in words
     assert "grid" in words
+
+
+def test_no_help_shows_a_mark_that_is_clicks(capsys: pytest.CaptureFixture[str]) -> None:
+    """A docstring's mark against wrapping is a character of its own, and no letters."""
+    words = [[verb.name, *more] for verb in VERBS for more in [[], *([one] for one in commands_of(verb))]]
+    for command in words:
+        assert "\\b" not in run(capsys, *[word for word in command if word], "--help")[1], command
+
+
+def commands_of(verb: click.Command) -> list[str]:
+    """The names of a group's own commands."""
+    return list(verb.commands) if isinstance(verb, click.Group) else []

@@ -16,13 +16,13 @@ MARKS = {"works": "ok", "absent": "-", "broken": "NOT"}
 @json_option
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> None:
-    r"""Say what is installed here, what works, and what to do about the rest.
+    """Say what is installed here, what works, and what to do about the rest.
 
     Exit 0 whatever optional part is missing, 1 where nothing works without what is broken.
 
     \b
     stiefel doctor
-    """
+    """  # noqa: D301  click's mark is the character itself
     from ..installation import examine
 
     found = examine()

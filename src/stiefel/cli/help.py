@@ -21,13 +21,13 @@ WIDEST = 100
 @json_option
 @click.pass_context
 def explain(context: click.Context, key: str, as_json: bool) -> None:
-    r"""Explain a KEY of a recipe or a grid, or one of their tables; without one list them all.
+    """Explain a KEY of a recipe or a grid, or one of their tables; without one list them all.
 
     \b
     stiefel help optim.lr
     stiefel help rollout
     stiefel help axes
-    """
+    """  # noqa: D301  click's mark is the character itself
     group = context.parent.command if context.parent is not None else None
     if isinstance(group, click.Group) and key in group.commands and key not in ("eval",):  # [eval] is a table too
         click.echo(group.commands[key].get_help(click.Context(group.commands[key], context.parent, key)))

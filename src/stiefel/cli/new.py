@@ -39,12 +39,12 @@ def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group()
 def new() -> None:
-    r"""Print a commented file that runs as it is: a recipe, a grid or a reward.
+    """Print a commented file that runs as it is: a recipe, a grid or a reward.
 
     \b
     stiefel new recipe --method rlpo --model nano > recipe.toml
     stiefel train recipe.toml --out run
-    """
+    """  # noqa: D301  click's mark is the character itself
 
 
 @new.command()
@@ -57,11 +57,11 @@ def new() -> None:
 )
 @file_options
 def recipe(method: str, model: str, task: str, algorithm: str) -> None:
-    r"""Print a recipe.
+    """Print a recipe.
 
     \b
     stiefel new recipe --model Qwen/Qwen3-1.7B-Base --task gsm8k --algorithm grpo > recipe.toml
-    """
+    """  # noqa: D301  click's mark is the character itself
     from ..recipe import starting_recipe
 
     click.echo(starting_recipe(wished(method, model, task, algorithm)), nl=False)
@@ -79,11 +79,11 @@ def recipe(method: str, model: str, task: str, algorithm: str) -> None:
 )
 @file_options
 def grid(methods: str, model: str, task: str, algorithm: str) -> None:
-    r"""Print a grid of methods, learning rates and seeds.
+    """Print a grid of methods, learning rates and seeds.
 
     \b
     stiefel new grid --method lora,rlpo > grid.toml
-    """
+    """  # noqa: D301  click's mark is the character itself
     from ..recipe import starting_grid
 
     names = [name.strip() for name in methods.split(",")]
@@ -99,11 +99,11 @@ def grid(methods: str, model: str, task: str, algorithm: str) -> None:
 
 @new.command()
 def reward() -> None:
-    r"""Print a module with a reward function, and how a recipe names it.
+    """Print a module with a reward function, and how a recipe names it.
 
     \b
     stiefel new reward > my_rewards.py
-    """
+    """  # noqa: D301  click's mark is the character itself
     from ..rewards import EXAMPLE
 
     click.echo(EXAMPLE.read_text(encoding="utf-8"), nl=False)
