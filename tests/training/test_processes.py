@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 import stiefel
 from stiefel.artifacts import read_json, read_jsonl
-from stiefel.cli import guarded
+from stiefel.cli import guarded, main
 from stiefel.errors import SaidElsewhere, UserError
 from stiefel.model.weights import load_model
 from stiefel.nano.tokenizer import build_tokenizer
@@ -295,3 +295,36 @@ def test_what_a_user_says_of_ddp_stands(tmp_path):
     settled = for_processes(args)
     assert (settled.ddp_find_unused_parameters, settled.ddp_broadcast_buffers) == (True, False)
     assert args.ddp_broadcast_buffers is None  # theirs is not touched
+
+
+ENDING = """
+import atexit, sys
+from accelerate import PartialState
+from stiefel.training.processes import end
+class Late:
+    def __del__(self):
+        print("taken apart")
+late = Late()
+PartialState(cpu=True)
+atexit.register(print, "last words")
+print("said", end="; ")
+end(3)
+"""
+
+
+def test_a_process_of_a_launch_ends_without_taking_its_interpreter_apart() -> None:
+    """In which gloo's threads abort it now and then; what is registered for the exit is done, and all is said."""
+    environment = {**os.environ, "WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0", "ACCELERATE_USE_CPU": "true"}
+    environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    ended = subprocess.run([sys.executable, "-c", ENDING], env=environment, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (3, "said; last words\n"), ended.stderr
+
+
+def test_a_command_ends_its_process_so_in_a_launch_and_not_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[int] = []
+    monkeypatch.setattr("stiefel.training.processes.end", ends.append)
+    for size in ("1", "2"):
+        monkeypatch.setenv("WORLD_SIZE", size)
+        with pytest.raises(SystemExit):
+            main(["methods", "--no-such-option"])
+    assert ends == [2]

@@ -35,7 +35,7 @@ from stiefel.recipe.recipe import make_recipe
 from stiefel.run.run import train
 from stiefel.tasks import find_task
 from stiefel.training.probabilities import NoProbabilities, finite_logits
-from stiefel.training.processes import in_all_or_none, sharded_launch
+from stiefel.training.processes import end, in_all_or_none, sharded_launch
 from stiefel.training.rewards import GradedReward
 from stiefel.training.settings import grpo_config
 from stiefel.training.sharding import shard_base
@@ -220,7 +220,6 @@ def main(out: Path) -> None:
         facts |= {"sharded": sharded(), "lost": lost_in_one(), "refused": refused_in_one()}
     if PartialState().is_main_process:
         (out / "facts.json").write_text(json.dumps(facts))
-    PartialState().destroy_process_group()
 
 
 def mute(row: dict[str, Any]) -> None:
@@ -229,5 +228,4 @@ def mute(row: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
-    sys.stdout.flush()
-    os._exit(0)  # all is written; gloo's own threads can abort an interpreter that is ending on a busy machine
+    end(0)

@@ -6,6 +6,7 @@ Verbs only: each file holds those of one kind. Open runs.py first; options.py ha
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -47,7 +48,12 @@ for verb in VERBS:
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; a user's mistake is one message and exit 2, an interruption exit 130."""
     speak_anywhere()
-    sys.exit(guarded(lambda: cli.main(args=arguments, standalone_mode=False)))
+    status = guarded(lambda: cli.main(args=arguments, standalone_mode=False))
+    if os.environ.get("WORLD_SIZE", "1") != "1" and status != INTERRUPTED:
+        from ..training.processes import end
+
+        end(status)
+    sys.exit(status)
 
 
 def speak_anywhere() -> None:
