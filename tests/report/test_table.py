@@ -112,7 +112,10 @@ def test_the_terminal_table_fits_into_100_columns(
     assert "+0.50 [" in lines[1]
 
 
-@pytest.mark.parametrize(("lr", "text"), [(3e-4, "3e-4"), (2.5e-4, "2.5e-4"), (0.0, "0"), (1.0, "1e0")])
+@pytest.mark.parametrize(
+    ("lr", "text"),
+    [(3e-4, "3e-4"), (2.5e-4, "2.5e-4"), (0.0, "0"), (1.0, "1e0"), (4.27986e-4, "4.28e-4"), (9.9996e-4, "1e-3")],
+)
 def test_rates_are_written_as_people_write_them(lr: float, text: str) -> None:
     assert rate(lr) == text
 

@@ -18,10 +18,10 @@ class Group:
 
 
 def rate(lr: float) -> str:
-    """0.0003 → 3e-4."""
+    """0.0003 → 3e-4; to three digits, which a rate that a rule found has more of."""
     if lr == 0:
         return "0"
-    mantissa, exponent = f"{lr:e}".split("e")
+    mantissa, exponent = f"{lr:.2e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}"
 
 
