@@ -1,7 +1,8 @@
 """On a real model's weights, and on shapes of 1.5B: `python -m benchmarks.real [--parts …]`. Needs `make smollm2`.
 
 Medians and ratios of one run: each start against the exact solver, GeoRA matrix by matrix and as a whole command
-against full SVDs, PEFT's PiSSA beside ours, a training step beside TRL's, and `init` where everything is cached.
+against full SVDs, PEFT's PiSSA beside ours, a training step beside TRL's, `init` where everything is cached, and a
+rollout whose completions share their prompts (this needs `make smollm2-warm`).
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ def steps(pairs: int = 4, processes: int = 4) -> dict[str, Any]:
     }
 
 
-PARTS = ("135M", "1.5B", "geora", "peft", "step", "warm")
+PARTS = ("135M", "1.5B", "geora", "peft", "step", "warm", "shared")
 
 
 def main() -> None:
@@ -146,6 +147,7 @@ def main() -> None:
             "peft": lambda: against_peft(HOME),
             "step": steps,
             "warm": lambda: warm(HOME, work / "warm"),
+            "shared": lambda: ratio("benchmarks.real_shared", "whole", "shared", 4, 4),
         }
         chosen = arguments.parts.split(",")
         results = {**kept("real"), "rank": RANK, "layers": arguments.layers}

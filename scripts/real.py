@@ -61,6 +61,12 @@ def costs() -> str:
             f"- `init` with everything cached: {warm['rlpo']:.1f} s for RLPO, {warm['geora']:.1f} s for GeoRA, of "
             f"which importing torch, transformers and PEFT takes {warm['imports_seconds']:.1f} s."
         )
+    if "shared" in found:
+        low, high = found["shared"]["total_interval"]
+        rows.append(
+            "- A rollout of `recipes/smollm2/skills.toml`, whose prompts are longer than its answers, takes "
+            f"{found['shared']['total']:.2f} [{low:.2f}, {high:.2f}] of its time with `rollout.share_prompts`."
+        )
     where = f"Rank {found['rank']}, two threads, {found['machine']['device']}: `python -m benchmarks.real`."
     return "\n".join([*lines, "", *rows, "", where]) + "\n"
 

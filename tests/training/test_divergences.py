@@ -12,8 +12,8 @@ from datasets import Dataset
 import stiefel
 from stiefel.model.weights import load_model, load_tokenizer
 from stiefel.recipe.recipe import make_recipe
-from stiefel.training.divergences import drops_out
 from stiefel.training.kl import kl_of_new_from_rollout
+from stiefel.training.noise import drops_out
 from stiefel.training.settings import grpo_config
 
 COMPLETION = ">41"

@@ -300,7 +300,7 @@ def test_what_a_user_says_of_ddp_stands(tmp_path):
 ENDING = """
 import atexit, sys
 from accelerate import PartialState
-from stiefel.training.processes import end
+from stiefel.cli.ending import end
 class Late:
     def __del__(self):
         print("taken apart")
@@ -322,7 +322,7 @@ def test_a_process_of_a_launch_ends_without_taking_its_interpreter_apart() -> No
 
 def test_a_command_ends_its_process_so_in_a_launch_and_not_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     ends: list[int] = []
-    monkeypatch.setattr("stiefel.training.processes.end", ends.append)
+    monkeypatch.setattr("stiefel.cli.ending.end", ends.append)
     for size in ("1", "2"):
         monkeypatch.setenv("WORLD_SIZE", size)
         with pytest.raises(SystemExit):

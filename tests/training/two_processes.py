@@ -26,6 +26,7 @@ from trl.trainer.utils import add_fused_lm_head
 
 import stiefel
 from benchmarks.allocations import held, tensor_peak
+from stiefel.cli.ending import end
 from stiefel.engine import policy_weights
 from stiefel.errors import UserError
 from stiefel.foresight.memory_needed import needed
@@ -35,7 +36,7 @@ from stiefel.recipe.recipe import make_recipe
 from stiefel.run.run import train
 from stiefel.tasks import find_task
 from stiefel.training.probabilities import NoProbabilities, finite_logits
-from stiefel.training.processes import end, in_all_or_none, sharded_launch
+from stiefel.training.processes import in_all_or_none, sharded_launch
 from stiefel.training.rewards import GradedReward
 from stiefel.training.settings import grpo_config
 from stiefel.training.sharding import shard_base

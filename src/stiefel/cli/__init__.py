@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     speak_anywhere()
     status = guarded(lambda: cli.main(args=arguments, standalone_mode=False))
     if os.environ.get("WORLD_SIZE", "1") != "1" and status != INTERRUPTED:
-        from ..training.processes import end
+        from .ending import end
 
         end(status)
     sys.exit(status)

@@ -86,7 +86,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 ALGORITHMS = tuple(DEFAULTS)
 SFT_KEYS = ("epochs", "batch")
 ROLLOUT_KEYS = {  # what only rollouts read
-    "rollout": {"prompts", "completions", "temperature", "top_p", "top_k", "engine"},
+    "rollout": {"prompts", "completions", "temperature", "top_p", "top_k", "engine", "share_prompts"},
     "optim": {"rollouts", "updates_per_rollout", "kl_cap", "kl_cap_rows", "kl_cap_total"},
     "run": {"kl_every", "geometry_every", "samples_every"},
     "eval": {"every"},

@@ -155,6 +155,8 @@ class RolloutSettings(Section):
     """A longer prompt is an error, loses its first tokens, or is left out."""
     max_completion_tokens: Positive = 64
     """Completions are cut off here; the default is of the embedded model's tasks, others may need thousands."""
+    share_prompts: bool = False
+    """Compute a prompt once for all its completions: quicker where prompts are longer than answers."""
     vllm_mode: Literal["colocate", "server"] = "colocate"
     """vllm only: in the training process, or a server that `vllm serve` started."""
     vllm_server: str = "http://127.0.0.1:8000"

@@ -54,6 +54,7 @@ def trainer_arguments(
         "max_gen_batches": recipe.algorithm.max_gen_batches if recipe.algorithm.dynamic_sampling else 0,
         "weight_decay_on": recipe.optim.weight_decay_on,
         "reference": recipe.algorithm.reference,
+        "share_prompts": recipe.rollout.share_prompts,
         "kl_cap": recipe.optim.kl_cap,
         "kl_cap_rows": held_rows(recipe, tokenizer),
         "kl_cap_total": recipe.optim.kl_cap_total,

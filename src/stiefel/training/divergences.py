@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
 
 import torch
-from peft import PeftModel
-from torch import Tensor, nn
-from transformers import PreTrainedModel
+from torch import Tensor
 
 from .kl import kl_from_base, kl_from_base_k1, kl_of_new_from_rollout
+from .noise import drops_out
 from .probabilities import FiniteTrainer
 from .reference import BasePolicy
 
 ROLLOUT_LOGPS = "rollout_per_token_logps"
-RANDOM = re.compile("drop|jitter")  # in a config's keys: attention_dropout, attn_pdrop, router_jitter_noise
 
 
 class DivergenceTrainer(FiniteTrainer):
@@ -152,25 +149,3 @@ class DivergenceTrainer(FiniteTrainer):
 def sums(values: Tensor, mask: Tensor) -> Tensor:
     """(Σ values, how many) where `mask` is 1, in float64."""
     return torch.stack([(values.double() * mask).sum(), mask.sum().double()])
-
-
-def drops_out(model: nn.Module) -> bool:
-    """True where the model draws at random while it trains: in a module, or where its config asks a layer to.
-
-    Attention's dropout and a router's noise are often a layer's own doing, known by the config's key alone.
-    """
-    if any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules()):
-        return True
-    assert isinstance(model, PreTrainedModel | PeftModel)
-    return asks_for_noise(model.config.to_dict())
-
-
-def asks_for_noise(settings: Mapping[Any, Any]) -> bool:
-    """True where a config, or one that it holds (`attn_config`), has a key of dropout or noise above 0."""
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            if asks_for_noise(value):
-                return True
-        elif RANDOM.search(str(key)) and isinstance(value, int | float) and value > 0:
-            return True
-    return False

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import copy
 import os
-import sys
 from collections.abc import Callable, Mapping
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
-import torch
 from accelerate import PartialState
 from accelerate.utils import DistributedType, gather_object, parse_flag_from_env
 from transformers import TrainingArguments
@@ -63,22 +60,6 @@ def processes_started(environment: Mapping[str, str]) -> int:
             f"one process alone unset {spoken}",
         )
     return max(counts, default=1)
-
-
-def end(status: int) -> NoReturn:
-    """End this process of a launch, where nothing is still to be sent, without taking its interpreter apart.
-
-    Gloo's threads let go of Python's tensors after the last collective. One that does so while the interpreter ends
-    aborts the process, and the launcher then ends a finished run as a failed one (pytorch #179291). To destroy the
-    group joins them only where nothing else holds it, and torch's own caches of meshes do. What is registered for the
-    exit, such as a tracker's last words, is done.
-    """
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(status)
 
 
 def replicas() -> PartialState:

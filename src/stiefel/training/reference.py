@@ -14,7 +14,7 @@ from trl import GRPOConfig
 from ..adapter import base_policy, certificate_of
 from ..errors import UserError
 from .ending import stop_at_turn_ends
-from .imported_trl import TRLTrainer
+from .shared_prompts import SharedPromptTrainer
 
 Reference = Literal["base", "start"]
 RewardFunction = Callable[..., list[float]]
@@ -61,7 +61,7 @@ class StartPolicy(BasePolicy):
             parameter.copy_(value)
 
 
-class ReferenceTrainer(TRLTrainer):  # type: ignore[misc]
+class ReferenceTrainer(SharedPromptTrainer):
     """TRL's trainer with an exact reference, rollouts that end where a turn does, and nothing reported home.
 
     TRL's constructor would copy an adapter (so that the reference is the start of the factors, computed again) or load

@@ -50,6 +50,7 @@ class GRPOTrainer(BudgetTrainer):
         kl_every: int = 0,
         max_gen_batches: int = 0,
         reference: Reference = "base",
+        share_prompts: bool = False,
         sync: Sync | None = None,
         weight_decay_on: str = "delta",
         rate_factor: Callable[[int], float] | None = None,
@@ -60,7 +61,8 @@ class GRPOTrainer(BudgetTrainer):
         kl_cap: most that a rollout's updates may cost in KL, nats a token, on their own tokens and on `kl_cap_rows`; 0
         sets no bound. kl_cap_total: most that all updates may cost on these rows, as the KL to the reference. kl_every:
         rollouts between measurements of the divergences; 0 measures none. max_gen_batches: batches that dynamic
-        sampling may generate for one rollout; 0 is off. reference: base, or start, the adapter as it was given. sync:
+        sampling may generate for one rollout; 0 is off. reference: base, or start, the adapter as it was given.
+        share_prompts: whether a prompt is computed once for all its completions. sync:
         what vLLM is sent, factors or merged; None takes factors where it can. weight_decay_on: delta or factors.
         rate_factor: the schedule, a function of the update.
         """
@@ -77,6 +79,7 @@ class GRPOTrainer(BudgetTrainer):
             kl_every=kl_every,
             max_gen_batches=max_gen_batches,
             reference=reference,
+            share_prompts=share_prompts,
             sync=sync,
             **settings,
         )

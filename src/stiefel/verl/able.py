@@ -94,6 +94,7 @@ HONOURED: dict[str, str] = {
 # section.key → what becomes of it, for the script to say; none of these changes what is trained
 SAID: dict[str, str] = {
     "run.geometry_every": "`stiefel inspect` measures the trained adapter",
+    "rollout.share_prompts": "verl's engines share a prompt's cache; its actor scores each completion with its prompt",
     "run.samples_every": "verl writes every rollout or none: trainer.rollout_data_dir=DIR, an argument of the script",
     "run.threads": "ray shares out the machines' processors",
     "expected.source": "published scores are for reports",
