@@ -1,4 +1,4 @@
-"""A whole rollout on the real model's warm base, with `rollout.share_prompts` and without; `benchmarks.real` races them.
+"""A whole rollout on the real model's warm base, with `rollout.share_prompts` and without: `benchmarks.real` runs both.
 
 Everything is the recipe's: prompts, completions that the model draws, graders, two updates. Both draw the same
 completions until rounding sets them apart, and train at a rate at which that takes long.
