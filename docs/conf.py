@@ -40,7 +40,7 @@ nitpick_ignore_regex = [("py:.*", ".*")]  # types of torch, transformers and oth
 
 
 def contents() -> str:
-    """The tables of contents that stand beside every page, from docs/index.md: a heading is a caption, a link a page."""
+    """What stands beside every page, from docs/index.md: a heading is a caption, a link is a page."""
     _, *parts = re.split(r"^## ", (ROOT / "docs" / "index.md").read_text(), flags=re.MULTILINE)
     trees = ["```{toctree}\n:hidden:\n\nEvery page <docs/index>\n```\n"]
     for part in parts:

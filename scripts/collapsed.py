@@ -13,13 +13,7 @@ from scripts.readme import replace_block
 
 PAGE = Path(__file__).parents[1] / "docs" / "collapsed.md"
 LAST = 15
-COLUMNS = (
-    "median `kl_step`",
-    "largest `kl_base`",
-    "median `clip_fraction`",
-    "largest `grad_norm_max`",
-    "last `entropy`",
-)
+FIGURES = ("median `kl_step`", "largest `kl_base`", "median `clip_fraction`", "largest `grad_norm_max`", "`entropy`")
 
 Curves = dict[str, Any]
 
@@ -52,14 +46,13 @@ def table() -> str:
 
     lines = sorted(line(list(runs)) for _, runs in groupby(sorted(rows, key=named), named))
     seeds = len({row["seed"] for row in rows})
-    head = f"| method, rate | reward, last {LAST} | {' | '.join(COLUMNS)} |\n|---|{'---:|' * (len(COLUMNS) + 1)}\n"
-    return (
-        head
-        + "".join(f"{row}\n" for _, row in lines)
-        + f"\n`recipes/nano/dapo.toml`, 60 rollouts, {'one seed' if seeds == 1 else f'means of up to {seeds} seeds'}, no "
-        f"cap; entropy of the last {LAST} rollouts: `python -m benchmarks.laboratory`, the curves in "
-        "`benchmarks/results/laboratory/nano.jsonl`.\n"
+    of_seeds = "one seed" if seeds == 1 else f"means of up to {seeds} seeds"
+    head = f"| method, rate | reward, last {LAST} | {' | '.join(FIGURES)} |\n|---|{'---:|' * (len(FIGURES) + 1)}\n"
+    below = (
+        f"\n`recipes/nano/dapo.toml`, 60 rollouts, {of_seeds}, no cap; reward and entropy of the last {LAST} rollouts: "
+        "`python -m benchmarks.laboratory`, the curves in `benchmarks/results/laboratory/nano.jsonl`.\n"
     )
+    return head + "".join(f"{row}\n" for _, row in lines) + below
 
 
 def page() -> str:

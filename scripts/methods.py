@@ -221,8 +221,8 @@ def page(method: Method) -> str:
     tested = (
         claims(method)
         if method.kind == "start"
-        else "It claims no figure of a start. What every method promises (the start is the base, nothing moves but what "
-        f"trains, what is saved comes back, seeds matter only where it says so) is measured by "
+        else "It claims no figure of a start. What every method promises (the start is the base, nothing moves but "
+        "what trains, what is saved comes back, seeds matter only where it says so) is measured by "
         f"[{TESTED_ELSEWHERE}](../../{TESTED_ELSEWHERE})."
     )
     check = f"`stiefel methods --check {method.name}` measures it here." if method.kind == "start" else ""

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -64,7 +65,7 @@ def anchors(page: Path) -> set[str]:
     found: Counter[str] = Counter()
     names = set()
     parsed = tokens(page)
-    for heading, inline in zip(parsed, parsed[1:], strict=False):
+    for heading, inline in pairwise(parsed):
         if heading.type != "heading_open":
             continue
         text = "".join(child.content for child in inline.children or [] if child.type in ("text", "code_inline"))

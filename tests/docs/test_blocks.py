@@ -80,7 +80,8 @@ COMMANDS: list[tuple[str, Run | Excused]] = [
     (r"stiefel reproduce .*--out", Excused(MINUTES + "tests/reproduction")),
     (r"stiefel reproduce .*--dry-run", Excused("ends with 1 where a machine lacks something; tests/reproduction")),
     (r"stiefel launch verl .*--out", Excused("reads the model from a hub; tests/launch")),
-    X(r"stiefel train .*--dry-run", Run()),
+    (r"stiefel (export|import verl) runs/launched|stiefel verify trained |stiefel report runs/verl", LAUNCHED),
+    (r"stiefel train .*--dry-run", Run()),
     (r"stiefel train recipes/rlpo/main.toml", Run((*SHORT.more, "--set", "eval.tasks=[]"))),
     (r"stiefel train ", SHORT),
     (r"stiefel eval .*--show", Run()),
@@ -134,7 +135,9 @@ def place(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     rows = [{"prompt": f"{a}+{a}?", "answer": str(2 * a)} for a in range(1, 9)]
     for name in ("sums.jsonl", "sums_heldout.jsonl"):
         (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "completions.jsonl").write_text('{"completion": "1 + 1 = 2\\n#### 2", "answer": "#### 2"}\n')
+    answered = {"question": "1 + 1?", "completion": "2", "answer": "2", "metadata": {}}
+    (tmp_path / "completions.jsonl").write_text(json.dumps(answered) + "\n")
+    (tmp_path / "gsm8k_test.jsonl").write_text('{"question": "1 + 1?", "answer": "#### 2"}\n')
     (tmp_path / "my_rewards.py").write_text(
         "def close(completion, answer):\n    return float(completion.strip().endswith(answer))\n"
     )
