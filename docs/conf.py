@@ -35,6 +35,7 @@ html_copy_source = False
 default_role = "code"  # docstrings are plain text with `names` in it
 add_module_names = False
 autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
 maximum_signature_line_length = 80
 nitpick_ignore_regex = [("py:.*", ".*")]  # types of torch, transformers and others: no index of theirs is fetched
 

@@ -32,7 +32,7 @@ def line(runs: list[Curves]) -> tuple[float, str]:
     entropy = fmean(fmean(measured(run, "entropy")[-LAST:]) for run in runs)
     reward = fmean(fmean(run["reward"][-LAST:]) for run in runs)
     figures = (f"{step:.1e}", f"{base:.2g}", f"{clipped:.2g}", f"{gradient:.2g}", f"{entropy:.2g}")
-    name = f"`{runs[0]['method']}`, {runs[0]['lr']:g}"
+    name = f"`{runs[0]['method']}` | {runs[0]['lr']:g}"
     return step, f"| {name} | {reward:.2f} | {' | '.join(figures)} |"
 
 
@@ -47,7 +47,7 @@ def table() -> str:
     lines = sorted(line(list(runs)) for _, runs in groupby(sorted(rows, key=named), named))
     seeds = len({row["seed"] for row in rows})
     of_seeds = "one seed" if seeds == 1 else f"means of up to {seeds} seeds"
-    head = f"| method, rate | reward, last {LAST} | {' | '.join(FIGURES)} |\n|---|{'---:|' * (len(FIGURES) + 1)}\n"
+    head = f"| method | rate | reward, last {LAST} | {' | '.join(FIGURES)} |\n|---|{'---:|' * (len(FIGURES) + 2)}\n"
     below = (
         f"\n`recipes/nano/dapo.toml`, 60 rollouts, {of_seeds}, no cap; reward and entropy of the last {LAST} rollouts: "
         "`python -m benchmarks.laboratory`, the curves in `benchmarks/results/laboratory/nano.jsonl`.\n"

@@ -192,7 +192,7 @@ def test_what_is_made_is_a_target() -> None:
 def test_a_python_block_runs_or_is_excused(block: Block, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key = key_of(block)
     assert key in PYTHON, f"{key} is neither run nor excused"
-    compile(block.text.replace("...)", ")"), name_of(block.page), "exec")
+    compile(block.text, name_of(block.page), "exec")
     if PYTHON[key]:
         return
     scope: dict[str, Any] = {"__name__": "block"}
