@@ -63,8 +63,8 @@ def without_a_cap() -> str:
     below = [name for name, reasons in wrong.items() if any("below the base" in reason for reason in reasons)]
     forgot = [name for name, reasons in wrong.items() if any(reason.startswith("lost") for reason in reasons)]
     return (
-        f"Without a cap, at too large a rate, runs of {listed(below)} end below the base on their own task, and runs of "
-        f"{listed(forgot)} lose {FORGOT:g} of an old skill or more"
+        f"Without a cap, at too large a rate, runs of {listed(below)} end below the base on their own task, and runs "
+        f"of {listed(forgot)} lose {FORGOT:g} of an old skill or more"
     )
 
 
