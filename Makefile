@@ -57,7 +57,7 @@ docs: venv ## regenerate what README.md and docs/ quote, docs/recipe.md, docs/ta
 	$(BIN)/python -m scripts.methods
 	$(BIN)/python -m scripts.collapsed
 	$(BIN)/python -m scripts.which
-	$(MAKE) site
+	$(MAKE) --no-print-directory site
 
 site: venv ## site/index.html: the pages as they are, with the Python interface; a warning is an error
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky --conf-dir docs . site

@@ -12,7 +12,8 @@ from scripts.numbers import RESULTS
 from scripts.readme import replace_block
 from stiefel.contract.attaching import CONTRACT
 from stiefel.contract.check import claimed
-from stiefel.contract.claims import MEASURES
+from stiefel.contract.claims import MEASURES, ORTHONORMAL
+from stiefel.contract.matrices import MATRICES, RANK
 from stiefel.methods import METHODS, Method
 from stiefel.methods.table import form_of
 
@@ -38,11 +39,21 @@ CLAIMED = {
     "a_orthonormal": "A₀A₀ᵀ = I",
     "b_orthonormal": "B₀ᵀB₀ = I",
     "b_zero": "B₀ = 0: an ordinary LoRA",
-    "subspace": "A₀'s rows, and B₀'s columns where B₀ ≠ 0, span the {} singular directions of {}",
+    "subspace": "{} span the {} singular directions of {}",
     "start": 'with `sigma = "divided"`, s·B₀A₀ is the {} part of {}',
     "seeded": "what it draws depends on the seed",
     "shape_only": "A₀ depends on nothing but its shape",
     "a_row_norm": "the root mean square of A₀'s row norms is {:.4g}",
+}
+MEASURED = {
+    "a_orthonormal": f"‖A₀A₀ᵀ − I‖_max is at most {ORTHONORMAL:g}",
+    "b_orthonormal": f"‖B₀ᵀB₀ − I‖_max is at most {ORTHONORMAL:g}",
+    "b_zero": "every entry of B₀ is 0 where it is claimed, and not where it is not",
+    "subspace": "the projector onto them against that of NumPy's float64 SVD, within what the spectrum's gap allows",
+    "start": "the difference against NumPy's float64 SVD, within what float32 rounds",
+    "seeded": "the same seed gives the same bits; another seed, or another layer's name, others where it is claimed",
+    "shape_only": "another matrix of the shape, with another seed and s, gives the same A₀ where it is claimed",
+    "a_row_norm": "over 16 layers of 8 rows, within five standard deviations",
 }
 SILENT = {
     "b_zero": "B₀ ≠ 0, so that it is anchored",
@@ -69,21 +80,25 @@ def written(claim: str, method: Method) -> str:
         return SILENT[claim]
     if claim == "a_row_norm":
         return CLAIMED[claim].format(value)
+    if claim == "subspace":
+        who = "A₀'s rows and B₀'s columns" if method.anchored else "A₀'s rows"
+        return CLAIMED[claim].format(who, PARTS[value], method.claims.matrix)
     return CLAIMED[claim].format(PARTS.get(value, ""), method.claims.matrix)
 
 
 def claims(method: Method) -> str:
     """Every claim of a start with how it is measured, and the contract that it shares with all others."""
-    lines = ["| claim | measured |", "|---|---|"]
-    for claim, measure in MEASURES.items():
+    lines = [
+        f"`stiefel methods --check {method.name}` measures it here, on {len(MATRICES)} matrices of known spectrum "
+        f"({', '.join(MATRICES)}), at rank {RANK} and s = 1 and 2.\n",
+        "| claim | measured |",
+        "|---|---|",
+    ]
+    for claim in (*MEASURES, "a_row_norm"):
         if claimed(method, claim):
             elsewhere = method.claims.matrix != "W" and claim in ("subspace", "start")
-            how = "against W_Geo, by `tests/methods/claims`" if elsewhere else summary(measure)
+            how = f"{MEASURED[claim]}: `tests/methods/claims` alone" if elsewhere else MEASURED[claim]
             lines.append(f"| {written(claim, method)} | {how} |")
-    if claimed(method, "a_row_norm"):
-        lines.append(
-            f"| {written('a_row_norm', method)} | The mean over 16 layers of 8 rows, within five deviations. |"
-        )
     lines += ["", "And what every start promises, measured on a small Qwen3 model:", ""]
     lines += [f"- *{line}*: {summary(measure)}" for line, measure in CONTRACT.items()]
     return "\n".join(lines)
@@ -163,11 +178,11 @@ def measured(method: Method) -> str:
             "The runs that are kept (`benchmarks/results/laboratory`) have none of it. The papers' tables with our "
             "recipes for them: [docs/reproduce.md](../reproduce.md)."
         )
-    lines = ["| cap | rate | seeds | reward, last 15 | arithmetic | reverse | sort | KL to base | failed |"]
-    lines.append("|---|---:|---:|---:|---:|---:|---:|---:|---|")
+    lines = ["| cap | rows | rate | seeds | reward, last 15 | arithmetic | reverse | sort | KL to base | failed |"]
+    lines.append("|---:|---|---:|---:|---:|---:|---:|---:|---:|---|")
     for rows in found.values():
         for (cap, others, rate), runs in grouped(rows).items():
-            cells = [f"{cap:g}{' and rows' if others else ''}" if cap else "none", f"{rate:g}", str(len(runs))]
+            cells = [f"{cap:g}" if cap else "none", "held" if others else "–", f"{rate:g}", str(len(runs))]
             for column, digits in (("reward", 3), ("arithmetic", 3), ("reverse", 3), ("sort", 3), ("kl_base", 3)):
                 values = [float(row[column]) for row in runs if row[column]]
                 cells.append(spread(values, digits) if values else "–")
@@ -179,7 +194,8 @@ def measured(method: Method) -> str:
         "",
         "`recipes/nano/dapo.toml` with this method, 60 rollouts, rank 8; the base has "
         f"{', '.join(f'{value:.3f}' for value in sorted(before))} of nano-arithmetic and all of the other two, of 200 "
-        "questions each. Over several seeds: the mean, the lowest and the highest. *Failed* is a run that did not "
+        "questions each. *Cap* is `optim.kl_cap`, *rows* `optim.kl_cap_rows`. Over several seeds: the mean, the lowest "
+        "and the highest. *Failed* is a run that did not "
         "finish, that ended below the base on its own task, or that lost a tenth of an old skill or more. "
         "`python -m benchmarks.laboratory` and `python -m benchmarks.step`; every row: "
         "[nano.csv](../../benchmarks/results/laboratory/nano.csv), "
@@ -204,9 +220,7 @@ def facts(method: Method) -> str:
         lines.append(f"- **Solves for** {TRIPLETS[method.needs].format(method.claims.matrix)}.")
         lines.append("- **Trains** r·(in + out) numbers a matrix: all of A and B.")
         if method.anchored:
-            lines.append(
-                "- **Anchored**: trained around its own start, saved as a LoRA of rank 2r ([how](../anchored.md))."
-            )
+            lines.append("- **Anchored**: trained around its own start, saved at rank 2r ([how](../anchored.md)).")
     if method.unused:
         lines.append(
             f"- **Has no use for** {', '.join(sorted(method.unused))}, which are refused where they are given."
@@ -225,7 +239,6 @@ def page(method: Method) -> str:
         "what trains, what is saved comes back, seeds matter only where it says so) is measured by "
         f"[{TESTED_ELSEWHERE}](../../{TESTED_ELSEWHERE})."
     )
-    check = f"`stiefel methods --check {method.name}` measures it here." if method.kind == "start" else ""
     parts = [
         "<!-- written by scripts/methods.py -->",
         f"# {method.name}",
@@ -234,7 +247,6 @@ def page(method: Method) -> str:
         facts(method),
         f'In a recipe `adapter.method = "{use}"`, in Python `stiefel.attach(model, "{use}")`.',
         "## What it claims, and how that is tested",
-        check,
         tested,
         "## Options",
         options(method),
