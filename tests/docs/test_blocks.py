@@ -10,6 +10,8 @@ import json
 import re
 import shlex
 import shutil
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from tests.docs.pages import PAGES, ROOT, Block, blocks, name_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:'pin_memory' argument")  # the Trainer's default, without a GPU
 
+YOURS = ("my_rewards", "own_start")  # modules that the pages speak of
 ONE_ROLLOUT = {
     "optim.rollouts": 1,
     "rollout.prompts": 2,
@@ -126,7 +129,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where a page's commands are run."""
     for name in ("recipes", "examples"):
         (tmp_path / name).symlink_to(ROOT / name)
@@ -144,7 +147,11 @@ def place(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     (tmp_path / "recipe.toml").write_text((ROOT / "recipes/nano/dapo.toml").read_text())
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    return tmp_path
+    for name in YOURS:
+        sys.modules.pop(name, None)  # another test's of that name
+    yield tmp_path
+    for name in YOURS:
+        sys.modules.pop(name, None)
 
 
 def typed(command: str, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]) -> None:
