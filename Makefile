@@ -9,7 +9,7 @@ ifneq ($(wildcard ../shared/data),)
 export STIEFEL_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: demo test test-vllm test-verl lowest lint venv venv-vllm venv-verl bench docs smollm2 smollm2-warm
+.PHONY: demo test test-vllm test-verl lowest lint venv venv-vllm venv-verl bench docs site smollm2 smollm2-warm
 
 demo: venv ## train four starts at two learning rates on the embedded model, write demo/report.html; goes on where it was interrupted
 	$(BIN)/stiefel demo --out demo --resume
@@ -43,7 +43,7 @@ lint: venv ## style and types
 bench: venv ## the measurements that the README quotes
 	$(BIN)/python -m benchmarks
 
-docs: venv ## regenerate what README.md and docs/ quote, docs/recipe.md, docs/tasks.md, docs/reproduce.md, docs/theory.md, docs/spectra.md and docs/scaling.md
+docs: venv ## regenerate what README.md and docs/ quote, docs/recipe.md, docs/tasks.md, docs/reproduce.md, docs/theory.md, docs/spectra.md, docs/scaling.md, docs/collapsed.md, docs/which-method.md and docs/methods; then the site
 	$(BIN)/python -m scripts.readme
 	$(BIN)/python -m scripts.recipe
 	$(BIN)/python -m scripts.tasks
@@ -54,6 +54,13 @@ docs: venv ## regenerate what README.md and docs/ quote, docs/recipe.md, docs/ta
 	$(BIN)/python -m scripts.step
 	$(BIN)/python -m scripts.scaling
 	$(BIN)/python -m scripts.verl
+	$(BIN)/python -m scripts.methods
+	$(BIN)/python -m scripts.collapsed
+	$(BIN)/python -m scripts.which
+	$(MAKE) --no-print-directory site
+
+site: venv ## site/index.html: the pages as they are, with the Python interface; a warning is an error
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky --conf-dir docs . site
 
 venv: $(READY)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 
 import click
 import pytest
@@ -19,6 +20,7 @@ PAGES = (README, *sorted((ROOT / "docs").glob("*.md")))
 COMMANDS = [
     line for page in PAGES for line in re.findall(r"^\$ stiefel ([^#>\n]*)", page.read_text(), flags=re.MULTILINE)
 ]
+MADE = (Path("recipe.toml"), Path("grid.toml"))  # by `stiefel new`, on the pages that name them
 RECIPES = [*sorted((ROOT / "recipes").rglob("*.toml")), ROOT / "src" / "stiefel" / "nano" / "demo.toml"]
 
 
@@ -56,7 +58,7 @@ def test_every_command_of_the_readme_and_the_pages_parses(line: str, monkeypatch
     command = cli.commands[verb]
     context = command.make_context(verb, list(arguments))
     for name in ("recipe", "grid"):
-        if name in context.params:
+        if name in context.params and context.params[name] not in MADE:
             assert context.params[name].is_file()
     assert isinstance(context, click.Context)
 

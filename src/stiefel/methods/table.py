@@ -35,7 +35,8 @@ def as_markdown() -> str:
         assert method.paper is not None  # of every method in the tuple
         link = f"[{method.paper.reference}](https://arxiv.org/abs/{method.paper.arxiv})"
         definition = method.definition.replace("|", chr(92) + "|")
-        lines.append(f"| `{method.name}` | {definition} | {form_of(method)} | {link} |")
+        name = f"[`{method.name}`](docs/methods/{method.name}.md)"
+        lines.append(f"| {name} | {definition} | {form_of(method)} | {link} |")
     return "\n".join(lines) + "\n"
 
 

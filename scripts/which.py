@@ -1,0 +1,112 @@
+"""Regenerate what docs/which-method.md rests on, from the kept results: `python -m scripts.which`."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+from scripts.claims import CLAIMS
+from scripts.methods import FORGOT, failures, rows_of
+from scripts.numbers import results
+from scripts.preflight import PAGE as PREFLIGHT
+from scripts.readme import replace_block
+from scripts.study import Study, together
+from stiefel.methods import METHODS
+
+PAGE = Path(__file__).parents[1] / "docs" / "which-method.md"
+
+
+def listed(names: list[str]) -> str:
+    """`a`, `b` and `c`."""
+    quoted = [f"`{name}`" for name in names]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+
+
+def first_step() -> str:
+    """How far rates of one KL lie apart, as docs/preflight.md has it."""
+    text = PREFLIGHT.read_text()
+    rates = {
+        cells[1].strip(): float(cells[-3])
+        for line in text.splitlines()
+        if len(cells := line.split("|")) == 12 and re.fullmatch(r" [\d.e-]+ ", cells[-3])
+    }
+    (times,) = re.findall(r"They differ by (\d+)×", text)
+    low, high = min(rates, key=rates.__getitem__), max(rates, key=rates.__getitem__)
+    return (
+        f"The rate at which a first step costs 1e-3 nats a token is {rates[low]:g} for `{low}`, {rates['lora']:g} for "
+        f"`lora`, {rates[high]:g} for `{high}`: {times} times apart"
+    )
+
+
+def under_the_cap() -> tuple[str, str]:
+    """What a cap keeps of the best reward, and in which order methods are at it."""
+    found = results("step")
+    least = min(mine["share_of_best"] for mine in found["methods"].values() if "share_of_best" in mine)
+    low, high = min(found["nominal"]), max(found["nominal"])
+    kept = (
+        f"Under a cap of {found['cap']:g}, at rates from {low:g} to {high:g}, every method keeps {least:.2f} or more "
+        "of the reward that it has at its own best rate without a cap"
+    )
+    order = found["ranking"]
+    seeds = max(one["seeds"] for one in order)
+    over = f"means over {seeds} seeds" if seeds > 1 else "one seed each, so that this is no order"
+    ranks = ", ".join(f"`{one['method']}` {one['reward']:.3f}" for one in order)
+    return kept, f"At the same cap, over these rates: {ranks}; {over}"
+
+
+def without_a_cap() -> str:
+    """Which methods fail at a rate that is too large for them."""
+    wrong = {
+        method.name: {reason for row in rows_of("nano", method.name) for reason in failures(row)} for method in METHODS
+    }
+    below = [name for name, reasons in wrong.items() if any("below the base" in reason for reason in reasons)]
+    forgot = [name for name, reasons in wrong.items() if any(reason.startswith("lost") for reason in reasons)]
+    return (
+        f"Without a cap, at too large a rate, runs of {listed(below)} end below the base on their own task, and runs "
+        f"of {listed(forgot)} lose {FORGOT:g} of an old skill or more"
+    )
+
+
+def on_a_real_model() -> str:
+    """Gains on SmolLM2, every seed."""
+    said = []
+    for method, found in results("smollm2").items():
+        if isinstance(found, dict) and "runs" in found:
+            gains = " and ".join(f"{run['after'] - run['before']:.3f}" for run in found["runs"])
+            said.append(f"`{method}` at {found['rate']:g} gains {gains}")
+    return f"On SmolLM2-135M {', '.join(said)}; a number a seed"
+
+
+def of_the_papers() -> str:
+    """How many of the papers' spectral claims appear."""
+    study = Study(results("spectra"))
+    verdicts = Counter(together(claim.findings(study)) for claim in CLAIMS)
+    return (
+        f"Of {len(CLAIMS)} spectral claims of the papers {verdicts['appears']} appear on nano, {verdicts['in part']} "
+        f"in part, {verdicts['does not appear']} do not; of three seeds"
+    )
+
+
+def table() -> str:
+    """What was measured, and where that stands."""
+    kept, order = under_the_cap()
+    capped = "[step.md](step.md#what-was-measured), `python -m benchmarks.step`"
+    rows = [
+        (first_step(), "[preflight.md](preflight.md), `python -m scripts.preflight`"),
+        (kept, capped),
+        (order, capped),
+        (without_a_cap(), "[each method's page](methods.md), `python -m benchmarks.laboratory`"),
+        (on_a_real_model(), "[real-model.md](real-model.md), `python -m benchmarks.smollm2`"),
+        (of_the_papers(), "[spectra.md](spectra.md), `python -m benchmarks.spectra`"),
+    ]
+    return "| what was measured | where |\n|---|---|\n" + "".join(f"| {says} | {where} |\n" for says, where in rows)
+
+
+def page() -> str:
+    """docs/which-method.md as it should be."""
+    return replace_block(PAGE.read_text(), "evidence", table())
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
