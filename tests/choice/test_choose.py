@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from stiefel.run.directory import status
 from tests.cli.test_bad_input import refused
 
 SHORT = (
-    "[recipe.rollout]\nprompts = 2\ncompletions = 4\nmax_completion_tokens = 16\n[recipe.run]\nthreads = 1\n"
+    "[recipe.rollout]\nprompts = 2\ncompletions = 4\nmax_completion_tokens = 8\n[recipe.run]\nthreads = 1\n"
     '[recipe.eval]\ntasks = ["nano-sort"]\nlimit = 4\n'
 )
 GRID = (
@@ -50,6 +52,19 @@ def rows(out: Path) -> dict[str, int]:
     return {path.parent.name: len(read_jsonl(path)) for path in sorted(out.glob("runs/*/metrics.jsonl"))}
 
 
+@contextmanager
+def printed_into(path: Path) -> Iterator[None]:
+    """A block of which a file holds what this process, and those that it starts, print on stdout."""
+    kept = os.dup(1)
+    with path.open("w") as file, redirect_stdout(file):
+        os.dup2(file.fileno(), 1)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+
+
 @pytest.fixture(scope="module")
 def chosen(tmp_path_factory: pytest.TempPathFactory) -> Chosen:
     """A directory with a grid and `out`; what was known when the command was killed in its second rung; what the one
@@ -58,17 +73,19 @@ def chosen(tmp_path_factory: pytest.TempPathFactory) -> Chosen:
     place = tmp_path_factory.mktemp("chosen")
     (place / "grid.toml").write_text(GRID)
     with (place / "said").open("w") as said:
-        process = subprocess.Popen(command(place), stdout=said, stderr=said)
+        process = subprocess.Popen(command(place, "--jobs", "1"), stdout=said, stderr=said)
         while process.poll() is None and max(rows(place / "out").values(), default=0) < 2:
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, (place / "said").read_text()
     known = read_json(place / "out" / "choice.json")
-    done = subprocess.run(command(place, "--resume", "--json"), capture_output=True, check=True, text=True, timeout=250)
-    return place, known, json.loads(done.stdout)
+    with printed_into(place / "told"), pytest.raises(SystemExit) as ended:
+        main(command(place, "--resume", "--json", "--jobs", "1")[3:])
+    assert ended.value.code == 0
+    return place, known, read_json(place / "told")
 
 
-@pytest.mark.timeout(600)  # three processes that import torch, and share the cores with other tests
+@pytest.mark.timeout(600)  # processes that import torch, and share the cores with other tests
 def test_killed_and_resumed_a_choice_keeps_to_its_budget_and_says_what_it_saw(chosen: Chosen) -> None:
     place, known, told = chosen
     out = place / "out"
@@ -230,29 +247,35 @@ def test_a_choice_that_was_killed_as_it_began_goes_on(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.timeout(300)
-def test_what_diverges_or_fails_is_out_with_its_reason_and_stops_nothing(tmp_path: Path) -> None:
-    (tmp_path / "rewards.py").write_text(
+def test_what_diverges_or_fails_is_out_with_its_reason_and_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "choice_rewards.py").write_text(
         "def fine(completion, answer):\n    return float(completion == answer)\n"
         "def broken(completion, answer):\n    if completion == answer:\n        return 1.0\n"
         "    raise ValueError('no such thing')\n"
     )
     sums = [{"prompt": f"{n}+{n}?", "answer": f">{2 * n}"} for n in range(11, 31)]
     (tmp_path / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in sums))
+    broken, fine = "choice_rewards:broken", "choice_rewards:fine"
+    points = [[1e-3, broken], [1e9, fine], [1e-4, fine]]
     (tmp_path / "grid.toml").write_text(
         f'{SHORT}[recipe.task]\nname = "sums"\ndata = "sums.jsonl"\n[recipe.optim]\nrollouts = 3\n'
-        '[axes]\n"optim.lr, task.reward" = [[1e-3, "rewards:broken"], [1e9, "rewards:fine"], [1e-4, "rewards:fine"]]\n'
+        f'[axes]\n"optim.lr, task.reward" = {json.dumps(points)}\n'
     )
-    words = [*command(tmp_path, "--json"), "--budget", "1"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path[:1], os.environ.get("PYTHONPATH", "")])}
-    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280)
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["winner"] == {"optim.lr": 1e-4, "task.reward": "rewards:fine"}
-    broken, diverged, fine = told["candidates"]
-    assert "raised ValueError: no such thing" in broken["out"]
+    with pytest.raises(SystemExit) as ended:
+        main([*command(tmp_path, "--json", "--jobs", "1")[3:], "--budget", "1"])
+    printed = capsys.readouterr()
+    assert ended.value.code == 0, printed.err
+    told = json.loads(printed.out)
+    assert told["winner"] == {"optim.lr": 1e-4, "task.reward": fine}
+    failed, diverged, whole = told["candidates"]
+    assert "raised ValueError: no such thing" in failed["out"]
     assert "diverged: " in diverged["out"]
-    assert fine["out"] is None
-    assert fine["rollouts"] == 3
+    assert whole["out"] is None
+    assert whole["rollouts"] == 3
     assert told["probability"] is None  # there is nobody else
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from accelerate import PartialState
+from torch import nn
 
 import stiefel
 from stiefel.cli import main
@@ -19,7 +18,6 @@ from stiefel.model import load_model
 from stiefel.recipe import load_grid, load_recipe
 from stiefel.recipe.recipe import make_recipe
 from stiefel.run import begun
-from stiefel.run.directory import finished
 from stiefel.run.reaction import way_out
 from stiefel.run.run import train
 from stiefel.tasks import BENCHMARKS, find_task
@@ -31,6 +29,12 @@ SHORT: dict[str, Any] = {
     "rollout": {"prompts": 2, "completions": 4, "max_completion_tokens": 8},
     "run": {"threads": 1},
 }
+
+
+@pytest.fixture(scope="module")
+def nano() -> nn.Module:
+    """The embedded model, which what is refused leaves as it is."""
+    return load_model("nano")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -60,12 +64,12 @@ def test_a_recipes_words_whatever_their_case(tables: dict[str, Any], words: str)
     assert words in error.value.instead
 
 
-def test_a_task_or_method_whatever_its_case() -> None:
+def test_a_task_or_method_whatever_its_case(nano: nn.Module) -> None:
     with pytest.raises(UserError, match="unknown task") as error:
         find_task("GSM8K")
     assert error.value.instead == "did you mean gsm8k?"
     with pytest.raises(UserError, match="unknown method") as error:
-        stiefel.attach(load_model("nano"), "RLPO+DoRA")
+        stiefel.attach(nano, "RLPO+DoRA")
     assert error.value.instead == "did you mean rlpo?"
 
 
@@ -80,16 +84,16 @@ def test_a_task_or_method_whatever_its_case() -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["rlpo", "pissa", "rlpo+dora"])  # without options of its own, and with some
-def test_a_setting_by_another_librarys_name(method: str, keyword: str, value: Any, words: str) -> None:
+def test_a_setting_by_another_librarys_name(method: str, keyword: str, value: Any, words: str, nano: nn.Module) -> None:
     with pytest.raises(UserError) as error:
-        stiefel.attach(load_model("nano"), method, **{keyword: value})
+        stiefel.attach(nano, method, **{keyword: value})
     assert words in error.value.instead
     assert "remove" not in str(error.value)
 
 
-def test_a_misspelled_option_still_gets_the_nearest() -> None:
+def test_a_misspelled_option_still_gets_the_nearest(nano: nn.Module) -> None:
     with pytest.raises(UserError) as error:
-        stiefel.attach(load_model("nano"), "pissa", sigm="divided")
+        stiefel.attach(nano, "pissa", sigm="divided")
     assert error.value.instead == "did you mean sigma?"
 
 
@@ -191,17 +195,6 @@ def test_a_demo_is_begun_by_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert asked == [(tmp_path / "demo", True)]
 
 
-def test_resuming_a_comparison_that_is_not_there_is_said(tmp_path: Path) -> None:
-    (tmp_path / "grid.toml").write_text(
-        "[recipe.optim]\nrollouts = 1\n[recipe.rollout]\nprompts = 2\ncompletions = 4\nmax_completion_tokens = 8\n"
-        '[recipe.run]\nthreads = 1\n[axes]\n"run.seed" = [0]\n'
-    )
-    said: list[str] = []
-    compare(load_grid(tmp_path / "grid.toml"), tmp_path / "out", resume=True, say=said.append)
-    assert said[0] == f"{tmp_path / 'out'} holds no comparison to go on with: beginning a new one"
-    assert finished(tmp_path / "out" / "runs" / "seed0")
-
-
 @pytest.mark.parametrize("name", ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS"])
 def test_a_launcher_that_torch_does_not_know_is_asked(name: str) -> None:
     assert processes_started({name: "2"}) == 2
@@ -217,12 +210,17 @@ def test_a_process_that_knows_of_others_and_not_how_many_is_refused(name: str) -
 
 
 @pytest.mark.parametrize("variables", [{"PMI_SIZE": "2"}, {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}])
-def test_a_launch_that_would_train_alone_ends_at_once(variables: dict[str, str], tmp_path: Path) -> None:
+def test_a_launch_that_would_train_alone_ends_at_once(
+    variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(PartialState, "_shared_state", {})  # accelerate asks anew what was launched
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     (tmp_path / "recipe.toml").write_text("[optim]\nrollouts = 1\n")
-    command = [sys.executable, "-m", "stiefel", "train", "recipe.toml", "--out", "run"]
-    done = subprocess.run(command, env={**os.environ, **variables}, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 2, done.stderr
-    assert "would train alone" in done.stderr
+    with pytest.raises(SystemExit) as status:
+        main(["train", str(tmp_path / "recipe.toml"), "--out", str(tmp_path / "run")])
+    assert status.value.code == 2
+    assert "would train alone" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

@@ -14,7 +14,7 @@ CLOCK = {"seconds", "tokens_per_second", "peak_memory_bytes"}  # what differs be
 TRAINER = "trainer_state.json"
 SHORT = (
     "[recipe.rollout]\nprompts = 4\ncompletions = 4\nmax_completion_tokens = 16\n[recipe.run]\nthreads = 1\n"
-    '[recipe.eval]\ntasks = ["nano-sort"]\nlimit = 8\n'
+    '[recipe.eval]\ntasks = ["nano-sort"]\nlimit = 4\n'
 )
 
 

@@ -70,10 +70,10 @@ limit = 2
 # (reward, what is measured): a base of one's own task is graded by the reward, and fails with it
 CELLS = {
     "a base that fails": ("raises", "sums"),
-    "a kill": ("is_killed", "nano-sort"),
-    "a bug": ("meets_a_bug", "nano-sort"),
     "none": ("good", "sums"),
+    "a kill": ("is_killed", "nano-sort"),
     "none, of the same base": ("good", "sums"),
+    "a bug": ("meets_a_bug", "nano-sort"),
 }
 WHY = {
     "a base that fails": ("its base could not be measured: the reward failing_rewards:raises", "for the completion"),
@@ -133,7 +133,7 @@ def test_the_rest_go_on_and_resume_tries_what_failed_alone_again(
     assert "Traceback" not in first.said
     assert f"report: {out / 'report.html'}" in first.printed
     (row,) = [row for row in json.loads((out / "table.json").read_text()) if row["seeds"]]
-    assert row["seeds"] == [3, 4]
+    assert row["seeds"] == [1, 3]
 
     before = {run: (left_by(run), (run / "manifest.json").stat().st_mtime_ns) for run in good}
     rewards.write_text(REWARDS.replace("    return multiprocessing.parent_process() is not None", "    return False"))

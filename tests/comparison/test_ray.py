@@ -20,17 +20,15 @@ import psutil
 import pytest
 
 from stiefel.artifacts import read_json, read_jsonl
-from stiefel.comparison.comparison import compare
+from stiefel.comparison.cells import base_samples, bases_to_measure
+from stiefel.comparison.comparison import begin, compare
 from stiefel.recipe import load_grid
 
 pytestmark = pytest.mark.timeout(900)
 SECONDS = 400  # for what takes twenty on cores of its own
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_memory_monitor_refresh_ms": "0"}  # the tests' machine may be full
-# two that take a machine each, and one that diverges in its first rollout
-CELLS = (
-    "[recipe.optim]\nrollouts = 24\n[recipe.guard]\naction = 'stop'\n[axes]\n"
-    '"run.seed, guard.grad_norm" = [[0, 0.0], [1, 0.0], [2, 1e-9]]\n'
-)
+# two that take a machine each, one that diverges, and one that fails in its second rollout
+TWO, DIVERGES, FAILS = ["[0, 0.0, 'exact']", "[1, 0.0, 'exact']"], "[2, 1e-9, 'exact']", "[3, 0.0, 'mine:reward']"
 RAISES = """calls = 0
 def reward(completion, answer, **row):
     global calls
@@ -39,16 +37,35 @@ def reward(completion, answer, **row):
     if calls > 20: raise ValueError("no more")
     return 0.5
 """
+# one that no machine could take, and then one that its machine has no place for
+REFUSED = """import sys
+import stiefel.comparison.ray_cells as cells
+from stiefel.cli import main
 
-FULL = """import stiefel.comparison.ray_cells as cells
+def compared(*more):
+    try:
+        main([*sys.argv[1:], *more])
+    except SystemExit as ended:
+        print("ended with", ended.code, file=sys.stderr, flush=True)
+
+compared("--set", "run.threads=64")
+
 class Full(cells.RayWorker):
     def begin(self, *given):
         self.place.recipe.mkdir()  # where the recipe goes
         super().begin(*given)
+
 cells.RayWorker = Full
-from stiefel.cli import main
-main()
+compared()
 """
+
+
+def cells_of(*points: str) -> str:
+    """A grid's text: its cells train on rows of one's own, and the guard stops what passes its bound."""
+    return (
+        "[recipe.optim]\nrollouts = 24\n[recipe.guard]\naction = 'stop'\n[recipe.task]\nname = 'mine'\n"
+        f"data = 'rows.jsonl'\n[axes]\n'run.seed, guard.grad_norm, task.reward' = [{', '.join(points)}]\n"
+    )
 
 
 @dataclass(frozen=True)
@@ -127,106 +144,91 @@ def nothing_left(environment: dict[str, str]) -> bool:
     return True
 
 
-def test_what_cannot_be_is_refused_before_anything_is_written(
+def test_what_cannot_be_is_refused_and_a_machine_that_cannot_take_a_cell_is_said_in_its_own_words(
     machines: Machines, write_grid: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    grid = write_grid('[axes]\n"run.threads" = [1, 64]\n')
-    process = start(grid, tmp_path / "out", "--address", machines.address, environment=machines.environment)
+    """The first before anything is written: the second finds nothing there."""
+    grid, options = write_grid("[recipe.optim]\nrollouts = 1\n"), ["--address", machines.address]
+    process = start(grid, tmp_path / "out", *options, environment=machines.environment, how=("-c", REFUSED))
     printed, said = process.communicate(timeout=SECONDS)
-    assert process.returncode == 2
-    assert "error: threads64 asks for 64 CPUs and 0 GPUs, and no machine of the Ray cluster has them" in said
-    assert "there are 2 machines: 1 CPU and 0 GPUs; 1 CPU and 0 GPUs" in said
-    assert "Traceback" not in said
+    assert said.count("ended with 2\n") == 2, said
     assert printed == ""
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_run_that_fails_says_why_and_the_next_one_is_begun(
-    machines: Machines, write_grid: Callable[[str], Path], tmp_path: Path
-) -> None:
-    """As with processes here; the user's module is found, since the cell's process is where the driver is."""
-    (tmp_path / "mine.py").write_text(RAISES)
-    (tmp_path / "rows.jsonl").write_text("".join(f'{{"prompt": "{n}+1?", "answer": "1"}}\n' for n in range(8)))
-    grid = write_grid(
-        '[recipe.task]\nname = "mine"\ndata = "rows.jsonl"\nreward = "mine:reward"\n[axes]\n"run.seed" = [0, 1]\n'
-    )
-    options = ["--address", machines.address, "--jobs", "1"]
-    process = start(grid, tmp_path / "out", *options, environment=machines.environment)
-    printed, said = process.communicate(timeout=SECONDS)
-    assert process.returncode == 2, said
-    assert "\ngraded 20\n" in said  # what a worker prints is heard, beside results
-    assert printed.startswith("graded 1\ngraded 2\n")  # each cell was tried here before any began
     assert "Traceback" not in said
-    for name in ("seed0", "seed1"):
-        run = tmp_path / "out" / "runs" / name
-        why = read_json(run / "failed.json")
-        assert "mine:reward" in why["what"]
-        assert "mine.py, line 6" in str(why)
-        assert f"failed: {name}: {why['what']}" in said
-        assert read_json(run / "manifest.json")["status"] == "running"
-    assert nothing_left(machines.environment)
-
-
-def test_a_machine_that_cannot_take_a_cell_is_said_in_its_own_words(
-    machines: Machines, write_grid: Callable[[str], Path], tmp_path: Path
-) -> None:
-    grid = write_grid("[recipe.optim]\nrollouts = 1\n")
-    options = ["--address", machines.address]
-    process = start(grid, tmp_path / "out", *options, environment=machines.environment, how=("-c", FULL))
-    printed, said = process.communicate(timeout=SECONDS)
-    assert process.returncode == 2, said
+    refused, failed = said.split("ended with 2\n")[:2]
+    assert "error: run asks for 64 CPUs and 0 GPUs, and no machine of the Ray cluster has them" in refused
+    assert "there are 2 machines: 1 CPU and 0 GPUs; 1 CPU and 0 GPUs" in refused
     words = (
-        r"^failed: run: its base could not be measured: the base \w+ cannot be kept on the machine that it was given"
+        r"^failed: run: its base could not be measured: the base \w+ cannot be kept on the machine that it was given to"
     )
-    assert re.search(words, said, re.M), said
+    assert re.search(words, failed, re.M), failed
     assert "Is a directory" in read_json(tmp_path / "out" / "runs" / "run" / "failed.json")["why"]
-    assert "Traceback" not in said
-    assert printed == ""
 
 
-def test_a_cell_whose_machine_is_lost_ends_on_the_other_in_the_same_bits(
+def test_a_cell_whose_machine_is_lost_ends_on_the_other_in_the_same_bits_and_one_that_fails_says_why(
     machines: Machines,
     write_grid: Callable[[str], Path],
     same_runs: Callable[[Path, Path], None],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    grid, out = write_grid(CELLS), tmp_path / "out"
-    options = ["--address", machines.address, "--set", "run.save_every=4"]
+    """As with processes here; the user's module is found, since the cell's process is where the driver is."""
+    (tmp_path / "mine.py").write_text(RAISES)
+    rows = [json.dumps({"prompt": f"{n}+1?", "answer": f">{n + 1}"}) for n in range(60)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+    grid, out, often = write_grid(cells_of(*TWO, FAILS, DIVERGES)), tmp_path / "out", "run.save_every=4"
+    whole = load_grid(grid, [often])
+    first, second, fails, diverges = whole.runs
+    options = ["--address", machines.address, "--jobs", "2", "--set", often]
     process = start(grid, out, *options, environment=machines.environment)
-    wait_for(lambda: kept(out, "seed0-grad_norm0.0") and kept(out, "seed1-grad_norm0.0"), process)
+    wait_for(lambda: kept(out, first) and kept(out, second), process)
     cells = [child for pid in machines.second for child in psutil.Process(pid).children(recursive=True)]
     for pid in machines.second:
         os.kill(pid, signal.SIGKILL)
     printed, said = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0, said
-    assert len(re.findall(r"^seed\d-grad_norm0.0 lost its worker and goes on with another: ", said, re.M)) == 1, said
-    assert "[3/3]" in said
+    assert process.returncode == 2, said
+    lost = rf"^({re.escape(first)}|{re.escape(second)}) lost its worker and goes on with another: "
+    assert len(re.findall(lost, said, re.M)) == 1, said
+    assert "[4/4]" in said
+    assert "Traceback" not in said
+    assert printed.startswith("graded 1\n")  # each cell was tried here before any began
     assert "report: " in printed
     assert "raylet" not in printed
     _, alive = psutil.wait_procs(cells, timeout=30)
     assert not alive, "what the lost machine ran goes on"
     assert nothing_left(machines.environment)
 
-    compare(load_grid(grid, ["run.save_every=4"]), tmp_path / "here", jobs=2)
-    same_runs(out, tmp_path / "here")
+    why = read_json(out / "runs" / fails / "failed.json")
+    assert "mine:reward" in why["what"]
+    assert "mine.py, line 6" in str(why)
+    assert f"failed: {fails}: {why['what']}" in said
+    assert "\ngraded 20\n" in said  # what a worker prints is heard, beside results
+    ends = {path.name: read_json(path / "manifest.json")["status"] for path in (out / "runs").iterdir()}
+    assert ends == {first: "finished", second: "finished", fails: "running", diverges: "diverged"}
+
     for name in ("table.json", "table.md", "table.tex", "table.csv", "report.html"):
         (out / name).unlink()
     assert sorted(path.name for path in out.iterdir()) == ["base", "grid.toml", "runs"]
-    for directory in ("base", "."):
-        mine, other = (sorted(place.glob(f"{directory}/*.*")) for place in (out, tmp_path / "here"))
-        assert [path.read_bytes() for path in mine] == [path.read_bytes() for path in other]
-    ends = {path.name: read_json(path / "manifest.json")["status"] for path in (out / "runs").iterdir()}
-    assert sorted(ends.values()) == ["diverged", "finished", "finished"]
+    assert (out / "grid.toml").read_text() == whole.source
+    shutil.rmtree(out / "runs" / fails)
+    monkeypatch.chdir(tmp_path)
+    compare(load_grid(write_grid(cells_of(*TWO, DIVERGES)), [often]), tmp_path / "here", jobs=1)
+    same_runs(out, tmp_path / "here")
+    mine, other = (sorted((place / "base").iterdir()) for place in (out, tmp_path / "here"))
+    assert [path.read_bytes() for path in mine] == [path.read_bytes() for path in other]
 
 
 def test_a_cluster_of_this_machine_is_on_loopback_and_ends_with_the_comparison(
     write_grid: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    """At Ctrl-C; what it had done is here, and goes on with processes of this machine."""
+    """At Ctrl-C; what was done here is known there, and what it had done is here, and goes on with processes."""
     grid, out = write_grid("[recipe.optim]\nrollouts = 40\n"), tmp_path / "out"
+    here = load_grid(grid, ["run.save_every=4"])
+    begin(here, out, goes_on=False)
+    ((base, recipe),) = bases_to_measure(here.runs, out).items()
+    base_samples(recipe, base)
     environment = {**os.environ, **QUIET, "HOME": str(tmp_path), "TMPDIR": str(tmp_path / "tmp")}
     (tmp_path / "tmp").mkdir()
-    process = start(grid, out, "--jobs", "1", "--set", "run.save_every=4", environment=environment)
+    process = start(grid, out, "--resume", "--jobs", "1", "--set", "run.save_every=4", environment=environment)
     wait_for(lambda: kept(out, "run"), process)
     started = psutil.Process(process.pid).children(recursive=True)
     directories = {found for child in started for found in re.findall(r"/tmp/stiefel-ray-\w+", str(child.cmdline()))}
@@ -253,7 +255,7 @@ def test_a_cluster_of_this_machine_is_on_loopback_and_ends_with_the_comparison(
     assert not (tmp_path / ".ray").exists()  # the token is nobody's but the cluster's
 
     steps = len(read_jsonl(out / "runs" / "run" / "metrics.jsonl"))
-    compare(load_grid(grid, ["run.save_every=4"]), out, resume=True)
+    compare(here, out, resume=True)
     rows = [row["step"] for row in read_jsonl(out / "runs" / "run" / "metrics.jsonl")]
     assert rows == list(range(1, 41))
     assert steps < 40

@@ -19,21 +19,46 @@ from stiefel.cli import main
 from stiefel.comparison.comparison import compare
 from stiefel.comparison.slurm import write_array
 from stiefel.errors import UserError
-from stiefel.recipe import load_grid
+from stiefel.recipe import Recipe, load_grid
 
-# a method that has no use for the grid's rank, a name that a shell would split, a run that diverges
+# one that is killed and goes on, and one that diverges, of a method that has no use for the grid's rank
 CELLS = (
-    "[recipe.optim]\nrollouts = 3\n[recipe.adapter]\nrank = 4\n[recipe.guard]\naction = 'stop'\n[axes]\n"
-    '"adapter.method, guard.grad_norm" = [["rlpo+dora", 0.0], ["full", 0.0], ["lora", 1e-9]]\n'
+    "[recipe.adapter]\nrank = 4\n[recipe.guard]\naction = 'stop'\n[axes]\n"
+    '"adapter.method, guard.grad_norm, optim.rollouts" = [["rlpo+dora", 0.0, 20], ["full", 1e-9, 2]]\n'
 )
 # what an array job's task has in its environment, beside the number that the tests set
 TASK = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}
 
 
-def task(script: Path, number: int, **options: object) -> subprocess.CompletedProcess[str]:
+def in_task(number: int) -> dict[str, str]:
+    """The environment of one task of the array."""
+    return {**os.environ, **TASK, "SLURM_ARRAY_TASK_ID": str(number)}
+
+
+def task(script: Path, number: int) -> subprocess.CompletedProcess[str]:
     """One task of the array, as Slurm starts it."""
-    environment = {**os.environ, **TASK, "SLURM_ARRAY_TASK_ID": str(number)}
-    return subprocess.run(["bash", str(script)], env=environment, capture_output=True, text=True, timeout=200)
+    return subprocess.run(["bash", str(script)], env=in_task(number), capture_output=True, text=True, timeout=200)
+
+
+def kill_at_its_first_checkpoint(script: Path, number: int, run: Path) -> None:
+    """One task of the array, which is killed once its run can go on."""
+    process = subprocess.Popen(
+        ["bash", str(script)], env=in_task(number), start_new_session=True, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 200
+    while not list(run.glob("checkpoints/checkpoint-*/stiefel_state.json")) and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def begun_again(script: Path, recipe: Recipe, run: Path) -> int | str | None:
+    """What a task does of a run that has its first file, in this process; its exit status."""
+    words = ["train", str(script.with_suffix(".cells") / f"{run.name}.toml"), "--out", str(run), "--resume"]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--set", f"adapter.method={recipe.adapter.method}", "--note-failure"])
+    return ended.value.code
 
 
 def array(script: Path) -> range:
@@ -45,9 +70,13 @@ def array(script: Path) -> range:
 
 @pytest.mark.timeout(600)
 def test_its_tasks_one_by_one_leave_what_processes_here_leave(
-    write_grid: Callable[[str], Path], same_runs: Callable[[Path, Path], None], tmp_path: Path
+    write_grid: Callable[[str], Path],
+    same_runs: Callable[[Path, Path], None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    grid, script = load_grid(write_grid(CELLS)), tmp_path / "a sweep.sh"
+    """To the bit, where one was killed and requeued, and where a kill left something before a run's first file."""
+    grid, script = load_grid(write_grid(CELLS), ["run.save_every=2"]), tmp_path / "a sweep.sh"
     out = write_array(grid, script)
     assert out == tmp_path / "a sweep"
     subprocess.run(["bash", "-n", str(script)], check=True)
@@ -55,15 +84,20 @@ def test_its_tasks_one_by_one_leave_what_processes_here_leave(
         subprocess.run(["shellcheck", str(script)], check=True)
 
     before = set(tmp_path.iterdir())
+    killed, diverges = (out / "runs" / name for name in grid.runs)
+    kill_at_its_first_checkpoint(script, 0, killed)
+    diverges.mkdir()
+    (diverges / ".manifest.json.x7").write_text("{")
     ended = [task(script, number) for number in array(script)]
-    assert [one.returncode for one in ended] == [0, 0, 2], [one.stderr for one in ended]
-    assert "guard.grad_norm" in ended[2].stderr
+    assert [one.returncode for one in ended] == [0, 2], [one.stderr for one in ended]
+    assert "going on from its last checkpoint" in ended[0].stderr
+    assert "guard.grad_norm" in ended[1].stderr
     assert set(tmp_path.iterdir()) == before
-    again = task(script, 0)  # requeued after its end
-    assert again.returncode == 0
-    assert "is finished" in again.stderr
+    capsys.readouterr()
+    assert begun_again(script, grid.runs[killed.name], killed) == 0  # requeued after its end
+    assert "is finished" in capsys.readouterr().err
 
-    compare(grid, tmp_path / "here")
+    compare(grid, tmp_path / "here", jobs=1)
     same_runs(out, tmp_path / "here")
     assert (out / "grid.toml").read_bytes() == (tmp_path / "here" / "grid.toml").read_bytes()
     with pytest.raises(SystemExit):
@@ -73,40 +107,18 @@ def test_its_tasks_one_by_one_leave_what_processes_here_leave(
 
 
 @pytest.mark.timeout(600)
-def test_a_requeued_task_goes_on_to_the_same_bits(
-    write_grid: Callable[[str], Path], same_runs: Callable[[Path, Path], None], tmp_path: Path
-) -> None:
-    grid = load_grid(write_grid("[recipe.optim]\nrollouts = 40\n"), ["run.save_every=4"])
-    script = tmp_path / "sweep.sh"
-    out = write_array(grid, script)
-    run = out / "runs" / "run"
-    environment = {**os.environ, **TASK, "SLURM_ARRAY_TASK_ID": "0"}
-    process = subprocess.Popen(
-        ["bash", str(script)], env=environment, start_new_session=True, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 200
-    while not list(run.glob("checkpoints/checkpoint-*/stiefel_state.json")) and time.monotonic() < deadline:
-        assert process.poll() is None
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    again = task(script, 0)
-    assert again.returncode == 0, again.stderr
-    assert "going on from its last checkpoint" in again.stderr
-    compare(grid, tmp_path / "here")
-    same_runs(out, tmp_path / "here")
-
-
-@pytest.mark.timeout(600)
 def test_a_task_that_fails_keeps_why_until_it_is_begun_again(
     write_grid: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its own error, or that it was killed; --resume writes both again."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    ends = "def {0}(completion, answer, **row):\n    calls.append(1)\n    if len(calls) > 4: {1}\n    return 0.5\n"
+    ends = (
+        "def {0}(completion, answer, **row):\n    calls.append(1)\n"
+        "    if len(calls) > 4 and not Path('mended').exists(): {1}\n    return 0.5\n"
+    )
     (tmp_path / "ending.py").write_text(
-        "import os\ncalls = []\n"
+        "import os\nfrom pathlib import Path\ncalls = []\n"
         + ends.format("raises", "raise ValueError('no more')")
         + ends.format("is_killed", "os.kill(os.getpid(), 9)")
     )
@@ -124,20 +136,11 @@ def test_a_task_that_fails_keeps_why_until_it_is_begun_again(
     assert "the reward ending:raises" in why["ending_raises"]["what"]
     assert why["ending_is_killed"]["why"] == "most often the machine ran out of memory"
     assert not list(runs.glob("*/.failed*"))
+    (tmp_path / "mended").touch()
     write_array(grid, script, resume=True)
     assert len(array(script)) == 2
-    (tmp_path / "ending.py").write_text((tmp_path / "ending.py").read_text().replace("> 4", "> 4000"))
-    assert task(script, 1).returncode == 0
+    assert begun_again(script, grid.runs["ending_is_killed"], runs / "ending_is_killed") == 0
     assert [path.parent.name for path in runs.glob("*/failed.json")] == ["ending_raises"]
-
-
-def test_what_a_kill_left_before_the_first_file_gives_way(write_grid: Callable[[str], Path], tmp_path: Path) -> None:
-    script = tmp_path / "sweep.sh"
-    run = write_array(load_grid(write_grid("[recipe.optim]\nrollouts = 1\n")), script) / "runs" / "run"
-    run.mkdir()
-    (run / ".manifest.json.x7").write_text("{")
-    assert task(script, 0).returncode == 0
-    assert (run / "eval.json").is_file()
 
 
 def test_without_slurm_around_it_it_submits_itself_and_then_the_report(

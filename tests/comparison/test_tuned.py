@@ -30,11 +30,11 @@ data = "{place}/sums.jsonl"
 heldout = "{place}/heldout.jsonl"
 reward = "exact"
 [recipe.optim]
-rollouts = 2
+rollouts = 1
 [recipe.rollout]
-prompts = 4
+prompts = 2
 completions = 4
-max_completion_tokens = 16
+max_completion_tokens = 8
 [recipe.run]
 threads = 1
 save_every = 0
@@ -50,12 +50,13 @@ METHODS = '"adapter.method" = ["lora", "rlpo"]\n'
 
 @dataclass
 class Tuned:
-    """A comparison, what it had left when its test could not be read, and the recipe's file."""
+    """A comparison, what it had left when its test could not be read, why that was, and what it said first."""
 
     grid: Grid
     out: Path
     first: Path
     error: UserError
+    said: str
 
 
 def write_sums(path: Path, numbers: range) -> None:
@@ -70,11 +71,19 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Tuned:
     path = place / "grid.toml"
     path.write_text('rate = "tuned"\n' + RECIPE.format(place=place) + "[axes]\n" + RATES + METHODS)
     grid, out, first = load_grid(path), place / "out", place / "first"
-    failed = compare(grid, out)  # the held-out rows are not there until the choice is made
+    said: list[str] = []
+    failed = compare(
+        grid, out, resume=True, jobs=1, say=said.append
+    )  # the held-out rows are not there until the choice is made
     shutil.copytree(out, first)
     write_sums(place / "heldout.jsonl", range(90, 98))
-    assert compare(grid, out, resume=True) == {}
-    return Tuned(grid, out, first, next(iter(failed.values())))
+    assert compare(grid, out, resume=True, jobs=1) == {}
+    return Tuned(grid, out, first, next(iter(failed.values())), said[0])
+
+
+def test_resuming_a_comparison_that_is_not_there_is_said(tuned: Tuned) -> None:
+    """And it is begun: what the other tests look at is what that left."""
+    assert tuned.said == f"{tuned.out} holds no comparison to go on with: beginning a new one"
 
 
 def test_the_test_is_not_asked_for_before_the_choice(tuned: Tuned) -> None:

@@ -16,6 +16,7 @@ from stiefel.report import write_report
 from stiefel.report.charts import charts
 from stiefel.report.evidence import read_evidence
 from stiefel.report.fairness import Held, fairness
+from stiefel.report.figures import FIGURES, Drawing
 from stiefel.report.formats import in_latex
 from stiefel.report.groups import OWN
 from stiefel.report.method_paragraph import method_paragraph
@@ -288,8 +289,10 @@ def test_supervised_runs_are_compared_too(make: Maker) -> None:
             method, right=(BEFORE, right), metrics={"reward": [None] * 6, "loss": [3.0, 2.5, 2.0, 1.5, 1.2, 1.0]},
             changes=["algorithm.name=sft", "algorithm.batch=4"],
         )  # fmt: skip
-    page = write_report(make.root, figures=True).read_text()
+    page = write_report(make.root).read_text()
     assert "after 1 epoch, 4 sequences an update, seed 0." in page
     assert "one seed decides nothing" in page
-    names = {path.name for path in (make.root / "figures").iterdir()}
-    assert {"ranking.png", "ranking.pdf", "pairs.pdf", "curve-loss.png"} <= names
+    evidence = read_evidence(read_runs(make.root), str, comparison=make.root)
+    assert {"ranking", "pairs", "curve-loss"} <= {
+        figure.name for figure in FIGURES if isinstance(figure.draw(evidence), Drawing)
+    }

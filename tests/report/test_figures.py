@@ -11,7 +11,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from stiefel.cli import cli
 from stiefel.report import write_report
 from stiefel.report.evidence import Evidence, read_evidence
 from stiefel.report.figures import FIGURES, Drawing, Missing, write_figures
@@ -328,6 +330,7 @@ def test_every_figure_becomes_png_and_pdf_of_a_paper_s_width(everything: Path) -
     assert said == []
     drawn = [figure for figure in FIGURES if isinstance(figure.draw(evidence), Drawing)]
     assert {figure.section for figure in FIGURES if figure not in drawn} == {"curves"}, "of metrics without a value"
+    assert {"ranking", "pairs", "curve-loss"} <= {figure.name for figure in drawn}
     assert {path.name for path in paths} == {
         *(f"{figure.name}{ending}" for figure in drawn for ending in (".png", ".pdf")),
         "captions.md",
@@ -380,15 +383,19 @@ def walk(value: Any) -> list[tuple[str, Any]]:
     return [pair for one in value for pair in walk(one)] if isinstance(value, list) else []
 
 
-def test_what_is_missing_is_said_and_an_old_picture_of_it_removed(make: Maker) -> None:
+def test_the_command_names_the_page_and_the_pictures_and_says_what_is_missing(make: Maker) -> None:
+    """And removes an old picture of that."""
     run = make.run("rlpo")
     (run / "figures").mkdir()
     (run / "figures" / "figure-07-similarity.png").write_bytes(b"old")
     (run / "figures" / "mine.png").write_bytes(b"kept")
-    said: list[str] = []
-    page = write_report(run, figures=True, say=said.append)
+    result = CliRunner().invoke(cli, ["report", str(run), "--figures"])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [str(run / "report.html"), str(run / "figures")]
+    said = [line for line in result.stderr.splitlines() if " is not drawn: " in line]
     assert "figure 7 is not drawn: it needs run.geometry_every > 0" in said
-    assert len(said) == sum(f"{figure.label} (" in page.read_text() for figure in FIGURES if figure.source)
+    page = (run / "report.html").read_text()
+    assert len(said) == sum(f"{figure.label} (" in page for figure in FIGURES if figure.source)
     curves = ("reward", "kl-base", "grad-norm", "completion-length")
     drawn = ("figure-02-dynamics", "figure-06-kl", *(f"curve-{one}" for one in curves))
     assert {path.name for path in (run / "figures").iterdir()} == {

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from click.testing import CliRunner
 from transformers import AutoModelForCausalLM
 
 import stiefel
 from stiefel.artifacts import INSPECTION, is_ours
-from stiefel.cli import cli
 from stiefel.report import write_report
 from stiefel.report.evidence import read_evidence
 from stiefel.report.runs import read_runs
@@ -136,12 +134,3 @@ def test_a_base_that_is_gone_is_named(trained: Callable[..., Path], tmp_path: Pa
     run = trained("lora", model=tmp_path / "gone")
     page = write_report(run)
     assert str(tmp_path / "gone") in page.read_text().partition("Not drawn")[2]
-
-
-def test_the_command_names_the_page_and_the_pictures(trained: Callable[..., Path]) -> None:
-    run = trained("rlpo")
-    result = CliRunner().invoke(cli, ["report", str(run), "--figures"])
-    assert result.exit_code == 0, result.output
-    assert result.stdout.splitlines() == [str(run / "report.html"), str(run / "figures")]
-    assert "figure 7 is not drawn: it needs run.geometry_every > 0" in result.stderr
-    assert (run / "figures" / "figure-03-alignment.pdf").is_file()

@@ -73,7 +73,7 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Work, Path, dict[s
     """A reproduction whose paper's profile is the embedded model's: what it measures is what was published."""
     place = tmp_path_factory.mktemp("papers")
     found = work(place, "paper")
-    return found, place / "out", reproduce(found, place / "out")
+    return found, place / "out", reproduce(found, place / "out", jobs=1)
 
 
 def pair(record: dict[str, Any], of: str, figure: str) -> dict[str, Any]:
