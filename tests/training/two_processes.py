@@ -3,6 +3,7 @@ whole runs, one of them gone on with, sharded weights, and what goes wrong in on
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -43,7 +44,7 @@ from tests.foresight.test_memory_needed import adapted, step_of, training
 
 from .golden import GOLDEN
 
-UPDATES, RATE = 3, 0.1
+UPDATES, RATE = 2, 0.1
 CAP = 1e-5  # nats a token, which such steps pass
 GIVEN = {
     "optim": {"rollouts": UPDATES, "updates_per_rollout": 1, "lr": RATE},
@@ -207,6 +208,7 @@ def refused_in_one() -> list[str]:
 def main(out: Path) -> None:
     """All of it, in every process of the launch."""
     quiet()
+    gc.freeze()  # what is imported: every training asks for a collection
     facts = given_updates(out / "given")
     facts["capped"] = gather_object([given_updates(out / "capped", CAP)["sent"]])
     for name, settings in RUNS.items():
