@@ -20,12 +20,12 @@ from stiefel.training.settings import grpo_config
 COMPOSED = ("rlpo+dora", "random_orthonormal+lora_fa", "rlmo+rslora+lora_plus", "pissa+dora", "olora+rslora")
 EVERY = [*(method.name for method in METHODS), *COMPOSED]
 RECIPE = {
-    "optim": {"rollouts": 3, "updates_per_rollout": 2, "lr": 1e-2},
+    "optim": {"rollouts": 2, "updates_per_rollout": 2, "lr": 1e-2},
     "rollout": {"prompts": 2, "completions": 4, "max_completion_tokens": 8},
     "algorithm": {"beta": 0.1},
     "run": {"threads": 1},
 }
-UPDATES = 6
+UPDATES = 4
 IDS = torch.arange(3, 27).view(2, 12)
 
 
