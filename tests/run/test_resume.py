@@ -38,7 +38,7 @@ SCRIPT = {
 RUN = {
     "optim": {"rollouts": 8, "lr": 1e-3, "schedule": "cosine"},
     "rollout": {"prompts": 4, "completions": 4, "max_completion_tokens": 32},
-    "algorithm": {"dynamic_sampling": True, "max_gen_batches": 3, "beta": 0.01},
+    "algorithm": {"dynamic_sampling": True, "max_gen_batches": 2, "beta": 0.01},
     "run": {"threads": 1, "kl_every": 2, "save_every": 2},
     "eval": {"tasks": ["nano-sort"], "limit": 10, "every": 3, "temperature": 1.0},
     "adapter": {"method": "pissa"},
