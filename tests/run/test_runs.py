@@ -168,10 +168,10 @@ def test_the_rate_changes_once_a_rollout(schedule: str, tmp_path: Path) -> None:
 
 
 def test_the_reward_rises(tmp_path: Path) -> None:
-    recipe = make_recipe({"optim": {"rollouts": 40, "lr": 1e-3}, "run": {"threads": 1}, "adapter": {"method": "lora"}})
-    train(recipe, tmp_path / "run")
+    tables = {"optim": {"rollouts": 30, "lr": 2e-3}, "rollout": {"completions": 4}, "run": {"threads": 1}}
+    train(make_recipe({**tables, "adapter": {"method": "lora"}}), tmp_path / "run")
     rewards = [row["reward"] for row in read_jsonl(tmp_path / "run" / "metrics.jsonl")]
-    # 80 prompts a window: even if the eight completions of a prompt all agreed, the difference of two windows would
+    # 80 prompts a window: even if the four completions of a prompt all agreed, the difference of two windows would
     # have a standard error of at most √(2·0.25/80) = 0.08; a rise of twice that is no accident
     assert sum(rewards[-10:]) / 10 > sum(rewards[:10]) / 10 + 0.16
 
