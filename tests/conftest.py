@@ -8,6 +8,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub's client is first import
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's own, read likewise: two oracles at once would fight
 
 import copy
+import gc
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -48,6 +49,13 @@ def built(dtype: torch.dtype, sizes: tuple[tuple[str, Any], ...]) -> Qwen3ForCau
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _frozen() -> None:
+    """No garbage is sought any more among what is there by now, modules above all: every `Trainer.train` seeks some."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

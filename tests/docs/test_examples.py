@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:'pin_memory' argument")  # the T
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "examples" / "trl_script.py"
-STEPS = "3"
+STEPS = "2"
 
 
 def start(script: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:

@@ -12,7 +12,7 @@ from stiefel.run.loading import load_pair
 
 TABLES: dict[str, Any] = {
     "optim": {"rollouts": 20, "updates_per_rollout": 1, "lr": 1e-3},
-    "rollout": {"prompts": 4, "completions": 4, "max_completion_tokens": 32},
+    "rollout": {"prompts": 2, "completions": 4, "max_completion_tokens": 24},
     "adapter": {"rank": 4, "alpha": 4, "options": {"sigma": "undivided"}, "method": "pissa"},
     "run": {"threads": 1},
 }

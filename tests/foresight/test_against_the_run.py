@@ -21,9 +21,7 @@ ROUNDING = 1e-3
 
 def first_row(tables: dict[str, Any], out: Path) -> dict[str, Any]:
     """The metrics of a run of one rollout."""
-    optim = {**tables["optim"], "rollouts": 1}
-    evaluation = {"tasks": ["nano-sort"], "limit": 1}
-    train(make_recipe({**tables, "optim": optim, "eval": evaluation}), out)
+    train(make_recipe({**tables, "optim": {**tables["optim"], "rollouts": 1}}), out)
     return read_jsonl(out / "metrics.jsonl")[0]
 
 
@@ -50,18 +48,18 @@ def test_the_first_step_is_the_run_s(found: Preflight, method: str, tmp_path: Pa
         assert layer["delta_norm"] == pytest.approx(steps[layer["name"]], rel=1e-4)
 
 
-@pytest.mark.parametrize("method", ["lora", "pissa", "rlpo"])
-def test_a_run_at_the_returned_rate_spends_the_budget(found: Preflight, method: str, tmp_path: Path) -> None:
-    budget = next(one for one in found.methods if one.method == method).budget
-    assert budget.reached
-    assert abs(budget.kl / found.kl_budget - 1) <= TOLERANCE
-    row = first_row(with_method(method, lr=budget.rate), tmp_path / "run")
-    assert row["kl_step"] == pytest.approx(budget.kl, rel=ROUNDING)
+def test_a_run_at_the_returned_rate_spends_the_budget(found: Preflight, tmp_path: Path) -> None:
+    budgets = {one.method: one.budget for one in found.methods}
+    assert all(budget.reached for budget in budgets.values())
+    assert all(abs(budget.kl / found.kl_budget - 1) <= TOLERANCE for budget in budgets.values())
+    row = first_row(with_method("pissa", lr=budgets["pissa"].rate), tmp_path / "run")
+    assert row["kl_step"] == pytest.approx(budgets["pissa"].kl, rel=ROUNDING)
 
 
 def test_a_warm_up_and_the_algorithm_are_the_recipe_s(tmp_path: Path) -> None:
     tables = with_method("rlpo", warmup_rollouts=3, weight_decay_on="factors")
     tables |= {"algorithm": {"name": "grpo"}, "run": {"threads": 1}}
+    tables |= {"eval": {"tasks": ["nano-sort"], "limit": 1}}  # which a run measures before, and that changes nothing
     seen = preflight(make_recipe(tables))
     (one,) = seen.methods
     row = first_row(tables, tmp_path / "run")

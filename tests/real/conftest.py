@@ -15,7 +15,8 @@ from tests.smollm2 import PLACE, SKIP, left_out, require
 
 HERE = Path(__file__).parent
 FEW = r"model\.layers\.(0|29)\..*_proj"  # 14 of its 210 matrices: every shape, the first and the last layer
-TEXT = "The quick brown fox jumps over the lazy dog, and 17 + 25 = 42."
+TEXT = "The lazy dog: 17 + 25 = 42."
+ADD = {"role": "system", "content": "Add."}  # shorter than what the template says where nothing is said
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,7 +54,7 @@ def model(request: pytest.FixtureRequest, place: Path, loaded: dict[str, Any]) -
 
 @pytest.fixture(scope="session")
 def logits(tokenizer: Any) -> Any:
-    """Of a sentence and a chat's first turn."""
+    """Of a sentence."""
     ids = tokenizer(TEXT, return_tensors="pt").input_ids
 
     def compute(model: Any) -> torch.Tensor:
@@ -64,19 +65,34 @@ def logits(tokenizer: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
+def known() -> dict[torch.dtype, torch.Tensor]:
+    """What `base` has computed."""
+    return {}
+
+
+@pytest.fixture
+def base(model: Any, logits: Any, known: dict[torch.dtype, torch.Tensor]) -> torch.Tensor:
+    """The logits of the bare model, computed once in each type: nothing that is attached to it leaves a trace."""
+    if model.dtype not in known:
+        known[model.dtype] = logits(model)
+    return known[model.dtype]
+
+
+@pytest.fixture(scope="session")
 def recipe(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """recipe(**tables): sums asked in a chat, three small rollouts, RLPO on the two layers."""
+    """recipe(**tables): sums asked in a chat, two small rollouts, RLPO on the two layers."""
     rows = tmp_path_factory.mktemp("rows") / "sums.jsonl"
     pairs = [(a, b) for a in range(2, 10) for b in range(2, 10)]
-    rows.write_text("".join(json.dumps({"prompt": f"{a}+{b}=?", "answer": str(a + b)}) + "\n" for a, b in pairs))
+    asked = [{"prompt": [ADD, {"role": "user", "content": f"{a}+{b}=?"}], "answer": str(a + b)} for a, b in pairs]
+    rows.write_text("".join(json.dumps(row) + "\n" for row in asked))
 
     def make(**tables: dict[str, Any]) -> dict[str, dict[str, Any]]:
         base: dict[str, dict[str, Any]] = {
             "model": {"path": str(place)},
             "adapter": {"method": "rlpo", "rank": 4, "alpha": 8, "targets": FEW},
-            "task": {"name": "sums", "data": str(rows), "chat": True, "reward": "tests.real.reward:distinct"},
-            "rollout": {"prompts": 2, "completions": 4, "max_completion_tokens": 8},
-            "optim": {"rollouts": 3, "updates_per_rollout": 2, "lr": 1e-4},
+            "task": {"name": "sums", "data": str(rows), "reward": "tests.real.reward:distinct"},
+            "rollout": {"prompts": 2, "completions": 2, "max_completion_tokens": 8},
+            "optim": {"rollouts": 2, "updates_per_rollout": 2, "lr": 1e-4},
             "run": {"threads": 1, "save_every": 1, "kl_every": 1},
             "eval": {"tasks": []},
         }

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-import stiefel
 from stiefel.cli import main
 from stiefel.foresight import preflight
 from stiefel.recipe.recipe import make_recipe
@@ -28,7 +27,7 @@ def rows_of(run: Path) -> list[dict[str, Any]]:
 
 def test_a_run_trains_from_the_base(run: Path) -> None:
     rows = rows_of(run)
-    assert [row["step"] for row in rows] == [1, 2, 3]
+    assert [row["step"] for row in rows] == [1, 2]
     assert rows[0]["kl_rollout"] >= 0
     assert rows[-1]["kl_base"] > 0  # it moved
     assert json.loads((run / "manifest.json").read_text())["status"] == "finished"
@@ -65,14 +64,17 @@ def test_the_run_is_evaluated_inspected_verified_and_reported(
 ) -> None:
     questions = tmp_path / "gsm8k.jsonl"
     questions.write_text(json.dumps({"question": "What is 2 + 3?", "answer": "2 + 3 = 5\n#### 5"}) + "\n")
-    asked = ["--task", "gsm8k", "--data", str(questions), "--max-tokens", "16", "--out", str(tmp_path / "eval")]
+    asked = ["--task", "gsm8k", "--data", str(questions), "--max-tokens", "8", "--out", str(tmp_path / "eval")]
+    said = []
     for arguments in (
         ["verify", str(run), "--base", str(place)],
-        ["inspect", str(run), "--base", str(place)],
+        ["inspect", str(run), "--base", str(place), "--json"],
         ["eval", str(place), "--adapter", str(run), *asked],
         ["report", str(run)],
     ):
         with pytest.raises(SystemExit) as ended:
             main(arguments)
-        assert not ended.value.code, capsys.readouterr().err
-    assert stiefel.inspect(run, base=str(place)).rank == 4
+        printed = capsys.readouterr()
+        assert not ended.value.code, printed.err
+        said.append(printed.out)
+    assert json.loads(said[1])["summary"]["rank"] == 4

@@ -18,8 +18,7 @@ from .conftest import FEW
 
 @pytest.mark.parametrize("model", ["float32", "bfloat16"], indirect=True)
 @pytest.mark.parametrize("start", STARTS, ids=lambda start: start.name)
-def test_every_start_is_the_base_to_the_bit(start: Any, model: Any, logits: Any) -> None:
-    base = logits(model)
+def test_every_start_is_the_base_to_the_bit(start: Any, model: Any, base: torch.Tensor, logits: Any) -> None:
     adapted = attach(model, start.name, r=16, alpha=32, target_modules=FEW)
     try:
         assert torch.equal(logits(adapted), base)

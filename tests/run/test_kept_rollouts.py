@@ -108,8 +108,7 @@ class Killed(BaseException):
     """Not an error that anything catches."""
 
 
-@pytest.mark.parametrize("step", [1, 2, 3, 4])
-def test_resumed_it_keeps_the_same_bytes(step: int, tmp_path: Path) -> None:
+def test_resumed_it_keeps_the_same_bytes(tmp_path: Path) -> None:
     """A rollout whose completions stand there already, and whose checkpoint does not, is not kept twice."""
     recipe = recipe_of(tmp_path, 4, run={"samples_every": 2, "save_every": 2})
 
@@ -118,12 +117,13 @@ def test_resumed_it_keeps_the_same_bytes(step: int, tmp_path: Path) -> None:
             raise Killed
 
     train(recipe, tmp_path / "whole")
-    with pytest.raises(Killed):
-        train(recipe, tmp_path / "killed", on_row=kill)
-    train(recipe, tmp_path / "killed", resume=True)
-    whole, killed = ((tmp_path / name / "samples.jsonl").read_bytes() for name in ("whole", "killed"))
-    assert whole == killed
     assert phases(tmp_path / "whole") == ["training 1", "training 2", "training 4"]
+    for step in (1, 2, 3, 4):
+        out = tmp_path / f"killed{step}"
+        with pytest.raises(Killed):
+            train(recipe, out, on_row=kill)
+        train(recipe, out, resume=True)
+        assert (out / "samples.jsonl").read_bytes() == (tmp_path / "whole" / "samples.jsonl").read_bytes(), step
 
 
 def test_the_report_shows_the_first_and_the_last_rollout(tmp_path: Path) -> None:

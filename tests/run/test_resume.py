@@ -38,7 +38,7 @@ SCRIPT = {
 RUN = {
     "optim": {"rollouts": 8, "lr": 1e-3, "schedule": "cosine"},
     "rollout": {"prompts": 4, "completions": 4, "max_completion_tokens": 32},
-    "algorithm": {"dynamic_sampling": True, "max_gen_batches": 3, "beta": 0.01},
+    "algorithm": {"dynamic_sampling": True, "max_gen_batches": 2, "beta": 0.01},
     "run": {"threads": 1, "kl_every": 2, "save_every": 2},
     "eval": {"tasks": ["nano-sort"], "limit": 10, "every": 3, "temperature": 1.0},
     "adapter": {"method": "pissa"},
@@ -95,14 +95,14 @@ def whole_script(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[s
 
 
 # update 3 is in the middle of the second rollout, 4 between two, 7 and 8 in the second epoch, 13 in the third
-@pytest.mark.parametrize("update", [3, 7, 8])
-def test_t6_trl_resumes_to_other_weights(update: int, tmp_path: Path) -> None:
+def test_t6_trl_resumes_to_other_weights(tmp_path: Path) -> None:
     whole = script(trl.GRPOTrainer, tmp_path / "whole")
-    resumed = script(trl.GRPOTrainer, tmp_path / "again", tmp_path / "whole" / f"checkpoint-{update}")
-    assert not equal(weights(whole), weights(resumed)), "upstream mended it"
+    for update in (3, 7, 8):
+        resumed = script(trl.GRPOTrainer, tmp_path / str(update), tmp_path / "whole" / f"checkpoint-{update}")
+        assert not equal(weights(whole), weights(resumed)), f"upstream mended it: {update}"
 
 
-@pytest.mark.parametrize("update", [1, 3, 4, 6, 7, 8, 13, 16])
+@pytest.mark.parametrize("update", [3, 4, 7, 8, 13, 16])
 def test_t6_ours_goes_on_to_the_same_bits(update: int, whole_script: Any, tmp_path: Path) -> None:
     out, expected, history = whole_script
     resumed = script(stiefel.GRPOTrainer, tmp_path, out / f"kept-{update}")

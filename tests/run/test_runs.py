@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from stiefel import attach, save
 from stiefel.artifacts import read_json, read_jsonl
+from stiefel.cli import main
 from stiefel.errors import UserError
 from stiefel.model.weights import load_model
 from stiefel.nano import NANO_PATH
@@ -48,6 +49,7 @@ EVERY_ROW = {
     "peak_memory_bytes",
     "seconds",
 }
+FEW = {"prompts": 1, "completions": 2, "max_completion_tokens": 4}  # where it is no matter what is written
 CLOCK = {"seconds", "tokens_per_second", "peak_memory_bytes"}  # what differs between equal runs
 
 
@@ -121,7 +123,7 @@ def test_measuring_does_not_change_the_training(short_run: Path, tmp_path: Path)
 def test_the_rate_of_every_group_is_logged(name: str, tmp_path: Path) -> None:
     adapter = {"method": "lora_plus", "options": {"ratio": 2.0}}
     tables: dict[str, Any] = {"adapter": adapter, "algorithm": {"name": name}, "run": {"threads": 1}}
-    rollouts = {"optim": {"rollouts": 2, "lr": 1e-3, "schedule": "cosine"}, "rollout": SHORT["rollout"]}
+    rollouts = {"optim": {"rollouts": 2, "lr": 1e-3, "schedule": "cosine"}, "rollout": FEW}
     updates = {"optim": {"lr": 1e-3, "schedule": "cosine"}, "task": {"train_rows": 16}}
     train(make_recipe({**tables, **(updates if name == "sft" else rollouts)}), tmp_path / "run")
     rows = read_jsonl(tmp_path / "run" / "metrics.jsonl")
@@ -132,7 +134,7 @@ def test_the_rate_of_every_group_is_logged(name: str, tmp_path: Path) -> None:
 def test_a_rollout_without_a_readable_gold_has_no_reward(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "unreadable.jsonl"
     data.write_text('{"prompt": "1+2?", "answer": ""}\n')
-    tables = {**SHORT, "task": {"data": str(data), "reward": "math"}, "eval": {}}
+    tables = {**SHORT, "task": {"data": str(data), "reward": "math"}, "rollout": FEW, "eval": {}}
     with run_progress(3) as (on_row, _):
         train(make_recipe(tables), tmp_path / "run", on_row=on_row)
     rows = read_jsonl(tmp_path / "run" / "metrics.jsonl")
@@ -158,7 +160,7 @@ def test_a_rate_of_zero_moves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_the_rate_changes_once_a_rollout(schedule: str, tmp_path: Path) -> None:
     optim = {"rollouts": 4, "lr": 1e-3, "schedule": schedule, "warmup_rollouts": 1}
-    train(make_recipe({**SHORT, "optim": optim, "eval": {}}), tmp_path / "run")
+    train(make_recipe({**SHORT, "optim": optim, "rollout": FEW, "eval": {}}), tmp_path / "run")
     rates = [row["learning_rate"] for row in read_jsonl(tmp_path / "run" / "metrics.jsonl")]
     rising = [0.5e-3, 1e-3]
     # cosine over the three rollouts after the warm-up: (1 + cos(π·i/3))/2 for i = 0, 1, 2
@@ -166,19 +168,22 @@ def test_the_rate_changes_once_a_rollout(schedule: str, tmp_path: Path) -> None:
 
 
 def test_the_reward_rises(tmp_path: Path) -> None:
-    recipe = make_recipe({"optim": {"rollouts": 40, "lr": 1e-3}, "run": {"threads": 1}, "adapter": {"method": "lora"}})
-    train(recipe, tmp_path / "run")
+    tables = {"optim": {"rollouts": 30, "lr": 2e-3}, "rollout": {"completions": 4}, "run": {"threads": 1}}
+    train(make_recipe({**tables, "adapter": {"method": "lora"}}), tmp_path / "run")
     rewards = [row["reward"] for row in read_jsonl(tmp_path / "run" / "metrics.jsonl")]
-    # 80 prompts a window: even if the eight completions of a prompt all agreed, the difference of two windows would
+    # 80 prompts a window: even if the four completions of a prompt all agreed, the difference of two windows would
     # have a standard error of at most √(2·0.25/80) = 0.08; a rise of twice that is no accident
     assert sum(rewards[-10:]) / 10 > sum(rewards[:10]) / 10 + 0.16
 
 
-def test_an_interrupted_run_says_so_and_resumes_to_the_same_weights(short_run: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_says_so_and_resumes_to_the_same_weights(
+    short_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "run"
     (tmp_path / "recipe.toml").write_text((short_run / "recipe.toml").read_text())
-    command = [sys.executable, "-m", "stiefel", "train", str(tmp_path / "recipe.toml"), "--out", str(out)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)
+    command = ["train", str(tmp_path / "recipe.toml"), "--out", str(out)]
+    interpreter = [sys.executable, "-m", "stiefel"]
+    process = subprocess.Popen([*interpreter, *command], stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)
     deadline = time.monotonic() + 120
     while not (out / "metrics.jsonl").is_file() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -189,17 +194,18 @@ def test_an_interrupted_run_says_so_and_resumes_to_the_same_weights(short_run: P
     assert "Traceback" not in error
     assert not finished(out)
 
-    changed = subprocess.run([*command, "--resume", "--set", "optim.lr=2e-3"], capture_output=True, text=True)
-    assert changed.returncode == 2
-    assert "another recipe" in changed.stderr
+    def resumed(status: int, *changes: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main([*command, "--resume", *changes])
+        assert ended.value.code == status
+        return capsys.readouterr().err
 
-    assert subprocess.run([*command, "--resume"], capture_output=True).returncode == 0
+    assert "another recipe" in resumed(2, "--set", "optim.lr=2e-3")
+    resumed(0)
     assert timeless(out) == timeless(short_run)
-    resumed, whole = (load_file(run / "adapter" / "adapter_model.safetensors") for run in (out, short_run))
-    assert all(resumed[name].equal(whole[name]) for name in whole)
-    again = subprocess.run([*command, "--resume"], capture_output=True, text=True)
-    assert again.returncode == 0
-    assert "finished" in again.stderr
+    again, whole = (load_file(run / "adapter" / "adapter_model.safetensors") for run in (out, short_run))
+    assert all(again[name].equal(whole[name]) for name in whole)
+    assert "finished" in resumed(0)
 
 
 def heed_interrupts() -> None:

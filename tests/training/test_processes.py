@@ -31,8 +31,7 @@ from stiefel.training.sharding import shard_base
 from .two_processes import CAP, RATE, RUN, RUNS, given_updates
 
 ROOT = Path(__file__).parents[2]
-DDP = ("--multi_gpu", "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no")
-FSDP2 = (f"--config_file={ROOT / 'recipes' / 'cluster' / 'fsdp2.yaml'}",)
+FSDP2 = f"--config_file={ROOT / 'recipes' / 'cluster' / 'fsdp2.yaml'}"
 NORMS = ("loss", "grad_norm", "entropy")
 ASKED = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
 ANEW = {"seconds", "tokens_per_second", "peak_memory_bytes"}  # what a clock and an allocator say
@@ -54,8 +53,8 @@ def started(out: Path, *how: str) -> subprocess.Popen[str]:
     )
 
 
-def done(launchers: list[subprocess.Popen[str]], out: Path) -> Path:
-    """Where they all wrote, once they have ended well."""
+def done(launchers: list[subprocess.Popen[str]]) -> None:
+    """Wait until all have ended well."""
     try:
         for launcher in launchers:
             _, said = launcher.communicate(timeout=240)
@@ -63,24 +62,28 @@ def done(launchers: list[subprocess.Popen[str]], out: Path) -> Path:
     finally:
         for launcher in launchers:
             launcher.kill()
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As two machines are launched, with a process each, that work by DDP and then by FSDP2."""
+    out = tmp_path_factory.mktemp("both")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    machines = (FSDP2, "--num_machines=2", "--main_process_ip=127.0.0.1", f"--main_process_port={port}")
+    done([started(out, *machines, f"--machine_rank={rank}") for rank in (0, 1)])
     return out
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("two")
-    return done([started(out, *DDP, "--main_process_port=0")], out)
+def two(both: Path) -> Path:
+    return both / "two"
 
 
 @pytest.fixture(scope="module")
-def divided(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """By FSDP2, and as two machines are launched, with a process each."""
-    out = tmp_path_factory.mktemp("divided")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    machines = (*FSDP2, "--num_machines=2", "--main_process_ip=127.0.0.1", f"--main_process_port={port}")
-    return done([started(out, *machines, f"--machine_rank={rank}") for rank in (0, 1)], out)
+def divided(both: Path) -> Path:
+    return both / "divided"
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ def trained(model: Any, out: Path, **settings: Any) -> Any:
     torch.set_num_threads(1)
     recipe = make_recipe(
         {
-            "optim": {"rollouts": 2, "updates_per_rollout": 2, "lr": 5e-3},
+            "optim": {"rollouts": 1, "updates_per_rollout": 2, "lr": 5e-3},
             "rollout": SIZES,
             "algorithm": {"beta": 0.01},
             "run": {"threads": 1, "save_every": 0},

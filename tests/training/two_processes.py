@@ -1,10 +1,12 @@
-"""What test_processes.py launches in one process and in two, under DDP and FSDP2: updates on given completions,
+"""What test_processes.py does in one process and in two, under DDP and FSDP2: updates on given completions,
 whole runs, one of them gone on with, sharded weights, and what goes wrong in one process alone."""
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -44,7 +46,7 @@ from tests.foresight.test_memory_needed import adapted, step_of, training
 
 from .golden import GOLDEN
 
-UPDATES, RATE = 3, 0.1
+UPDATES, RATE = 2, 0.1
 CAP = 1e-5  # nats a token, which such steps pass
 GIVEN = {
     "optim": {"rollouts": UPDATES, "updates_per_rollout": 1, "lr": RATE},
@@ -206,8 +208,22 @@ def refused_in_one() -> list[str]:
 
 
 def main(out: Path) -> None:
-    """All of it, in every process of the launch."""
+    """All of it, in every process of a launch with FSDP2: first by DDP, without what the launcher said of FSDP.
+
+    Accelerate reads that anew for every trainer.
+    """
     quiet()
+    gc.freeze()  # what is imported: every training asks for a collection
+    asked = {name: os.environ.pop(name) for name in [*os.environ] if re.match("FSDP_|ACCELERATE_USE_FSDP$", name)}
+    assert not sharded_launch()
+    work(out / "two")
+    os.environ.update(asked)
+    assert sharded_launch()
+    work(out / "divided")
+
+
+def work(out: Path) -> None:
+    """What is done in either way."""
     facts = given_updates(out / "given")
     facts["capped"] = gather_object([given_updates(out / "capped", CAP)["sent"]])
     for name, settings in RUNS.items():
