@@ -143,4 +143,4 @@ def test_installed_far_from_a_checkout_it_finds_its_papers_and_trains(
     short = ("optim.rollouts=1", "rollout.prompts=2", "eval.tasks=[]")
     changes = [word for change in short for word in ("--set", change)]
     run = say("stiefel", "train", "recipe.toml", *changes, "--out", "run").splitlines()[-1]
-    assert (Path(run) / "adapter_model.safetensors").is_file()
+    assert (Path(run) / "adapter" / "adapter_model.safetensors").is_file()
