@@ -119,6 +119,13 @@ def test_the_sdist_holds_what_builds_and_tests_it_and_nothing_that_lies_beside(u
     assert list(unpacked.rglob("__pycache__")) == []
 
 
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs a checkout: an sdist does not say what is in it")
+def test_the_sdist_leaves_out_nothing_of_the_repository(unpacked: Path) -> None:
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    named = [name for name in done.stdout.split("\0") if name and (ROOT / name).exists()]
+    assert [name for name in named if not (unpacked / name).is_file()] == []
+
+
 def test_a_second_build_and_one_from_the_sdist_have_the_same_bytes(
     built: Built, unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
