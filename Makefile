@@ -9,7 +9,7 @@ ifneq ($(wildcard ../shared/data),)
 export STIEFEL_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: demo test test-vllm test-verl lowest lint venv venv-vllm venv-verl bench docs site smollm2 smollm2-warm
+.PHONY: demo test test-vllm test-verl lowest newest lint venv venv-vllm venv-verl bench docs site smollm2 smollm2-warm
 
 demo: venv ## train four starts at two learning rates on the embedded model, write demo/report.html; goes on where it was interrupted
 	$(BIN)/stiefel demo --out demo --resume
@@ -28,6 +28,12 @@ lowest: ## the suite on the lowest versions that pyproject.toml allows
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-lowest.lock
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	.venv-lowest/bin/python -m pytest
+
+newest: ## the suite on the newest versions that pyproject.toml allows
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-newest.lock
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	.venv-newest/bin/python -m pytest
 
 smollm2: venv ## a real pretrained model, 135M parameters, in .models/smollm2; a second call does nothing
 	$(BIN)/python -m scripts.smollm2

@@ -4,6 +4,7 @@ import random
 import sys
 from pathlib import Path
 
+import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig
@@ -12,6 +13,7 @@ from stiefel import GRPOTrainer, attach  # instead of TRL's GRPOTrainer
 
 MODEL = Path(__file__).parents[1] / "src/stiefel/nano/weights"  # or any causal language model
 OUT, STEPS = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 60
+torch.set_num_threads(1)  # nano's matrices are too small to share; leave this out with a model that is not
 
 
 def right(completions: list[str], answer: list[str], **columns: object) -> list[float]:

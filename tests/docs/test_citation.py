@@ -1,0 +1,37 @@
+"""CITATION.cff and the forms for issues are what those who read them take."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+import stiefel
+
+ROOT = Path(__file__).parents[2]
+FORMS = [path for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml") if path.stem != "config"]
+
+
+def test_the_citation_says_what_the_package_says() -> None:
+    said = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert said["cff-version"] == "1.2.0"
+    assert said["version"] == stiefel.__version__
+    assert said["license"] == project["license"]
+    assert said["authors"] == project["authors"]
+    assert {"message", "title", "type"} <= said.keys()
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
+def test_a_form_can_be_shown(path: Path) -> None:
+    form = yaml.safe_load(path.read_text())
+    assert form["name"]
+    assert form["description"]
+    names = [field["id"] for field in form["body"]]
+    assert len(set(names)) == len(names)
+    for field in form["body"]:
+        assert field["type"] in ("textarea", "input", "checkboxes")
+        assert field["attributes"]["label"]
+    assert {path.stem for path in FORMS} == {"bug", "question", "method"}
