@@ -70,6 +70,7 @@ COMMANDS: list[tuple[str, Run | Excused]] = [
     (r"accelerate launch|ACCELERATE_|srun |ray |bash runs/sweep", MACHINES),
     (r"python examples/trl_script.py", Excused("tests/docs/test_examples.py runs it")),
     (r"python -m scripts.skyrl", Excused("tests/scripts/test_skyrl.py runs it")),
+    (r"cd examples", Excused("the commands after it are run beside the examples")),
     (r"tail ", Run()),
     (r"stiefel .*\bMODEL\b", Excused("MODEL is the reader's")),
     (r"stiefel .*Qwen/", HUB),
@@ -101,7 +102,10 @@ PYTHON: dict[tuple[str, str], str] = {
     ("docs/data.md", "def score("): "",
     ("docs/rewards.md", "from stiefel.rewards"): "",
     ("docs/serving.md", "from peft import"): "",
-    ("CONTRIBUTING.md", "@method("): "",
+    **dict.fromkeys(
+        [("CONTRIBUTING.md", word) for word in ("@method(", "TEST = range", "class PlainEngine", "def so_far")],
+        "tests/docs/test_contributing.py holds it to the example that it is a part of, and runs that",
+    ),
 }
 FENCES = [block for page in PAGES for block in blocks(page)]
 WITH_COMMANDS = [page for page in PAGES if any(block.commands for block in blocks(page))]
