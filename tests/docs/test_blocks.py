@@ -70,6 +70,7 @@ COMMANDS: list[tuple[str, Run | Excused]] = [
     (r"accelerate launch|ACCELERATE_|srun |ray |bash runs/sweep", MACHINES),
     (r"python examples/trl_script.py", Excused("tests/docs/test_examples.py runs it")),
     (r"python -m scripts.skyrl", Excused("tests/scripts/test_skyrl.py runs it")),
+    (r"source \.venv/bin/activate", Excused("for the shell that the reader types in")),
     (r"cd examples", Excused("the commands after it are run beside the examples")),
     (r"tail ", Run()),
     (r"stiefel .*\bMODEL\b", Excused("MODEL is the reader's")),
