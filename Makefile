@@ -9,13 +9,16 @@ ifneq ($(wildcard ../shared/data),)
 export STIEFEL_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: demo test test-vllm test-verl lowest newest lint venv venv-vllm venv-verl bench docs site smollm2 smollm2-warm
+.PHONY: demo test fast test-vllm test-verl lowest newest lint venv venv-vllm venv-verl bench docs site smollm2 smollm2-warm
 
 demo: venv ## train four starts at two learning rates on the embedded model, write demo/report.html; goes on where it was interrupted
 	$(BIN)/stiefel demo --out demo --resume
 
 test: venv ## the whole suite
 	$(BIN)/python -m pytest
+
+fast: venv ## what is quick of the suite: imports, recipes, methods, solvers, links; a minute
+	$(BIN)/python -m pytest tests/architecture tests/recipe tests/methods tests/spectrum tests/docs/test_links.py
 
 test-vllm: venv-vllm ## what needs a real vLLM, on its CPU build
 	$(VLLM)/bin/python -m pytest --numprocesses=0 tests/vllm
