@@ -39,7 +39,12 @@ class SharedPromptTrainer(TRLTrainer):  # type: ignore[misc]
         if not share_prompts:
             return
         for what, wrong, why, instead in (
-            ("dropout", drops_out(model), "each completion draws its own, over the prompt too", "dropout = 0"),
+            (
+                "dropout",
+                bool(self.args.neftune_noise_alpha) or drops_out(model),
+                "each completion draws its own, over the prompt too",
+                "no dropout or noise",
+            ),
             (
                 "activation checkpointing",
                 bool(self.args.gradient_checkpointing or self.args.activation_checkpointing),
@@ -90,10 +95,14 @@ class SharedPromptTrainer(TRLTrainer):  # type: ignore[misc]
             return model(input_ids=own, attention_mask=mask, past_key_values=cache, labels=labels, fused_lm_head=True)
 
 
+def causal(model: Any) -> Any:
+    """The language model below an adapter, or the model itself."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
 def decoder(model: Any) -> nn.Module:
     """What gives hidden states, below an adapter and the output embeddings."""
-    causal = model.get_base_model() if isinstance(model, PeftModel) else model
-    found = causal.base_model
+    found = causal(model).base_model
     assert isinstance(found, nn.Module)
     return found
 
@@ -144,8 +153,7 @@ def shared_prefill(model: Any) -> Iterator[None]:
         last = {name: value[:, -1:] for name, value in by_row.items()}
         return arguments, {**settings, "input_ids": ids[:, -1:], **last, "past_key_values": cache}
 
-    causal = model.get_base_model() if isinstance(model, PeftModel) else model
-    handle = causal.register_forward_pre_hook(prefill, with_kwargs=True)
+    handle = causal(model).register_forward_pre_hook(prefill, with_kwargs=True)
     try:
         yield
     finally:
