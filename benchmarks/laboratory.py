@@ -2,7 +2,9 @@
 
 What results/laboratory lacks of it is run, a row a run: `methods` into nano.csv, every method at three rates around the
 one at which a step costs 1e-3 nats a token; `ablations` into nano_ablations.csv; `real` into smollm2.csv. Whatever
-benchmarks/step.py has run already is used. `--rerun METHOD LR SEED` repeats a row of nano.csv and says both rewards.
+benchmarks/step.py has run already is used. `falls` goes far above the rates, into nano_falls.csv, for what is to be
+foreseen of a fall. `figures` reckons what docs/laboratory.md quotes (results/laboratory.json; `python -m
+scripts.laboratory` writes the page). `--rerun METHOD LR SEED` repeats a row of nano.csv and says both rewards.
 """
 
 from __future__ import annotations
@@ -10,9 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from typing import Any
 
 from benchmarks import step
+from benchmarks.machine import keep
 from benchmarks.rows import NANO, SMOLLM2, Asked, one, run_all, table
+from benchmarks.study.figures import figures
 
 SEEDS = 5
 # Of 1 and 3 times powers of ten, by method: the middle one is the least that is above three quarters of the rate at
@@ -57,7 +62,10 @@ REAL_RATES = {
     "pissa": (5e-6, 1e-5, 2e-5),
     "geora": (2e-5, 4e-5, 8e-5),
 }
-REAL_CAP = 1e-3
+REAL_SEEDS = 3
+REAL_FAR = 10  # times a method's middle rate: where the cap alone says how large a step is
+FAR = (3, 10)  # times a method's largest rate
+FALLING = ("lora", "gaussian", "rlpo", "rlmo", "olora", "pissa", "milora", "geora", "rslora", "dora", "lora_fa", "full")
 
 
 def methods(seeds: int) -> Iterator[tuple[str, Asked]]:
@@ -75,11 +83,38 @@ def ablations(seeds: int) -> Iterator[tuple[str, Asked]]:
                 yield "nano_ablations", Asked(method, RATES[method][1], seed, changes=changes)
 
 
+def falls(seeds: int) -> Iterator[tuple[str, Asked]]:
+    """Some methods at rates that are far too large for them."""
+    for seed in range(seeds):
+        for method in FALLING:
+            yield from (("nano_falls", Asked(method, far(RATES[method][-1], times), seed)) for times in FAR)
+
+
+def far(lr: float, times: int) -> float:
+    """A rate so many times as large, of few digits."""
+    return float(f"{lr * times:.3g}")
+
+
 def real() -> Iterator[tuple[str, Asked]]:
-    """On SmolLM2's warm base: a seed of every rate."""
+    """On SmolLM2's warm base: a seed of every rate, then each one's best rate and the cap alone with more seeds."""
     for place in (1, 0, 2):
         for method, rates in REAL_RATES.items():
             yield "smollm2", Asked(method, rates[place], 0)
+    best = {
+        method: max(found, key=lambda row: row["reward"])["lr"]
+        for method, rates in REAL_RATES.items()
+        if len(found := [row for row in plain("smollm2", method, 0) if row["lr"] in rates]) == len(rates)
+    }
+    for seed in range(REAL_SEEDS):
+        for method, rates in REAL_RATES.items():
+            yield "smollm2", Asked(method, far(rates[1], REAL_FAR), seed, step.CAP)
+        for method, lr in best.items():
+            yield "smollm2", Asked(method, lr, seed)
+
+
+def plain(name: str, method: str, seed: int) -> list[dict[str, Any]]:
+    """The rows of a method without a cap, of one seed."""
+    return step.of(name, method=method, seed=seed, kl_cap=0.0, changes="")
 
 
 def rerun(method: str, lr: float, seed: int) -> dict[str, float]:
@@ -108,8 +143,13 @@ def main() -> None:
         run_all(list(methods(arguments.seeds)), NANO, arguments.jobs)
     if "ablations" in parts:
         run_all(list(ablations(arguments.seeds)), NANO, arguments.jobs)
+    if "falls" in parts:
+        run_all(list(falls(2)), NANO, arguments.jobs)
     if "real" in parts:
         run_all(list(real()), SMOLLM2, arguments.jobs)
+        run_all(list(real()), SMOLLM2, arguments.jobs)  # the best rates are known now
+    if "figures" in parts:
+        keep("laboratory", figures())
 
 
 if __name__ == "__main__":

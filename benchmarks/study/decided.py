@@ -1,0 +1,82 @@
+"""When a claim counts as seen: paired differences over seeds, corrected for how many were asked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev
+from typing import Literal
+
+from scipy import stats
+
+from benchmarks.study.runs import BySeed
+from stiefel.report.pairs import chance, holm
+
+Verdict = Literal["seen here", "not seen here", "not decidable here"]
+LEVEL = 0.05  # over all comparisons together
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Differences, seed by seed, that a claim says are above 0.
+
+    `low` and `high` are Student's t at the level at which Holm's method tests this comparison, so that they exclude 0
+    exactly where it is decided; None where fewer than two seeds are shared.
+    """
+
+    differences: dict[int, float]
+    adjusted: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def mean(self) -> float | None:
+        """Over the seeds."""
+        return fmean(self.differences.values()) if self.differences else None
+
+
+def compared(above: BySeed, below: BySeed) -> Compared:
+    """Two sides, paired by the seeds that both have."""
+    return Compared({seed: above[seed] - below[seed] for seed in sorted(above.keys() & below.keys())})
+
+
+def corrected(found: Sequence[Compared]) -> list[Compared]:
+    """Every comparison with its p and interval, corrected for their number. Source: Holm, Scand. J. Statist. 6 (1979).
+
+    The k-th smallest of m p-values is tested at LEVEL/(m − k + 1) until one is not below; all that come after have that
+    one's level.
+    """
+    places = [place for place, one in enumerate(found) if len(one.differences) > 1]
+    chances = {place: chance(list(found[place].differences.values())) for place in places}
+    adjusted = dict(zip(places, holm([chances[place] for place in places]), strict=True))
+    done = list(found)
+    level = LEVEL
+    rejected = True
+    for rank, place in enumerate(sorted(places, key=chances.__getitem__)):
+        if rejected:
+            level = LEVEL / (len(places) - rank)
+        rejected = rejected and adjusted[place] < LEVEL
+        low, high = t_interval(list(found[place].differences.values()), level)
+        done[place] = replace(found[place], adjusted=adjusted[place], low=low, high=high)
+    return done
+
+
+def t_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float]:
+    """Mean ± t(1 − level/2, n − 1)·s/√n."""
+    half = float(stats.t.ppf(1 - level / 2, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
+    return fmean(values) - half, fmean(values) + half
+
+
+def verdict(by_model: Sequence[Compared], margin: float) -> Verdict:
+    """Seen where it is decided on a model and no model decides against it.
+
+    Not seen where one decides against it, or where its whole interval lies below the margin: a difference, if there is
+    one, that is too small to matter.
+    """
+    lows = [one.low for one in by_model if one.low is not None]
+    highs = [one.high for one in by_model if one.high is not None]
+    against = any(high < 0 for high in highs)
+    if any(low > 0 for low in lows):
+        return "not decidable here" if against else "seen here"
+    return "not seen here" if against or any(high < margin for high in highs) else "not decidable here"

@@ -1,0 +1,119 @@
+"""Everything that docs/laboratory.md quotes, reckoned from the study's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from statistics import fmean
+from typing import Any
+
+from benchmarks.rows import table
+from benchmarks.study.claims import CLAIMS
+from benchmarks.study.decided import Compared, compared, corrected, t_interval, verdict
+from benchmarks.study.explained import explained
+from benchmarks.study.falling import cases, foreseen
+from benchmarks.study.orders import stability
+from benchmarks.study.runs import BySeed, Row, Runs, nano, runs_of, smollm2
+from stiefel.methods import METHODS
+
+TABLES = ("nano", "nano_ablations", "nano_cap", "nano_falls", "smollm2")
+FIRST = {"one": 1, "ten": 10, "all": None}  # rollouts whose step is to explain what a run reaches
+
+
+def figures() -> dict[str, Any]:
+    """What the tables say."""
+    models = {"nano": nano(), "smollm2": smollm2()}
+    found: dict[str, Any] = {"rows": {name: len(table(name)) for name in TABLES}}
+    found["codes"] = {name: codes(table(name)) for name in TABLES}
+    for name, runs in models.items():
+        capped = {method: values for method in ORDER if (values := runs.capped(method))}
+        found[name] = {
+            "methods": {method: one_method(runs, method) for method in ORDER if method in runs.methods},
+            "stability": stability({m: values for m in runs.methods if len(values := runs.at_best(m)) > 3}),
+            "capped": against(capped, "lora"),
+            "changed": changes(runs),
+        }
+    found["claims"] = claims(models)
+    found["explained"] = {name: explained(models["nano"], first) for name, first in FIRST.items()}
+    falls = runs_of("nano", ("nano", "nano_falls"))
+    found["falling"] = foreseen(cases(falls), cases(models["smollm2"]))
+    return found
+
+
+ORDER = [method.name for method in METHODS]
+
+
+def codes(rows: list[Row]) -> dict[str, int]:
+    """How many rows each version of the code made."""
+    return {code: sum(row["code"] == code for row in rows) for code in sorted({row["code"] for row in rows})}
+
+
+def summed(values: BySeed) -> dict[str, Any] | None:
+    """Mean, interval over the seeds, and how many there are."""
+    if not values:
+        return None
+    interval = t_interval(list(values.values())) if len(values) > 1 else None
+    return {"mean": fmean(values.values()), "interval": interval, "seeds": len(values)}
+
+
+def one_method(runs: Runs, method: str) -> dict[str, Any]:
+    """A method at its rates, and at the rate that other seeds chose."""
+    best = runs.best_rate(method)
+    at: dict[str, Callable[[Row], float | None]] = {
+        "gain": runs.gained,
+        "forgotten": runs.forgotten,
+        "kl_base": lambda row: row["kl_base"],
+    }
+    return {
+        "rates": {f"{lr:g}": summed(runs.of(method, lr)) for lr in runs.rates(method)},
+        "best_rate": best,
+        "at_the_end": best in (runs.rates(method)[0], runs.rates(method)[-1]),
+        "best": summed(runs.at_best(method)),
+        **{name: summed(runs.at_best(method, value)) for name, value in at.items()},
+        "trainable": next(row["trainable"] for row in runs.plain if row["method"] == method),
+    }
+
+
+def against(by_method: dict[str, BySeed], control: str) -> dict[str, Any]:
+    """Every method, and its difference to one of them, corrected for how many there are."""
+    others = [method for method in by_method if method != control]
+    differences = corrected([compared(by_method[method], by_method.get(control, {})) for method in others])
+    return {
+        method: {**(summed(values) or {}), "over_" + control: said(differences[others.index(method)])}
+        if method != control
+        else summed(values)
+        for method, values in by_method.items()
+    }
+
+
+def said(one: Compared) -> dict[str, Any]:
+    """A comparison's figures."""
+    return {"mean": one.mean, "low": one.low, "high": one.high, "p": one.adjusted, "seeds": len(one.differences)}
+
+
+def changes(runs: Runs) -> list[dict[str, Any]]:
+    """Every run with one thing changed, less the same run without; corrected for how many there are."""
+    asked = sorted({(row["method"], row["lr"], row["changes"]) for row in runs.rows if row["changes"]})
+    pairs = [(runs.changed(method, lr, change), runs.changed(method, lr, "")) for method, lr, change in asked]
+    differences = corrected([compared(*pair) for pair in pairs])
+    return [
+        {"method": method, "lr": lr, "changes": change, **(summed(pair[0]) or {}), "over_plain": said(difference)}
+        for (method, lr, change), pair, difference in zip(asked, pairs, differences, strict=True)
+    ]
+
+
+def claims(models: dict[str, Runs]) -> list[dict[str, Any]]:
+    """Every claim on both models, all comparisons corrected together."""
+    asked = [(claim, name, compared(*claim.ask(runs))) for claim in CLAIMS for name, runs in models.items()]
+    done = corrected([one for _, _, one in asked])
+    by_claim: dict[str, dict[str, Compared]] = {}
+    for (claim, name, _), one in zip(asked, done, strict=True):
+        by_claim.setdefault(claim.says, {})[name] = one
+    return [
+        {
+            **{key: value for key, value in asdict(claim).items() if key != "ask"},
+            **{name: said(one) for name, one in by_claim[claim.says].items()},
+            "verdict": verdict(list(by_claim[claim.says].values()), claim.margin),
+        }
+        for claim in CLAIMS
+    ]

@@ -1,0 +1,149 @@
+"""The study's rows, by method, rate and seed, as the questions need them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from functools import cache
+from statistics import fmean, median
+from typing import Any
+
+from benchmarks.rows import TABLES, asked_of, table
+
+Row = dict[str, Any]
+BySeed = dict[int, float]  # a value a seed, so that two methods can be paired
+OTHERS = {  # skills that are not trained, whose loss is forgetting
+    "nano": ("reverse", "sort"),
+    "smollm2": ("products", "chain_sum", "basic_arithmetic", "count_bits", "spell_backward"),
+}
+TRAINED = {"nano": ("arithmetic",), "smollm2": ("gcd", "letter_counting", "lcm")}
+
+
+class Runs:
+    """One model's runs: plain ones, capped ones, and ones with one thing changed."""
+
+    def __init__(self, model: str, rows: Iterable[Row], curves: Iterable[Row]) -> None:
+        self.model = model
+        self.rows = list(rows)
+        self.curves = {asked_of(one): one for one in curves}
+        self.plain = [row for row in self.rows if not row["kl_cap"] and not row["changes"]]
+
+    @property
+    def methods(self) -> list[str]:
+        """Those with a plain run, in the order of the tables."""
+        return list(dict.fromkeys(row["method"] for row in self.plain))
+
+    def rates(self, method: str) -> list[float]:
+        """The rates of a method's plain runs."""
+        return sorted({row["lr"] for row in self.plain if row["method"] == method})
+
+    def of(self, method: str, lr: float, value: Callable[[Row], float | None] | None = None) -> BySeed:
+        """A value of each seed's plain run at a rate; the reward where none is named."""
+        take = value or reward
+        found = {row["seed"]: take(row) for row in self.plain if (row["method"], row["lr"]) == (method, lr)}
+        return {seed: one for seed, one in found.items() if one is not None}
+
+    def best_rate(self, method: str, without: int | None = None) -> float:
+        """The rate whose mean reward is the highest among those with the most seeds; one seed may be left out."""
+        found = {lr: self.of(method, lr) for lr in self.rates(method)}
+        means = {
+            lr: (len(seeds), fmean(seeds.values()))
+            for lr, by_seed in found.items()
+            if (seeds := {seed: one for seed, one in by_seed.items() if seed != without} or by_seed)
+        }
+        most = max(count for count, _ in means.values())
+        return max((lr for lr in means if means[lr][0] == most), key=lambda lr: means[lr][1])
+
+    def at_best(self, method: str, value: Callable[[Row], float | None] | None = None) -> BySeed:
+        """Each seed's value at the rate that is best over the *other* seeds, so that no seed chose its own rate."""
+        found: BySeed = {}
+        if method not in self.methods:
+            return found
+        for seed in sorted({row["seed"] for row in self.plain if row["method"] == method}):
+            by_seed = self.of(method, self.best_rate(method, seed), value)
+            if seed in by_seed:
+                found[seed] = by_seed[seed]
+        return found
+
+    def over_rates(self, method: str) -> BySeed:
+        """The largest less the smallest reward of each seed over the method's rates."""
+        rates = self.rates(method)
+        by_rate = [self.of(method, lr) for lr in rates]
+        seeds = set.intersection(*(set(one) for one in by_rate)) if len(by_rate) > 2 else set()
+        return {seed: max(one[seed] for one in by_rate) - min(one[seed] for one in by_rate) for seed in sorted(seeds)}
+
+    def changed(self, method: str, lr: float, changes: str) -> BySeed:
+        """The reward of each seed at a rate with one thing changed, or with nothing changed."""
+        asked = (method, lr, 0.0, changes)
+        rows = [row for row in self.rows if (row["method"], row["lr"], row["kl_cap"], row["changes"]) == asked]
+        return {row["seed"]: row["reward"] for row in rows}
+
+    def capped(self, method: str) -> BySeed:
+        """The mean reward of each seed over the nominal rates under a cap without rows."""
+        found: dict[int, list[float]] = defaultdict(list)
+        for row in self.rows:
+            if row["method"] == method and row["kl_cap"] and not row["kl_cap_rows"]:
+                found[row["seed"]].append(row["reward"])
+        most = max(map(len, found.values()), default=0)
+        return {seed: fmean(rewards) for seed, rewards in found.items() if len(rewards) == most}
+
+    def forgotten(self, row: Row) -> float | None:
+        """How much a run lost of the skills that it did not train, their mean; what diverged has no score."""
+        return self._change(row, OTHERS[self.model], -1.0)
+
+    def gained(self, row: Row) -> float | None:
+        """How much it gained on what it trained, held out."""
+        return self._change(row, TRAINED[self.model], 1.0)
+
+    def _change(self, row: Row, skills: tuple[str, ...], sign: float) -> float | None:
+        scores = [(row[f"{skill}_before"], row[skill]) for skill in skills]
+        if any(before is None or after is None for before, after in scores):
+            return None
+        return sign * fmean(after - before for before, after in scores)
+
+    def curve(self, row: Row) -> Row:
+        """What a run logged, rollout by rollout."""
+        return self.curves[asked_of(row)]
+
+    def log_median(self, name: str) -> Callable[[Row], float | None]:
+        """Natural logarithm of the median over the rollouts of what a run logged; None where all of it is 0."""
+
+        def value(row: Row) -> float | None:
+            logged = [one for one in self.curve(row).get(name, []) if one]
+            return math.log(median(logged)) if logged else None
+
+        return value
+
+
+def reward(row: Row) -> float:
+    """The mean reward of a run's last rollouts."""
+    return float(row["reward"])
+
+
+def log_kl_base(row: Row) -> float | None:
+    """Natural logarithm of a run's last KL to the base."""
+    return math.log(row["kl_base"]) if row["kl_base"] else None
+
+
+@cache
+def runs_of(model: str, names: tuple[str, ...]) -> Runs:
+    """A model's runs out of these tables."""
+    rows = [row for name in names for row in table(name)]
+    paths = [TABLES / f"{name}.jsonl" for name in names]
+    lines = [line for path in paths if path.is_file() for line in path.read_text(encoding="utf-8").splitlines()]
+    return Runs(model, rows, map(json.loads, lines))
+
+
+def nano() -> Runs:
+    """The embedded model's."""
+    return runs_of("nano", ("nano", "nano_ablations", "nano_cap"))
+
+
+def smollm2() -> Runs:
+    """SmolLM2's, of the warm base that has the most rows: another processor's base is another model."""
+    found = runs_of("smollm2", ("smollm2",))
+    bases = [row["base"] for row in found.rows]
+    most = max(set(bases), key=bases.count) if bases else ""
+    return Runs("smollm2", [row for row in found.rows if row["base"] == most], found.curves.values())
