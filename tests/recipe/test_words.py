@@ -78,6 +78,11 @@ WORDS = {
         "it must be one of float32, bfloat16, float16",
         "did you mean bfloat16",
     ),
+    "adapter.dropout_on=x": (
+        "adapter.dropout_on = 'x'",
+        "it must be one of delta, factors",
+        "one of: delta, factors; adapter.dropout_on: An anchored",
+    ),
     'algorithm.name=["dapo"]': ("algorithm.name = ['dapo']", "it must be one of dapo, grpo", "Loss: DAPO"),
     "optim=3": ("optim = 3", "it must be a table of settings, and a number was given", "the keys are lr, schedule"),
     "expected.metric=best": ("expected.metric = 'best'", "'best' is neither avg nor pass@k", "What was published"),

@@ -159,6 +159,17 @@ def test_the_page_says_at_what_step_each_method_was_compared(make: Maker) -> Non
     assert "size of a first step" in write_report(make.root).read_text()
 
 
+def test_a_cap_is_named_with_the_rows_that_it_holds(make: Maker) -> None:
+    cap = ["optim.kl_cap=1e-3", "optim.kl_cap_rows=other.jsonl"]
+    make.run("lora", changes=cap)
+    make.run("rlpo", changes=[*cap, "optim.kl_cap_total=0.05"])
+    make.run("full", changes=cap[:1])
+    found = held(make.root)["optimizer"]
+    assert "KL cap 0.001, held on other.jsonl too and there at most 0.01 in all" in found.value
+    assert "at most 0.05 in all" in found.value
+    assert found.warning == "The methods differ in optimizer."
+
+
 def test_a_broken_rule_is_named(make: Maker) -> None:
     make.run()
     (make.root / "rates.json").write_text(json.dumps({"rate": "guessed"}))

@@ -246,6 +246,21 @@ def test_killed_and_resumed_a_capped_run_ends_in_the_same_bits(tmp_path: Path) -
     assert any(row["capped_updates"] for row in rows[0])
 
 
+class NoNumbers(stiefel.GRPOTrainer):
+    """The loss of the second update is no number, as of a model whose type overflows in its backward pass."""
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        loss = super()._compute_loss(model, inputs)
+        return loss * math.nan if self.state.global_step == 1 else loss
+
+
+@pytest.mark.parametrize("cap", [0.0, 1e-3])
+def test_a_step_that_is_no_number_ends_a_run_with_a_cap_as_without(cap: float, tmp_path: Path) -> None:
+    """Undone it would leave AdamW's moments, by which no later step is a number, and a run that trains nothing."""
+    with pytest.raises(UserError, match="the model gives no probabilities"):
+        trained("rlpo", tmp_path, lr=1e-3, kl_cap=cap, kind=NoNumbers)
+
+
 @pytest.mark.parametrize("cap", [-1e-3, math.nan, math.inf])
 def test_a_cap_that_is_none_is_refused(cap: float, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="kl_cap"):

@@ -147,7 +147,8 @@ def test_rows_that_cost_nothing_leave_the_cap_as_it_is(tmp_path: Path) -> None:
         ([], "is empty"),
         ([{"text": ""}], "row 1 of .* holds neither a text nor a prompt and its answer"),
         ([{"text": "1+1?>2"}, {"prompt": "1+1?"}], "row 2 of .* holds neither"),
-        ([{"prompt": "1+1?", "answer": 2}], "row 1 of .* holds neither"),
+        ([{"prompt": "1+1?", "answer": 2}], r'(?s)the answer in row 1 of .* is a number, 2.*"answer": "2"'),
+        ([{"prompt": "1+1?", "answer": True}], "row 1 of .* holds neither"),
         ([{"text": "HELLO"}], "row 1 of .* holds signs that the model's tokenizer does not know"),
         ([{"prompt": "1+1?", "answer": ">" + "1+" * 400}], "(?s)row 1 of .* has 8.. tokens.*context"),
     ],
@@ -164,6 +165,19 @@ def test_a_file_that_is_not_there_and_rows_without_a_cap_are_refused(tmp_path: P
         make_recipe({"optim": {"kl_cap": 1e-3, "kl_cap_total": 0.5}})
     with pytest.raises(UserError, match=r"optim\.kl_cap_rows = 'rows\.jsonl' without optim\.kl_cap"):
         make_recipe({"optim": {"kl_cap_rows": "rows.jsonl"}})
+
+
+def test_a_script_names_the_file_of_its_rows(file: Any, tmp_path: Path) -> None:
+    path, settings = file(ROWS), {"kl_cap": 2e-3, "rollouts": 1}
+    read = trained("rlmo", tmp_path / "read", kl_cap_rows=cap_rows(path, load_tokenizer("nano"), 0), **settings)
+    named = trained("rlmo", tmp_path / "named", kl_cap_rows=str(path), **settings)
+    assert logged(named, "kl_rows") == logged(read, "kl_rows") != []
+    with pytest.raises(UserError, match=r"(?s)row 1 of .* has 8.. tokens.*context is 256"):
+        trained("rlmo", tmp_path, kl_cap_rows=file([{"text": "1+" * 400}]), **settings)
+    with pytest.raises(UserError, match="kl_cap_rows holds no rows"):
+        trained("rlmo", tmp_path, kl_cap_rows=["1+1?>2"], **settings)
+    with pytest.raises(UserError, match="kl_cap_rows without kl_cap"):
+        trained("rlmo", tmp_path, kl_cap_rows=str(path))
 
 
 def test_a_run_holds_the_rows_of_its_recipe_and_goes_on_with_no_others(file: Any, tmp_path: Path) -> None:

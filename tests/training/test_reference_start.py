@@ -11,6 +11,7 @@ from datasets import Dataset
 
 import stiefel
 from stiefel.artifacts import read_jsonl
+from stiefel.errors import UserError
 from stiefel.model.weights import load_model, load_tokenizer
 from stiefel.recipe.recipe import make_recipe
 from stiefel.run.run import train
@@ -66,6 +67,11 @@ def test_either_reference_is_exact_for_a_run_from_a_trained_adapter(method: str,
         assert torch.equal(logits(trainer.model), policy)
         told = trainer.state.log_history[0]
         assert (told["kl"] == told["kl_base"] == 0.0) == (reference == "start")
+
+
+def test_another_word_for_the_reference_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"(?s)reference = 'begin' is not known.*one of: base, start"):
+        trained(stiefel.attach(load_model("nano"), "lora", r=4, alpha=8), tmp_path, reference="begin")
 
 
 def test_a_recipe_names_it_and_a_resumed_run_keeps_to_the_start(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from .chat_template import Option as Option
 from .checkpoint import Checkpoint as Checkpoint
 from .context import beyond_context as beyond_context
 from .context import context_length as context_length
+from .context import context_of as context_of
 from .injection import snapshot as snapshot
 from .matrix_names import kind_and_depth as kind_and_depth
 from .modalities import outside_language as outside_language

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..artifacts import read_json
 from ..errors import UserError
@@ -18,8 +20,12 @@ def beyond_context(model: str, limit: int, prompt: int, completion: int, instead
 
 
 def context_length(directory: Path) -> int:
-    """The longest sequence that a model was made for; 0 where its settings do not say, or scale its positions."""
-    config = read_json(directory / "config.json")
+    """The longest sequence that the model in a directory was made for, as `context_of` has it."""
+    return context_of(read_json(directory / "config.json"))
+
+
+def context_of(config: Mapping[str, Any]) -> int:
+    """The longest sequence that a model of these settings was made for; 0 where they do not say, or scale positions."""
     text = {**config, **(config.get("text_config") or {})}
     scaling = text.get("rope_scaling") or text.get("rope_parameters") or {}
     if scaling.get("rope_type", scaling.get("type", "default")) != "default":

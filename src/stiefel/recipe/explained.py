@@ -98,7 +98,8 @@ def better(first: ErrorDetails, place: Place) -> str:
     """The value that may have been meant, where there is one, before the key's own meaning."""
     value, plain = first["input"], without_bounds(place.annotation)
     if get_origin(plain) is Literal and isinstance(value, str):
-        return f"{nearest(value, map(str, get_args(plain)))} "
+        words = nearest(value, map(str, get_args(plain)))
+        return f"{words} " if words.endswith("?") else f"{words}; "
     if (
         plain in (int, float)
         and (meant := meant_number(value, whole=plain is int))

@@ -111,7 +111,7 @@ class AlgorithmSettings(Section):
     beta: NotNegativeFloat = 0.0
     """Weight of the KL to the reference policy in the loss."""
     reference: Literal["base", "start"] = "base"
-    """The policy that beta's KL and kl_base are to: the base model, or the adapter that adapter.path starts from."""
+    """What beta's KL, kl_base and kl_cap_total's KL are to: the base model, or the adapter that adapter.path names."""
     clip_low: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """The ratio is clipped below at 1 − clip_low."""
     clip_high: PositiveFloat = 0.28

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from ..adapter import CONFIG_FILE
 from ..artifacts import ADAPTER, read_json
+from ..model import public_name
 from .cells import count
 from .checking import checked
 from .evidence import Evidence
@@ -226,6 +227,10 @@ def options(run: Run) -> str:
     """The optimizer's settings but the rate."""
     optim = run.recipe.optim
     cap = f", KL cap {optim.kl_cap:g}" if optim.kl_cap else ""
+    if optim.kl_cap_rows:
+        cap += f", held on {public_name(optim.kl_cap_rows)} too" + (
+            f" and there at most {optim.kl_cap_total:g} in all" if optim.kl_cap_total else ""
+        )
     return (
         f"AdamW, {optim.schedule} rate, weight decay {optim.weight_decay:g}, gradients clipped to "
         f"{optim.max_grad_norm:g}, {optim.warmup_rollouts} rollouts of warm-up{cap}"

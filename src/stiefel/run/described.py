@@ -50,3 +50,6 @@ def sampled(recipe: Recipe) -> Iterator[tuple[str, str]]:
     )
     if optim.kl_cap:
         yield "cap on a rollout's KL", f"{optim.kl_cap:g} nats a token"
+    if optim.kl_cap_rows:
+        most = f", at most {optim.kl_cap_total:g} nats a position in all" if optim.kl_cap_total else ""
+        yield "the cap holds on rows too", f"{public_name(optim.kl_cap_rows)}{most}"

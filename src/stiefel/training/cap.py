@@ -15,8 +15,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,7 +28,8 @@ from torch.optim import Optimizer
 from transformers import TrainerCallback
 
 from ..errors import UserError, require_number
-from .cap_rows import CapRow, RowCost
+from ..model import context_of
+from .cap_rows import CapRow, RowCost, read_rows
 from .divergences import sums
 from .kl import kl_of_new_from_rollout
 from .own_weights import MasterAdamW
@@ -118,30 +120,39 @@ class Movable:
         if isinstance(self.optimizer, MasterAdamW):
             self.optimizer.write_back()
 
+    @property
+    def lost(self) -> bool:
+        """Whether the step, once it was placed, is no number; its gradients were none, and its moments are none now."""
+        return not all(bool(parameter.isfinite().all()) for parameter in self._end)
+
 
 class CappedTrainer(SyncedTrainer):
     """With `kl_cap`, nats a response token a rollout, an update is shortened to its share of it; 0 leaves it alone.
 
     The share is kl_cap / updates_per_rollout. The update's own tokens are scored once more after it, without dropout,
     and at every further try; in a 16-bit type a step that seems too dear takes one pass more, for its rounding. AdamW's
-    moments stay those of the whole step. AdaLoRA cuts its triplets afterwards, which is no step. With `kl_cap_rows` the
-    update may cost no more on these either, and all updates together no more than `kl_cap_total` by the KL to the
-    reference (0 sets no such bound), which takes a pass before it and one at every look. Logged: `kl_update`,
-    `kl_rows`, `kl_rows_total`, `step_scale`, `cap_passes`, and of a 16-bit type `kl_rounding`. Raises UserError for a
-    cap that is no number of 0 or more, and under DeepSpeed, which takes its steps by itself. Memory: twice what trains;
-    of rows the log-probabilities of the whole vocabulary at their positions, twice.
+    moments stay those of the whole step. AdaLoRA cuts its triplets afterwards, which is no step. A step that is no
+    number is left: undone it would hide that no later one is a number either. With `kl_cap_rows`, a file or what
+    `cap_rows` reads of one, the update may cost no more on these either, and all updates together no more than
+    `kl_cap_total` by the KL to the reference (0 sets no such bound), which takes a pass before it and one at every
+    look. Logged: `kl_update`, `kl_rows`, `kl_rows_total`, `step_scale`, `cap_passes`, and of a 16-bit type
+    `kl_rounding`. Raises UserError for a cap that is no number of 0 or more, for rows without one or that cannot be
+    taken, and under DeepSpeed, which takes its steps by itself. Memory: twice what trains; of rows the
+    log-probabilities of the whole vocabulary at their positions, twice.
     """
 
     def __init__(
         self,
         *args: Any,
         kl_cap: float = 0.0,
-        kl_cap_rows: Sequence[CapRow] = (),
+        kl_cap_rows: str | Path | Sequence[CapRow] = (),
         kl_cap_total: float = TOTAL,
         **kwargs: Any,
     ) -> None:
         for name, value in (("kl_cap", kl_cap), ("kl_cap_total", kl_cap_total)):
             require_number(name, value, lambda value: 0 <= value < math.inf, "0 or more", whole=False)
+        if kl_cap_rows and not kl_cap:
+            raise UserError("kl_cap_rows without kl_cap", "there is no bound to hold on these rows", "set kl_cap too")
         super().__init__(*args, needs_base=bool(kl_cap and kl_cap_rows and kl_cap_total), **kwargs)
         self._rows_total = kl_cap_total  # on the rows, to the reference; 0 sets no bound
         self._share = kl_cap / self.updates_per_rollout
@@ -155,7 +166,8 @@ class CappedTrainer(SyncedTrainer):
         if not kl_cap:
             return
         if kl_cap_rows:
-            self._elsewhere = RowCost(kl_cap_rows, self.args.per_device_train_batch_size, self.accelerator.device)
+            rows = read_rows(kl_cap_rows, self.processing_class, context_of(self._bare_model.config.to_dict()))
+            self._elsewhere = RowCost(rows, self.args.per_device_train_batch_size, self.accelerator.device)
         if self.accelerator.distributed_type == DistributedType.DEEPSPEED:
             raise UserError(
                 "kl_cap under DeepSpeed", "it takes its steps by itself, and they cannot be taken back", "DDP or FSDP2"
@@ -191,6 +203,9 @@ class CappedTrainer(SyncedTrainer):
         assert self._before is not None
         self._rounding = []
         step = shortened(self._dearest, self._before.place, self._share, self._less_rounding if self.narrow else None)
+        if step.scale == 0 and self._before.lost:
+            self._before.place(1.0)
+            step = replace(step, scale=1.0)
         undone = step.scale == 0
         logged = self._metrics["train"]
         for name, cost in zip(("kl_update", "kl_rows"), self._costs, strict=False):

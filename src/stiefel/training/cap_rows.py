@@ -47,11 +47,28 @@ def cap_rows(path: Path, tokenizer: Any, context: int) -> list[CapRow]:
     ]
 
 
+def read_rows(rows: str | Path | Sequence[CapRow], tokenizer: Any, context: int) -> Sequence[CapRow]:
+    """The rows of a file, or those that were read already."""
+    if isinstance(rows, str | Path):
+        return cap_rows(Path(rows).expanduser(), tokenizer, context)
+    if not all(isinstance(one, CapRow) for one in rows):
+        raise UserError(
+            "kl_cap_rows holds no rows", "it is a file's name, or what was read of one", 'kl_cap_rows="FILE"'
+        )
+    return rows
+
+
 def row(record: Any, tokenizer: Any, place: str) -> CapRow:
     """The tokens of one record."""
     text, prompt, answer = (record.get(name) for name in ("text", "prompt", "answer"))
     if isinstance(text, str) and text and prompt is None:
         return CapRow(tokenizer(text)["input_ids"], 1)
+    if isinstance(prompt, str | list) and prompt and isinstance(answer, int | float) and not isinstance(answer, bool):
+        raise UserError(
+            f"the answer in {place} is a number, {answer!r}",
+            "held is what stands there as a text, and a number may be written in several ways",
+            f'write it as a text, in JSON lines: "answer": "{answer}"',
+        )
     if not isinstance(prompt, str | list) or not prompt or not isinstance(answer, str) or not answer:
         raise UserError(f"{place} holds neither a text nor a prompt and its answer", "nothing is to be held", COLUMNS)
     asked: str | Messages = prompt

@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from trl import GRPOConfig
 
 from ..adapter import base_policy, certificate_of
-from ..errors import UserError
+from ..errors import UserError, nearest
 from .ending import stop_at_turn_ends
 from .shared_prompts import SharedPromptTrainer
 
@@ -100,6 +100,12 @@ class ReferenceTrainer(SharedPromptTrainer):
                 "sync_ref_model = True",
                 "the reference is the base, exactly and always: it is the model with its change taken away",
                 "leave it out",
+            )
+        if reference not in get_args(Reference):
+            raise UserError(
+                f"reference = {reference!r} is not known",
+                "the KL is to the base, or to the adapter as it was given, which is the start",
+                nearest(str(reference), get_args(Reference)),
             )
         require_trainable(model)
         needed = bool(args.beta or needs_base)
