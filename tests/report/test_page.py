@@ -85,7 +85,7 @@ def test_the_page_works_in_a_browser_without_a_network(report: Path, browser: ob
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.goto(report.as_uri())
+    page.goto(report.as_uri(), timeout=60_000)  # a large page on a machine that may be busy
     page.wait_for_selector("html[data-drawn]", state="attached", timeout=60_000)
 
     assert page.locator("#training .chart").count() == 8  # four metrics at two rates
