@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import pytest
 from stiefel.recipe.recipe import make_recipe
 from stiefel.scores import pass_chance, usual_ks
 
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine to open the page with")
 TASK, OTHER = "nano-arithmetic", "nano-sort"
 Phase = list[int] | list[list[int]]
 Right = tuple[Phase, Phase]
@@ -124,3 +128,12 @@ def shown(values: dict[str, list[float]]) -> dict[str, Any]:
 @pytest.fixture
 def make(tmp_path: Path) -> Maker:
     return Maker(tmp_path / "comparison")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()

@@ -27,6 +27,7 @@ from stiefel.report.verdict import verdict
 from .conftest import Maker
 from .test_ranking import BEFORE, LORA, RLPO, reversed_order
 
+BEFORE_IT = "to the policy before it"
 TIED = ([1, 0, 0, 0, 1, 0, 1, 0], [1, 0, 0, 0, 1, 0, 0, 0], [1, 0, 0, 1, 1, 0, 0, 0])
 
 
@@ -119,18 +120,17 @@ def test_rates_by_a_rule_are_one_group_however_they_turned_out(make: Maker) -> N
         ("lora", (3e-4, 3.5e-4), (0, 1)), ("rlpo", (2e-4, 3e-4), (0, 1)),
     ]  # fmt: skip
     text = said(make.root)
-    assert (
-        "Each method has the rate at which a first step takes a KL of 0.02 nats a token. Not reached by rlpo." in text
-    )
+    assert f"rate at which a first step takes a KL of 0.02 nats a token {BEFORE_IT}. Not reached by rlpo." in text
     write_report(make.root)
     assert "| 3e-4 to 3.5e-4 |" in (make.root / "table.md").read_text()
-    assert held(make.root)["learning rates, each method's by the KL that it spends"].equal is False
+    assert held(make.root)[f"learning rates, each method's by the KL of its first step {BEFORE_IT}"].equal is False
 
 
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        ({"rate": "kl", "budget": None, "reference": None}, "takes the KL of its own cap (optim.kl_cap), which"),
+        ({"rate": "kl", "budget": None, "reference": None},
+         f"takes the KL of its own cap (optim.kl_cap) {BEFORE_IT}, which"),
         ({"rate": "matched-step", "budget": 0.25, "reference": "lora-lr0.0003-seed0"},
          "is as large as that of lora, ‖ΔW₁‖_F = 0.25."),
     ],
@@ -149,12 +149,12 @@ def test_the_page_says_at_what_step_each_method_was_compared(make: Maker) -> Non
         for seed in (0, 1):
             own[make.run(method, seed=seed).name] = {"lr": 1e-3, "kl": kl, "step": step, "reached": True}
     rule = {"rate": "matched-step", "budget": 0.5, "reference": "lora-lr0.001-seed0", "runs": own}
-    assert "KL of a first step" not in held(make.root)
+    assert f"KL of a first step {BEFORE_IT}" not in held(make.root)
     (make.root / "rates.json").write_text(json.dumps(rule))
     found = held(make.root)
-    cost, size = found["KL of a first step"], found["size of a first step, ‖ΔW₁‖_F"]
+    cost, size = found[f"KL of a first step {BEFORE_IT}"], found["size of a first step, ‖ΔW₁‖_F"]
     assert {*cost.value.split("; ")} == {"lora, ln_tuning 0.001", "full 0.0045"}
-    assert cost.warning.startswith("KL of a first step: 0.001 (lora) to 0.0045 (full) (4.5 times)")
+    assert cost.warning.startswith(f"KL of a first step {BEFORE_IT}: 0.001 (lora) to 0.0045 (full) (4.5 times)")
     assert (size.equal, size.value, size.warning) == (False, "lora, full 0.5", "")
     assert "size of a first step" in write_report(make.root).read_text()
 
@@ -211,7 +211,8 @@ def test_what_was_not_held_equal_is_warned_of(make: Maker) -> None:
     assert found["targets"].warning == "The methods differ in targets."
     assert found["trained parameters"].warning.startswith("Trained parameters: 64 (lora) to 1,000 (full) (15.6 times)")
     assert "0.01 (lora) to 0.04 (full) (4 times)" in found["KL to the base at the end"].warning
-    assert (found["KL of a rollout"].equal, found["KL of a rollout"].warning) == (True, "")
+    of_rollout = found[f"KL of a rollout {BEFORE_IT}"]
+    assert (of_rollout.equal, of_rollout.warning) == (True, "")
     assert found["training"].equal
     assert "DAPO: 60 rollouts" in found["training"].value
 

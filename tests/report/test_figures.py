@@ -25,6 +25,7 @@ from .conftest import OTHER, TASK, Maker
 from .weights import DEPTHS, KINDS, RANK, add_geometry, add_inspection
 
 SIX_DIGITS = 1e-5  # charts keep six significant digits
+UNFINISHED = "KL of a rollout without its last update to the policy before it"
 SFT = ["algorithm.name=sft", "algorithm.batch=4"]
 
 
@@ -60,8 +61,8 @@ def test_figure_2_is_what_the_metrics_say(make: Maker) -> None:
         for seed in (0, 1):
             make.run(method, seed=seed, rewards=rewards[seed], metrics={"kl_rollout": kls[seed]})
     drawing = draw("figure-02-dynamics", make.root)
-    assert [one.title for one in drawing.panels] == ["Reward", "Gradient norm", "KL of a rollout's updates"]
-    reward, kl = panel(drawing, "Reward"), panel(drawing, "KL of a rollout's updates")
+    assert [one.title for one in drawing.panels] == ["Reward", "Gradient norm", UNFINISHED]
+    reward, kl = panel(drawing, "Reward"), panel(drawing, UNFINISHED)
     assert {series for series, _ in reward} == {"lora", "pissa"}, "the paper's methods, where two of them are there"
     last = [fmean(values[-5:]) for values in rewards.values()]
     row = reward["pissa", 6]
@@ -73,7 +74,7 @@ def test_figure_2_is_what_the_metrics_say(make: Maker) -> None:
 def test_one_update_a_rollout_has_the_kl_of_its_step_alone(make: Maker) -> None:
     make.run("lora", metrics={"kl_rollout": [0.0] * 6, "kl_step": [None, 0.5, None, None, None, 0.25]},
              changes=["optim.updates_per_rollout=1"])  # fmt: skip
-    kl = panel(draw("figure-02-dynamics", make.root), "KL of a rollout, all updates")
+    kl = panel(draw("figure-02-dynamics", make.root), "KL of a rollout to the policy before it")
     assert {x: row["value"] for (_, x), row in kl.items()} == {2: 0.5, 6: 0.25}
 
 
@@ -393,7 +394,7 @@ def test_the_command_names_the_page_and_the_pictures_and_says_what_is_missing(ma
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == [str(run / "report.html"), str(run / "figures")]
     said = [line for line in result.stderr.splitlines() if " is not drawn: " in line]
-    assert "figure 7 is not drawn: it needs run.geometry_every > 0" in said
+    assert "RLPO paper, Fig. 7 is not drawn: it needs run.geometry_every > 0" in said
     page = (run / "report.html").read_text()
     assert len(said) == sum(f"{figure.label} (" in page for figure in FIGURES if figure.source)
     curves = ("reward", "kl-base", "grad-norm", "completion-length")

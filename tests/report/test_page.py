@@ -3,8 +3,6 @@ from __future__ import annotations
 import math
 import random
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,10 +10,8 @@ import pytest
 from stiefel.errors import UserError
 from stiefel.report import write_report
 
-from .conftest import Maker
+from .conftest import Maker, needs_chromium
 from .weights import add_geometry, add_inspection
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 def text_of(page: Path) -> str:
@@ -79,16 +75,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(make.root)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield browser
-        browser.close()
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine to open the page with")
+@needs_chromium
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_the_page_works_in_a_browser_without_a_network(report: Path, browser: object, width: int, scheme: str) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
@@ -98,7 +85,7 @@ def test_the_page_works_in_a_browser_without_a_network(report: Path, browser: ob
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.goto(report.as_uri())
+    page.goto(report.as_uri(), timeout=60_000)  # a large page on a machine that may be busy
     page.wait_for_selector("html[data-drawn]", state="attached", timeout=60_000)
 
     assert page.locator("#training .chart").count() == 8  # four metrics at two rates

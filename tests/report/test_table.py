@@ -172,11 +172,13 @@ def test_a_capped_comparison_says_at_what_step_each_method_was_compared(make: Ma
     make.run(metrics={"kl_update": spent, "step_scale": [0.5, 0.9, 1, 1, 1, 1], "capped_updates": shortened})
     make.run("lora")
     found = cells(table(read_runs(make.root)))
-    places = [found.header.index(name) for name in ("dearest update, KL", "updates shortened")]
+    places = [found.header.index(name) for name in ("dearest update, KL to the policy before it", "updates shortened")]
     by_method = {row[0]: [row[place] for place in places] for row in found.body}
     assert by_method == {"rlpo": ["0.0006", "25%"], "lora": [NONE, NONE]}
 
 
 def test_without_a_cap_nothing_is_said_of_it(make: Maker) -> None:
     make.run()
-    assert not {"dearest update, KL", "updates shortened"} & set(cells(table(read_runs(make.root))).header)
+    assert not {"dearest update, KL to the policy before it", "updates shortened"} & set(
+        cells(table(read_runs(make.root))).header
+    )

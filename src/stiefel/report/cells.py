@@ -52,7 +52,7 @@ def capped_columns(rows: Sequence[TableRow]) -> list[Column]:
     if all(row.kl_update.mean is None for row in rows):
         return []
     return [
-        ("dearest update, KL", lambda row: figure(row.kl_update, ".2g")),
+        ("dearest update, KL to the policy before it", lambda row: figure(row.kl_update, ".2g")),
         ("updates shortened", lambda row: percent(row.capped.mean)),
     ]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import altair as alt
 
+from .counted import counted_axis
 from .curves import METRICS, Metric, Point, numbers, points
 from .groups import Group
 from .runs import Run
@@ -46,21 +47,16 @@ def lines(
 ) -> list[alt.Chart]:
     """A line per series; under it the band over seeds, and the single rollouts where the line is a trailing mean."""
     base = alt.Chart(alt.InlineData(values=[record(point) for point in data])).encode(
-        x=alt.X(
-            "rollout:Q",
-            title=metric.steps,
-            scale=alt.Scale(zero=False, nice=False),
-            axis=alt.Axis(tickMinStep=1, tickCount=8, grid=False, format="d", labelFlush=False),
-        ),
+        x=counted_axis("rollout", metric.steps, (point.rollout for point in data), 8),
         color=colour(data, legend),
     )
     dashed = base.encode(strokeDash=dashes(data, legend))
     layers = []
     if any(point.seeds > 1 for point in data):
-        layers.append(base.mark_area().encode(y=vertical.y("low"), y2="high:Q", opacity=opacity(0.14)))
+        layers.append(base.mark_area().encode(y=vertical.y("low", metric.axis), y2="high:Q", opacity=opacity(0.14)))
     elif metric.window > 1:  # beside a band, single rollouts would be one thing too many
-        layers.append(dashed.mark_line(strokeWidth=1).encode(y=vertical.y("raw"), opacity=opacity(0.3)))
-    layers.append(dashed.mark_line(strokeWidth=2.2).encode(y=vertical.y("value"), opacity=opacity(1)))
+        layers.append(dashed.mark_line(strokeWidth=1).encode(y=vertical.y("raw", metric.axis), opacity=opacity(0.3)))
+    layers.append(dashed.mark_line(strokeWidth=2.2).encode(y=vertical.y("value", metric.axis), opacity=opacity(1)))
     return layers
 
 
@@ -106,7 +102,7 @@ def tooltip(metric: Metric, data: Sequence[Point]) -> list[alt.Tooltip]:
     """What is said of the nearest point."""
     several = any(point.seeds > 1 for point in data)
     fields = [NAME, alt.Tooltip("rollout:Q", title=metric.steps)]
-    mean = f"mean of {metric.window} {metric.steps}s" if metric.window > 1 else metric.title
+    mean = f"mean of {metric.window} {metric.steps}s" if metric.window > 1 else metric.name
     fields.append(alt.Tooltip("value:Q", title=mean, format=".4~g"))
     if metric.window > 1:
         fields.append(alt.Tooltip("raw:Q", title=f"this {metric.steps}", format=".4~g"))

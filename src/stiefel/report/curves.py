@@ -26,11 +26,23 @@ class Metric:
     window: int = 1
     steps: str = "rollout"  # what it is measured over
     shown_at_zero: bool = True  # drawn also where it is 0 throughout
+    axis: str = ""  # beside the y axis, where the title alone leaves room for another meaning
+
+    @property
+    def name(self) -> str:
+        """The title inside a sentence."""
+        return self.title if self.title.startswith("KL") else self.title[:1].lower() + self.title[1:]
 
 
 METRICS = (
     Metric("reward", "Reward", "mean reward of the rollout's completions", window=WINDOW),
-    Metric("kl_base", "KL to the base", "divergence of the policy from the base model, nats per token", "symlog"),
+    Metric(
+        "kl_base",
+        "KL to the base",
+        "divergence of the policy from the base model, nats per token: how far training went in all",
+        "symlog",
+        axis="KL(π_θ‖π_base)",
+    ),
     Metric("grad_norm", "Gradient norm", "norm of the gradient before clipping, mean of the updates", "symlog"),
     Metric("completion_length", "Completion length", "mean tokens of the rollout's completions"),
     Metric(
@@ -39,7 +51,13 @@ METRICS = (
     Metric(
         "engine_mismatch", "Engine mismatch", "mean |log π_trainer − log π_engine| over the sampled tokens", "symlog"
     ),
-    Metric("kl_update", "KL of an update", "of the dearest update of a rollout to the next, nats per token", "symlog"),
+    Metric(
+        "kl_update",
+        "KL of an update to the policy before it",
+        "divergence of the policy from itself before a rollout's dearest update, nats per token: how large a step was",
+        "symlog",
+        axis="KL(π_new‖π_before)",
+    ),
     Metric("step_scale", "Update kept", "share of a rollout's most shortened update that optim.kl_cap left"),
     Metric("sync_survival", "Update survival", "share of the trained update that the engine plays"),
     Metric(

@@ -26,6 +26,8 @@ from .series import shown
 from .words import counted, course, listed
 
 PARAMETERS, KL = 2.0, 3.0  # ratios of the largest to the smallest from which on a comparison is warned of
+LARGER = "some took larger steps than others"
+BEFORE = "to the policy before it"  # and not to the base
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ def fairness(evidence: Evidence) -> list[Held]:
     found += [
         ratio("trained parameters", cells, parameters, count, PARAMETERS, "a larger adapter can do more"),
         ratio("KL to the base at the end", cells, apart, digits, KL, "some went further from the base than others"),
-        ratio("KL of a rollout", cells, step, digits, KL, "some took larger steps than others"),
-        ratio("dearest update, KL", cells, dearest, digits, KL, "some took larger steps than others"),
+        ratio(f"KL of a rollout {BEFORE}", cells, step, digits, KL, LARGER),
+        ratio(f"KL of the dearest update {BEFORE}", cells, dearest, digits, KL, LARGER),
     ]
     if evidence.rule is not None:
         found += first_steps(evidence.rule, cells)
@@ -75,7 +77,7 @@ def first_steps(rule: RateRule, cells: Sequence[Cell]) -> list[Held]:
     cost = partial(at_own_rates, rule, lambda one: one.kl)
     size = partial(at_own_rates, rule, lambda one: one.step)
     return [
-        ratio("KL of a first step", cells, cost, digits, KL, "some took larger steps than others"),
+        ratio(f"KL of a first step {BEFORE}", cells, cost, digits, KL, LARGER),
         ratio("size of a first step, ‖ΔW₁‖_F", cells, size, digits, math.inf, ""),
     ]
 
@@ -91,7 +93,7 @@ def rates_given(rule: RateRule | None) -> str:
     """By which rule the methods have their rates."""
     match rule.rate if rule is not None else None:
         case "kl":
-            return "each method's by the KL that it spends"
+            return f"each method's by the KL of its first step {BEFORE}"
         case "matched-step":
             return "each method's by the size of its first step"
         case "tuned":

@@ -81,7 +81,7 @@ def html(evidence: Evidence, *, comparison: bool = False) -> str:
         .render(
             title=words.title(runs),
             overview=said,
-            contents=contents(said, found, answered=bool(shown)) if said is not None else [],
+            contents=contents(said, found, answered=bool(shown)),
             sentence=words.sentence(runs),
             caution=words.caution(runs),
             reading=words.reading(runs),
@@ -96,7 +96,6 @@ def html(evidence: Evidence, *, comparison: bool = False) -> str:
             chosen=CHOSEN,
             light=theme.LIGHT,
             dark=theme.DARK,
-            exports=comparison,
             table=cells(evidence.table),
             answers=shown,
             recipes=[
@@ -108,20 +107,20 @@ def html(evidence: Evidence, *, comparison: bool = False) -> str:
     )
 
 
-def contents(said: Overview, found: Mapping[Name, Section], *, answered: bool) -> list[tuple[str, str]]:
-    """(anchor, name) of the parts that a comparison's page has."""
+def contents(said: Overview | None, found: Mapping[Name, Section], *, answered: bool) -> list[tuple[str, str]]:
+    """(anchor, name) of the parts that a page has, in their order; `said` is None for a run's page."""
     parts = [
-        ("ranking", "Ranking", said.order is not None),
-        ("every-pair", "Every two methods", said.pairs is not None),
-        ("rates", "Learning rates", bool(found["rates"].views)),
-        ("fair", "Was it fair?", bool(said.fairness)),
+        ("ranking", "Ranking", said is not None and said.order is not None),
+        ("every-pair", "Every two methods", said is not None and said.pairs is not None),
+        ("rates", "Learning rates", said is not None and bool(found["rates"].views)),
+        ("fair", "Was it fair?", said is not None and bool(said.fairness)),
         ("training", "Training", True),
-        ("falls", "Falls", True),
-        ("costs-of-it", found["trade-offs"].title, True),
+        ("falls", "Falls", said is not None),
+        ("costs-of-it", "What it cost", said is not None),
         ("table", "Table", True),
         *((f"{name}-figures", found[name].title, True) for name in OF_RUN),
         ("completions", "Completions", answered),
-        ("method", "Method, to paste", True),
+        ("method", "Method, to paste", said is not None),
         ("definitions", "Definitions", True),
         ("settings", "Settings", True),
     ]

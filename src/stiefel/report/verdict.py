@@ -181,8 +181,8 @@ def equal(rule: RateRule, names: Mapping[str, str]) -> str:
     """What a first step is at every method's rate; `names` are the methods' by their runs'."""
     if rule.rate == "kl":
         if rule.budget is None:
-            return "takes the KL of its own cap (optim.kl_cap), which is not the same for all"
-        return f"takes a KL of {rule.budget:g} nats a token"
+            return "takes the KL of its own cap (optim.kl_cap) to the policy before it, which is not the same for all"
+        return f"takes a KL of {rule.budget:g} nats a token to the policy before it"
     like = "that of every other" if rule.reference is None else f"that of {names.get(rule.reference, rule.reference)}"
     size = "" if rule.budget is None else f", ‖ΔW₁‖_F = {rule.budget:.3g}"
     return f"is as large as {like}{size}"

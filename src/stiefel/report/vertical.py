@@ -25,9 +25,9 @@ class Vertical:
     scale: alt.Scale
     axis: alt.Axis
 
-    def y(self, field: str) -> alt.Y:
+    def y(self, field: str, title: str = "") -> alt.Y:
         """A column of the data on this axis."""
-        return alt.Y(f"{field}:Q", title=None, scale=self.scale, axis=self.axis)
+        return alt.Y(f"{field}:Q", title=title or None, scale=self.scale, axis=self.axis)
 
 
 def vertical(kind: Kind, numbers: Iterable[float | None], lowest: float = LOWEST) -> Vertical:

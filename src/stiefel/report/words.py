@@ -24,12 +24,16 @@ DEFINITIONS = (
     ("KL to base", "KL(π_θ‖π_base), mean over the response tokens of fresh samples of π_θ, by the estimator "
      "r − 1 − log r with r = π_base/π_θ; 0 at the start, because every method starts at the base exactly; of a run "
      "with algorithm.reference = “start”, to the adapter that it started from"),
+    ("KL to the policy before it", "KL(π_new‖π_rollout), mean over a rollout's response tokens, to the policy that "
+     "wrote them: how large a step the rollout was, and not how far training went; of all its updates (kl_step), or "
+     "of all but the last (kl_rollout)"),
     ("completion length", "mean tokens of a rollout's completions"),
     ("engine mismatch", "mean |log π_trainer − log π_engine| over the sampled tokens, where an engine wrote them"),
     ("update survival", "⟨ΔW_played, ΔW⟩/‖ΔW‖² over all adapted layers: how much of the trained update ΔW the engine "
      "plays in its type; error ‖ΔW_played − ΔW‖/‖ΔW‖, and every layer's, in syncs.jsonl"),
-    ("dearest update", "KL(π_new‖π_before) of the update that cost most, nats per response token of its own, after it "
-     "was shortened to its share of optim.kl_cap; where rows are held (optim.kl_cap_rows), theirs is in metrics.jsonl"),
+    ("dearest update", "KL(π_new‖π_before) of the update that cost most to the policy before it, nats per response "
+     "token of its own, after it was shortened to its share of optim.kl_cap; where rows are held (optim.kl_cap_rows), "
+     "theirs is in metrics.jsonl"),
     ("updates shortened", "share of all updates that cost more than their share, and were shortened along themselves"),
     ("truncated", "share of a rollout's completions that were cut off at max_completion_tokens, before they ended; in "
      "the table of the last rollouts, as the last reward"),
@@ -182,7 +186,7 @@ def notes(runs: Sequence[Run], rows: Sequence[TableRow]) -> list[str]:
             lost = sum(not math.isfinite(value) for _, value in values)
             if lost:
                 found.append(
-                    f"{run.name}: {metric.title.lower()} is not finite in {lost} of "
+                    f"{run.name}: {metric.name} is not finite in {lost} of "
                     f"{counted(len(values), steps(run))}; the curve has a gap there."
                 )
     cut = [

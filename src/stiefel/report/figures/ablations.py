@@ -67,7 +67,7 @@ def scaling(evidence: Evidence) -> Drawing | Missing:
         captions.seeds(evidence, runs),
         captions.ended_early(runs),
         f"Not here: {missing[0]}." if missing else "",
-        f"Runs at {WORDS[schedule]}" + (" alone, as in the paper." if schedule == "constant" else ".")
+        f"Runs at {WORDS[schedule]}" + (" alone, as in the RLPO paper." if schedule == "constant" else ".")
         if others or schedule != "constant"
         else "",
     )
@@ -95,7 +95,8 @@ def comparison(evidence: Evidence, groups: Sequence[tuple[str, Sequence[Run]]], 
             tuple(drawn),
             Across(ROLLOUT),
             axis,
-            what=metric.title.lower(),
+            what=metric.name,
+            y_title=metric.axis,
         )
         for (title, here), drawn in found.items()
     ]

@@ -62,8 +62,8 @@ def aligned_updates(evidence: Evidence) -> Drawing | Missing:
         "p_i = |u_iᵀΔWv_i|/Σ_j|u_jᵀΔWv_j| over W's k singular directions, 1 (dotted) where an update prefers none. "
         "Right: E_i = Σ_{j≤i}c_j²/Σ_jc_j², c_i = u_iᵀΔWv_i.",
         f"Averaged over {listed(PROJECTIONS)} of layers {listed(layers)}, in {bins} bins.",
-        "Above, the true change ΔW = s(BA − B₀A₀); below, sBA as in the paper, which for an anchored start holds what "
-        "it started with" + (" (full weights have no BA)." if len(factored) < len(runs) else ".")
+        "Above, the true change ΔW = s(BA − B₀A₀); below, sBA as in the RLPO paper, which for an anchored start holds "
+        "what it started with" + (" (full weights have no BA)." if len(factored) < len(runs) else ".")
         if anchored
         else "ΔW = sBA: no start here has B₀A₀ ≠ 0.",
         captions.rates(runs),
@@ -86,7 +86,7 @@ def spectral_distribution(evidence: Evidence) -> Drawing | Missing:
     bins = min(COARSE, *(len(one.update.distribution) for found in curves.values() for one in found if one.update))
     matrices = sorted({len(found) for found in curves.values()})
     caption = captions.joined(
-        "Spectral distribution of the true change ΔW by method. Left: k·p_i, as in figure 3, in "
+        "Spectral distribution of the true change ΔW by method. Left: k·p_i, as in the RLPO paper's Fig. 3, in "
         f"{bins} bins, 1 (dotted) where an update prefers no direction. Right: its cumulative energy. Averaged over "
         f"all {listed(matrices, 'or')} matrices.",
         "" if any(run.method == "full" for run in runs) else "Full fine-tuning (full) is not among the runs.",

@@ -89,13 +89,16 @@ def with_rows(chart: C, panels: Sequence[Panel]) -> C:
     return chart
 
 
+Draw = Callable[[Evidence], Drawing | Missing]
+
+
 @dataclass(frozen=True)
 class Figure:
     """A figure of a paper, and how it is drawn from runs."""
 
     name: str  # of its files
-    label: str  # "Figure 7"
+    label: str  # "RLPO paper, Fig. 7": a number stands beside whose it is
     heading: str
     source: str  # a paper; empty where the figure is our own
     section: Section
-    draw: Callable[[Evidence], Drawing | Missing]
+    draw: Draw

@@ -12,7 +12,7 @@ from .drawing import Drawing, Missing
 from .training import GRADIENT, KL_BASE, KL_ROLLOUT, KL_STEP, KL_WORDS, REWARD, kl_of, panels, trailing
 
 PAPERS = ("lora", "pissa", "milora")
-NO_ROLLOUTS = "needs runs that were trained with rewards; these are supervised, and figure 11 shows their loss"
+NO_ROLLOUTS = "needs runs that were trained with rewards; these are supervised, and have a loss"
 
 
 def rewarded(evidence: Evidence) -> list[Run]:

@@ -38,7 +38,7 @@ def write_figures(
         match figure.draw(evidence):
             case Missing(reason):
                 if figure.section != "curves":
-                    say(f"{figure.label.lower()} is not drawn: it {reason}")
+                    say(f"{figure.label} is not drawn: it {reason}")
                 for ending in ENDINGS:
                     (out / f"{figure.name}{ending}").unlink(missing_ok=True)
             case drawing:

@@ -46,7 +46,7 @@ def sft_loss(evidence: Evidence) -> Drawing | Missing:
         "Training loss of supervised fine-tuning: cross-entropy of the reference answers' tokens in nats per token"
         f"{trailing(LOSS)}.",
         captions.rates(runs),
-        captions.seeds(evidence, runs, spans="is one sample standard deviation to either side, as in the paper"),
+        captions.seeds(evidence, runs, spans="is one sample standard deviation to either side, as in the RLPO paper"),
         captions.ended_early(runs),
     )
     return Drawing(tuple(panels), min(3, len(panels)), caption, evidence.styles)

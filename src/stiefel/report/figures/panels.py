@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -13,9 +13,10 @@ from typing import Any, Literal
 import altair as alt
 
 from ..charts import CHOSEN, NAME, singled_out
+from ..counted import counted_axis
 from ..series import Series, Style, ordered
 from ..vertical import Vertical
-from .marks import Mark
+from .marks import Mark, Place
 
 MANY = 5  # series from which on bands must be paler, or they hide each other
 SPARSE = 12  # places up to which a line's measurements are marked by dots
@@ -31,13 +32,11 @@ class Across:
     names: tuple[str, ...] = ()  # in their order
     values: tuple[float, ...] = ()  # of rates, on a logarithmic axis
 
-    def x(self) -> alt.X:
-        """The field `x` on this axis."""
+    def x(self, places: Iterable[Place] = ()) -> alt.X:
+        """The field `x` on this axis; `places` are what a count counts."""
         match self.kind:
             case "count":
-                scale = alt.Scale(zero=False, nice=False)
-                axis = alt.Axis(tickMinStep=1, tickCount=5, grid=False, format="d", labelFlush=False)
-                return alt.X("x:Q", title=self.title, scale=scale, axis=axis)
+                return counted_axis("x", self.title, (place for place in places if not isinstance(place, str)), 5)
             case "share":
                 axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], grid=False, format="~%", labelFlush=False)
                 return alt.X("x:Q", title=self.title, scale=alt.Scale(domain=[0, 1]), axis=axis)
@@ -129,23 +128,25 @@ class Lines(Panel):
     vertical: Vertical
     levels: tuple[float, ...] = ()
     what: str = field(default="value", kw_only=True)  # in the tooltip
+    y_title: str = field(default="", kw_only=True)  # where the panel's own leaves room for another meaning
     ends: tuple[str, str] = field(default=("lowest seed", "highest seed"), kw_only=True)  # of the band, there too
 
     def chart(self, look: Look) -> alt.LayerChart:
         """Lines over a band; a tooltip at the nearest point, which singles its series out."""
         places = list(dict.fromkeys(mark.x for mark in self.marks))
-        base = alt.Chart(self.data).encode(x=self.across.x(), color=look.colour())
+        base = alt.Chart(self.data).encode(x=self.across.x(places), color=look.colour())
         hover, opacity = pointing(look)
         layers = [self._level(level) for level in self.levels]
+        up = self.vertical.y("value", self.y_title)
         if any(mark.seeds > 1 for mark in self.marks):
-            band = base.mark_area().encode(y=self.vertical.y("low"), y2="high:Q")
+            band = base.mark_area().encode(y=self.vertical.y("low", self.y_title), y2="high:Q")
             layers.append(band.encode(opacity=opacity(0.14 if len(self.series) <= MANY else 0.07)))
         width = 2.2 if look.size is None else 1.3
         line = base.mark_line(strokeWidth=width, strokeJoin="round").encode(
-            y=self.vertical.y("value"), strokeDash=look.dashes(), opacity=opacity(1)
+            y=up, strokeDash=look.dashes(), opacity=opacity(1)
         )
         layers.append(line)
-        dots = base.mark_point(filled=True, size=36 if look.size is None else 11).encode(y=self.vertical.y("value"))
+        dots = base.mark_point(filled=True, size=36 if look.size is None else 11).encode(y=up)
         if len(places) <= SPARSE:
             layers.append(dots.encode(opacity=opacity(1)))
         elif alone(self.marks):
@@ -161,7 +162,7 @@ class Lines(Panel):
 
     def _level(self, level: float) -> alt.Chart:
         rule = alt.Chart(alt.InlineData(values=[{"level": level}])).mark_rule(strokeDash=[2, 3], opacity=0.6)
-        drawn: alt.Chart = rule.encode(y=self.vertical.y("level"))
+        drawn: alt.Chart = rule.encode(y=self.vertical.y("level", self.y_title))
         return drawn
 
 

@@ -52,7 +52,7 @@ def compared(evidence: Evidence) -> Drawing | Missing:
     caption = (
         f"Difference in {evidence.ranking.measure.name} of every two methods, each at {evidence.ranking.at}, paired "
         "by seed and question, with its 95% interval. A full dot is a difference that stands after Holm's "
-        f"correction for all {tested} comparisons (below {SURE:g}); a hollow one decides nothing."
+        f"correction for {counted(tested, 'comparison')} (below {SURE:g}); a hollow one decides nothing."
         + ("" if len(shown) == len(every) else f" Of the {len(every)} pairs, those with the highest method are drawn.")
     )
     axis = f"difference in {evidence.ranking.measure.short}"

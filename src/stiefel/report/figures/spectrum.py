@@ -68,7 +68,7 @@ def singular_values(evidence: Evidence) -> Drawing | Missing:
     caption = captions.joined(
         f"Mean singular values of the MLP projections of {listed(found)} before training: of the k leading, of all "
         "positive and of the k trailing ones, in the first, the middle and the last layer, counted from 1 as in the "
-        "paper; logarithmic axis.",
+        "RLPO paper; logarithmic axis.",
         "k is the rank of the adapters.",
     )
     return Drawing(tuple(panels), min(3, len(panels)), caption, evidence.styles)

@@ -16,16 +16,20 @@ from .panels import Across, Lines, Panel
 
 BY_KEY = {metric.key: metric for metric in METRICS}
 REWARD, GRADIENT = BY_KEY["reward"], BY_KEY["grad_norm"]
-KL_ROLLOUT = Metric("kl_rollout", "KL of a rollout's updates", "", "symlog")
-KL_STEP = Metric("kl_step", "KL of a rollout, all updates", "", "symlog")
-KL_BASE = Metric("kl_base", "KL to the base", "", "symlog")
+TO_ROLLOUT = "KL(π_new‖π_rollout)"
+KL_STEP = Metric("kl_step", "KL of a rollout to the policy before it", "", "symlog", axis=TO_ROLLOUT)
+KL_ROLLOUT = Metric(
+    "kl_rollout", "KL of a rollout without its last update to the policy before it", "", "symlog", axis=TO_ROLLOUT
+)
+KL_BASE = BY_KEY["kl_base"]
 ROLLOUT = "rollout"
+OF_ROLLOUT = "KL(π_new‖π_rollout) per token in nats to the policy that wrote the rollout, "
 KL_WORDS = {
-    "kl_rollout": "KL(π_new‖π_rollout) per token in nats, measured at the rollout's last update before it is applied "
-    "(kl_rollout)",
-    "kl_step": "KL(π_new‖π_rollout) per token in nats after the rollout's last update, Eq. 6 of the paper (kl_step, "
-    "every run.kl_every rollouts)",
-    "kl_base": "KL(π_θ‖π_base) per token in nats on fresh samples (kl_base, every run.kl_every rollouts)",
+    "kl_rollout": f"{OF_ROLLOUT}measured at the rollout's last update before it is applied (kl_rollout)",
+    "kl_step": f"{OF_ROLLOUT}after the rollout's last update, Eq. 6 of the RLPO paper (kl_step, every run.kl_every "
+    "rollouts)",
+    "kl_base": "KL(π_θ‖π_base) per token in nats to the base model, on fresh samples (kl_base, every run.kl_every "
+    "rollouts)",
 }
 
 
@@ -48,7 +52,8 @@ def panels(evidence: Evidence, runs: Sequence[Run], metric: Metric, title: str =
             tuple(drawn),
             Across(ROLLOUT),
             axis,
-            what=metric.title.lower(),
+            what=metric.name,
+            y_title=metric.axis,
         )
         for here, drawn in found.items()
         if drawn

@@ -10,7 +10,6 @@ import altair as alt
 from ..evidence import Evidence
 from .drawing import Missing
 from .drawing import Section as Name
-from .files import after
 from .registry import FIGURES
 
 TITLES: dict[Name, tuple[str, str]] = {
@@ -46,7 +45,7 @@ class View:
     """A figure that is drawn."""
 
     name: str
-    label: str
+    source: str  # whose figure it is drawn after; empty where it is our own
     heading: str
     caption: str
     columns: int
@@ -88,11 +87,11 @@ def sections(evidence: Evidence, names: Sequence[Name], first: int) -> dict[Name
                     charts = zip(drawing.panels, drawing.on_page(), strict=True)
                     panels = tuple(PanelView(number + i, one.title, chart) for i, (one, chart) in enumerate(charts))
                     number += len(panels)
-                    caption = drawing.caption + after(figure)
+                    caption = drawing.caption
                     views.append(
                         View(
                             figure.name,
-                            figure.label if figure.source else "",
+                            figure.source,
                             figure.heading,
                             caption,
                             drawing.columns,
