@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..alone import Alone
 from ..artifacts import BASES, GRID, RUNS, check_room, room_for, write_text
 from ..errors import UserError
 from ..model import model_files
@@ -58,13 +59,16 @@ def compare(
     kept = kept_rates(grid, out) if resume else {}
     grid = rated(grid, kept)
     grid, goes_on = may_begin(grid, out, resume=resume, force=force)
-    with workers(grid, out, jobs, backend, address, say) as run_cells:
+    with Alone(out, GRID) as place, workers(grid, out, jobs, backend, address, say) as run_cells:
+        if out.is_dir() and (goes_on or force):
+            place.take()
         if resume and not goes_on:
             say(f"{out} holds no comparison to go on with: beginning a new one")
         grid, rates = with_rates(grid, kept, say)
         if goes_on:
             as_begun_in(grid, out)  # a rule that was not there before gives what was begun another rate
-        begin(grid, out, goes_on=goes_on)
+        begin(grid, out, goes_on=goes_on, force=force)
+        place.take()
         keep_rates(grid, out, rates)
         book = Book(out)
         watch = Watch(grid.runs, out, book)
@@ -116,11 +120,12 @@ def may_begin(grid: Grid, out: Path, *, resume: bool, force: bool, kind: str = "
     return grid, False
 
 
-def begin(grid: Grid, out: Path, *, goes_on: bool) -> None:
+def begin(grid: Grid, out: Path, *, goes_on: bool, force: bool = False) -> None:
     """The comparison's directory, with what is there already where that goes on."""
     if goes_on:
         sweep(out)
     elif out.is_dir():
+        check_room(out, force=force, kind="comparison")  # again: finding the rates may have taken minutes
         shutil.rmtree(out)
     with room_for(out):
         out.mkdir(parents=True, exist_ok=True)
