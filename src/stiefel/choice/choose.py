@@ -51,7 +51,7 @@ def choose(
         record = begun(out, record, [each.name for each in candidates])
     elif force:
         refuse_completed(out)
-    look(grid, out)
+    look(grid, out, say)
     recorded = resume and not (out / GRID).exists() and not (out / RUNS).exists()  # killed before it had more
     found, goes_on = may_begin(grid, out, resume=resume and not recorded, force=force or recorded, kind="choice")
     refuse_renamed(grid, found, out)
