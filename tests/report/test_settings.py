@@ -10,7 +10,7 @@ from stiefel.report.evidence import Evidence, read_evidence
 from stiefel.report.fairness import Held, fairness
 from stiefel.report.method_paragraph import method_paragraph
 from stiefel.report.runs import Run, read_runs
-from stiefel.report.settings import COSTS, NO_MATTER, NO_MATTERS
+from stiefel.report.settings import COSTS, ITS_OWN, NO_MATTER, NO_MATTERS
 
 from .conftest import Maker
 
@@ -93,17 +93,17 @@ def test_what_one_method_alone_has_is_told_with_its_name(make: Maker) -> None:
     ) in text
 
 
-ITS_OWN = ("optim.lr", "run.seed", "task.name", "task.mixture")
+VARIED = ("optim.lr", "run.seed", "task.name", "task.mixture")
 
 
 def test_a_setting_in_which_methods_differ_is_said_and_warned_of(make: Maker) -> None:
     wrong = []
     for supervised, keys in split():
         first, second = compared(make, supervised=supervised)
-        for key in (key for key in keys if key not in ITS_OWN):
+        for key in (key for key in keys if key not in VARIED):
             differ = [one for one in fairness(evidence_of([first, with_another(second, key)], make)) if not one.equal]
             warned = any(one.warning for one in differ)
-            if not differ or warned == (key in (*COSTS, "adapter.options")):
+            if not differ or warned == (key in (*COSTS, *ITS_OWN)):
                 wrong.append((key, differ))
     assert wrong == []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import fmean
@@ -22,7 +22,7 @@ from .ranking import Cell
 from .rate_rule import OwnRate, RateRule
 from .runs import Run
 from .series import shown
-from .settings import COSTS, HELD, other_keys, settings_of
+from .settings import COSTS, HELD, ITS_OWN, other_keys, settings_of
 from .words import counted, course, listed
 
 PARAMETERS, KL = 2.0, 3.0  # ratios of the largest to the smallest from which on a comparison is warned of
@@ -112,17 +112,18 @@ def held(name: str, of: Callable[[Run], str], cells: Sequence[Cell]) -> Held:
 
 def others(cells: Sequence[Cell]) -> list[Held]:
     """Every other setting in which the methods differ, by its key; what costs alone or is a method's own needs none."""
+    known = {run.name: settings_of(run) for cell in cells for run in cell.runs}
     found = []
     for key in other_keys(HELD):
-        one = held(key, partial(setting, key), cells)
-        unwarned = one.equal or key in (*COSTS, "adapter.options")
+        one = held(key, partial(setting, known, key), cells)
+        unwarned = one.equal or key in (*COSTS, *ITS_OWN)
         found.append(one if unwarned else replace(one, warning=f"The methods differ in {key}."))
     return [one for one in found if not one.equal]
 
 
-def setting(key: str, run: Run) -> str:
-    """What a run's recipe says there."""
-    return shown(settings_of(run)[key]) or NONE
+def setting(known: Mapping[str, Mapping[str, Any]], key: str, run: Run) -> str:
+    """What a run's recipe says there; `known` holds every run's settings by its name."""
+    return shown(known[run.name][key]) or NONE
 
 
 def ratio(

@@ -18,6 +18,7 @@ NO_MATTER = (
 NO_MATTERS = ("expected.", "cluster.")
 # what a run takes of time and memory, and by no more than rounding what it learns
 COSTS = ("optim.micro_batch", "optim.activation_checkpointing", "rollout.share_prompts", "run.threads")
+ITS_OWN = ("adapter.options", "adapter.path")  # by which a method is another one
 COURSE = (
     *("algorithm.name", "algorithm.epochs", "algorithm.batch", "rollout.prompts", "rollout.completions"),
     *("optim.rollouts", "optim.updates_per_rollout"),
