@@ -34,7 +34,7 @@ def test_train_names_it_and_trains(tmp_path: Path, capsys: pytest.CaptureFixture
         main(["train", str(RLPO), "--profile", "nano", *words, "--out", str(tmp_path / "run")])
     assert status.value.code == 0
     said = capsys.readouterr().err
-    assert said.count("cluster.gpus = 4 are for `stiefel launch`") == 1
+    assert said.count("cluster.gpus = 4 is for `stiefel launch`") == 1
 
 
 @pytest.mark.parametrize("known", [False, True])

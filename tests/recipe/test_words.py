@@ -72,6 +72,11 @@ WORDS = {
     "rollout.top_p=0": ("rollout.top_p = 0", "it must be a number, above 0 and at most 1", "Nucleus"),
     "model.path=''": ("model.path = ''", "it must be a text, not empty", "Hub id"),
     "eval.tasks=gsm8k": ("eval.tasks = 'gsm8k'", "it must be a list, each of it a text", 'write ["gsm8k"]; '),
+    "eval.tasks=[gsm8k, math500]": (
+        "eval.tasks = '[gsm8k, math500]'",
+        "it must be a list, each of it a text",
+        'write ["gsm8k", "math500"] in single quotes, which the shell takes away; ',
+    ),
     "task.chat=1": ("task.chat = 1", "it must be true or false, and a number was given", "Show a text prompt"),
     "model.dtype=bf16": (
         "model.dtype = 'bf16'",

@@ -263,8 +263,9 @@ def test_the_table_is_escaped_in_every_format(make: Maker) -> None:
 
 
 def test_latex_s_own_signs_are_taken_from_it() -> None:
-    assert in_latex("50% of a_b & {c} → 1 ± 2 — x^2~\\") == (
-        r"50\% of a\_b \& \{c\} $\to$ 1 $\pm$ 2 --- x\textasciicircum{}2\textasciitilde{}\textbackslash{}"
+    assert in_latex("50% of a_b & {c} → 1 ± 2 — x^2~\\ |d|") == (
+        r"50\% of a\_b \& \{c\} $\to$ 1 $\pm$ 2 --- x\textasciicircum{}2\textasciitilde{}\textbackslash{} "
+        r"\textbar{}d\textbar{}"
     )
 
 

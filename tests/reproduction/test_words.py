@@ -117,7 +117,10 @@ def test_what_a_recipe_names_by_itself_is_looked_for(tmp_path: Path, monkeypatch
     def found(rows: str, heldout: str, cap: str) -> list[str]:
         task = recipe.task.model_copy(update={"data": rows, "heldout": heldout})
         optim = recipe.optim.model_copy(update={"kl_cap": 1e-3, "kl_cap_rows": cap})
-        return [lack.what for lack in data(recipe.model_copy(update={"task": task, "optim": optim}))]
+        return [
+            str(lack).removeprefix("missing data: ").rpartition(": ")[0]
+            for lack in data(recipe.model_copy(update={"task": task, "optim": optim}))
+        ]
 
     assert found("", "", "") == []
     assert found("Nobody-Here/Such-Rows", "Nobody-Here/Other-Rows", "cap.jsonl") == [
@@ -145,8 +148,24 @@ def test_a_task_of_the_hub_is_looked_for_unless_all_that_is_read_of_it_is_the_re
     measured = recipe.eval.model_copy(update={"tasks": ["medqa"]})
     for own, wanted in (({}, True), ({"data": rows}, True), ({"data": rows, "heldout": rows}, False)):
         task = recipe.task.model_copy(update={"name": "medqa", **own})
-        lacking = [lack.what for lack in data(recipe.model_copy(update={"task": task, "eval": measured}))]
+        lacking = [
+            str(lack).removeprefix("missing data: ").rpartition(": ")[0]
+            for lack in data(recipe.model_copy(update={"task": task, "eval": measured}))
+        ]
         assert lacking == ([f"{hub} is not on this machine, for medqa"] if wanted else [])
+
+
+def test_what_is_missing_is_said_once_with_all_that_it_is_for(tmp_path: Path) -> None:
+    """AIME's years are one data set, and GLUE's tasks are."""
+    for name, hub, uses in (
+        ("rlpo/table1", "AI-MO/aimo-validation-aime", ("aime22", "aime23", "aime24")),
+        ("rlpo/table8", "nyu-mll/glue", ("cola", "mrpc")),
+    ):
+        found = lacks(find_work(name, "paper"), tmp_path / "out")
+        assert len({lack.what for lack in found}) == len(found)
+        (lack,) = [lack for lack in found if lack.what.startswith(hub)]
+        assert set(uses) <= set(lack.uses)
+        assert str(lack).startswith(f"missing data: {hub} is not on this machine, for {lack.uses[0]}, {lack.uses[1]}")
 
 
 def test_every_name_s_paper_profile_can_be_looked_at(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import CHOICE, GRID, MANIFEST, RUNS, discard, read_json, room_for, write_json
+from ..alone import Alone
+from ..artifacts import CHOICE, GRID, MANIFEST, RUNS, check_room, discard, read_json, room_for, write_json
 from ..comparison import Book, Watch, begin, jobs_that_fit, look, may_begin, one_run, run_cells, worker_slots
 from ..errors import UserError
 from ..progress import States
@@ -50,21 +51,25 @@ def choose(
         record = begun(out, record, [each.name for each in candidates])
     elif force:
         refuse_completed(out)
-    look(grid, out)
+    look(grid, out, say)
     recorded = resume and not (out / GRID).exists() and not (out / RUNS).exists()  # killed before it had more
     found, goes_on = may_begin(grid, out, resume=resume and not recorded, force=force or recorded, kind="choice")
     refuse_renamed(grid, found, out)
     if record["status"] == "finished":
         say(f"{out} is finished")
         return record
-    with worker_slots(jobs or jobs_that_fit(grid.runs.values()), say) as slots:
+    with Alone(out, GRID) as place, worker_slots(jobs or jobs_that_fit(grid.runs.values()), say) as slots:
+        if out.is_dir() and (goes_on or force or recorded):
+            place.take()
         contest = Contest(candidates, plan, out, record, slots, say, progress)
         if not goes_on:
             if out.is_dir():
+                check_room(out, force=force or recorded, kind="choice")
                 discard(out)
             with room_for(out):
                 out.mkdir(parents=True)
             contest.keep()  # first: it makes the directory a choice's, which --resume knows
+        place.take()
         begin(grid, out, goes_on=True)
         contest.hold()
     return contest.record

@@ -56,6 +56,13 @@ def option_values(texts: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+def plan_of(runs: int, jobs: int | None) -> str:
+    """`8 runs, 2 at a time`; `jobs` is None where as many go on as there is room for."""
+    if runs == 1:
+        return "1 run"
+    return f"{runs} runs, {f'{min(jobs, runs)} at a time' if jobs else 'as many at a time as there is room for'}"
+
+
 def say(line: str) -> None:
     """Progress and advice go to stderr, so that stdout holds results alone.
 

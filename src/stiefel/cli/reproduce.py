@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import UserError, refuse_both
-from .options import force_option, profile_option, resume_option, say, set_option
+from .options import force_option, plan_of, profile_option, resume_option, say, set_option
 
 if TYPE_CHECKING:
     from ..reproduction import Work
@@ -81,7 +81,7 @@ def tell_missing(work: Work, out: Path) -> int:
     plan = f"{len(work.runs)} {'run' if len(work.runs) == 1 else 'runs'}"
     click.echo(f"{work.entry.name}, profile {work.profile}: {plan}, {work.path}")
     for lack in found:
-        click.echo(f"missing {lack.kind}: {lack.what}: {lack.instead}")
+        click.echo(str(lack))
     if not found:
         click.echo("nothing is missing")
         say(f"next: stiefel reproduce {work.entry.name} --profile {work.profile} --out DIR")
@@ -103,7 +103,7 @@ def run(work: Work, out: Path, jobs: int | None, *, resume: bool, force: bool) -
             record = begin(work, out, resume=resume, force=force, on_layer=layer)
         elif work.grid is not None:
             jobs = jobs or jobs_that_fit(work.runs.values())
-            say(f"{len(work.runs)} runs, {jobs} at a time")
+            say(plan_of(len(work.runs), jobs))
             done = stack.enter_context(grid_progress())
             record = begin(work, out, resume=resume, force=force, jobs=jobs, say=say, on_progress=done)
         else:

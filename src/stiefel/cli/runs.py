@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ..errors import UserError, refuse_both
-from .options import force_option, profile_option, resume_option, say, set_option
+from .options import force_option, plan_of, profile_option, resume_option, say, set_option
 
 
 @click.command()
@@ -196,7 +196,7 @@ def compare_and_report(
     refuse_both(resume, force)
     if backend == "local" and jobs is None:
         jobs = jobs_that_fit(grid.runs.values())
-    say(f"{len(grid.runs)} runs, {f'{jobs} at a time' if jobs else 'as many at a time as there is room for'}")
+    say(plan_of(len(grid.runs), jobs))
     with grid_progress() as on_progress:
         failed = run_grid(
             grid,

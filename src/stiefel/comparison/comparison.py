@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..alone import Alone
 from ..artifacts import BASES, GRID, RUNS, check_room, room_for, write_text
 from ..errors import UserError
 from ..model import model_files
 from ..progress import States
 from ..recipe import UNTRAINED, Grid, Recipe
-from ..run import finished, rehearse
+from ..run import finished, not_applicable, rehearse
 from .failed import Book
 from .grown import as_begun_in
 from .jobs import crowded, jobs_that_fit
@@ -54,17 +55,20 @@ def compare(
     workers print. A run that diverges is noted in its manifest. One that fails does not stop the others: why is kept in
     its `failed.json`, and returned, by its name.
     """
-    look(grid, out)
+    look(grid, out, say)
     kept = kept_rates(grid, out) if resume else {}
     grid = rated(grid, kept)
     grid, goes_on = may_begin(grid, out, resume=resume, force=force)
-    with workers(grid, out, jobs, backend, address, say) as run_cells:
+    with Alone(out, GRID) as place, workers(grid, out, jobs, backend, address, say) as run_cells:
+        if out.is_dir() and (goes_on or force):
+            place.take()
         if resume and not goes_on:
             say(f"{out} holds no comparison to go on with: beginning a new one")
         grid, rates = with_rates(grid, kept, say)
         if goes_on:
             as_begun_in(grid, out)  # a rule that was not there before gives what was begun another rate
-        begin(grid, out, goes_on=goes_on)
+        begin(grid, out, goes_on=goes_on, force=force)
+        place.take()
         keep_rates(grid, out, rates)
         book = Book(out)
         watch = Watch(grid.runs, out, book)
@@ -73,8 +77,8 @@ def compare(
     return book.failed
 
 
-def look(grid: Grid, out: Path) -> None:
-    """Raise for the first run of a grid that would end before or at its first rollout."""
+def look(grid: Grid, out: Path, say: Callable[[str], None] = print_error) -> None:
+    """Raise for the first run of a grid that would end before or at its first rollout; say which train alike."""
     if grid.measure is not None and grid.measure.kind in UNTRAINED:
         raise UserError(
             f"this grid measures {grid.measure.kind}",
@@ -86,6 +90,24 @@ def look(grid: Grid, out: Path) -> None:
         with named(name):
             model_files(recipe.model.path, recipe.model.revision)
             rehearse(recipe, out, done)
+    for note in alike(grid.runs):
+        say(note)
+
+
+def alike(runs: Mapping[str, Recipe]) -> Iterator[str]:
+    """A line for each run that trains as one before it: they differ in nothing that their method has a use for."""
+    usual, first = Recipe().adapter, dict[str, str]()
+    for name, recipe in runs.items():
+        unused = not_applicable(recipe)
+        adapter = recipe.adapter.model_copy(update={key: vars(usual)[key] for key in unused})
+        other = first.setdefault(recipe.model_copy(update={"adapter": adapter}).model_dump_json(), name)
+        if other != name:
+            mine, theirs = vars(recipe.adapter), vars(runs[other].adapter)
+            keys = ", ".join(f"adapter.{key}" for key in unused if mine[key] != theirs[key])
+            yield (
+                f"note: {name} trains as {other} does, for {recipe.adapter.method} has no use for {keys}; "
+                f'with one axis "adapter.method, {keys}" it can be left out'
+            )
 
 
 @contextmanager
@@ -116,11 +138,12 @@ def may_begin(grid: Grid, out: Path, *, resume: bool, force: bool, kind: str = "
     return grid, False
 
 
-def begin(grid: Grid, out: Path, *, goes_on: bool) -> None:
+def begin(grid: Grid, out: Path, *, goes_on: bool, force: bool = False) -> None:
     """The comparison's directory, with what is there already where that goes on."""
     if goes_on:
         sweep(out)
     elif out.is_dir():
+        check_room(out, force=force, kind="comparison")  # again: finding the rates may have taken minutes
         shutil.rmtree(out)
     with room_for(out):
         out.mkdir(parents=True, exist_ok=True)

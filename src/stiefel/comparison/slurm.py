@@ -55,7 +55,7 @@ def write_array(
         raise UserError(
             f"all runs of {out} are finished", "there is nothing to submit", f"stiefel report {shlex.quote(str(out))}"
         )
-    begin(grid, out, goes_on=goes_on)
+    begin(grid, out, goes_on=goes_on, force=force)
     keep_rates(grid, out, rates)
     shutil.rmtree(cells, ignore_errors=True)
     for place in (cells, logs):

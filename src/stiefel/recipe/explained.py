@@ -107,7 +107,10 @@ def better(first: ErrorDetails, place: Place) -> str:
     ):
         return f"write {meant}; "
     if get_origin(plain) is list and isinstance(value, str):
-        return f"write {json.dumps([value], ensure_ascii=False)}; "
+        lost = value.startswith("[") and value.endswith("]")  # a list whose quotes the shell took for its own
+        parts = [part.strip() for part in value[1:-1].split(",") if part.strip()] if lost else [value]
+        around = " in single quotes, which the shell takes away" if lost else ""
+        return f"write {json.dumps(parts, ensure_ascii=False)}{around}; "
     return ""
 
 

@@ -355,8 +355,18 @@ def axis_points(axis: str, values: Any, path: Path) -> list[dict[str, Any]]:
             raise UserError(
                 f"unknown axis {name} in {path}", "an axis is a key of the recipe", nearest(name, keys(Recipe))
             )
-    if not isinstance(values, list) or not values:
-        raise UserError(f"axis {axis} in {path} is no list of values", "nothing to vary", f'"{axis}" = [..., ...]')
+    if values == []:
+        raise UserError(
+            f"axis {axis} in {path} has no value",
+            "the grid would have no run",
+            f'"{axis}" = [..., ...], or leave it out',
+        )
+    if not isinstance(values, list):
+        raise UserError(
+            f"axis {axis} = {values!r} in {path} is no list of values",
+            "a run is made for each of its values",
+            f'"{axis}" = [..., ...]',
+        )
     if len(names) == 1:
         return [{names[0]: value} for value in values]
     for value in values:

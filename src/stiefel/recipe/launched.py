@@ -15,7 +15,8 @@ def left_to_launch(recipe: Recipe) -> str:
     if not keys:
         return ""
     named = ", ".join(f"{LAUNCHED}.{key} = {shown(vars(recipe.cluster)[key])}" for key in keys)
-    return f"note: {named} are for `stiefel launch`, and nothing here reads them"
+    verb, them = ("is", "it") if len(keys) == 1 else ("are", "them")
+    return f"note: {named} {verb} for `stiefel launch`, and nothing here reads {them}"
 
 
 def shown(value: bool | int) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from statistics import fmean
 from typing import Any
@@ -23,6 +23,7 @@ from .ranking import Cell
 from .rate_rule import OwnRate, RateRule
 from .runs import Run
 from .series import shown
+from .settings import COSTS, HELD, ITS_OWN, other_keys, settings_of
 from .words import counted, course, listed
 
 PARAMETERS, KL = 2.0, 3.0  # ratios of the largest to the smallest from which on a comparison is warned of
@@ -56,6 +57,7 @@ def fairness(evidence: Evidence) -> list[Held]:
         return []
     cells = evidence.ranking.best
     found = [held(*MATTERS[0], cells), rows(cells), *(held(name, of, cells) for name, of in MATTERS[1:])]
+    found += others(cells)
     found += [
         ratio("trained parameters", cells, parameters, count, PARAMETERS, "a larger adapter can do more"),
         ratio("KL to the base at the end", cells, apart, digits, KL, "some went further from the base than others"),
@@ -109,6 +111,22 @@ def held(name: str, of: Callable[[Run], str], cells: Sequence[Cell]) -> Held:
         return Held(name, True, next(iter(values.values())))
     warning = f"The methods differ in {name}." if name in WARNED else ""
     return Held(name, False, by_value(values), warning)
+
+
+def others(cells: Sequence[Cell]) -> list[Held]:
+    """Every other setting in which the methods differ, by its key; what costs alone or is a method's own needs none."""
+    known = {run.name: settings_of(run) for cell in cells for run in cell.runs}
+    found = []
+    for key in other_keys(HELD):
+        one = held(key, partial(setting, known, key), cells)
+        unwarned = one.equal or key in (*COSTS, *ITS_OWN)
+        found.append(one if unwarned else replace(one, warning=f"The methods differ in {key}."))
+    return [one for one in found if not one.equal]
+
+
+def setting(known: Mapping[str, Mapping[str, Any]], key: str, run: Run) -> str:
+    """What a run's recipe says there; `known` holds every run's settings by its name."""
+    return shown(known[run.name][key]) or NONE
 
 
 def ratio(

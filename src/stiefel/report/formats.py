@@ -13,6 +13,7 @@ LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "→": r"$\to$", "±": r"$\pm$", "—": "---", "–": "--", "−": "$-$", "×": r"$\times$", "‖": r"$\|$",
+    "|": r"\textbar{}",
     "[": "{[}", "]": "{]}",  # a bracket at a row's beginning would be an option of the line break before it
 }  # fmt: skip
 CHARACTERS = str.maketrans(LATEX)

@@ -12,6 +12,7 @@ from .groups import rate
 from .ranking import Ranking
 from .runs import Run
 from .series import shown
+from .settings import no_defaults
 from .words import counted, course, labels, listed
 
 
@@ -27,6 +28,7 @@ def method_paragraph(evidence: Evidence) -> str:
         learning_rates(evidence),
         f"The runs were repeated with {seeds(runs)}.",
         *measured(evidence),
+        the_rest(evidence),
         *([statistics(evidence.ranking)] if not isinstance(evidence.ranking, str) else []),
         made_with(runs),
     ]
@@ -121,6 +123,15 @@ def measured(evidence: Evidence) -> list[str]:
     asked = listed(f"{count:,} of {name}" for name, count in questions.items())
     return [f"Before and after training the models answered the same held-out questions ({asked}): "
             f"{each(runs, answered)}."]  # fmt: skip
+
+
+def the_rest(evidence: Evidence) -> str:
+    """Every setting that no sentence has words for, by its key."""
+    labels = {name: series.label for name, series in evidence.series.items()}
+    found = no_defaults(evidence.runs, labels)
+    if not found:
+        return "All other settings were Stiefel's defaults."
+    return f"All other settings were Stiefel's defaults, but for {'; '.join(found)}."
 
 
 def statistics(found: Ranking) -> str:

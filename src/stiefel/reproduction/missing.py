@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,6 +38,12 @@ class Lack:
     kind: str  # model, data, package, vLLM, GPU, memory, settings
     what: str
     instead: str
+    uses: tuple[str, ...] = ()  # what it is for, where that is not all of the work
+
+    def __str__(self) -> str:
+        """As a line."""
+        uses = f", for {', '.join(self.uses)}" if self.uses else ""
+        return f"missing {self.kind}: {self.what}{uses}: {self.instead}"
 
 
 def lacks(work: Work, out: Path) -> list[Lack]:
@@ -48,12 +54,21 @@ def lacks(work: Work, out: Path) -> list[Lack]:
     """
     for recipe in work.runs.values():
         check_names(recipe, shared=True)
-    found = list(dict.fromkeys(lack for recipe in work.runs.values() for lack in of_recipe(recipe, work)))
+    found = merged(lack for recipe in work.runs.values() for lack in of_recipe(recipe, work))
     if not found and work.trains:
         done: set[str] = set()
         for recipe in work.runs.values():
             rehearse(recipe, out, done)
     return found
+
+
+def merged(every: Iterable[Lack]) -> list[Lack]:
+    """Each thing once, with all that it is for."""
+    found: dict[Lack, tuple[str, ...]] = {}
+    for lack in every:
+        alone = replace(lack, uses=())
+        found[alone] = (*found.get(alone, ()), *lack.uses)
+    return [replace(lack, uses=tuple(dict.fromkeys(uses))) for lack, uses in found.items()]
 
 
 def of_recipe(recipe: Recipe, work: Work) -> Iterator[Lack]:
@@ -108,12 +123,12 @@ def data(recipe: Recipe) -> Iterator[Lack]:
     for name in dict.fromkeys([*trained, *recipe.eval.tasks]):
         package, instead = GYM if is_gym(name) else PACKAGES.get(name, ("", ""))
         if package and find_spec(package) is None:
-            yield Lack("package", f"{package} is not installed, for {name}", instead)
+            yield Lack("package", f"{package} is not installed", instead, (name,))
         if name in made or name not in HUBS or by_its_own_rows(name, recipe, trained):
             continue
         hub = HUBS[name].id
         if not rows_here(hub):
-            yield Lack("data", f"{hub} is not on this machine, for {name}", FETCHED)
+            yield Lack("data", f"{hub} is not on this machine", FETCHED, (name,))
 
 
 def by_its_own_rows(name: str, recipe: Recipe, trained: Sequence[str]) -> bool:
@@ -134,7 +149,7 @@ def files(recipe: Recipe) -> Iterator[Lack]:
         if not looks_like_an_id(given):
             yield Lack("data", f"there is no file {given}", f"give --set {key}=FILE")
         elif not rows_here(given, of):
-            yield Lack("data", f"{given} is not on this machine, for {key}", FETCHED)
+            yield Lack("data", f"{given} is not on this machine", FETCHED, (key,))
     rows = recipe.optim.kl_cap_rows
     if rows and not Path(rows).expanduser().is_file():
         yield Lack("data", f"there is no file {rows}", "give --set optim.kl_cap_rows=FILE")

@@ -6,7 +6,7 @@ is left.
 
 from __future__ import annotations
 
-from .checks import check_names, check_run
+from .checks import check_names, check_run, not_applicable
 from .deferred import measure_test, test_is_measured
 from .directory import differences, finished, status
 from .loading import adapted, load_pair
@@ -28,6 +28,7 @@ __all__ = [
     "load_pair",
     "measure_base",
     "measure_test",
+    "not_applicable",
     "of_the_test",
     "read_samples",
     "rehearse",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..alone import is_hold
 from ..artifacts import (
     CHECKPOINTS,
     EVALUATED,
@@ -83,6 +84,8 @@ def sweep(out: Path) -> None:
     """Remove what a killed process was writing or removing when it ended."""
     for place in (out, out / CHECKPOINTS, out / EVALUATED):
         for path in place.glob(".*"):
+            if is_hold(path):
+                continue
             if path.is_dir():
                 shutil.rmtree(path)
             else:

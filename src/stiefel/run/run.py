@@ -7,7 +7,8 @@ from pathlib import Path
 
 from datasets.utils.logging import disable_progress_bar
 
-from ..artifacts import CHECKPOINTS, MEASURED, check_room
+from ..alone import Alone
+from ..artifacts import CHECKPOINTS, MANIFEST, MEASURED, check_room
 from ..recipe import Recipe
 from ..training import Row, checkpoints_in, replicas
 from .attempt import Attempt
@@ -57,22 +58,31 @@ def train(
     check_names(recipe, shared=shared, written=written)
     check_run(recipe, out)
     rehearse_start(recipe)
-    replicas().wait_for_everyone()  # all have looked before one writes
+    launched = replicas()
+    launched.wait_for_everyone()  # all have looked before one writes
     assert until is None or recipe.algorithm.name != "sft", "supervised training has no rollouts"
-    if again and until is not None and until < recipe.optim.rollouts and rollouts_kept(recipe, out) >= until:
-        return
-    events = read_events(out) if again else []
-    if events and events[-1]["action"] == "stop":  # killed before it could say so in the manifest
-        raise ended(recipe, out, events[-1]["reason"])
-    keep = again and bool(checkpoints_in(out / CHECKPOINTS) or events or (out / MEASURED).is_dir())
-    if again:
-        where = "from its last checkpoint" if checkpoints_in(out / CHECKPOINTS) else "with what is measured of the base"
-        progress(f"{out}: going on {where}" if keep else f"{out} has no checkpoint: beginning again")
-    while True:
-        try:
-            Attempt(recipe, out, keep, base, progress, on_row, until).run()
-        except Tripped as trip:
-            react(recipe, out, trip, progress)
-            keep = True
-        else:
+    with Alone(out, MANIFEST) as place:
+        if launched.is_main_process and (again or force) and out.is_dir():
+            place.take()
+        if again and until is not None and until < recipe.optim.rollouts and rollouts_kept(recipe, out) >= until:
             return
+        events = read_events(out) if again else []
+        if events and events[-1]["action"] == "stop":  # killed before it could say so in the manifest
+            raise ended(recipe, out, events[-1]["reason"])
+        keep = again and bool(checkpoints_in(out / CHECKPOINTS) or events or (out / MEASURED).is_dir())
+        if again:
+            where = (
+                "from its last checkpoint" if checkpoints_in(out / CHECKPOINTS) else "with what is measured of the base"
+            )
+            progress(f"{out}: going on {where}" if keep else f"{out} has no checkpoint: beginning again")
+        while True:
+            try:
+                attempt = Attempt(recipe, out, keep, base, progress, on_row, until)
+                if launched.is_main_process:
+                    place.take()  # of the directory that is there by now
+                attempt.run()
+            except Tripped as trip:
+                react(recipe, out, trip, progress)
+                keep = True
+            else:
+                return
