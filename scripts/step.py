@@ -65,7 +65,7 @@ def cost(found: dict[str, Any]) -> str:
     return (
         f"A rollout's time over one without a cap, nano with LoRA: {over('capped')} where the cap never holds, which "
         f"is one more pass over each update's tokens; {over('rows')} with the 64 rows besides; {over('shortened')} "
-        f"where every update is shortened, at {measured['shortened']['passes_an_update']:.1f} passes an update."
+        f"where updates are shortened, at {measured['shortened']['passes_an_update']:.1f} passes an update."
     )
 
 
