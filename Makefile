@@ -52,7 +52,7 @@ lint: venv ## style and types
 bench: venv ## the measurements that the README quotes
 	$(BIN)/python -m benchmarks
 
-docs: venv ## regenerate what README.md and docs/ quote, docs/recipe.md, docs/tasks.md, docs/reproduce.md, docs/theory.md, docs/spectra.md, docs/scaling.md, docs/collapsed.md, docs/which-method.md, docs/laboratory.md and docs/methods; then the site
+docs: venv ## regenerate what README.md and docs/ quote, docs/recipe.md, docs/tasks.md, docs/reproduce.md, docs/theory.md, docs/spectra.md, docs/scaling.md, docs/choose.md, docs/collapsed.md, docs/which-method.md, docs/laboratory.md and docs/methods; then the site
 	$(BIN)/python -m scripts.readme
 	$(BIN)/python -m scripts.recipe
 	$(BIN)/python -m scripts.tasks
@@ -61,6 +61,7 @@ docs: venv ## regenerate what README.md and docs/ quote, docs/recipe.md, docs/ta
 	$(BIN)/python -m scripts.spectra
 	$(BIN)/python -m scripts.real
 	$(BIN)/python -m scripts.step
+	$(BIN)/python -m scripts.choose
 	$(BIN)/python -m scripts.scaling
 	$(BIN)/python -m scripts.verl
 	$(BIN)/python -m scripts.methods

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from scripts import collapsed, laboratory, which
+from scripts import choose, collapsed, laboratory, step, which
 from scripts.methods import FOLDER, failures, grouped, pages, rows_of
 from stiefel.methods import METHODS
 
 
 def test_the_pages_are_fresh() -> None:
     assert [path.name for path, text in pages().items() if path.read_text() != text] == [], "run `make docs`"
-    assert collapsed.PAGE.read_text() == collapsed.page(), "run `make docs`"
-    assert which.PAGE.read_text() == which.page(), "run `make docs`"
-    assert laboratory.PAGE.read_text() == laboratory.page(), "run `make docs`"
+
+
+@pytest.mark.parametrize("made", [choose, collapsed, laboratory, step, which], ids=lambda made: made.PAGE.stem)
+def test_a_page_of_kept_results_is_fresh(made) -> None:
+    assert made.PAGE.read_text() == made.page(), "run `make docs`"
 
 
 def test_there_is_a_page_a_method_and_no_other() -> None:
