@@ -69,6 +69,8 @@ COMMANDS: list[tuple[str, Run | Excused]] = [
     (r"\.venv-vllm/|vllm serve|transformers serve|VLLM_", NO_VLLM),
     (r"accelerate launch|ACCELERATE_|srun |ray |bash runs/sweep", MACHINES),
     (r"python examples/trl_script.py", Excused("tests/docs/test_examples.py runs it")),
+    (r"python -m benchmarks.laboratory", Excused("hours of runs; tests/benchmarks imports it, and holds its figures")),
+    (r"python -m scripts.laboratory", Excused("tests/docs/test_methods.py holds the page to it")),
     (r"python -m scripts.skyrl", Excused("tests/scripts/test_skyrl.py runs it")),
     (r"source \.venv/bin/activate", Excused("for the shell that the reader types in")),
     (r"cd examples", Excused("the commands after it are run beside the examples")),

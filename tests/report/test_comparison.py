@@ -6,10 +6,12 @@ import csv
 import json
 import math
 import re
+import statistics
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy import stats
 
 from stiefel.errors import UserError
 from stiefel.report import write_report
@@ -37,6 +39,25 @@ def said(directory: Path) -> str:
 
 def held(directory: Path) -> dict[str, Held]:
     return {one.name: one for one in fairness(read_evidence(read_runs(directory), str, comparison=directory))}
+
+
+def test_the_answer_names_the_runs_that_fell_and_what_could_not_be_told(make: Maker) -> None:
+    for seed, right in enumerate((2, 4, 3)):
+        make.run("lora", seed=seed, right=([0] * 10, [1] * right + [0] * (10 - right)))
+        make.run("rlpo", seed=seed, right=([0] * 10, [1] * (6 - right) + [0] * (4 + right)))
+        make.run("rlpo", 1e-2, seed, rewards=[0.6] * 6 + [0.1] * 6, right=([0] * 10, [0] * 10))
+    text = said(make.root)
+    assert "Runs that fell, of all that were tried: 3 of rlpo at 1e-2." in text
+    differences = [2 * right - 6 for right in (2, 4, 3)]
+    half = stats.t.ppf(0.975, 2) * statistics.stdev(differences) / 10 / 3**0.5
+    assert f"a difference below about {half:.2g} could not have been told" in text
+
+
+def test_an_answer_whose_methods_are_decided_says_nothing_of_what_could_not_be_told(make: Maker) -> None:
+    for seed in range(3):
+        make.run("lora", seed=seed, right=([0] * 40, [0] * 40))
+        make.run("rlpo", seed=seed, right=([0] * 40, [1] * (36 + seed) + [0] * (4 - seed)))
+    assert "could not have been told" not in said(make.root)
 
 
 def many(make: Maker, **methods: tuple[list[int], ...]) -> None:

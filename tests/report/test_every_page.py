@@ -84,7 +84,7 @@ def test_no_number_of_a_paper_s_figure_stands_without_the_paper(page: Path) -> N
     text = text_of(page)
     assert len(WHOSE.findall(text)) > 5
     assert nobody_s(text) == []
-    assert re.search(r"<h3>.*after: RLPO paper \(arXiv:2606\.31813\), Fig\. 2<", page.read_text())
+    assert re.search(r"<h3>.*modelled on RLPO paper \(arXiv:2606\.31813\), Fig\. 2<", page.read_text())
 
 
 def test_the_captions_of_pictures_say_whose_figure_they_are_after(make: Maker) -> None:

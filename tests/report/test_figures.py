@@ -232,7 +232,7 @@ def test_figures_4_and_5_set_side_by_side_what_the_papers_do(make: Maker) -> Non
     }
     scaling = draw("figure-05-scaling", make.root)
     assert "Not here: milora and olora_tail." in scaling.caption
-    assert "Runs at a constant learning rate alone, as in the paper." in scaling.caption
+    assert "Runs at a constant learning rate alone, as in the RLPO paper." in scaling.caption
     drawn = panel(scaling, "Reward, leading directions")
     assert {series for series, _ in drawn} == {f"{name} (schedule constant)" for name in ("lora", "pissa", "olora")}
     assert {row["value"] for row in drawn.values()} == {0.1}

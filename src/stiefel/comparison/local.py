@@ -87,16 +87,27 @@ class Slot:
         self.job: Job | None = None
         self.future: Future[None] | None = None
 
-    def give(self, job: Job, out: Path) -> None:
-        """Begin a job."""
-        threads = job.recipe.run.threads
+    def begin(self, threads: int) -> ProcessPoolExecutor:
+        """Room for a process on so many threads, which starts with what it is given first."""
         if threads != self.threads:
             self.end()
         if self.pool is None:
             # spawned, not forked: torch's threads do not survive a fork
             spawned = multiprocessing.get_context("spawn")
             self.pool = ProcessPoolExecutor(1, spawned, begin_worker, (self.words,))
-        self.job, self.threads = job, threads
+        self.threads = threads
+        return self.pool
+
+    def wake(self, threads: int) -> None:
+        """Start the process already, which takes seconds to import what a cell needs: its job is still to come."""
+        if self.pool is None:
+            with environment(**limits(threads)), interrupts_wait():
+                self.begin(threads).submit(awake)
+
+    def give(self, job: Job, out: Path) -> None:
+        """Begin a job."""
+        self.pool = self.begin(job.recipe.run.threads)
+        self.job = job
         try:
             self.future = submitted(self.pool, job, out)
         except BrokenProcessPool:  # it was ended from outside while it had nothing to do
@@ -162,6 +173,8 @@ class LocalCells:
                     if job.name:
                         self.book.begin(job.name)
                     slot.give(job, self.out)
+                elif slot.job is None and self.waiting:  # for a base that another one measures
+                    slot.wake(self.waiting[0].recipe.run.threads)
             wait([slot.future for slot in self.going() if slot.future is not None], POLL_SECONDS, FIRST_COMPLETED)
             for slot in self.going():
                 if slot.future is not None and slot.future.done():
@@ -197,6 +210,10 @@ class LocalCells:
             for cell in lost:
                 self.waiting.remove(cell)
                 self.book.fail(cell.name, base_failed(error))
+
+
+def awake() -> None:
+    """What a process does that waits for its first job: by then it has imported this module, and all that it needs."""
 
 
 def begin_worker(words: Connection) -> None:

@@ -159,7 +159,7 @@ def fall_table(evidence: Evidence, fallen: Sequence[Fall]) -> Cells:
     def place(one: Fall) -> tuple[int, float, int]:
         return places.index(evidence.series[one.run.name]), one.run.lr, one.run.seed
 
-    header = ("run", "learning rate", "seed", "best mean reward", "until rollout", "last mean reward", "it")
+    header = ("method", "learning rate", "seed", "best mean reward", "reached by rollout", "last mean reward", "it")
     body = [
         (
             evidence.series[one.run.name].label,
@@ -170,9 +170,7 @@ def fall_table(evidence: Evidence, fallen: Sequence[Fall]) -> Cells:
             NONE if one.last is None else f"{one.last:.3f}",
             ended(one.run) if one.diverged else "fell",
         )
-        for one in sorted(
-            fallen, key=lambda one: (places.index(evidence.series[one.run.name]), one.run.lr, one.run.seed)
-        )
+        for one in sorted(fallen, key=place)
     ]
     return Cells(header, tuple(body), names=1)
 

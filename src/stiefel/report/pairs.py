@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from statistics import fmean
+from statistics import fmean, stdev
 
 from scipy import stats
 
@@ -34,6 +34,7 @@ class Pair:
     ahead: int  # seeds in which the higher one was
     questions: int
     p: float | None
+    spread: float | None  # standard deviation of the seeds' differences; None of one seed, and where they agree
     adjusted: float | None = None
 
     def of(self, cell: Cell) -> bool:
@@ -86,6 +87,7 @@ def pair(higher: Cell, lower: Cell, ranking: Ranking) -> Pair:
         ahead=sum(one > ROUNDING for one in by_seed),
         questions=len(items) if ranking.measure.of_questions else 0,
         p=max(chances) if len(seeds) > 1 else None,
+        spread=None if len(seeds) < 2 or alike(by_seed) else stdev(by_seed),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 
 from ..scores import cut_off_warning
+from .falls import fall
 from .runs import Run
 from .table import ends
 
@@ -27,12 +28,15 @@ def of_tasks(run: Run) -> dict[str, float]:
 def warnings(run: Run) -> list[str]:
     """What is said of a run of which many completions were cut off."""
     limit, longer = run.recipe.rollout.max_completion_tokens, "rollout.max_completion_tokens may be too short"
+    if fall(run) is not None:  # a policy that is broken writes without end
+        longer = "this run fell, and a broken policy writes without end"
     rollouts = of_rollouts(run)
     found = []
     if rollouts is not None:
         found.append(cut_off_warning(rollouts[1], "the last rollouts' completions", f"{limit} tokens", longer))
     by_task = run.recipe.eval.sampling == "task"
-    place, instead = ("its own limit", "that may be too short") if by_task else (f"{limit} tokens", longer)
+    place = "its own limit" if by_task else f"{limit} tokens"
+    instead = "that may be too short" if by_task and fall(run) is None else longer
     found += [
         cut_off_warning(share, f"the answers to {task} after training", place, instead)
         for task, share in of_tasks(run).items()

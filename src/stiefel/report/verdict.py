@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import median
+
+from scipy import stats
 
 from .evidence import Evidence
 from .fairness import apart
-from .groups import spanned
+from .falls import falls
+from .groups import rate, spanned
 from .numbers import bounds
 from .pairs import SURE, Pair
 from .ranking import Cell, Ranking
@@ -35,8 +40,10 @@ def verdict(evidence: Evidence) -> list[str]:
         *answer(found, evidence.pairs),
         *untested(found),
         best_rates(found),
+        *fallen(evidence),
         compared(evidence, found),
         multiplicity(found, evidence.pairs),
+        *told_apart(evidence.pairs),
     ]
 
 
@@ -65,6 +72,8 @@ def answer(found: Ranking, pairs: Sequence[Pair]) -> list[str]:
         first = f"The numbers favour {name}: it is ahead of every other method, of the closest, {difference(closest)}."
         return [first, *said]
     ahead = f"{closest.higher.series.label} is ahead of {difference(closest)}"
+    if 2 * closest.ahead < len(closest.seeds):
+        ahead = f"{closest.higher.series.label}'s mean is above that of {difference(closest)}"
     if beaten:
         names = listed(cell.series.label for cell in found.best if any(one.of(cell) for one in tied))
         first = f"The numbers favour {name} over {listed(beaten)}, and do not decide between {names}: {ahead}."
@@ -138,11 +147,40 @@ def best_rates(found: Ranking) -> str:
     return f"{name}: {said}.{''.join(beyond)}" + (f" {listed(lost)}." if lost else "")
 
 
+def fallen(evidence: Evidence) -> list[str]:
+    """Which runs fell, at any rate; nothing where none did."""
+    fell = Counter((evidence.series[one.run.name].label, one.run.lr) for one in falls(evidence.runs))
+    if not fell:
+        return []
+    said = listed(f"{count} of {name} at {rate(lr)}" for (name, lr), count in fell.items())
+    return [f"Runs that fell, of all that were tried: {said}."]
+
+
+def told_apart(pairs: Sequence[Pair]) -> list[str]:
+    """How large a difference would have had to be for these seeds to decide it; nothing where all are decided.
+
+    By the median spread s of the undecided pairs' differences over n seeds, at the level of Holm's first step of m:
+    t(1 − SURE/2m, n − 1)·s/√n.
+    """
+    known = [one for one in pairs if one.p is not None]
+    halves = [
+        float(stats.t.ppf(1 - SURE / (2 * len(known)), len(one.seeds) - 1)) * one.spread / len(one.seeds) ** 0.5
+        for one in known
+        if one.spread is not None and not one.decided
+    ]
+    if not halves:
+        return []
+    return [
+        f"With these seeds a difference below about {median(halves):.2g} could not have been told; more seeds tell "
+        "smaller ones."
+    ]
+
+
 def compared(evidence: Evidence, found: Ranking) -> str:
     """What was measured, after which training, at which step."""
     runs = [run for cell in found.best for run in cell.runs if run.finished]
     questions = sorted({len(scores) for cell in found.best for scores in cell.scores.values()})
-    of = f" on {listed(questions, 'or')} questions" if found.measure.of_questions else ""
+    of = f", {listed(questions, 'or')} questions" if found.measure.of_questions else ""
     seeds = sorted({seed for cell in found.best for seed in cell.scores})
     return (
         f"Compared: {found.measure.name}{of}, after {listed(dict.fromkeys(map(length, runs)), 'or')}, "

@@ -134,7 +134,7 @@ def caution(runs: Sequence[Run]) -> str:
     finished = Counter((series[run.name], run.group) for run in runs if run.finished)
     counts = sorted(set(finished.values()))
     if not counts:
-        return "No run is finished yet: nothing here is a result."
+        return "No run has come to its end: nothing here is a result."
     if counts == [1]:
         change = "change the order of the methods" if len(finished) > 1 else "end elsewhere"
         return (

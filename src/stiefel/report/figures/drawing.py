@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from textwrap import wrap
 from typing import Literal, TypeVar, get_args
 
 import altair as alt
@@ -18,6 +19,7 @@ from .panels import ROW, Look, Panel
 COLUMN, PAGE = 240.0, 487.0
 AXIS, GAP, EDGE = 34.0, 12.0, 11.0  # left of a panel, between panels, and for a last label that stands out
 TICK = 8.0  # between a name and its panel
+TITLE = 5.0  # width of a letter of a bold title on average
 LETTER, SYMBOL = 4.6, 32.0  # widths in a legend: of a letter at most on average, and of a line with its distances
 Section = Literal["ranking", "pairs", "rates", "trade-offs", "curves", "weights", "training"]
 SECTIONS: tuple[Section, ...] = get_args(Section)
@@ -66,7 +68,7 @@ class Drawing:
         for panel in self.panels:
             height = ROW * len(panel.lines) if panel.named else min(0.72 * inner, 120.0)
             look = Look(self.shown, (inner, height), self._legend(), left - TICK)
-            charts.append(panel.chart(look).properties(title=panel.title))
+            charts.append(panel.chart(look).properties(title=wrap(panel.title, int(inner / TITLE))))
         whole = alt.concat(
             *charts, columns=self.columns, spacing=GAP, config=theme.PAPER, background="white", padding=4
         )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..curves import Metric
 from ..evidence import Evidence
 from ..runs import Run
+from ..words import listed
 from . import captions
 from .drawing import Drawing, Missing
 from .training import GRADIENT, KL_BASE, KL_ROLLOUT, KL_STEP, KL_WORDS, REWARD, kl_of, panels, trailing
@@ -32,7 +33,8 @@ def training_dynamics(evidence: Evidence) -> Drawing | Missing:
     if not runs:
         return Missing(NO_ROLLOUTS)
     papers = [run for run in runs if run.method in PAPERS]
-    if len({run.method for run in papers}) > 1:
+    theirs = len({run.method for run in papers}) > 1 and len(papers) < len(runs)
+    if theirs:
         runs = papers
     kl = kl_of(runs)
     metrics = everywhere(runs, [REWARD, GRADIENT, *([kl] if kl is not None else [])])
@@ -41,6 +43,7 @@ def training_dynamics(evidence: Evidence) -> Drawing | Missing:
         f"Reward (mean of a rollout's completions{trailing(REWARD)}) and gradient norm (of all trained parameters "
         "before clipping, mean of a rollout's updates) over training"
         + (f", and {KL_WORDS[kl.key]}." if kl in metrics and kl is not None else "."),
+        f"The paper's figure has {listed(PAPERS)} alone, and so has this one." if theirs else "",
         captions.rates(runs),
         captions.seeds(evidence, runs),
         captions.ended_early(runs),

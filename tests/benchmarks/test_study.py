@@ -1,0 +1,199 @@
+"""How the study decides: pairs of seeds, corrections, verdicts, what a step explains, and who fell."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from benchmarks.rows import Asked
+from benchmarks.study.claims import CLAIMS
+from benchmarks.study.decided import LEVEL, Compared, compared, corrected, t_interval, verdict
+from benchmarks.study.explained import explained
+from benchmarks.study.falling import FIRST, Case, fell_at, foreseen
+from benchmarks.study.orders import stability
+from benchmarks.study.runs import Runs
+from stiefel.methods import METHODS
+from stiefel.report.falls import fall
+
+
+def run(method: str, lr: float, seed: int, reward: float, step: float = 1e-4, **more: Any) -> tuple[dict, dict]:
+    """A row and its curves."""
+    asked = vars(Asked(method, lr, seed, more.pop("kl_cap", 0.0), "", more.pop("changes", "")))
+    row = {**asked, "reward": reward, "rollouts": 20, "kl_base": 0.1, **more}
+    return row, {**asked, "kl_rollout": [step] * 20, "reward": [reward] * 20, "geometry": []}
+
+
+def runs_of(*made: tuple[dict, dict]) -> Runs:
+    """Of the embedded model."""
+    return Runs("nano", [row for row, _ in made], [curve for _, curve in made])
+
+
+def test_an_interval_excludes_zero_exactly_where_the_comparison_is_decided() -> None:
+    drawn = np.random.default_rng(0)
+    found = [
+        Compared(dict(enumerate(drawn.normal(shift, 0.05, 5)))) for shift in np.repeat([0.0, 0.05, 0.1, 0.2, 0.4], 8)
+    ]
+    done = corrected(found)
+    assert {one.adjusted < LEVEL for one in done} == {True, False}, "both kinds are among them"
+    for one in done:
+        assert (one.low > 0 or one.high < 0) == (one.adjusted < LEVEL)
+        assert one.high - one.low >= np.diff(t_interval(list(one.differences.values())))[0] * (1 - 1e-12)
+
+
+def test_the_correction_is_holms_step_down_procedure() -> None:
+    drawn = np.random.default_rng(1)
+    found = [Compared(dict(enumerate(drawn.normal(shift, 0.05, 6)))) for shift in (0.0, 0.03, 0.08, 0.3)]
+    p = sorted(stats.ttest_1samp(list(one.differences.values()), 0).pvalue for one in found)
+    running, expected = 0.0, []
+    for rank, one in enumerate(p):
+        running = max(running, min(1.0, (len(p) - rank) * one))
+        expected.append(running)
+    assert sorted(one.adjusted for one in corrected(found)) == pytest.approx(expected)
+
+
+def test_of_one_seed_nothing_is_decided() -> None:
+    (one,) = corrected([compared({0: 0.9, 1: 0.8}, {0: 0.1, 2: 0.3})])
+    assert one.differences == {0: pytest.approx(0.8)}
+    assert (one.low, one.high, one.adjusted) == (None, None, None)
+    assert verdict([one], 0.03) == "not decidable here"
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        ([(0.01, 0.2)], "seen here"),
+        ([(0.01, 0.2), (-0.1, 0.1)], "seen here"),
+        ([(0.01, 0.2), (-0.2, -0.01)], "not decidable here"),
+        ([(-0.2, -0.01)], "not seen here"),
+        ([(-0.1, 0.02)], "not seen here"),
+        ([(-0.1, 0.1)], "not decidable here"),
+        ([(None, None), (0.01, 0.2)], "seen here"),
+    ],
+)
+def test_a_claim_is_seen_where_a_model_shows_it_and_none_denies_it(models, said) -> None:
+    assert verdict([Compared({}, low=low, high=high) for low, high in models], 0.03) == said
+
+
+def test_no_seed_chooses_its_own_rate() -> None:
+    """Seed 0 is lucky at the larger rate, where the others fall: it is taken where *they* do best."""
+    made = [run("lora", 1e-4, seed, 0.7) for seed in range(3)]
+    made += [run("lora", 1e-3, seed, reward) for seed, reward in enumerate((1.0, 0.1, 0.1))]
+    found = runs_of(*made)
+    assert found.at_best("lora") == {0: 0.7, 1: 0.7, 2: 0.7}
+    assert found.best_rate("lora") == 1e-4
+    assert found.over_rates("lora") == {}, "two rates are no spread"
+
+
+def test_capped_and_changed_runs_are_no_plain_ones() -> None:
+    found = runs_of(
+        run("lora", 1e-3, 0, 0.7),
+        run("lora", 1e-3, 0, 0.5, changes="adapter.rank=1"),
+        run("lora", 1e-3, 0, 0.8, kl_cap=1e-3),
+        run("lora", 1e-2, 0, 0.6, kl_cap=1e-3),
+    )
+    assert found.of("lora", 1e-3) == {0: 0.7}
+    assert found.changed("lora", 1e-3, "adapter.rank=1") == {0: 0.5}
+    assert found.capped("lora") == {0: pytest.approx(0.7)}
+
+
+def synthetic(reward_of) -> Runs:
+    """Six methods at five steps and three seeds, whose reward is a function of method and step, and a little noise."""
+    drawn = np.random.default_rng(2)
+    made = []
+    for number, method in enumerate(("lora", "rlpo", "rlmo", "pissa", "milora", "geora")):
+        for place, lr in enumerate((1e-5, 1e-4, 3e-4, 1e-3, 1e-2)):
+            for seed in range(3):
+                step = 10 ** (place - 6 + 0.1 * number)
+                made.append(run(method, lr, seed, reward_of(number, place) + drawn.normal(0, 0.01), step))
+    return runs_of(*made)
+
+
+def test_where_the_step_alone_makes_the_reward_the_method_adds_nothing() -> None:
+    found = explained(synthetic(lambda number, place: 0.6 - 0.1 * (place - 2) ** 2), None)
+    assert found["by_method"] < 0.05
+    assert found["by_both"] - found["by_step"] < 0.1
+
+
+def test_where_the_method_makes_the_reward_it_is_said_to() -> None:
+    found = explained(synthetic(lambda number, place: 0.1 * number), None)
+    assert found["by_method"] > 0.95
+    assert found["p"] < 1e-6
+    assert found["above"]["geora"]["mean"] > 0.1 > -0.1 > found["above"]["lora"]["mean"]
+
+
+def test_the_step_is_of_the_first_rollouts_where_it_is_asked_so() -> None:
+    row, curve = run("lora", 1e-3, 0, 0.5)
+    curve["kl_rollout"] = [1e-5] * 10 + [1e-1] * 10
+    many = [run("rlpo", lr, seed, 0.1 * seed, 10.0**-seed) for lr in (1e-4, 1e-3) for seed in range(1, 6)]
+    points = [explained(runs_of((row, curve), *many), first)["points"][0]["step"] for first in (10, None)]
+    assert points == [1e-5, pytest.approx((1e-5 + 1e-1) / 2, rel=1e-3)]
+
+
+def as_run(rewards: list[float]) -> Any:
+    """What the report takes a run to be."""
+    pairs = list(enumerate(rewards, 1))
+    return SimpleNamespace(manifest=SimpleNamespace(status="finished"), values=lambda name: pairs)
+
+
+def test_who_fell_is_who_the_report_says_fell() -> None:
+    drawn = np.random.default_rng(3)
+    both = set()
+    for _ in range(200):
+        rewards = np.clip(np.cumsum(drawn.normal(0, 0.1, 30)) + 0.5, 0, 1).tolist()
+        fell = fell_at(rewards, 30) is not None
+        assert fell == (fall(as_run(rewards)) is not None)
+        both.add(fell)
+    assert both == {True, False}
+    assert fell_at([0.5] * 12, 30) == 12, "one that ended early diverged there"
+
+
+def test_a_fall_is_seen_after_its_best_and_not_before_it() -> None:
+    assert fell_at([0.1] * 10 + [0.8] * 10 + [0.0] * 10, 30) == 20 + 3
+
+
+def test_what_tells_falls_apart_is_found_on_methods_that_were_held_out() -> None:
+    drawn = np.random.default_rng(4)
+    found = []
+    for method in ("lora", "rlpo", "rlmo", "pissa"):
+        for _ in range(30):
+            fell = bool(drawn.random() < 0.3)
+            features = drawn.normal(0, 1, 9) + np.array([0, 3.0 * fell, *[0.0] * 7])
+            found.append(Case(method, "nano", tuple(features), fell))
+    told = foreseen(found, found[:20])
+    assert told["falls"] == sum(case.fell for case in found)
+    assert told["all"]["auc"] > 0.9
+    assert told["step"]["interval"][0] > 0.5
+    assert max(told["all"]["weights"], key=lambda name: told["all"]["weights"][name]) == "log10 kl_rollout, largest"
+    assert told["first"] == FIRST
+
+
+def test_an_order_that_seeds_agree_on_is_stable() -> None:
+    same = {name: dict.fromkeys(range(4), 0.1 * place) for place, name in enumerate("abcd")}
+    assert stability(same)["tau"] == pytest.approx(1.0)
+    assert stability({"a": {0: 0.1}, "b": {0: 0.2}})["tau"] is None
+    assert stability({})["tau"] is None
+
+
+def test_every_claim_asks_of_methods_that_exist_and_answers_without_rows() -> None:
+    assert len({claim.says for claim in CLAIMS}) == len(CLAIMS)
+    names = {method.name for method in METHODS}
+    asked: set[str] = set()
+
+    class Noting(Runs):
+        def at_best(self, method, value=None):
+            asked.add(method)
+            return {}
+
+        def of(self, method, lr, value=None):
+            asked.add(method)
+            return {}
+
+    for claim in CLAIMS:
+        above, below = claim.ask(Noting("nano", [], []))
+        assert compared(above, below).mean is None
+    assert asked <= names
+    assert {"dct", "wavelet", "ia3", "dora", "full"} <= asked
