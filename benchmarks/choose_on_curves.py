@@ -4,7 +4,8 @@ The plain runs of results/laboratory/nano.csv whose methods have every seed ther
 in every order of every three; what is chosen of each at 20% of its rollouts is judged on the seeds that it has not, as
 benchmarks.choose judges a choice of runs. Nothing is trained: the rungs and who goes on are the product's, the rewards
 are the curves'. Beside it stands what the grid's own best cell does by the same judgement, which is the luckiest of
-many, and what the best of all seeds does. results/choose.json, `on_curves`.
+many, and what the best of all seeds does; and how well other schedules do, of three rungs with more seeds earlier or
+longer or shorter ways, that the same budget pays for. results/choose.json, `on_curves`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import itertools
 import json
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import fmean
 
 from benchmarks.choose import BUDGET
@@ -66,6 +67,44 @@ def chosen(found: Curves, plan: Plan, longest: int, order: Sequence[int]) -> tup
     return winner, standing, said
 
 
+Schedule = tuple[tuple[int, int, int], ...]  # rungs: after how many rollouts, of how many seeds, how many go on
+
+
+def schedules(count: int, longest: int, allowed: float) -> Iterator[Schedule]:
+    """Those of three rungs that cost no more than allowed rollouts."""
+    firsts = [(place, seeds) for place in (6, 8, 10, 12, 14, 16, 18, 20, 22, 24) for seeds in (1, 2, 3)]
+    seconds = [(place, seeds) for place in (20, 25, 30, 40) for seeds in (1, 2, 3)]
+    for first, second, on, finalists, seeds in itertools.product(
+        firsts, seconds, (5, 6, 7, 8, 10, 12), (2, 3, 4), (1, 2, 3)
+    ):
+        made = ((*first, on), (*second, finalists), (longest, seeds, 1))
+        if first[0] < second[0] and finalists < on and cost_of(made, count) <= allowed:
+            yield made
+
+
+def cost_of(schedule: Schedule, count: int) -> int:
+    """The rollouts of a schedule, which goes on with every run that it has begun."""
+    done: dict[int, int] = {}
+    total = 0
+    for place, seeds, on in schedule:
+        total += count * sum(max(0, place - done.get(seed, 0)) for seed in range(seeds))
+        done |= dict.fromkeys(range(seeds), place)
+        count = on
+    return total
+
+
+def by_schedule(found: Curves, schedule: Schedule, longest: int, order: Sequence[int]) -> str:
+    """What a schedule chooses, by the same figure of merit."""
+    standing = list(found)
+    for place, seeds, on in schedule:
+        merits = {
+            name: fmean(merit(last_rewards(found[name][seed], place, longest)) for seed in order[:seeds])
+            for name in standing
+        }
+        standing = sorted(standing, key=lambda name: -merits[name])[:on]
+    return standing[0]
+
+
 def judged() -> dict[str, float | int | list[int]]:
     """Over every grid of three seeds."""
     found, longest = curves()
@@ -95,7 +134,23 @@ def judged() -> dict[str, float | int | list[int]]:
                 sure.append(said[winner])
                 right.append(truth[winner] == max(truth[name] for name in finalists))
     total = len(found) * SEEDS * longest
+    shares, losses = [], []
+    for schedule in schedules(len(found), longest, BUDGET * total):
+        hits, missed = [], []
+        for three in itertools.combinations(seeds, SEEDS):
+            fresh = [seed for seed in seeds if seed not in three]
+            best = max(end, key=lambda name: fmean(end[name][seed] for seed in three))
+            mean, half = mean_and_interval([end[best][seed] for seed in three])
+            for order in itertools.permutations(three):
+                name = by_schedule(found, schedule, longest, order)
+                hits.append(abs(fmean(end[name][seed] for seed in fresh) - mean) <= half)
+                missed.append(max(truth.values()) - truth[name])
+        shares.append(fmean(hits))
+        losses.append(fmean(missed))
     return {
+        "other_schedules": len(shares),
+        "inside_of_the_best_schedule": max(shares),
+        "lost_by_the_best_schedule": min(losses),
         "candidates": len(found),
         "seeds": len(seeds),
         "choices": len(lost),
