@@ -56,8 +56,8 @@ def on_curves(one: dict[str, Any]) -> str:
         f"{inside['truth']} and {no_worse['truth']}. To that one a choice lost {one['lost']:.3f} of reward in the mean "
         f"and {one['lost_most']:.3f} at most. Where finalists had two seeds, the winner's `probability` was "
         f"{one['said']:.2f} on average, and it was the better finalist in {one['right']:.2f} of the cases. Of "
-        f"{one['other_schedules']} other schedules that the budget pays for, with more seeds earlier or first rungs that "
-        f"are longer or shorter, the best one lies inside in {one['inside_of_the_best_schedule']:.0%} and the best one "
+        f"{one['other_schedules']} other schedules that the budget pays for, with more seeds earlier or first rungs "
+        f"that are longer or shorter, the best one lies inside in {one['inside_of_the_best_schedule']:.0%} and the best one "
         f"loses {one['lost_by_the_best_schedule']:.3f}: what is left is how much seeds differ. "
         "`python -m benchmarks.choose_on_curves`."
     )
