@@ -57,8 +57,8 @@ def on_curves(one: dict[str, Any]) -> str:
         f"and {one['lost_most']:.3f} at most. Where finalists had two seeds, the winner's `probability` was "
         f"{one['said']:.2f} on average, and it was the better finalist in {one['right']:.2f} of the cases. Of "
         f"{one['other_schedules']} other schedules that the budget pays for, with more seeds earlier or first rungs "
-        f"that are longer or shorter, the best one lies inside in {one['inside_of_the_best_schedule']:.0%} and the best one "
-        f"loses {one['lost_by_the_best_schedule']:.3f}: what is left is how much seeds differ. "
+        f"that are longer or shorter, the best one lies inside in {one['inside_of_the_best_schedule']:.0%} and "
+        f"the best one loses {one['lost_by_the_best_schedule']:.3f}: what is left is how much seeds differ. "
         "`python -m benchmarks.choose_on_curves`."
     )
 
