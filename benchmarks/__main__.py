@@ -13,6 +13,7 @@ for arguments in (
     ["benchmarks.kills"],
     ["benchmarks.geometry"],
     ["benchmarks.reproduce"],
+    ["benchmarks.compare"],
     *([["benchmarks.grade"]] if os.environ.get("STIEFEL_DATA") else []),
 ):
     subprocess.run([sys.executable, "-m", *arguments], check=True)

@@ -38,6 +38,21 @@ def results(name: str) -> dict[str, Any]:
     return found
 
 
+def grid_sentence() -> str:
+    """What a grid costs over its runs alone, what two jobs gain, and what kills repeat."""
+    found = results("compare")
+    alone, jobs, kill = found["overhead"], found["jobs"], found["kill"]
+    assert kill["each_rollout_once"]
+    assert kill["equal_to_the_bit"]
+    return (
+        f"A cell takes {1 + alone['overhead']:.2f} times the time of a `stiefel train` of its own, which imports all "
+        f"again; {jobs['cells']} cells of {jobs['rollouts']} rollouts are done {jobs['gain']:.2f} times faster two at "
+        f"a time than one; a grid whose driver and workers were killed {kill['kills']} times did each rollout once and "
+        f"ended in the bits of one that was left alone. nano, {found['machine']['device']}, "
+        f"{found['machine']['cores']} cores: `python -m benchmarks.compare`.\n"
+    )
+
+
 def each(values: dict[str, float], form: str) -> str:
     """`rlpo 14×, pissa 25×`."""
     return ", ".join(f"{name} {value:{form}}" for name, value in values.items())

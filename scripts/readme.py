@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scripts.geometry import cost_table
 from scripts.grades import grade_table
-from scripts.numbers import init_table, solver_table, step_table, survival_sentence, survival_table
+from scripts.numbers import grid_sentence, init_table, solver_table, step_table, survival_sentence, survival_table
 from stiefel.methods.table import as_markdown
 
 ROOT = Path(__file__).parents[1]
@@ -52,7 +52,7 @@ def geometry_page() -> str:
 
 def cluster_page() -> str:
     """docs/cluster.md as it should be, from the kept result of what an engine plays."""
-    return replace_block(CLUSTER.read_text(), "survival", survival_table())
+    return replace_block(replace_block(CLUSTER.read_text(), "survival", survival_table()), "grid", grid_sentence())
 
 
 def keep(comparison: Path) -> None:
