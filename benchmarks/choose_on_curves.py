@@ -12,38 +12,46 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
-import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
 from benchmarks.choose import BUDGET
 from benchmarks.machine import keep, kept
-from benchmarks.rows import NANO, TABLES, Asked, mean_and_interval
-from stiefel.choice.candidates import Candidate
+from benchmarks.rows import NANO, Asked, mean_and_interval
+from benchmarks.study.runs import runs_of
+from stiefel.choice.candidates import Candidate, all_rollouts
 from stiefel.choice.halving import going_on
 from stiefel.choice.merit import last_rewards, merit
 from stiefel.choice.plan import Plan, make_plan
 from stiefel.choice.verdict import chance_of_best
 
 SEEDS = 3  # of a grid
+Order = tuple[int, ...]  # of a grid's seeds
 Curves = dict[str, dict[int, list[float]]]  # candidate → seed → rewards
+
+
+@dataclass(frozen=True)
+class GridOfThree:
+    """A grid's seeds, those that it has not, and its best cell with its interval."""
+
+    seeds: tuple[int, ...]
+    fresh: tuple[int, ...]
+    best: str
+    mean: float
+    half: float
 
 
 def curves() -> tuple[Curves, int]:
     """The rewards of the plain runs that have every seed; what a run that diverged has not done counts as 0."""
-    found: Curves = defaultdict(dict)
-    for line in (TABLES / "nano.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        found[f"lr{row['lr']:g}-{row['method']}"][row["seed"]] = [one or 0.0 for one in row["reward"]]
-    longest = max(len(rewards) for by_seed in found.values() for rewards in by_seed.values())
+    runs, found = runs_of("nano", ("nano",)), defaultdict[str, dict[int, list[float]]](dict)
+    longest = max(row["rollouts"] for row in runs.plain)
+    for row in runs.plain:
+        rewards = [one or 0.0 for one in runs.curve(row)["reward"]]
+        found[f"lr{row['lr']:g}-{row['method']}"][row["seed"]] = rewards + [0.0] * (longest - len(rewards))
     most = max(map(len, found.values()))
-    whole = {name: by_seed for name, by_seed in found.items() if len(by_seed) == most}
-    for by_seed in whole.values():
-        for rewards in by_seed.values():
-            rewards += [0.0] * (longest - len(rewards))
-    return whole, longest
+    return {name: by_seed for name, by_seed in found.items() if len(by_seed) == most}, longest
 
 
 def candidates(names: Sequence[str]) -> list[Candidate]:
@@ -105,72 +113,89 @@ def by_schedule(found: Curves, schedule: Schedule, longest: int, order: Sequence
     return standing[0]
 
 
-def judged() -> dict[str, float | int | list[int]]:
-    """Over every grid of three seeds."""
+def grids_of(end: Mapping[str, Mapping[int, float]]) -> list[GridOfThree]:
+    """Every grid of three seeds, by what each candidate reached with each."""
+    seeds = sorted(next(iter(end.values())))
+    grids = []
+    for three in itertools.combinations(seeds, SEEDS):
+        means = {name: mean_and_interval([by_seed[seed] for seed in three]) for name, by_seed in end.items()}
+        best = max(means, key=lambda name: means[name][0])
+        grids.append(GridOfThree(three, tuple(seed for seed in seeds if seed not in three), best, *means[best]))
+    return grids
+
+
+def judged(
+    end: Mapping[str, Mapping[int, float]], grids: Sequence[GridOfThree], choice: Callable[[GridOfThree, Order], str]
+) -> tuple[float, float, list[float]]:
+    """How often a choice lies inside, how often inside or above, and what each loses to the best of all seeds."""
+    truth = {name: fmean(by_seed.values()) for name, by_seed in end.items()}
+    inside, no_worse, lost = [], [], []
+    for grid in grids:
+        for order in itertools.permutations(grid.seeds):
+            name = choice(grid, order)
+            new = fmean(end[name][seed] for seed in grid.fresh)
+            inside.append(abs(new - grid.mean) <= grid.half)
+            no_worse.append(new >= grid.mean - grid.half)
+            lost.append(max(truth.values()) - truth[name])
+    return fmean(inside), fmean(no_worse), lost
+
+
+def on_curves() -> dict[str, float | int | list[int]]:
+    """The product's choice, the grid's best cell, the best of all seeds, and every other schedule."""
     found, longest = curves()
     end = {
         name: {seed: merit(last_rewards(rewards, longest, longest)) for seed, rewards in by_seed.items()}
         for name, by_seed in found.items()
     }
     truth = {name: fmean(by_seed.values()) for name, by_seed in end.items()}
-    plan = make_plan(candidates(list(found)), BUDGET)
-    seeds = sorted(next(iter(found.values())))
-    lost, right, sure = [], [], []
-    inside: dict[str, list[bool]] = defaultdict(list)
-    no_worse: dict[str, list[bool]] = defaultdict(list)
-    for three in itertools.combinations(seeds, SEEDS):
-        fresh = [seed for seed in seeds if seed not in three]
-        means = {name: mean_and_interval([by_seed[seed] for seed in three]) for name, by_seed in end.items()}
-        best = max(means, key=lambda name: means[name][0])
-        mean, half = means[best]
-        for order in itertools.permutations(three):
-            winner, finalists, said = chosen(found, plan, longest, order)
-            for who, name in (("winner", winner), ("best_cell", best), ("truth", max(truth, key=truth.__getitem__))):
-                new = fmean(end[name][seed] for seed in fresh)
-                inside[who].append(abs(new - mean) <= half)
-                no_worse[who].append(new >= mean - half)
-            lost.append(max(truth.values()) - truth[winner])
-            if said:
-                sure.append(said[winner])
-                right.append(truth[winner] == max(truth[name] for name in finalists))
-    total = len(found) * SEEDS * longest
-    shares, losses = [], []
-    for schedule in schedules(len(found), longest, BUDGET * total):
-        hits, missed = [], []
-        for three in itertools.combinations(seeds, SEEDS):
-            fresh = [seed for seed in seeds if seed not in three]
-            best = max(end, key=lambda name: fmean(end[name][seed] for seed in three))
-            mean, half = mean_and_interval([end[best][seed] for seed in three])
-            for order in itertools.permutations(three):
-                name = by_schedule(found, schedule, longest, order)
-                hits.append(abs(fmean(end[name][seed] for seed in fresh) - mean) <= half)
-                missed.append(max(truth.values()) - truth[name])
-        shares.append(fmean(hits))
-        losses.append(fmean(missed))
+    made = candidates(list(found))
+    plan, grids = make_plan(made, BUDGET), grids_of(end)
+    right, sure = [], []
+
+    def winner(grid: GridOfThree, order: Order) -> str:
+        name, finalists, said = chosen(found, plan, longest, order)
+        if said:
+            sure.append(said[name])
+            right.append(truth[name] == max(truth[one] for one in finalists))
+        return name
+
+    told = {
+        "winner": judged(end, grids, winner),
+        "best_cell": judged(end, grids, lambda grid, order: grid.best),
+        "truth": judged(end, grids, lambda grid, order: max(truth, key=truth.__getitem__)),
+    }
+    lost, total = told["winner"][2], all_rollouts(made)
+    others = [
+        judged(end, grids, lambda grid, order, schedule=schedule: by_schedule(found, schedule, longest, order))
+        for schedule in schedules(len(found), longest, BUDGET * total)
+    ]
     return {
-        "other_schedules": len(shares),
-        "inside_of_the_best_schedule": max(shares),
-        "lost_by_the_best_schedule": min(losses),
+        "other_schedules": len(others),
+        "inside_of_the_best_schedule": max(inside for inside, _, _ in others),
+        "lost_by_the_best_schedule": min(fmean(each) for _, _, each in others),
         "candidates": len(found),
-        "seeds": len(seeds),
+        "seeds": len(next(iter(found.values()))),
         "choices": len(lost),
-        "distinct_grids": math.comb(len(seeds), SEEDS),
-        "share": plan.cost(candidates(list(found))) / total,
+        "distinct_grids": len(grids),
+        "share": plan.cost(made) / total,
         "rungs": list(plan.places),
         "finalists_seeds": plan.seeds,
         "lost": fmean(lost),
         "lost_most": max(lost),
-        **{f"inside_{who}": fmean(each) for who, each in inside.items()},
-        **{f"no_worse_{who}": fmean(each) for who, each in no_worse.items()},
-        "said": fmean(sure) if sure else math.nan,
-        "right": fmean(right) if right else math.nan,
+        **{f"inside_{who}": inside for who, (inside, _, _) in told.items()},
+        **{f"no_worse_{who}": no_worse for who, (_, no_worse, _) in told.items()},
+        "said": fmean(sure),
+        "right": fmean(right),
     }
 
 
 def main() -> None:
     """Reckon and keep."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    keep("choose", {**{key: value for key, value in kept("choose").items() if key != "machine"}, "on_curves": judged()})
+    keep(
+        "choose",
+        {**{key: value for key, value in kept("choose").items() if key != "machine"}, "on_curves": on_curves()},
+    )
 
 
 if __name__ == "__main__":

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Literal
 
-from scipy import stats
-
+from benchmarks.rows import mean_and_interval
 from benchmarks.study.runs import BySeed
 from stiefel.report.pairs import chance, holm
 
@@ -63,9 +61,9 @@ def corrected(found: Sequence[Compared]) -> list[Compared]:
 
 
 def t_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float]:
-    """Mean ± t(1 − level/2, n − 1)·s/√n."""
-    half = float(stats.t.ppf(1 - level / 2, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
-    return fmean(values) - half, fmean(values) + half
+    """Student's interval of a mean, for a chance of `level` to miss it."""
+    mean, half = mean_and_interval(values, 1 - level)
+    return mean - half, mean + half
 
 
 def verdict(by_model: Sequence[Compared], margin: float) -> Verdict:

@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.study.runs import Row, Runs
-from stiefel.report.falls import SHARE
+from stiefel.report.falls import SHARE, windows
 from stiefel.report.table import WINDOW
 
 FIRST = 10  # rollouts that are looked at
@@ -89,17 +89,12 @@ def fell_at(rewards: Sequence[float], rollouts: int) -> int | None:
 
     A run that is shorter than it was asked to be diverged at its end. A run counts that is down at its end.
     """
-    windows = [fmean(rewards[end - WINDOW : end]) for end in range(WINDOW, len(rewards) + 1)]
     if len(rewards) < rollouts:
         return len(rewards)
-    if not windows or windows[-1] >= SHARE * max(windows):
+    means = windows(rewards)
+    if not means or means[-1] >= SHARE * max(means):
         return None
-    best = 0.0
-    for place, one in enumerate(windows):
-        best = max(best, one)
-        if one < SHARE * best:
-            return place + WINDOW
-    raise AssertionError("the last window is below half of the best one")
+    return next(end for end, one in enumerate(means, WINDOW) if one < SHARE * max(means[: end - WINDOW + 1]))
 
 
 def cases(runs: Runs) -> list[Case]:

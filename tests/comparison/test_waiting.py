@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import Future
+from multiprocessing import Pipe
 from pathlib import Path
 
 from stiefel.comparison.failed import Book
@@ -15,7 +16,7 @@ class Noting(Slot):
     """A slot that says what it was asked for, and whose jobs are done at once."""
 
     def __init__(self, said: list[str]) -> None:
-        super().__init__(None)  # type: ignore[arg-type]
+        super().__init__(Pipe()[1])
         self.said = said
 
     def give(self, job: Job, out: Path) -> None:

@@ -106,10 +106,10 @@ class Slot:
 
     def give(self, job: Job, out: Path) -> None:
         """Begin a job."""
-        self.pool = self.begin(job.recipe.run.threads)
+        pool = self.begin(job.recipe.run.threads)
         self.job = job
         try:
-            self.future = submitted(self.pool, job, out)
+            self.future = submitted(pool, job, out)
         except BrokenProcessPool:  # it was ended from outside while it had nothing to do
             self.end()
             self.give(job, out)

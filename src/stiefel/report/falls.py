@@ -33,15 +33,18 @@ def falls(runs: Sequence[Run]) -> list[Fall]:
     return [found for run in runs if (found := fall(run)) is not None]
 
 
+def windows(rewards: Sequence[float]) -> list[float]:
+    """The mean of every WINDOW rewards in a row; none of fewer."""
+    return [fmean(rewards[end - WINDOW : end]) for end in range(WINDOW, len(rewards) + 1)]
+
+
 def fall(run: Run) -> Fall | None:
     """What a run lost; None where it kept half of its best, or is too short to tell."""
     diverged = run.manifest.status == "diverged"
     values = run.values("reward")
-    windows = [
-        (fmean(value for _, value in values[end - WINDOW : end]), values[end - 1][0])
-        for end in range(WINDOW, len(values) + 1)
-    ]
-    finite = [window for window in windows if math.isfinite(window[0])]
+    ends = [rollout for rollout, _ in values[WINDOW - 1 :]]
+    means = windows([reward for _, reward in values])
+    finite = [window for window in zip(means, ends, strict=True) if math.isfinite(window[0])]
     if not finite:
         return Fall(run, None, None, None, True) if diverged else None
     (best, at), last = max(finite, key=lambda window: window[0]), finite[-1][0]
