@@ -12,7 +12,8 @@ from pathlib import Path
 
 from scripts.geometry import cost_table
 from scripts.grades import grade_table
-from scripts.numbers import grid_sentence, init_table, solver_table, step_table, survival_sentence, survival_table
+from scripts.laboratory_sentences import study_sentences
+from scripts.numbers import grid_sentence, init_table, results, solver_table, step_table, survival_sentence, survival_table
 from stiefel.methods.table import as_markdown
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +38,7 @@ def readme() -> str:
     text = replace_block(text, "init", init_table())
     text = replace_block(text, "step", step_table())
     text = replace_block(text, "survival", survival_sentence())
+    text = replace_block(text, "study", study_sentences(results("laboratory")))
     return replace_block(text, "demo", (DEMO / "table.md").read_text())
 
 

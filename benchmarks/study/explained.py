@@ -1,4 +1,4 @@
-"""How much of what a run reaches its step explains, and how much the method adds to that."""
+"""How much of what a run reaches its step explains, how much the method adds to that, and which step is best."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from scipy import stats
 from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer
 
+from benchmarks.study.claims import REWARD
 from benchmarks.study.decided import t_interval
 from benchmarks.study.runs import Row, Runs
 
 KNOTS = 5
+REPEATS = 1000
+GRID = 200  # steps at which the curve is read
+ENDS = (0.025, 0.975)
 
 
 def step_of(runs: Runs, row: Row, first: int | None) -> float:
@@ -55,11 +59,51 @@ def explained(runs: Runs, first: int | None) -> dict[str, Any]:
         "f": f,
         "p": float(stats.f.sf(f, added, free)),
         "above": above(rows, left),
+        "best": best_step(steps, rewards, methods[:, 0]),
         "points": [
             {"method": row["method"], "lr": row["lr"], "step": float(f"{step:.4g}"), "reward": round(row["reward"], 4)}
             for row, step in zip(rows, sizes, strict=True)
         ],
     }
+
+
+def best_step(steps: np.ndarray, rewards: np.ndarray, methods: np.ndarray, seed: int = 0) -> dict[str, Any]:
+    """Where the curve is highest, in nats a token, and from where to where it is within REWARD of that.
+
+    steps (runs, 1) are log₁₀. The interval of the highest place is a bootstrap over methods; the curve is read where
+    95% of the runs lie, since at its ends a spline says nothing.
+    """
+    grid = np.linspace(*np.quantile(steps, ENDS), GRID).reshape(-1, 1)
+
+    def read(places: np.ndarray) -> np.ndarray:
+        spline = SplineTransformer(KNOTS, degree=3, knots="quantile", include_bias=False).fit(steps)
+        curve = LinearRegression().fit(spline.transform(steps[places]), rewards[places])
+        found: np.ndarray = curve.predict(spline.transform(grid))
+        return found
+
+    drawn, names = np.random.default_rng(seed), np.unique(methods)
+    of = {name: np.flatnonzero(methods == name) for name in names}
+    peaks = [
+        float(grid[read(np.concatenate([of[name] for name in drawn.choice(names, len(names))])).argmax(), 0])
+        for _ in range(REPEATS)
+    ]
+    values = read(np.arange(len(rewards)))
+    peak = int(values.argmax())
+    below = np.flatnonzero(values < values[peak] - REWARD)
+    first, last = below[below < peak].max(initial=-1) + 1, below[below > peak].min(initial=GRID) - 1
+    return {
+        "step": nats(grid[peak, 0]),
+        "interval": [nats(one) for one in np.quantile(peaks, ENDS)],
+        "reward": float(values[peak]),
+        "within": REWARD,
+        "from": nats(grid[first, 0]),
+        "to": nats(grid[last, 0]),
+    }
+
+
+def nats(logarithm: float) -> float:
+    """Of its log₁₀, in three digits."""
+    return float(f"{10.0**logarithm:.3g}")
 
 
 def residuals(regressors: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -118,6 +118,17 @@ def test_where_the_step_alone_makes_the_reward_the_method_adds_nothing() -> None
     assert found["by_both"] - found["by_step"] < 0.1
 
 
+def test_the_best_step_is_where_the_curve_is_highest() -> None:
+    """Reward is 0.7 − 0.1·(log₁₀ step + 4)²: highest at 1e-4, within 0.03 of that to √0.3 decades on either side."""
+    best = explained(
+        synthetic(lambda number, place: 0.7 - 0.1 * (place + 0.1 * number - 2) ** 2),
+        None,
+    )["best"]
+    assert best["step"] == pytest.approx(1e-4, rel=0.5)
+    assert best["interval"][0] < 1e-4 < best["interval"][1] < 3e-4
+    assert np.log10([best["from"], best["to"]]) == pytest.approx([-4 - 0.3**0.5, -4 + 0.3**0.5], abs=0.15)
+
+
 def test_where_the_method_makes_the_reward_it_is_said_to() -> None:
     found = explained(synthetic(lambda number, place: 0.1 * number), None)
     assert found["by_method"] > 0.95
