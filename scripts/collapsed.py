@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from benchmarks.step import RATES
 from scripts.methods import LABORATORY
 from scripts.readme import replace_block
 
@@ -37,9 +38,9 @@ def line(runs: list[Curves]) -> tuple[float, str]:
 
 
 def table() -> str:
-    """Every method and rate of the laboratory, the smallest step first."""
+    """The main methods of the laboratory at each of their rates, the smallest step first."""
     rows = [json.loads(row) for row in (LABORATORY / "nano.jsonl").read_text().splitlines()]
-    rows = [row for row in rows if not row["changes"] and not row["kl_cap"]]
+    rows = [row for row in rows if row["method"] in RATES]
 
     def named(row: Curves) -> tuple[str, float]:
         return row["method"], row["lr"]
@@ -49,7 +50,7 @@ def table() -> str:
     of_seeds = "one seed" if seeds == 1 else f"means of up to {seeds} seeds"
     head = f"| method | rate | reward, last {LAST} | {' | '.join(FIGURES)} |\n|---|{'---:|' * (len(FIGURES) + 2)}\n"
     below = (
-        f"\n`recipes/nano/dapo.toml`, 60 rollouts, {of_seeds}, no cap; reward and entropy of the last {LAST} rollouts: "
+        f"\n`recipes/nano/dapo.toml`, 60 rollouts, {of_seeds}, no cap ([all methods](laboratory.md)); reward and entropy of the last {LAST} rollouts: "
         "`python -m benchmarks.laboratory`, the curves in `benchmarks/results/laboratory/nano.jsonl`.\n"
     )
     return head + "".join(f"{row}\n" for _, row in lines) + below

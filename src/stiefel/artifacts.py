@@ -111,7 +111,9 @@ def room_for(path: Path) -> Iterator[None]:
         if number not in NO_ROOM:
             raise
         raise NoRoom(
-            f"{path} could not be written", os.strerror(number), "make room there, or give another --out"
+            f"{path} could not be written",
+            os.strerror(number),
+            "make room there, after which --resume goes on with what was begun, or give another --out",
         ) from error
 
 
@@ -199,7 +201,7 @@ def check_room(out: Path, *, force: bool, kind: str) -> None:
     Nothing is removed yet: that is done when the new output is about to be written.
     """
     if not force:
-        refuse_existing(out, "give another --out, or --force to replace it")
+        refuse_existing(out, "give another --out" + (", or --force to replace it" if kind in kinds_of(out) else ""))
     elif out.exists() and kind not in (kinds := kinds_of(out)):
         if kinds:
             raise UserError(

@@ -91,6 +91,16 @@ def test_force_replaces_a_directory_of_the_same_kind_alone(wanted: str, found: s
         check_room(tmp_path, force=True, kind=wanted)
 
 
+@pytest.mark.parametrize("found", [*FIRST_FILES, "yours"])
+@pytest.mark.parametrize("wanted", FIRST_FILES)
+def test_force_is_advised_only_where_it_would_be_taken(wanted: str, found: str, tmp_path: Path) -> None:
+    for name, text in FIRST_FILES.get(found, {"thesis.tex": ""}).items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match="already exists") as refused:
+        check_room(tmp_path, force=False, kind=wanted)
+    assert ("--force" in str(refused.value)) == (found == wanted)
+
+
 def test_what_a_kill_left_before_the_first_file_gives_way(tmp_path: Path) -> None:
     (tmp_path / ".manifest.json.x7").write_text("{")
     check_room(tmp_path, force=True, kind="evaluation")

@@ -11,12 +11,14 @@ import re
 import shlex
 import shutil
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 from transformers import AutoModelForCausalLM
 
 import stiefel
@@ -24,6 +26,7 @@ from stiefel.cli import main
 from stiefel.methods import Claims, Factors, Layer, method
 from stiefel.methods.papers import RLPO
 from stiefel.nano import NANO_PATH
+from stiefel.recipe import load_grid, load_recipe, overlay, read_toml
 from tests.docs.pages import PAGES, ROOT, Block, blocks, name_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:'pin_memory' argument")  # the Trainer's default, without a GPU
@@ -64,10 +67,11 @@ LAUNCHED = Excused("of a run that verl left; tests/verl")
 # by the first that matches from the command's first letter on
 COMMANDS: list[tuple[str, Run | Excused]] = [
     (r"make ", MAKE),
-    (r"(\.venv/bin/)?pip install|python3 -m venv", INSTALLS),
+    (r"([.\w]+/bin/)?pip install|python3? -m venv", INSTALLS),
     (r"\.venv/bin/stiefel doctor", Run()),
     (r"\.venv-vllm/|vllm serve|transformers serve|VLLM_", NO_VLLM),
     (r"accelerate launch|ACCELERATE_|srun |ray |bash runs/sweep", MACHINES),
+    (r"bash runs/rlpo-verl/launch.sh", Excused("needs GPUs and verl; tests/verl starts a launched script")),
     (r"python examples/trl_script.py", Excused("tests/docs/test_examples.py runs it")),
     (r"python -m benchmarks.laboratory", Excused("hours of runs; tests/benchmarks imports it, and holds its figures")),
     (r"python -m scripts.laboratory", Excused("tests/docs/test_methods.py holds the page to it")),
@@ -193,6 +197,44 @@ def test_no_rule_is_left_over() -> None:
     used = {rule[0] for block in FENCES for command in block.commands if (rule := rule_of(command))}
     assert [pattern for pattern, _ in COMMANDS if pattern not in used] == []
     assert set(PYTHON) == {key_of(block) for block in PYTHON_BLOCKS}, "a Python block is neither run nor excused"
+
+
+LANGUAGES = {
+    "console": "run or excused above",
+    "python": "run or excused below",
+    "toml": "read below",
+    "diff": "tests/docs/test_examples.py",
+    "bash": "tests/docs/test_verl.py, which writes the script anew",
+    "bibtex": "tests/docs/test_citation.py",
+    "text": "prompts, which scripts/tasks.py writes; tests/docs/test_tasks.py",
+    "{eval-rst}": "the site's; tests/docs/test_site.py",
+}
+
+
+def test_no_block_is_of_a_language_that_nothing_reads() -> None:
+    found = {block.language: name_of(block.page) for block in FENCES if block.language}
+    assert found.keys() == LANGUAGES.keys(), found
+
+
+TOML_BLOCKS = [block for block in FENCES if block.language == "toml"]
+
+
+@pytest.mark.parametrize("block", TOML_BLOCKS, ids=lambda block: f"{name_of(block.page)}:{block.line}")
+def test_a_toml_block_is_a_grid_or_a_part_of_a_recipe(block: Block, place: Path) -> None:
+    """A grid is read with each of its profiles; a part of a recipe is laid over nano's."""
+    tables = tomllib.loads(block.text)
+    nano = ROOT / "recipes/nano/dapo.toml"
+    if "recipe" not in tables:
+        whole = {key: table for key, table in read_toml(nano).items() if key != "task" or key not in tables}
+        (place / "part.toml").write_text(tomli_w.dumps(overlay(whole, tables)))
+        load_recipe(place / "part.toml")
+        return
+    (place / "dapo.toml").write_text(nano.read_text())
+    protocol = (ROOT / "recipes/rlpo/protocol.toml").read_text()
+    (place / "protocol.toml").write_text(protocol)
+    (place / "grid.toml").write_text(block.text)
+    for profile in [*tables.get("profile", {})] or [""]:
+        assert load_grid(place / "grid.toml", profile=profile).runs
 
 
 def test_what_is_made_is_a_target() -> None:

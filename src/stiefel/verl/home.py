@@ -38,9 +38,11 @@ def require_room(out: Path, recipe: Recipe, source: Path | None, *, force: bool)
                     f"{given} lies where the launch writes", "it would be lost", "give an --out in another directory"
                 )
     if not force:
-        refuse_existing(out, "give another --out, or --force to replace it")
+        may = not held(home) or is_launch(home)
+        refuse_existing(out, "give another --out" + (", or --force to replace it" if may else ""))
         for path in held(home):
-            refuse_existing(path, "give an --out in another directory, or --force to replace the launch there")
+            forced = ", or --force to replace the launch there" if may else ""
+            refuse_existing(path, f"give an --out in another directory{forced}")
     elif (found := held(home)) and not is_launch(home):
         raise UserError(
             f"{found[0]} was not left by a launch",
