@@ -50,7 +50,8 @@ def table() -> str:
     of_seeds = "one seed" if seeds == 1 else f"means of up to {seeds} seeds"
     head = f"| method | rate | reward, last {LAST} | {' | '.join(FIGURES)} |\n|---|{'---:|' * (len(FIGURES) + 2)}\n"
     below = (
-        f"\n`recipes/nano/dapo.toml`, 60 rollouts, {of_seeds}, no cap ([all methods](laboratory.md)); reward and entropy of the last {LAST} rollouts: "
+        f"\n`recipes/nano/dapo.toml`, 60 rollouts, {of_seeds}, no cap ([all methods](laboratory.md)); reward and "
+        f"entropy of the last {LAST} rollouts: "
         "`python -m benchmarks.laboratory`, the curves in `benchmarks/results/laboratory/nano.jsonl`.\n"
     )
     return head + "".join(f"{row}\n" for _, row in lines) + below

@@ -137,9 +137,9 @@ def explained(found: Found) -> str:
         f"p = {ten['p']:.2g}. Methods whose own 95% interval, uncorrected for {len(above)} of them, lies off the "
         f"curve: {said}.\n\n"
         f"**Which step.** By the first ten rollouts the curve is highest, {best['reward']:.3f}, where an update costs "
-        f"{best['step']:.1e} nats a token (95% {span(best['interval'])}, by a bootstrap over methods), and within "
-        f"{best['within']:g} of that from {best['from']:.1e} to {best['to']:.1e}. By the first rollout, whose steps are "
-        f"dearer than those that follow and which is what `stiefel preflight` measures: {first['step']:.1e}, and from "
+        f"{best['step']:.1e} nats a token (95% {span(best['interval'])}, by a bootstrap over methods), and "
+        f"within {best['within']:g} of that from {best['from']:.1e} to {best['to']:.1e}. By the first rollout, "
+        f"whose steps are dearer than those that follow and which is what `stiefel preflight` measures: {first['step']:.1e}, and from "
         f"{first['from']:.1e} to {first['to']:.1e}."
     )
 

@@ -83,7 +83,7 @@ def test_an_adapter_that_lies_elsewhere_is_named_where_it_is(tmp_path: Path) -> 
 
 def test_an_existing_launch_is_kept_and_replaced_with_force(tmp_path: Path) -> None:
     out = launched(tmp_path / "launch.sh")
-    with pytest.raises(UserError, match="already exists.*--force to replace"):
+    with pytest.raises(UserError, match=r"already exists[^$]*--force to replace"):
         launched(out)
     launched(out, "adapter.rank=4", "adapter.alpha=8", force=True)
     assert "lora_rank=4\n" in out.read_text()
