@@ -32,6 +32,7 @@ html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
 
+smartquotes = False  # "--resume" and quotes are what is typed
 default_role = "code"  # docstrings are plain text with `names` in it
 add_module_names = False
 autodoc_typehints_format = "short"

@@ -47,7 +47,7 @@ def cost_table() -> str:
     machine = found["machine"]
     where = (
         f"Live: nano, `rlpo`, rank 8, rollouts of one update, {watched['looks']} measurements, one at every third; "
-        "added is what the rollout with it and the next one take over twice the one that follows. "
+        "what it adds is the time of the rollout with it and of the next one, less twice the time of the one after. "
         f"`inspect` and `init`: Qwen2.5-1.5B's shapes, {looked['layers']} layers of synthetic weights, rank "
         f"{looked['rank']}; times are net of those on a model of one tiny layer (whole "
         f"processes of `inspect`: cold {seconds(whole['inspect cold'])}, warm {seconds(whole['inspect warm'])}). "

@@ -14,6 +14,7 @@ from stiefel.methods import METHODS
 
 PAGE = Path(__file__).parents[1] / "docs" / "laboratory.md"
 FIGURE = PAGE.parent / "figures" / "step-and-reward.svg"
+FEW = 5  # falls, and runs that did not fall, without which nothing is judged
 MODELS = {"nano": "nano", "smollm2": "SmolLM2"}
 Found = dict[str, Any]
 
@@ -71,7 +72,7 @@ def there(found: Found) -> str:
             seeds = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(max(counts))
             said.append(f"{len(mine)} methods on {name}, seeds a method: {seeds}")
     whole = len(found["nano"]["methods"]) == len(METHODS) and found["rows"]["nano_ablations"]
-    return f"There are {'; '.join(said)}." + ("" if whole else " **The study is still being run.**")
+    return f"Done are {'; '.join(said)}." + ("" if whole else " **The rest is still being run.**")
 
 
 def capped(found: Found, model: str) -> str:
@@ -85,6 +86,8 @@ def capped(found: Found, model: str) -> str:
 
 def changed(found: Found) -> str:
     """Everything that was changed by itself."""
+    if not found["changed"]:
+        return "No run of this part is done yet."
     rows = [
         [f"`{one['method']}` at {one['lr']:g}", f"`{one['changes']}`", half(one), difference(one["over_plain"])]
         for one in found["changed"]
@@ -122,7 +125,12 @@ def explained(found: Found) -> str:
     ten = found["ten"]
     above = {name: one for name, one in ten["above"].items() if one["interval"]}
     apart = [name for name, one in above.items() if one["interval"][0] > 0 or one["interval"][1] < 0]
-    said = ", ".join(f"`{name}` {above[name]['mean']:+.3f}" for name in apart) or "none"
+    said = ", ".join(f"`{name}` by {above[name]['mean']:+.3f}" for name in apart)
+    off = (
+        f"methods whose own 95% interval lies off it, uncorrected for {len(above)} methods: {said}"
+        if apart
+        else NONE_OFF
+    )
     rows = [
         [f"{name} rollouts" if name != "one" else "the first rollout", *map("{:.0%}".format, shares(found[key]))]
         for key, name in (("one", "one"), ("ten", "the first ten"), ("all", "all"))
@@ -133,15 +141,17 @@ def explained(found: Found) -> str:
         f"{table}\n\n"
         f"Shares of the variance of {ten['runs']} plain runs' rewards on nano; the step by a smooth curve of its "
         f"logarithm. A run that is broken takes dear steps because it is, so that the last line says less of the cause "
-        f"than the ones above it. By the first ten the methods differ at an equal step with F = {ten['f']:.2f}, "
-        f"p = {ten['p']:.2g}. Methods whose own 95% interval, uncorrected for {len(above)} of them, lies off the "
-        f"curve: {said}.\n\n"
+        f"than the ones above it. By the first ten, whether methods differ at an equal step: F = {ten['f']:.2f}, "
+        f"p = {ten['p']:.2g}; {off}.\n\n"
         f"**Which step.** By the first ten rollouts the curve is highest, {best['reward']:.3f}, where an update costs "
         f"{best['step']:.1e} nats a token (95% {span(best['interval'])}, by a bootstrap over methods), and "
         f"within {best['within']:g} of that from {best['from']:.1e} to {best['to']:.1e}. By the first rollout, "
-        f"whose steps are dearer than those that follow and which is what `stiefel preflight` measures: {first['step']:.1e}, and from "
-        f"{first['from']:.1e} to {first['to']:.1e}."
+        f"whose steps are dearer than those that follow and which is what `stiefel preflight` measures: "
+        f"{first['step']:.1e}, and from {first['from']:.1e} to {first['to']:.1e}."
     )
+
+
+NONE_OFF = "no method is off the curve by its own 95% interval"
 
 
 def span(interval: Sequence[float]) -> str:
@@ -168,9 +178,11 @@ def stable(found: Found) -> str:
 
 def falling(found: Found) -> str:
     """Whether a fall can be foreseen."""
+    few = found["other_falls"] < FEW or found["other_runs"] - found["other_falls"] < FEW
     parts = [
         f"{found['runs']} runs of {found['methods']} methods on nano were up after {found['first']} rollouts, "
-        f"{found['falls']} of them fell later; on SmolLM2 {found['other_runs']} and {found['other_falls']}."
+        f"{found['falls']} of them fell later; on SmolLM2 {found['other_runs']} and {found['other_falls']}"
+        f"{', too few to judge by' if few else ''}."
     ]
     rows = []
     for kind, name in (("all", "all features"), ("step", "the step alone")):
@@ -180,18 +192,18 @@ def falling(found: Found) -> str:
         low, high = mine["interval"]
         row = [name, "methods held out one by one", f"{mine['auc']:.2f} [{low:.2f}, {high:.2f}]"]
         rows.append([*row, *alarms(mine)])
-        if "other" in mine:
+        if "other" in mine and not few:
             auc = mine["other"]["auc"]
             rows.append([name, "SmolLM2, fitted on nano", "–" if auc is None else f"{auc:.2f}", *alarms(mine["other"])])
-    head = ["by", "judged on", "AUC", f"warned at {WARNED:g}: falls found", "false alarms", "Brier", "of the share"]
+    head = ["by", "judged on", "AUC", f"warned at {WARNED:g}: falls found", "false alarms", "Brier score"]
+    head.append("Brier score of saying the share of falls")
     parts.append(lines(head, rows, 2))
     if "all" in found:
         weights = sorted(found["all"]["weights"].items(), key=lambda item: -abs(item[1]))
-        parts.append("Weights of standardised features: " + ", ".join(f"{name} {one:+.2f}" for name, one in weights))
-        bins = "; ".join(
-            f"{one['said']:.2f} said, {one['came']:.2f} came ({one['runs']})" for one in found["all"]["bins"]
-        )
-        parts.append(f"Calibration, held out: {bins}.")
+        parts.append(lines(["feature, standardised", "weight"], [[name, f"{one:+.2f}"] for name, one in weights]))
+        bins = [[f"{one['said']:.2f}", f"{one['came']:.2f}", str(one["runs"])] for one in found["all"]["bins"]]
+        parts.append("Calibration of all features, on methods held out:")
+        parts.append(lines(["probability said, mean", "share that fell", "runs"], bins, 0))
     return "\n\n".join(parts)
 
 

@@ -19,15 +19,15 @@ def of_the_step(found: Found) -> str:
     return (
         f"On nano ({ten['runs']} runs: {len(found['nano']['methods'])} methods, each at three rates of its own, "
         f"{seeds(found['nano']['methods'])} seeds) the size of a run's first steps explains {ten['by_step']:.0%} of "
-        f"what runs reach, which method it is {ten['by_method']:.0%}, both {ten['by_both']:.0%}; runs do best where an "
-        f"update costs {best['from']:.0e} to {best['to']:.0e} nats a token."
+        f"what runs reach, which method it is {ten['by_method']:.0%}, both {ten['by_both']:.0%}; they reach most where "
+        f"an update costs {best['from']:.0e} to {best['to']:.0e} nats a token (a rollout has two)."
     )
 
 
 def at_one_step(found: Found) -> str:
     """The methods under one cap, on both models."""
     said = [f"on {name} {spread(found[model]['capped'])}" for model, name in MODELS if found[model]["capped"]]
-    return f"Under one cap on a rollout's KL (1e-3) {'; '.join(said)}."
+    return f"With every rollout held to a KL of 1e-3, {'; '.join(said)}."
 
 
 MODELS = (("nano", "nano"), ("smollm2", "SmolLM2-135M"))
@@ -39,17 +39,17 @@ def spread(capped: Found) -> str:
     low, high = min(rewards, key=rewards.__getitem__), max(rewards, key=rewards.__getitem__)
     count = {one["seeds"] for one in capped.values()}
     apart = [
-        f"`{method}` by {over['mean']:+.3f}"
+        f"`{method}` ({over['mean']:+.3f} over `lora`)"
         for method, one in capped.items()
         if (over := one.get("over_lora")) and over["p"] is not None and over["p"] < 0.05
     ]
     if max(count) < 2:
         decided = "one seed each, which decides nothing"
     else:
-        decided = f"apart from `lora`, corrected for their number: {', '.join(apart) or 'none'}"
-    return (
-        f"{len(rewards)} methods end between {rewards[low]:.3f} (`{low}`) and {rewards[high]:.3f} (`{high}`), {decided}"
-    )
+        said = f"these differ: {', '.join(apart)}" if apart else "none is known to differ from `lora`"
+        decided = f"after correction for the number of comparisons {said}"
+    between = f"between {rewards[low]:.3f} (`{low}`) and {rewards[high]:.3f} (`{high}`)"
+    return f"{len(rewards)} methods end {between}; {decided}"
 
 
 def of_the_papers(found: Found) -> str:

@@ -21,12 +21,13 @@ def solver_table() -> str:
             "RLPO, PiSSA",
             f"{ratio['rlpo_pissa']:.1f}×",
             f"{tall['rlpo_pissa']:.1f}×",
-            f"energy {energy:.6f} of the best",
+            f"keeps {energy:.6f} of the largest possible energy",
         ),
-        ("RLMO", f"{ratio['rlmo']:.1f}×", f"{tall['rlmo']:.1f}×", f"energy {tail:.4f} of the least"),
-        ("GeoRA", f"{ratio['geora']:.1f}×", "", "against two full SVDs and two sorts"),
+        ("RLMO", f"{ratio['rlmo']:.1f}×", f"{tall['rlmo']:.1f}×", f"has {tail:.4f} times the least possible energy"),
+        ("GeoRA", f"{ratio['geora']:.1f}×", "", "beside two full SVDs and two sorts"),
     ]
-    lines = ["| faster than | `torch.linalg.svd` | of the tall orientation | worst matrix |", "|---|---:|---:|---|"]
+    head = ["start", "times as fast as `torch.linalg.svd`", "as that of the tall orientation", "the worst matrix"]
+    lines = [f"| {' | '.join(head)} |", "|---|---:|---:|---|"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
     where = f"Rank {found['rank']}, {found['machine']['device']}, {found['machine']['cores']} cores"
     return "\n".join(lines) + f"\n\n{where}: `python -m benchmarks.init`.\n"
@@ -54,8 +55,8 @@ def grid_sentence() -> str:
 
 
 def each(values: dict[str, float], form: str) -> str:
-    """`rlpo 14×, pissa 25×`."""
-    return ", ".join(f"{name} {value:{form}}" for name, value in values.items())
+    """`rlpo: 14, pissa: 25`."""
+    return ", ".join(f"{name}: {value:{form}}" for name, value in values.items())
 
 
 def init_table() -> str:
@@ -65,22 +66,26 @@ def init_table() -> str:
     peaks = {depth: max(methods.values()) for depth, methods in memory["above_torch_mb"].items()}
     rows = [
         (
-            f"times faster than reading and full SVD, {found['layers']} layers",
+            f"times as fast as reading and a full SVD of each matrix, {found['layers']} layers",
             each(command["ratio"], ".1f"),
             "10, 10, 4, 3",
         ),
-        ("time over reading all and one product with (n × 32)", each(command["multiple_of_the_limit"], ".0f"), ""),
         (
-            '`attach(model, "pissa")`, time over PEFT\'s `pissa_niter_4`',
+            "its time, in times that of reading all and one product with (n × 32)",
+            each(command["multiple_of_the_limit"], ".0f"),
+            "",
+        ),
+        (
+            '`attach(model, "pissa")`, in times PEFT\'s `pissa_niter_4` takes',
             f"{peft['ratio']:.2f}; energy {peft['stiefel_worst_energy']:.4f} against {peft['peft_worst_energy']:.4f}",
             "≤ 1.5, ≥ 0.999",
         ),
         (
             "peak memory above torch's own, MB",
-            ", ".join(f"{peak:.0f} of {depth} layers" for depth, peak in peaks.items()),
+            ", ".join(f"{depth} layers: {peak:.0f}" for depth, peak in peaks.items()),
             f"≤ {memory['bound_mb']:.0f}",
         ),
-        ("a second method, times faster than without the cache", f"{found['cache']['ratio']:.1f}", "5"),
+        ("a second method, times as fast as without the cache", f"{found['cache']['ratio']:.1f}", "5"),
         *(
             (
                 f"Qwen2.5-7B's shapes, rank {whole['rank']}, {whole['layers']} layers: {method}",
@@ -94,8 +99,8 @@ def init_table() -> str:
         first = next(iter(times))
         for method in times[first]:
             grown = {size: by_method[method] / times[first][method] for size, by_method in times.items()}
-            rows.append((f"{method}: time over {over} {first}", each(grown, ".1f"), ""))
-    lines = ["| `stiefel init`, rank 16 | measured | needed |", "|---|---|---|"]
+            rows.append((f"{method}: time by {over}, in times that of {over} {first}", each(grown, ".1f"), ""))
+    lines = ["| `stiefel init`, rank 16 | measured | our aim |", "|---|---|---|"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
     machine = found["machine"]
     where = f"{machine['device']}, {machine['cores']} cores"
@@ -153,9 +158,9 @@ def survival_sentence() -> str:
     worst = min(values["survival"] for name, values in found.items() if name != "merged")
     return (
         "Where vLLM writes the rollouts it is sent the factors and not merged weights, because of an update of size "
-        f"‖ΔW‖/‖W‖ = 1e-4 a bf16 engine plays {worst:.4f} sent so (the worst of {len(found) - 1} starts, read from the "
-        f"tensors in vLLM) and {found['merged']['survival']:.2f} merged: `python -m benchmarks.engine`, "
-        "[docs/cluster.md](docs/cluster.md#vllm).\n"
+        f"‖ΔW‖/‖W‖ = 1e-4 a bfloat16 engine has {worst:.2%} where it is sent the factors (the worst of "
+        f"{len(found) - 1} starts, read from the tensors in vLLM's CPU build) and {found['merged']['survival']:.0%} "
+        "where it is sent merged weights: `python -m benchmarks.engine`, [docs/cluster.md](docs/cluster.md#vllm).\n"
     )
 
 

@@ -28,8 +28,8 @@ def lost(part: dict[str, Any]) -> str:
 def on_nano(found: dict[str, Any]) -> str:
     """By method: without a cap at its best rate, and with one at rates that are too large."""
     nominal = [f"{lr:g}" for lr in found["nominal"]]
-    head = ["method", "best rate, no cap", *(f"cap, rate {lr}" for lr in nominal), "least, of the best"]
-    head += ["skill lost: cap", "cap and rows"]
+    head = ["method", "best rate, no cap", *(f"cap, rate {lr}" for lr in nominal), "worst of them over best"]
+    head += ["most lost of an old skill: cap", "cap and rows"]
     lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
     for method, mine in found["methods"].items():
         if "best_rate" not in mine:
@@ -45,9 +45,9 @@ def on_nano(found: dict[str, Any]) -> str:
     ranks = ", ".join(f"`{one['method']}` {reward(one)}" for one in found["ranking"])
     lines += [
         "",
-        f"recipes/nano/dapo.toml, mean reward of the last {found['last']} of 60 rollouts, {of_seeds}; a cap of "
-        f"{found['cap']:g}; the most that any run lost of reversing or sorting, of 200 questions each; the rows are "
-        "recipes/nano/skills.jsonl, none of which is a question of those tests. No update cost more than "
+        f"`recipes/nano/dapo.toml`: mean reward of the last {found['last']} of 60 rollouts, {of_seeds}; a cap of "
+        f"{found['cap']:g}; old skills are reversing and sorting, 200 questions each; the rows are "
+        "`recipes/nano/skills.jsonl`, none of which is a question of those tests. No update cost more than "
         f"{found['dearest_in_shares']:.2f} times its share on its own tokens{on_rows}. At the same cap, over the three "
         f"rates: {ranks}.",
     ]

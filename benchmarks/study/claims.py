@@ -60,8 +60,13 @@ def drifted(lr: float, first: str, second: str) -> Ask:
 
 
 def steadier(first: str, second: str) -> Ask:
-    """How far the second's reward spreads over its rates, less the first's."""
-    return lambda runs: (runs.over_rates(second), runs.over_rates(first))
+    """How far the second's reward spreads over the rates that both have, less the first's."""
+
+    def ask(runs: Runs) -> tuple[BySeed, BySeed]:
+        shared = sorted(set(runs.rates(first)) & set(runs.rates(second)))
+        return runs.over_rates(second, shared), runs.over_rates(first, shared)
+
+    return ask
 
 
 def keeps(first: str, second: str) -> Ask:
@@ -134,7 +139,7 @@ CLAIMS = (
         RLPO,
         "Fig. 10",
         "RLPO depends less on the rate than LoRA",
-        "spread of the reward over three rates",
+        "spread of the reward over the rates that both have",
         steadier("rlpo", "lora"),
     ),
     Claim(GEORA, "main table", "GeoRA ends above LoRA", OWN, best("geora", "lora")),
@@ -165,7 +170,7 @@ CLAIMS = (
         GEORA,
         "learning rates",
         "GeoRA depends less on the rate than LoRA",
-        "spread of the reward over three rates",
+        "spread of the reward over the rates that both have",
         steadier("geora", "lora"),
     ),
     Claim(

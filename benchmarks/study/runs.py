@@ -67,11 +67,10 @@ class Runs:
                 found[seed] = by_seed[seed]
         return found
 
-    def over_rates(self, method: str) -> BySeed:
-        """The largest less the smallest reward of each seed over the method's rates."""
-        rates = self.rates(method)
+    def over_rates(self, method: str, rates: Iterable[float]) -> BySeed:
+        """The largest less the smallest reward of each seed over these rates; nothing where there are not two."""
         by_rate = [self.of(method, lr) for lr in rates]
-        seeds = set.intersection(*(set(one) for one in by_rate)) if len(by_rate) > 2 else set()
+        seeds = set.intersection(*(set(one) for one in by_rate)) if len(by_rate) > 1 else set()
         return {seed: max(one[seed] for one in by_rate) - min(one[seed] for one in by_rate) for seed in sorted(seeds)}
 
     def changed(self, method: str, lr: float, changes: str) -> BySeed:

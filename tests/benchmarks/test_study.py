@@ -85,7 +85,25 @@ def test_no_seed_chooses_its_own_rate() -> None:
     found = runs_of(*made)
     assert found.at_best("lora") == {0: 0.7, 1: 0.7, 2: 0.7}
     assert found.best_rate("lora") == 1e-4
-    assert found.over_rates("lora") == {}, "two rates are no spread"
+    assert found.over_rates("lora", (1e-4, 1e-3)) == pytest.approx({0: 0.3, 1: 0.6, 2: 0.6})
+    assert found.over_rates("lora", (1e-4,)) == {}, "one rate has no spread"
+
+
+def test_what_depends_on_the_rate_is_asked_at_rates_that_both_have() -> None:
+    """At its own rates LoRA would seem to depend on them more: one of them breaks it, which RLPO does not have."""
+    rewards = {
+        "lora": {3e-4: 0.7, 1e-3: 0.7, 3e-3: 0.0},
+        "rlpo": {1e-4: 0.6, 3e-4: 0.7, 1e-3: 0.5},
+    }
+    made = [
+        run(method, lr, seed, reward)
+        for seed in range(3)
+        for method, rates in rewards.items()
+        for lr, reward in rates.items()
+    ]
+    found = runs_of(*made)
+    claim = next(claim for claim in CLAIMS if claim.says == "RLPO depends less on the rate than LoRA")
+    assert compared(*claim.ask(found)).mean == pytest.approx(-0.2)
 
 
 def test_capped_and_changed_runs_are_no_plain_ones() -> None:

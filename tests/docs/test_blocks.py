@@ -153,7 +153,7 @@ def place(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     (tmp_path / "completions.jsonl").write_text(json.dumps(answered) + "\n")
     (tmp_path / "gsm8k_test.jsonl").write_text('{"question": "1 + 1?", "answer": "#### 2"}\n')
     (tmp_path / "my_rewards.py").write_text(
-        "def close(completion, answer):\n    return float(completion.strip().endswith(answer))\n"
+        "def score(completion, answer):\n    return float(completion.strip().endswith(answer))\n"
     )
     (tmp_path / "recipe.toml").write_text((ROOT / "recipes/nano/dapo.toml").read_text())
     monkeypatch.chdir(tmp_path)

@@ -59,13 +59,16 @@ class GRPOTrainer(BudgetTrainer):
     ) -> None:
         """Take the place of `trl.GRPOTrainer`: what is not named here is TRL's own.
 
-        kl_cap: most that a rollout's updates may cost in KL, nats a token, on their own tokens and on `kl_cap_rows`, a
-        file with the columns prompt and answer, or text; 0 sets no bound. kl_cap_total: most that all updates may cost
-        on these rows, as the KL to the reference. kl_every: rollouts between measurements of the divergences; 0
-        measures none. max_gen_batches: batches that dynamic sampling may generate for one rollout; 0 is off. reference:
-        base, or start, the adapter as it was given. share_prompts: whether a prompt is computed once for all its
-        completions. sync: what vLLM is sent, factors or merged; None takes factors where it can. weight_decay_on: delta
-        or factors. rate_factor: the schedule, a function of the update.
+        - `kl_cap`: most that a rollout's updates may cost in KL, nats a token; 0 sets no bound
+        - `kl_cap_rows`: a file with the columns prompt and answer, or text, on which an update may cost no more either
+        - `kl_cap_total`: most that all updates may cost on these rows, as the KL to the reference; 0 sets no bound
+        - `kl_every`: rollouts between measurements of the divergences; 0 measures none
+        - `max_gen_batches`: batches that dynamic sampling may generate for one rollout; 0 is off
+        - `reference`: base, or start, the adapter as it was given
+        - `share_prompts`: whether a prompt is computed once for all its completions
+        - `sync`: what vLLM is sent, factors or merged; None takes factors where it can
+        - `weight_decay_on`: delta or factors
+        - `rate_factor`: the schedule, a function of the update
         """
         self._weight_decay_on = weight_decay_on
         self._rate_factor = rate_factor
