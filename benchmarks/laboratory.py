@@ -4,7 +4,8 @@ What results/laboratory lacks of it is run, a row a run: `methods` into nano.csv
 one at which a step costs 1e-3 nats a token; `ablations` into nano_ablations.csv; `real` into smollm2.csv. Whatever
 benchmarks/step.py has run already is used. `falls` goes far above the rates, into nano_falls.csv, for what is to be
 foreseen of a fall. `figures` reckons what docs/laboratory.md quotes (results/laboratory.json; `python -m
-scripts.laboratory` writes the page). `--rerun METHOD LR SEED` repeats a row of nano.csv and says both rewards.
+scripts.laboratory` writes the page). `--rerun METHOD LR SEED` repeats a row of nano.csv and says both rewards;
+`reruns` repeats some that are drawn at random (results/reruns.json).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from benchmarks import step
 from benchmarks.machine import keep
 from benchmarks.rows import NANO, SMOLLM2, Asked, one, run_all, table
 from benchmarks.study.figures import figures
+from benchmarks.study.repeated import repeated
 
 SEEDS = 5
 # Of 1 and 3 times powers of ten, by method: the middle one is the least that is above three quarters of the rate at
@@ -148,6 +150,8 @@ def main() -> None:
     if "real" in parts:
         run_all(list(real()), SMOLLM2, arguments.jobs)
         run_all(list(real()), SMOLLM2, arguments.jobs)  # the best rates are known now
+    if "reruns" in parts:
+        keep("reruns", repeated(arguments.jobs))
     if "figures" in parts:
         keep("laboratory", figures())
 

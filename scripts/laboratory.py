@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.study.falling import WARNED
 from scripts.laboratory_figure import step_and_reward
-from scripts.numbers import results
+from scripts.numbers import RESULTS, results
 from scripts.readme import replace_block
 from stiefel.methods import METHODS
 
@@ -220,9 +220,35 @@ def made_of(found: Found) -> str:
         for name, count in found["rows"].items()
         if count
     ]
+    again = repeated(results("reruns")) if (RESULTS / "reruns.json").is_file() else "No row was repeated yet."
     more = any(len(codes) > 1 for codes in found["codes"].values())
     warned = " **Rows of more than one version of the code stand side by side.**" if more else ""
-    return f"{'; '.join(rows)}. {found['machine']['device']}, {found['machine']['cores']} cores.{warned}"
+    made = f"{'; '.join(rows)}. {found['machine']['device']}, {found['machine']['cores']} cores.{warned}"
+    return f"{made}\n\n{again}"
+
+
+def repeated(found: Found) -> str:
+    """Rows that were drawn at random and run again."""
+    rows = found["rows"]
+    head = ["row", "kept", "run again", "another seed would lie in"]
+    cells = [
+        [
+            f"`{one['table']}.csv`: `{one['method']}` at {one['lr']:g}, seed {one['seed']}"
+            + "".join(
+                f", `{part}`" for part in (one["changes"], one["kl_cap"] and f"kl_cap={one['kl_cap']:g}") if part
+            ),
+            f"{one['committed']:.6f}",
+            f"{one['rerun']:.6f}",
+            f"[{one['interval'][0]:.3f}, {one['interval'][1]:.3f}]",
+        ]
+        for one in rows
+    ]
+    equal, within = sum(one["equal"] for one in rows), sum(one["within"] for one in rows)
+    return (
+        f"**Rows that were run again.** {len(rows)} rows drawn at random, by the code `{found['code']}`: {equal} have "
+        f"the very reward that is kept, {within} lie where another seed would with 95% chance.\n\n"
+        f"{lines(head, cells)}"
+    )
 
 
 def page() -> str:

@@ -15,6 +15,7 @@ from benchmarks.study.decided import LEVEL, Compared, compared, corrected, t_int
 from benchmarks.study.explained import explained
 from benchmarks.study.falling import FIRST, Case, fell_at, foreseen
 from benchmarks.study.orders import stability
+from benchmarks.study.repeated import DRAWN, drawn, of_one_more
 from benchmarks.study.runs import Runs
 from stiefel.methods import METHODS
 from stiefel.report.falls import fall
@@ -205,6 +206,18 @@ def test_an_order_that_seeds_agree_on_is_stable() -> None:
     assert stability(same)["tau"] == pytest.approx(1.0)
     assert stability({"a": {0: 0.1}, "b": {0: 0.2}})["tau"] is None
     assert stability({})["tau"] is None
+
+
+def test_one_more_seed_lies_in_its_interval_as_often_as_is_said() -> None:
+    found = np.random.default_rng(5).normal(0.7, 0.03, (4000, 6))
+    inside = [low <= one[5] <= high for one in found for low, high in [of_one_more(one[:5].tolist())]]
+    assert np.mean(inside) == pytest.approx(0.95, abs=3 * (0.95 * 0.05 / len(inside)) ** 0.5)
+
+
+def test_rows_that_are_run_again_are_the_same_ones_and_of_every_table() -> None:
+    assert drawn() == drawn()
+    assert {name for name, _ in drawn()} <= set(DRAWN)
+    assert len(set(drawn())) == len(drawn()) >= DRAWN["nano"]
 
 
 def test_every_claim_asks_of_methods_that_exist_and_answers_without_rows() -> None:
