@@ -17,17 +17,33 @@ def cell(text: str) -> str:
     return text.replace("|", r"\|")
 
 
-def rows(keys: Iterable[Key], section: str = "") -> str:
+def takes(kind: str) -> str:
+    """What a key may be, its values as they are written."""
+    before, listed, values = kind.partition("one of ")
+    return f"{before}{listed}{', '.join(f'`{value}`' for value in values.split(', '))}" if listed else kind
+
+
+def means(key: Key, said: str) -> str:
+    """What a key is, where it is refused, and a line that sets it where its default and its values do not show one.
+
+    `said` is what stands above the table, of all its keys.
+    """
+    notes = [f"*{note[0].upper()}{note[1:]}.*" for note in key.notes if f"{note}." != said]
+    shown = key.example.endswith(f" = {key.default}") or key.choices
+    example = [] if shown else [f"For example `{key.example}`."]
+    return cell(" ".join([key.meaning, *notes, *example]))
+
+
+def rows(keys: Iterable[Key], section: str = "", said: str = "") -> str:
     """Keys as a table, by their names within a section."""
     return as_table(
-        ("key", "takes", "default", "what it is", "an example"),
+        ("key", "what it is", "takes", "default"),
         [
             (
                 f"`{key.name.removeprefix(f'{section}.')}`",
-                cell(key.kind),
+                means(key, said),
+                cell(takes(key.kind)),
                 f"`{cell(key.default)}`" if key.default else "–",
-                cell(" ".join([key.meaning, *(f"*{note[0].upper()}{note[1:]}.*" for note in key.notes)])),
-                f"`{cell(key.example)}`",
             )
             for key in keys
         ],
@@ -41,7 +57,7 @@ def recipe_tables() -> str:
     for section, words in sections().items():
         inner = [key for key in keys if key.name.startswith(f"{section}.")]
         about = f"{words[0].upper()}{words[1:]}\n\n" if words else ""
-        parts.append(f"### [{section}]\n\n{about}{rows(inner, section)}")
+        parts.append(f"### [{section}]\n\n{about}{rows(inner, section, words)}")
     return "\n".join(parts)
 
 

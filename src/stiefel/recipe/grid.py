@@ -37,8 +37,8 @@ GRID_KEYS: dict[str, tuple[str, str, str, tuple[str, ...], str]] = {
         "a text or a table of tables",
         "",
         "A text: which of the recipe's profiles lies over it, empty for none; a recipe with profiles needs it, or "
-        "--profile. Tables, [profile.NAME]: the grid's own profiles, each with keys of a grid that take the place of "
-        "the grid's, of which --profile chooses one.",
+        "`--profile`. Tables, [profile.NAME]: the grid's own profiles, each with keys of a grid that take the place of "
+        "the grid's, of which `--profile` chooses one.",
         (),
         'profile = "nano"',
     ),
@@ -46,9 +46,9 @@ GRID_KEYS: dict[str, tuple[str, str, str, tuple[str, ...], str]] = {
         f"one of {', '.join(RATES)}",
         "",
         "Where each run's optim.lr comes from: "
-        + "; ".join(f'"{name}": {words}' for name, words in RATES.items())
+        + "; ".join(f'`"{name}"`: {words}' for name, words in RATES.items())
         + ".",
-        ('refused beside an axis optim.lr if it is "kl" or "matched-step", without one if it is "tuned"',),
+        ('refused beside an axis optim.lr if it is `"kl"` or `"matched-step"`, without one if it is `"tuned"`',),
         'rate = "kl"',
     ),
     "measure": (
@@ -63,7 +63,7 @@ GRID_KEYS: dict[str, tuple[str, str, str, tuple[str, ...], str]] = {
         "{}",
         "Key of the recipe → its values: a run for every combination, the last axis varies fastest; keys joined by "
         "commas vary together, each of the values a list then.",
-        ("--set of a key that is varied is refused",),
+        ("`--set` of a key that is varied is refused",),
         '"adapter.method" = ["lora", "rlpo"]',
     ),
 }

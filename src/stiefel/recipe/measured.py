@@ -16,7 +16,7 @@ class MeasureSettings(Section):
     """[measure]"""
 
     kind: Kind
-    """What is measured: "start-norm" and "init-cost" of starts alone, the others of trained runs."""
+    """What is measured: `start-norm` and `init-cost` of starts alone, the others of trained runs."""
     source: str = ""
     """Where the numbers come from."""
     published: dict[str, dict[str, FiniteFloat]] = Field({})

@@ -179,23 +179,23 @@ def notes_on(name: str) -> Iterator[str]:
         others = [f"{algorithm} {toml(usual[key])}" for algorithm, usual in DEFAULTS.items() if key in usual]
         if others:
             yield f"its default with {', '.join(others)}"
-        yield "refused but with sft" if key in SFT_KEYS else "refused with sft"
+        yield "refused except with sft" if key in SFT_KEYS else "refused with sft"
     if key in ROLLOUT_KEYS.get(section, ()):
         yield "refused with sft, which samples nothing" + (
             ", but where it grades an eval task" if key == "reward" else ""
         )
     if section == "rollout" and key in VLLM_KEYS:
-        yield 'refused with rollout.engine = "hf"'
+        yield 'refused with `rollout.engine = "hf"`'
     if section == "adapter" and key not in OF_ADAPTER_ITSELF:
         yield "refused beside adapter.path, whose adapter has its own"
     if section == "adapter" and key in UNUSED:
         yield "refused for a method that has no use for it"
     if section == "eval" and key in DRAWN:
-        yield 'refused with eval.sampling = "task"'
+        yield 'refused with `eval.sampling = "task"`'
     if name in NEEDS:
         yield f"needs {NEEDS[name]}"
     if section == "cluster":
-        yield "read by `stiefel launch`, and `gpus` by grids on Ray or Slurm; else nothing reads it, which is said"
+        yield sections()[section].removesuffix(".")
 
 
 def as_change(key: str, value: Any) -> str:

@@ -37,7 +37,7 @@ class ModelSettings(Section):
     turn_ends: list[Annotated[str, Field(min_length=1)]] = []
     """Tokens that end an answer, beside those of the chat template, the tokenizer and generation_config.json."""
     chat_template_options: dict[str, bool | int | FiniteFloat | str] = {}
-    """Settings that the chat template reads, such as { enable_thinking = false }."""
+    """Settings that the chat template reads."""
 
 
 class AdapterSettings(Section):
@@ -210,7 +210,7 @@ class RunSettings(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seed of the start, the prompts and the sampling."""
     save_every: NotNegative = 20
-    """Rollouts (updates for sft) between checkpoints, from which --resume goes on; 0 keeps none."""
+    """Rollouts (updates for sft) between checkpoints, from which `--resume` goes on; 0 keeps none."""
     kl_every: Positive = 10
     """Rollouts between measurements of kl_base and kl_step, which cost a forward pass each."""
     geometry_every: NotNegative = 0
@@ -233,7 +233,7 @@ class EvalSettings(Section):
     sampling: Literal["recipe", "task"] = "recipe"
     """recipe: as the next three keys and rollout.max_completion_tokens say; task: each as it is usually measured."""
     samples: Positive = 1
-    """Completions a question; sampling = "recipe" only, as the next two."""
+    """Completions a question; `sampling = "recipe"` only, as the next two."""
     temperature: NotNegativeFloat = 0.6
     """0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
@@ -243,7 +243,7 @@ class EvalSettings(Section):
     validation: NotNegative = 0
     """Questions of the trained task that are kept out of its training rows and measured beside; 0 keeps none."""
     defer: bool = False
-    """Leave `tasks` unmeasured until something is chosen by the validation split, as a grid's rate = "tuned" does."""
+    """Leave `tasks` unmeasured until something is chosen by the validation split, as a grid's `rate = "tuned"` does."""
 
 
 class GuardSettings(Section):
@@ -258,12 +258,12 @@ class GuardSettings(Section):
 
 
 class ClusterSettings(Section):
-    """[cluster]: what `stiefel launch` reads; a run in this process leaves all of it."""
+    """[cluster]: read by `stiefel launch`, and `gpus` by grids on Ray and Slurm; nothing else reads it, and says so."""
 
     nodes: Positive = 1
     """Machines."""
     gpus: NotNegative = 0
-    """GPUs of each machine; launch needs 1 or more. So many a cell of a grid asks for on Ray or Slurm."""
+    """GPUs of each machine; launch needs 1 or more. On Ray or Slurm each cell of a grid asks for as many."""
     offload: bool = False
     """Keep the base's weights and the optimizer's state in the machines' memory while the GPUs do without them."""
     remove_padding: bool = True
@@ -273,7 +273,7 @@ class ClusterSettings(Section):
 
 
 class ExpectedSettings(Section):
-    """[expected]"""
+    """[expected]: published scores, which reports and `stiefel reproduce` set beside ours; no training reads them."""
 
     source: str = ""
     """Where the scores come from: a paper's table, or our own run."""
