@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scripts import choose, collapsed, laboratory, step, which
-from scripts.methods import FOLDER, failures, grouped, pages, rows_of
+from scripts.methods import FOLDER, failures, grouped, pages, rows_of, told
 from stiefel.methods import METHODS
 
 
@@ -49,6 +49,12 @@ def row(**changes: str) -> dict[str, str]:
 )
 def test_a_failure_is_told_by_its_rule(changes: dict[str, str], said: list[str]) -> None:
     assert list(failures(row(**changes))) == said
+
+
+def test_of_several_runs_the_most_that_one_lost_is_told() -> None:
+    runs = [row(), row(sort="0.7", reverse="0.9"), row(sort="0.85"), row(arithmetic="0.4")]
+    assert told(runs) == "below the base on its own task; lost 0.10 reverse, 0.30 sort"
+    assert told([row()]) == "no"
 
 
 def test_runs_that_differ_in_their_seed_alone_are_one_row() -> None:
