@@ -55,9 +55,9 @@ def gigabytes(count: float) -> str:
 def memory_table() -> str:
     """A row for each size and method."""
     lines = [
-        "| model | method | weights | trained | activations | checkpointed | head | total | total, checkpointed "
-        "| GPUs of 80 GB |\n",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---|\n",
+        "| model | method | GPUs of 80 GB | weights | trained | activations | checkpointed | head | total "
+        "| total, checkpointed |\n",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|\n",
     ]
     for name, shapes in QWEN25.items():
         for method in METHODS:
@@ -65,7 +65,7 @@ def memory_table() -> str:
             sizes = (plain.weights, plain.trained, plain.activations, frugal.activations, plain.head)
             cells = (*sizes, plain.total, frugal.total)
             figures = " | ".join(map(gigabytes, cells))
-            lines.append(f"| Qwen2.5-{name} | {method} | {figures} | {how(shapes, method)} |\n")
+            lines.append(f"| Qwen2.5-{name} | {method} | {how(shapes, method)} | {figures} |\n")
     return "".join(lines)
 
 
