@@ -64,7 +64,15 @@ def places() -> str:
         place = f"`{task.hub.id}`" + (f" ({configs})" if configs else "")
         test, train = split(task.hub.test, task.hub.test_rows), split(task.hub.train, task.hub.train_rows)
         rows.append((f"`{task.name}`", place, test, train, columns, task.hub.seen))
-    return as_table(("task", "hub id (configuration)", "test", "train", "columns", "read from"), rows)
+    heads = (
+        "task",
+        "hub id (configuration)",
+        "measured on: split, rows",
+        "trained on: split, rows",
+        "columns",
+        "read from",
+    )
+    return as_table(heads, rows)
 
 
 def templates() -> str:
