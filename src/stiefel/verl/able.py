@@ -26,7 +26,7 @@ HONOURED: dict[str, str] = {
     "adapter.path": "`model.lora_adapter_path`",
     "adapter.rank": "`model.lora_rank`, doubled for an anchored method",
     "adapter.alpha": "`model.lora_alpha`, doubled likewise",
-    "adapter.dropout": "`lora_dropout` in the adapter's directory, which wins over verl's settings",
+    "adapter.dropout": "the plug-in, by `verl.json`; also `lora_dropout` of the directory that a launch makes",
     "adapter.dropout_on": "`verl.json`, which the plug-in reads",
     "adapter.targets": "`model.target_modules`",
     "adapter.options": "the adapter's directory",
