@@ -56,7 +56,7 @@ CLAIMS = (
         "PiSSA's trained update is concentrated in W's leading directions",
         "more than half of Σc² in the leading r",
         concentrated("pissa", "head"),
-        "u_iᵀΔWv_i is zero to first order for i > r (Lemma B.1), for RLPO and OLoRA too: the curve shows the start",
+        "u_iᵀΔWv_i is zero to first order for i > r (Lemma B.1), for RLPO and OLoRA too: its place shows the start",
     ),
     Claim(
         RLPO + ", Fig. 3",

@@ -21,6 +21,11 @@ t-interval over seeds lies wholly on one side, *in part* where a claim's questio
 *not decided* where an interval does not lie on one side, *cannot be asked here* where the claim's own premise fails on
 this model; what was measured stands beside it all the same.
 
+**The figures.** U, V and σ are W's, W⁺ is the trained W, k is the rank r. S_Head and S_Tail are the shares of ΔW in the
+leading and the trailing k directions, the mean of left and right. NSS is ‖σ(W⁺) − σ(W)‖₂/‖σ(W)‖₂, how far the spectrum
+moved. The stable rank is ‖ΔW‖_F²/σ₁(ΔW)². With c_i = u_iᵀΔWv_i, Σc² over some directions is the aligned energy in them.
+All of them are defined in [geometry.md](geometry.md).
+
 **What this can and cannot say.** One model of {parameters} parameters whose matrices have up to {widest} columns, one
 task, {seeds} seeds, {updates} updates; the papers have models of 1.5B and more and hundreds of steps. An interval over
 {seeds} seeds is wide, seeds share the base model, and of {claims} questions asked at 95% one or two are wrong by
@@ -29,7 +34,7 @@ chance is far from zero: every figure stands beside what a change without prefer
 true ones, s(BA − B₀A₀), unless it says sBA. What of an answer follows from the method's form alone, whatever it
 learned, is said beside the question. PiSSA and MiLoRA start with `sigma = "divided"`, GeoRA with `"undivided"`.
 
-Full fine-tuning moves every entry by about the rate at each step of Adam, so that the adapters' rate is none for it. It
+Full fine-tuning moves every entry by about the rate at each step of Adam, so that no rate of the adapters suits it. It
 is run at two rates of its own; read its size and KL beside the adapters' before its place in the spectrum.
 """
 TABLE = (  # heading → scope, figure, whether it is a share
