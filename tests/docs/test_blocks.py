@@ -91,7 +91,7 @@ COMMANDS: list[tuple[str, Run | Excused]] = [
     (r"stiefel reproduce .*--out", Excused(MINUTES + "tests/reproduction")),
     (r"stiefel reproduce .*--dry-run", Excused("ends with 1 where a machine lacks something; tests/reproduction")),
     (r"stiefel launch verl .*--out", Excused("reads the model from a hub; tests/launch")),
-    (r"stiefel (export|import verl) runs/launched|stiefel verify trained |stiefel report runs/verl", LAUNCHED),
+    (r"stiefel (export|import verl) runs/rlpo-verl|stiefel verify trained |stiefel report runs/verl", LAUNCHED),
     (r"stiefel train .*--dry-run", Run()),
     (r"stiefel train recipes/rlpo/main.toml", Run((*SHORT.more, "--set", "eval.tasks=[]"))),
     (r"stiefel train ", SHORT),
