@@ -86,19 +86,32 @@ def test_every_key_stands_below_its_meaning_and_commented_keys_fit_too(printed) 
         recipe = load_recipe(path)
         assert (recipe.task.reward, recipe.algorithm.dynamic_sampling) == ("my_rewards:score", True)
         assert recipe.optim.kl_cap == 1e-3
-        assert len(proposed) == 3
+        assert len(proposed) == (2 if model == "nano" else 3)
 
 
-def test_a_grid_is_methods_by_rates_by_seeds_or_by_an_equal_kl(printed) -> None:
+def test_a_recipe_begins_with_lora_and_a_cap_on_its_step(printed) -> None:
+    """What docs/which-method.md gives as the default."""
+    recipe = load_recipe(printed("recipe"))
+    assert (recipe.adapter.method, recipe.optim.lr, recipe.optim.kl_cap) == ("lora", 1e-3, 1e-3)
+    supervised = load_recipe(printed("recipe", "--algorithm", "sft"))
+    assert (supervised.optim.lr, supervised.optim.kl_cap) == (3e-4, 0)
+
+
+def test_a_grid_is_methods_by_seeds_at_an_equal_kl_or_at_the_rates_that_it_names(printed) -> None:
     path = printed("grid", "--method", "lora,rlpo+dora,ia3")
     grid = load_grid(path)
-    assert len(grid.runs) == 3 * 2 * 3
+    assert (grid.rate, len(grid.runs)) == ("kl", 3 * 3)
     assert {recipe.adapter.method for recipe in grid.runs.values()} == {"lora", "rlpo+dora", "ia3"}
     assert all(recipe.adapter.rank == 8 for recipe in grid.runs.values())
-    lines = [line for line in path.read_text().splitlines() if not line.startswith('"optim.lr"')]
-    path.write_text("\n".join(line.removeprefix("# ") if line == '# rate = "kl"' else line for line in lines))
-    equal = load_grid(path)
-    assert (equal.rate, len(equal.runs)) == ("kl", 9)
+    text = path.read_text()
+    (axis,) = re.findall(r'needs ("optim.lr" = \[.*\])\.', text)
+    path.write_text(text.replace('rate = "kl"\n', "").replace("[axes]\n", f"[axes]\n{axis}\n"))
+    assert len(load_grid(path).runs) == 3 * 2 * 3
+
+
+def test_a_supervised_grid_has_rates(printed) -> None:
+    grid = load_grid(printed("grid", "--method", "lora,rlpo", "--algorithm", "sft"))
+    assert (grid.rate, len(grid.runs)) == ("", 2 * 2 * 3)
 
 
 def test_the_reward_grades_and_lies_in_the_package(printed, tmp_path, capsys, monkeypatch) -> None:

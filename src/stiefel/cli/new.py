@@ -50,7 +50,7 @@ def new() -> None:
 @new.command()
 @click.option(
     "--method",
-    default="rlpo",
+    default="lora",
     show_default=True,
     help="One of `stiefel methods`, or several with +.",
     shell_complete=completing.methods,
@@ -79,7 +79,7 @@ def recipe(method: str, model: str, task: str, algorithm: str) -> None:
 )
 @file_options
 def grid(methods: str, model: str, task: str, algorithm: str) -> None:
-    """Print a grid of methods, learning rates and seeds.
+    """Print a grid of methods and seeds, each method at an equal first step.
 
     \b
     stiefel new grid --method lora,rlpo > grid.toml

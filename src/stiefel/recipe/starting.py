@@ -14,6 +14,8 @@ from .recipe import Recipe, algorithm_of
 
 NANO = "nano"
 RATES = {(True, False): 3e-4, (True, True): 3e-5, (False, False): 1e-5, (False, True): 1e-6}  # (nano, all weights)
+CAPPED = {(True, False): 1e-3, (True, True): 1e-4, (False, False): 1e-4, (False, True): 1e-5}  # rather too large ones
+CAP = 1e-3  # nats a token; where runs of the study do best: docs/laboratory.md
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Wish:
     """What a recipe is asked for, with what is known of its method and its task."""
 
     model: str = NANO
-    method: str = "rlpo"
+    method: str = "lora"
     task: str = "nano-arithmetic"
     algorithm: str = "dapo"
     unused: frozenset[str] = frozenset()  # the settings of [adapter] that the method has no use for
@@ -62,8 +64,8 @@ class Wish:
 
     @property
     def rate(self) -> float:
-        """A learning rate to begin with."""
-        return RATES[self.nano, self.all_weights]
+        """A learning rate to begin with: a small one, or one that is rather too large for a cap to hold."""
+        return (RATES if self.supervised else CAPPED)[self.nano, self.all_weights]
 
 
 def starting_recipe(wish: Wish) -> str:
@@ -83,28 +85,37 @@ def starting_recipe(wish: Wish) -> str:
 
 
 def starting_grid(wish: Wish, methods: Sequence[str]) -> str:
-    """A grid of methods, rates and seeds on one recipe, which stands in it."""
-    rates = (wish.rate, float(f"{3.2 * wish.rate:.0e}"))
-    runs = 3 * len(methods) * len(rates)
-    lines = [line for line in lines_of(wish) if line.key not in ("adapter.method", "optim.lr", "run.seed")]
-    shown = ", ".join(f"{rate:g}" for rate in rates)
+    """A grid of methods and seeds on one recipe, which stands in it: at an equal first step; supervised, at rates."""
+    left_out = ("adapter.method", "optim.lr", "optim.kl_cap", "run.seed")
+    lines = [line for line in lines_of(wish) if line.key not in left_out]
+    small = RATES[wish.nano, wish.all_weights]
+    shown = ", ".join(f"{rate:g}" for rate in (small, float(f"{3.2 * small:.0e}")))
     listed = ", ".join(f'"{method}"' for method in methods)
+    varied = (
+        f"{len(methods)} methods, 2 learning rates and 3 seeds"
+        if wish.supervised
+        else f"{len(methods)} methods and 3 seeds"
+    )
+    runs = 3 * len(methods) * (2 if wish.supervised else 1)
     head = (
-        f"# {len(methods)} methods, {len(rates)} learning rates and 3 seeds on {wish.model}: {runs} runs.\n"
+        f"# {varied} on {wish.model}: {runs} runs.\n"
         "#   stiefel compare FILE --jobs 2 --out runs/grid        goes on with --resume; ends on a table and a page\n"
         "# Every key of [recipe.*] is explained by: stiefel help KEY.\n"
     )
     if not wish.supervised:
         head += (
-            "\n# One rate gives methods steps of very different sizes. In place of the axis optim.lr:\n"
-            "# each run's rate so that its first step costs the same KL, optim.kl_cap or 1e-3 nats a token.\n"
-            '# rate = "kl"\n'
+            "\n# One rate gives methods steps of very different sizes. So each run's rate is found before it begins:\n"
+            f"# where its first step costs {CAP:g} nats a token.\n"
+            f'# Without this line [axes] needs "optim.lr" = [{shown}].\n'
+            'rate = "kl"\n'
         )
     axes = (
         "\n# A run for every combination; the last axis varies fastest. Keys joined by commas vary together:\n"
-        '# "adapter.method, optim.lr" = [["lora", 3e-4], ["full", 3e-5]]\n'
+        '# "adapter.rank, adapter.alpha" = [[8, 16], [16, 32]]\n'
         "[axes]\n# One seed decides nothing: three give the table its intervals.\n"
-        f'"run.seed" = [0, 1, 2]\n"optim.lr" = [{shown}]\n"adapter.method" = [{listed}]\n'
+        + '"run.seed" = [0, 1, 2]\n'
+        + (f'"optim.lr" = [{shown}]\n' if wish.supervised else "")
+        + f'"adapter.method" = [{listed}]\n'
     )
     return head + as_tables(lines, "recipe.") + axes
 
@@ -189,17 +200,19 @@ def about_rollouts(wish: Wish) -> list[Line]:
 
 def about_steps(wish: Wish) -> list[Line]:
     """[optim]"""
-    advice = "Look first: a rate that suits one method breaks another."
-    if not wish.supervised:
-        advice += " `stiefel preflight FILE` names one, or set kl_cap."
-    lines = [Line("optim.lr", wish.rate, advice)]
+    lines = [
+        Line("optim.lr", wish.rate, "Look first: a rate that suits one method breaks another.")
+        if wish.supervised
+        else Line(
+            "optim.lr", wish.rate, "Rather too large than too small: kl_cap holds. `stiefel preflight FILE` tells."
+        )
+    ]
     if not wish.supervised:
         lines += [
             Line(
                 "optim.kl_cap",
-                1e-3,
-                "With it the rate decides less: give one that is rather too large.",
-                proposed=wish.nano,
+                CAP,
+                "Choose a step and not a rate; without it a rate that suits one method breaks another.",
             ),
             Line("optim.rollouts", 60 if wish.nano else 100),
             Line("optim.updates_per_rollout", 2 if wish.nano else 4),
