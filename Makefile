@@ -52,7 +52,7 @@ lint: venv ## style and types
 bench: venv ## the measurements that the README quotes
 	$(BIN)/python -m benchmarks
 
-docs: venv ## regenerate what README.md and docs/ quote, docs/recipe.md, docs/tasks.md, docs/reproduce.md, docs/theory.md, docs/spectra.md, docs/scaling.md, docs/choose.md, docs/collapsed.md, docs/which-method.md, docs/laboratory.md and docs/methods; then the site
+docs: venv ## regenerate what README.md and docs/ quote, docs/recipe.md, docs/tasks.md, docs/reproduce.md, docs/theory.md, docs/spectra.md, docs/scaling.md, docs/choose.md, docs/collapsed.md, docs/which-method.md, docs/laboratory.md, docs/log.md and docs/methods; then the site
 	$(BIN)/python -m scripts.readme
 	$(BIN)/python -m scripts.recipe
 	$(BIN)/python -m scripts.tasks
@@ -68,6 +68,7 @@ docs: venv ## regenerate what README.md and docs/ quote, docs/recipe.md, docs/ta
 	$(BIN)/python -m scripts.collapsed
 	$(BIN)/python -m scripts.which
 	$(BIN)/python -m scripts.laboratory
+	$(BIN)/python -m scripts.log
 	$(MAKE) --no-print-directory site
 
 site: venv ## site/index.html: the pages as they are, with the Python interface; a warning is an error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scripts import choose, collapsed, laboratory, step, which
+from scripts import choose, collapsed, laboratory, log, step, which
 from scripts.methods import FOLDER, failures, grouped, pages, rows_of, told
 from stiefel.methods import METHODS
 
@@ -13,7 +13,7 @@ def test_the_pages_are_fresh() -> None:
     assert [path.name for path, text in pages().items() if path.read_text() != text] == [], "run `make docs`"
 
 
-@pytest.mark.parametrize("made", [choose, collapsed, laboratory, step, which], ids=lambda made: made.PAGE.stem)
+@pytest.mark.parametrize("made", [choose, collapsed, laboratory, log, step, which], ids=lambda made: made.PAGE.stem)
 def test_a_page_of_kept_results_is_fresh(made) -> None:
     assert made.PAGE.read_text() == made.page(), "run `make docs`"
 

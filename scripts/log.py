@@ -1,0 +1,125 @@
+"""Regenerate docs/log.md, what did not work, from the kept results: `python -m scripts.log`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.study.falling import FIRST, WARNED
+from scripts.numbers import results
+from scripts.readme import replace_block
+
+PAGE = Path(__file__).parents[1] / "docs" / "log.md"
+
+
+def entries() -> list[tuple[str, str]]:
+    """What was tried, and what came of it, with where it stands."""
+    return [order(), first_rollout(), falls(), cap_alone(), choice(), geora_init(), attach_pissa(), cached_init()]
+
+
+def order() -> tuple[str, str]:
+    """The order of the methods."""
+    found = results("laboratory")
+    stable, undecided = found["nano"]["stability"], [one["verdict"] for one in found["claims"]]
+    return (
+        "To say which of the methods is best",
+        f"{stable['seeds']} seeds do not: Kendall's τ between the orders of two halves of them is "
+        f"{stable['tau']:.2f} in the mean and {stable['lowest']:.2f} at the least, and "
+        f"{undecided.count('not decidable here')} of {len(undecided)} claims stay undecided "
+        "([laboratory.md](laboratory.md)).",
+    )
+
+
+def first_rollout() -> tuple[str, str]:
+    """What can be known before a run."""
+    found = results("laboratory")["explained"]
+    return (
+        "To foresee the reward from the first update alone, before a run",
+        f"It explains {found['one']['by_step']:.0%} of the variance, the first ten rollouts "
+        f"{found['ten']['by_step']:.0%}: AdamW's first step is of another size than those that follow, and not by "
+        "the same factor for every method. AdaLoRA's moves its E alone, beside factors near 0, so that the rate at "
+        "which it costs 1e-3 is some ten times too large for it.",
+    )
+
+
+def falls() -> tuple[str, str]:
+    """Whether a warning is worth it."""
+    found = results("laboratory")["falling"]
+    best = found["all"]
+    low, high = best["interval"]
+    return (
+        f"To warn of a fall after {FIRST} rollouts",
+        f"On methods that were held out the AUC is {best['auc']:.2f} [{low:.2f}, {high:.2f}]; a warning from a "
+        f"probability of {WARNED:g} on finds {best['found']:.0%} of {found['falls']} falls, with "
+        f"{best['false_alarms']:.0%} false alarms, and its Brier score is {best['brier']:.3f}, that of always saying "
+        f"the share of falls {best['brier_of_the_share']:.3f}. So neither `train` nor the report warns by it "
+        "([laboratory.md](laboratory.md#can-a-fall-be-foreseen)).",
+    )
+
+
+def cap_alone() -> tuple[str, str]:
+    """What a cap does not see."""
+    found = results("step")["methods"]
+    lost, held = (
+        {method: max(one["lost"] for one in mine[kind].values()) for method, mine in found.items() if mine[kind]}
+        for kind in ("capped", "capped_rows")
+    )
+    worst = max(lost, key=lost.__getitem__)
+    return (
+        "To keep old skills by a cap on the step alone",
+        f"A run of `{worst}` under it lost {lost[worst]:.2f} of one. With rows of the old skills beside it no run "
+        f"lost more than {max(held.values()):.2f} ([step.md](step.md)).",
+    )
+
+
+def choice() -> tuple[str, str]:
+    """How good a cheap choice can be."""
+    found = results("choose")["on_curves"]
+    return (
+        "To choose better for a fifth of a grid by another schedule of halving",
+        f"Of {found['other_schedules']} schedules that the budget pays for the best lies inside the best cell's "
+        f"interval in {found['inside_of_the_best_schedule']:.0%} of the cases, ours in {found['inside_winner']:.0%}, "
+        f"the grid's own best cell in {found['inside_best_cell']:.0%}: what is missing is not in the schedule "
+        "([choose.md](choose.md)).",
+    )
+
+
+def geora_init() -> tuple[str, str]:
+    """What GeoRA's masks cost."""
+    times = results("real")["geora"]["times_faster"]
+    return (
+        "To make `stiefel init --method geora` three times as fast as one full SVD of each matrix",
+        f"It is {times:.1f} times as fast, at 1.5B's shapes. Its masks are decided exactly, from WᵀW in float64, and "
+        "that and two eigenproblems are half of its time ([real-model.md](real-model.md)).",
+    )
+
+
+def attach_pissa() -> tuple[str, str]:
+    """Exactness beside speed."""
+    found = results("real")["peft"]
+    return (
+        "To be as fast as PEFT's `pissa_niter_4` on a small model",
+        f"`attach` takes {found['ratio']:.1f} times as long on SmolLM2-135M, where it keeps "
+        f"{found['stiefel_worst_energy']:.5f} of the best energy and PEFT {found['peft_worst_energy']:.3f}.",
+    )
+
+
+def cached_init() -> tuple[str, str]:
+    """What is left when everything is cached."""
+    found = results("real")["warm"]
+    return (
+        "To begin at once where everything is cached",
+        f"`init` takes {found['rlpo']:.1f} s, of which {found['imports_seconds']:.1f} s are imports of torch, "
+        "transformers and PEFT.",
+    )
+
+
+def page() -> str:
+    """docs/log.md as it should be."""
+    rows = "".join(f"| {tried} | {came} |\n" for tried, came in entries())
+    return replace_block(
+        PAGE.read_text(encoding="utf-8"), "tried", f"| what was wanted | what came |\n|---|---|\n{rows}"
+    )
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
