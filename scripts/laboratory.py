@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.study.falling import WARNED
-from scripts.laboratory_figure import step_and_reward
+from scripts.laboratory_figure import at_best_rates, step_and_reward
 from scripts.numbers import RESULTS, results
 from scripts.readme import replace_block
 from stiefel.methods import METHODS
 
 PAGE = Path(__file__).parents[1] / "docs" / "laboratory.md"
-FIGURE = PAGE.parent / "figures" / "step-and-reward.svg"
+FIGURES = PAGE.parent / "figures"
 FEW = 5  # falls, and runs that did not fall, without which nothing is judged
 MODELS = {"nano": "nano", "smollm2": "SmolLM2"}
 Found = dict[str, Any]
@@ -272,5 +272,7 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    FIGURE.write_text(step_and_reward(results("laboratory")["explained"]["ten"]), encoding="utf-8")
+    kept = results("laboratory")
+    (FIGURES / "step-and-reward.svg").write_text(step_and_reward(kept["explained"]["ten"]), encoding="utf-8")
+    (FIGURES / "best-rates.svg").write_text(at_best_rates(kept["nano"]["methods"]), encoding="utf-8")
     PAGE.write_text(page(), encoding="utf-8")

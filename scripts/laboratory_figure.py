@@ -1,4 +1,4 @@
-"""A run's reward over its step, every method and rate: the picture of docs/laboratory.md."""
+"""The pictures of docs/laboratory.md: a run's reward over its step, and every method at its best rate."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from stiefel.report import theme
 
 SHOWN = ("lora", "rlpo", "rlmo", "pissa", "milora", "geora", "full")  # by colour; the others are grey
 COLOURS = ("#4e79a7", "#e15759", "#59a14f", "#b07aa1", "#f28e2b", "#76b7b2", "#222222")
+WIDTH = 560
 DECADES = alt.Axis(values=[10.0**power for power in range(-8, 1)], format=".0e")
 
 
@@ -20,13 +21,37 @@ def step_and_reward(found: dict[str, Any]) -> str:
     step = "step, KL in nats a token (median of the first ten rollouts)"
     names, colours = [*SHOWN, "others"], [*COLOURS, "#b9bfc9"]
     chart = (
-        alt.Chart(alt.Data(values=rows), width=560, height=280, background="white")
+        alt.Chart(alt.Data(values=rows), width=WIDTH, height=280)
         .mark_circle(size=32, opacity=0.8)
         .encode(
             x=alt.X("step:Q", title=step, scale=alt.Scale(type="log", nice=False, padding=12), axis=DECADES),
             y=alt.Y("reward:Q", title="reward, mean of the last 15 rollouts", scale=alt.Scale(domain=[0, 1])),
             color=alt.Color("shown:N", scale=alt.Scale(domain=names, range=colours), title=None),
         )
-        .configure(**{key: value for key, value in theme.LIGHT.items() if key in ("font", "axis", "legend", "view")})
     )
-    return str(vl_convert.vegalite_to_svg(chart.to_dict()))
+    return drawn(chart)
+
+
+def at_best_rates(methods: dict[str, Any]) -> str:
+    """An SVG: a line a method, its mean reward at its best rate with its 95% interval over seeds, the best first."""
+    found = {method: one["best"] for method, one in methods.items() if one["best"]["interval"]}
+    order = sorted(found, key=lambda method: -found[method]["mean"])
+    rows = [
+        {"method": method, "mean": found[method]["mean"], "low": low, "high": high}
+        for method in order
+        for low, high in [found[method]["interval"]]
+    ]
+    base = alt.Chart(alt.Data(values=rows), width=WIDTH, height=16 * len(rows)).encode(
+        y=alt.Y("method:N", sort=order, title=None)
+    )
+    axis = alt.X(
+        "low:Q", title="reward at the best rate, mean of the last 15 rollouts", scale=alt.Scale(zero=False, nice=True)
+    )
+    line = base.mark_rule(color=COLOURS[0]).encode(x=axis, x2="high:Q")
+    return drawn(line + base.mark_circle(size=40, color=COLOURS[0], opacity=1).encode(x="mean:Q"))
+
+
+def drawn(chart: alt.Chart | alt.LayerChart) -> str:
+    """In the report's light theme."""
+    shown = {key: value for key, value in theme.LIGHT.items() if key in ("font", "axis", "legend", "view")}
+    return str(vl_convert.vegalite_to_svg(chart.configure(background="white", **shown).to_dict()))
