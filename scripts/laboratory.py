@@ -50,7 +50,8 @@ def lines(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
 
 def methods(found: Found) -> str:
     """Every method of a model, the best first."""
-    head = ["method", "reward at its rates", "at the best rate", "held out, gained", "others, lost", "KL to base"]
+    head = ["method", "reward at its rates", "at the best rate", "over `lora`"]
+    head += ["held out, gained", "others, lost", "KL to base"]
     ranked = sorted(found["methods"].items(), key=lambda item: -item[1]["best"]["mean"])
     rows = []
     for method, mine in ranked:
@@ -58,7 +59,8 @@ def methods(found: Found) -> str:
         end = " (at the end)" if mine["at_the_end"] else ""
         kl = "–" if not mine["kl_base"] else f"{mine['kl_base']['mean']:.2g}"
         best = half(mine["best"]) + end
-        rows.append([f"`{method}`", at, best, half(mine["gain"]), half(mine["forgotten"]), kl])
+        over = difference(found["at_best"][method].get("over_lora"))
+        rows.append([f"`{method}`", at, best, over, half(mine["gain"]), half(mine["forgotten"]), kl])
     return lines(head, rows, 2)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from scripts.claims import CLAIMS
 from scripts.methods import FORGOT, failures, rows_of
@@ -18,7 +19,9 @@ PAGE = Path(__file__).parents[1] / "docs" / "which-method.md"
 
 
 def listed(names: list[str]) -> str:
-    """`a`, `b` and `c`."""
+    """`a`, `b` and `c`, or none."""
+    if not names:
+        return "none"
     quoted = [f"`{name}`" for name in names]
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
 
@@ -57,14 +60,12 @@ def under_the_cap() -> tuple[str, str]:
 
 def without_a_cap() -> str:
     """Which methods fail at a rate that is too large for them."""
-    wrong = {
-        method.name: {reason for row in rows_of("nano", method.name) for reason in failures(row)} for method in METHODS
-    }
-    below = [name for name, reasons in wrong.items() if any("below the base" in reason for reason in reasons)]
-    forgot = [name for name, reasons in wrong.items() if any(reason.startswith("lost") for reason in reasons)]
+    wrong = [{reason for row in rows_of("nano", method.name) for reason in failures(row)} for method in METHODS]
+    below = sum(any("below the base" in reason for reason in reasons) for reasons in wrong)
+    forgot = sum(any(reason.startswith("lost") for reason in reasons) for reasons in wrong)
     return (
-        f"Without a cap, at too large a rate, runs of {listed(below)} end below the base on their own task, and runs "
-        f"of {listed(forgot)} lose {FORGOT:g} of an old skill or more"
+        f"At a rate that is too large for it a run of {below} of the {len(METHODS)} methods ends below the base on its "
+        f"own task, and a run of {forgot} loses {FORGOT:g} of an old skill or more"
     )
 
 
@@ -76,6 +77,48 @@ def on_a_real_model() -> str:
             gains = " and ".join(f"{run['after'] - run['before']:.3f}" for run in found["runs"])
             said.append(f"`{method}` at {found['rate']:g} gains {gains}")
     return f"On SmolLM2-135M {', '.join(said)}; a number a seed"
+
+
+def of_the_step() -> str:
+    """How much of the reward is the step's."""
+    ten = results("laboratory")["explained"]["ten"]
+    return (
+        f"Over {ten['runs']} runs of {len(ten['above'])} methods the size of the first steps explains "
+        f"{ten['by_step']:.0%} of the reward's variance, which method it is {ten['by_method']:.0%}, both "
+        f"{ten['by_both']:.0%}"
+    )
+
+
+def best_step() -> str:
+    """The step at which runs reach most, as preflight measures it and as a cap holds it."""
+    found = results("laboratory")["explained"]
+    one, ten = found["one"]["best"], found["ten"]["best"]
+    return (
+        f"Runs reach most where the first update of all costs {one['step']:.1e} nats a token (within {one['within']:g} "
+        f"of that from {one['from']:.1e} to {one['to']:.1e}), and the updates of the first ten rollouts "
+        f"{ten['step']:.1e} ({ten['from']:.1e} to {ten['to']:.1e}): what preflight's budget of 1e-3 asks for, and what "
+        "a cap of 1e-3 leaves each of two updates"
+    )
+
+
+def at_best_rates() -> str:
+    """The methods whose reward at their own best rate is decided to differ from LoRA's."""
+    methods, over = (results("laboratory")["nano"][key] for key in ("methods", "at_best"))
+    best = sorted(((one["best"]["mean"], name) for name, one in methods.items()), reverse=True)
+    (high, first), (low, last) = best[0], best[-1]
+    above = sum(mean > methods["lora"]["best"]["mean"] for mean, _ in best)
+    decided = {name: one["over_lora"]["mean"] for name, one in over.items() if name != "lora" and differs(one)}
+    better, worse = ([name for name, mean in decided.items() if sign * mean > 0] for sign in (1, -1))
+    return (
+        f"At their own best rates {len(best)} methods reach from {low:.3f} (`{last}`) to {high:.3f} (`{first}`), `lora` "
+        f"{methods['lora']['best']['mean']:.3f}, with {above} above it. Corrected for {len(best) - 1} comparisons, "
+        f"decidedly better than `lora`: {listed(better)}; worse: {listed(worse)}"
+    )
+
+
+def differs(one: dict[str, Any]) -> bool:
+    """Whether a method's difference to LoRA is decided."""
+    return bool(one["over_lora"]["p"] < 0.05)
 
 
 def of_the_papers() -> str:
@@ -91,8 +134,12 @@ def of_the_papers() -> str:
 def table() -> str:
     """What was measured, and where that stands."""
     kept, order = under_the_cap()
+    study = "[laboratory.md](laboratory.md), `python -m benchmarks.laboratory`"
     capped = "[step.md](step.md#what-was-measured), `python -m benchmarks.step`"
     rows = [
+        (of_the_step(), study),
+        (best_step(), study),
+        (at_best_rates(), study),
         (first_step(), "[preflight.md](preflight.md), `python -m scripts.preflight`"),
         (kept, capped),
         (order, capped),

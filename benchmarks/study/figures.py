@@ -29,6 +29,7 @@ def figures() -> dict[str, Any]:
         capped = {method: values for method in ORDER if (values := runs.capped(method))}
         found[name] = {
             "methods": {method: one_method(runs, method) for method in ORDER if method in runs.methods},
+            "at_best": against({method: runs.at_best(method) for method in ORDER if method in runs.methods}, "lora"),
             "stability": stability({m: values for m in runs.methods if len(values := runs.at_best(m)) > 3}),
             "capped": against(capped, "lora"),
             "changed": changes(runs),
