@@ -64,8 +64,8 @@ def without_a_cap() -> str:
     below = sum(any("below the base" in reason for reason in reasons) for reasons in wrong)
     forgot = sum(any(reason.startswith("lost") for reason in reasons) for reasons in wrong)
     return (
-        f"At a rate that is too large for it a run of {below} of the {len(METHODS)} methods ends below the base on its "
-        f"own task, and a run of {forgot} loses {FORGOT:g} of an old skill or more"
+        f"Without a cap, at a rate too large for it, a run of {below} of the {len(METHODS)} methods ends below the base "
+        f"on its own task, and a run of {forgot} loses {FORGOT:g} of an old skill or more"
     )
 
 
@@ -110,8 +110,8 @@ def at_best_rates() -> str:
     decided = {name: one["over_lora"]["mean"] for name, one in over.items() if name != "lora" and differs(one)}
     better, worse = ([name for name, mean in decided.items() if sign * mean > 0] for sign in (1, -1))
     return (
-        f"At their own best rates {len(best)} methods reach from {low:.3f} (`{last}`) to {high:.3f} (`{first}`), `lora` "
-        f"{methods['lora']['best']['mean']:.3f}, with {above} above it. Corrected for {len(best) - 1} comparisons, "
+        f"At their own best rates {len(best)} methods reach from {low:.3f} (`{last}`) to {high:.3f} (`{first}`), "
+        f"`lora` {methods['lora']['best']['mean']:.3f}, with {above} above it. Corrected for {len(best) - 1} comparisons, "
         f"decidedly better than `lora`: {listed(better)}; worse: {listed(worse)}"
     )
 
