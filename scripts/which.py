@@ -64,8 +64,8 @@ def without_a_cap() -> str:
     below = sum(any("below the base" in reason for reason in reasons) for reasons in wrong)
     forgot = sum(any(reason.startswith("lost") for reason in reasons) for reasons in wrong)
     return (
-        f"Without a cap, at a rate too large for it, a run of {below} of the {len(METHODS)} methods ends below the base "
-        f"on its own task, and a run of {forgot} loses {FORGOT:g} of an old skill or more"
+        f"Without a cap, at a rate too large for it, a run of {below} of the {len(METHODS)} methods ends below the "
+        f"base on its own task, and a run of {forgot} loses {FORGOT:g} of an old skill or more"
     )
 
 
@@ -111,8 +111,8 @@ def at_best_rates() -> str:
     better, worse = ([name for name, mean in decided.items() if sign * mean > 0] for sign in (1, -1))
     return (
         f"At their own best rates {len(best)} methods reach from {low:.3f} (`{last}`) to {high:.3f} (`{first}`), "
-        f"`lora` {methods['lora']['best']['mean']:.3f}, with {above} above it. Corrected for {len(best) - 1} comparisons, "
-        f"decidedly better than `lora`: {listed(better)}; worse: {listed(worse)}"
+        f"`lora` {methods['lora']['best']['mean']:.3f}, with {above} above it. Corrected for {len(best) - 1} "
+        f"comparisons, decidedly better than `lora`: {listed(better)}; worse: {listed(worse)}"
     )
 
 
