@@ -10,6 +10,7 @@ from benchmarks.study.falling import WARNED
 from scripts.laboratory_figure import at_best_rates, step_and_reward
 from scripts.numbers import RESULTS, results
 from scripts.readme import replace_block
+from scripts.which import at_best_rates as methods_at_best_rates
 from stiefel.methods import METHODS
 
 PAGE = Path(__file__).parents[1] / "docs" / "laboratory.md"
@@ -267,6 +268,7 @@ def page() -> str:
         "claims": f"{counted(found['claims'])}\n\n{claims(found['claims'])}",
         "stable": stable(found["nano"]),
         "falling": falling(found["falling"]),
+        "choose": f"{methods_at_best_rates()}.",
         "rows": made_of(found),
     }.items():
         text = replace_block(text, name, content + "\n")
