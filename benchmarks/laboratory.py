@@ -1,11 +1,11 @@
 """The study on nano and on SmolLM2, run by run: `python -m benchmarks.laboratory [--parts methods,…] [--jobs 2]`.
 
-What results/laboratory lacks of it is run, a row a run: `methods` into nano.csv, every method at three rates around the
-one at which a step costs 1e-3 nats a token; `ablations` into nano_ablations.csv; `real` into smollm2.csv. Whatever
-benchmarks/step.py has run already is used. `falls` goes far above the rates, into nano_falls.csv, for what is to be
-foreseen of a fall. `figures` reckons what docs/laboratory.md quotes (results/laboratory.json; `python -m
-scripts.laboratory` writes the page). `--rerun METHOD LR SEED` repeats a row of nano.csv and says both rewards;
-`reruns` repeats some that are drawn at random (results/reruns.json).
+What results/laboratory lacks of it is run, a row a run: `methods` into nano.csv, every method at three rates around
+the one at which a step costs 1e-3 nats a token; `ablations` into nano_ablations.csv; `caps`, smaller and larger ones,
+into nano_cap.csv; `real` into smollm2.csv. Whatever benchmarks/step.py has run already is used. `falls` goes far
+above the rates, into nano_falls.csv, for what is to be foreseen of a fall. `figures` reckons what docs/laboratory.md
+quotes (results/laboratory.json; `python -m scripts.laboratory` writes the page). `--rerun METHOD LR SEED` repeats a
+row of nano.csv and says both rewards; `reruns` repeats some that are drawn at random (results/reruns.json).
 """
 
 from __future__ import annotations
@@ -26,27 +26,29 @@ SEEDS = 5
 # which a first step costs 1e-3 nats a token (`stiefel preflight recipes/nano/dapo.toml --methods …`). VeRA's is the one
 # below, since the one above is 0.1; AdaLoRA's first step moves its E alone, beside factors near 0, and says nothing of
 # the steps that follow: its rates are tenths of what that would ask for.
-RATES: dict[str, tuple[float, float, float]] = step.RATES | {
+# A fourth one stands where the largest of three was the best.
+RATES: dict[str, tuple[float, ...]] = step.RATES | {
+    "geora": (1e-4, 3e-4, 1e-3, 3e-3),
     "gaussian": (1e-4, 3e-4, 1e-3),
-    "random_orthonormal": (1e-4, 3e-4, 1e-3),
-    "dct": (1e-4, 3e-4, 1e-3),
-    "wavelet": (1e-4, 3e-4, 1e-3),
+    "random_orthonormal": (1e-4, 3e-4, 1e-3, 3e-3),
+    "dct": (1e-4, 3e-4, 1e-3, 3e-3),
+    "wavelet": (1e-4, 3e-4, 1e-3, 3e-3),
     "olora": (3e-5, 1e-4, 3e-4),
     "olora_tail": (1e-4, 3e-4, 1e-3),
     "geora_random": (3e-4, 1e-3, 3e-3),
     "geora_tail": (3e-4, 1e-3, 3e-3),
-    "geora_spectral": (1e-4, 3e-4, 1e-3),
+    "geora_spectral": (1e-4, 3e-4, 1e-3, 3e-3),
     "geora_euclidean": (3e-4, 1e-3, 3e-3),
     "rslora": (1e-4, 3e-4, 1e-3),
     "dora": (3e-4, 1e-3, 3e-3),
-    "lora_plus": (1e-5, 3e-5, 1e-4),
+    "lora_plus": (1e-5, 3e-5, 1e-4, 3e-4),
     "lora_fa": (3e-4, 1e-3, 3e-3),
     "adalora": (3e-3, 1e-2, 3e-2),
     "miss": (1e-4, 3e-4, 1e-3),
     "vera": (1e-2, 3e-2, 1e-1),
     "ia3": (3e-3, 1e-2, 3e-2),
     "ln_tuning": (3e-3, 1e-2, 3e-2),
-    "sparse": (3e-5, 1e-4, 3e-4),
+    "sparse": (3e-5, 1e-4, 3e-4, 1e-3),
 }
 ABLATED = ("lora", "rlpo")
 ABLATIONS = {  # what differs from recipes/nano/dapo.toml
@@ -67,6 +69,9 @@ REAL_RATES = {
 REAL_SEEDS = 3
 REAL_FAR = 10  # times a method's middle rate: where the cap alone says how large a step is
 FAR = (3, 10)  # times a method's largest rate
+CAPS = (3e-4, 3e-3)  # beside step.CAP
+CAPPED = ("lora", "rlpo")
+CAPPED_RATE = 3e-3  # the middle one of step.NOMINAL
 FALLING = ("lora", "gaussian", "rlpo", "rlmo", "olora", "pissa", "milora", "geora", "rslora", "dora", "lora_fa", "full")
 
 
@@ -83,6 +88,13 @@ def ablations(seeds: int) -> Iterator[tuple[str, Asked]]:
         for method in ABLATED:
             for changes in (change for kind in ABLATIONS.values() for change in kind):
                 yield "nano_ablations", Asked(method, RATES[method][1], seed, changes=changes)
+
+
+def caps(seeds: int) -> Iterator[tuple[str, Asked]]:
+    """Two starts under a smaller and a larger cap."""
+    for seed in range(seeds):
+        for method in CAPPED:
+            yield from (("nano_cap", Asked(method, CAPPED_RATE, seed, cap)) for cap in CAPS)
 
 
 def falls(seeds: int) -> Iterator[tuple[str, Asked]]:
@@ -145,6 +157,8 @@ def main() -> None:
         run_all(list(methods(arguments.seeds)), NANO, arguments.jobs)
     if "ablations" in parts:
         run_all(list(ablations(arguments.seeds)), NANO, arguments.jobs)
+    if "caps" in parts:
+        run_all(list(caps(arguments.seeds)), NANO, arguments.jobs)
     if "falls" in parts:
         run_all(list(falls(2)), NANO, arguments.jobs)
     if "real" in parts:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.study.explained import KNOTS
 from benchmarks.study.falling import WARNED
 from scripts.laboratory_figure import at_best_rates, step_and_reward
 from scripts.numbers import RESULTS, results
@@ -52,7 +53,7 @@ def lines(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
 def methods(found: Found) -> str:
     """Every method of a model, the best first."""
     head = ["method", "reward at its rates", "at the best rate", "over `lora`"]
-    head += ["held out, gained", "others, lost", "KL to base"]
+    head += ["held out, gained", "others, lost: mean, most", "KL to base"]
     ranked = sorted(found["methods"].items(), key=lambda item: -item[1]["best"]["mean"])
     rows = []
     for method, mine in ranked:
@@ -61,7 +62,8 @@ def methods(found: Found) -> str:
         kl = "–" if not mine["kl_base"] else f"{mine['kl_base']['mean']:.2g}"
         best = half(mine["best"]) + end
         over = difference(found["at_best"][method].get("over_lora"))
-        rows.append([f"`{method}`", at, best, over, half(mine["gain"]), half(mine["forgotten"]), kl])
+        most = "" if mine["forgotten"] is None else f"{mine['forgotten']['mean']:.3f}, {mine['forgotten_most']:.3f}"
+        rows.append([f"`{method}`", at, best, over, half(mine["gain"]), most or "–", kl])
     return lines(head, rows, 2)
 
 
@@ -126,35 +128,39 @@ def counted(found: list[Found]) -> str:
 def explained(found: Found) -> str:
     """What a step explains."""
     ten = found["ten"]
-    above = {name: one for name, one in ten["above"].items() if one["interval"]}
-    apart = [name for name, one in above.items() if one["interval"][0] > 0 or one["interval"][1] < 0]
-    said = ", ".join(f"`{name}` by {above[name]['mean']:+.3f}" for name in apart)
-    off = (
-        f"methods whose own 95% interval lies off it, uncorrected for {len(above)} methods: {said}"
-        if apart
-        else NONE_OFF
-    )
     rows = [
         [f"{name} rollouts" if name != "one" else "the first rollout", *map("{:.0%}".format, shares(found[key]))]
         for key, name in (("one", "one"), ("ten", "the first ten"), ("all", "all"))
     ]
     table = lines(["step of", "the step explains", "the method", "both"], rows)
-    best, first = ten["best"], found["one"]["best"]
+    near = ten["plateau"]
     return (
-        f"{table}\n\n"
-        f"Shares of the variance of {ten['runs']} plain runs' rewards on nano; the step by a smooth curve of its "
-        f"logarithm. A run that is broken takes dear steps because it is, so that the last line says less of the cause "
-        f"than the ones above it. By the first ten, whether methods differ at an equal step: F = {ten['f']:.2f}, "
-        f"p = {ten['p']:.2g}; {off}.\n\n"
-        f"**Which step.** By the first ten rollouts the curve is highest, {best['reward']:.3f}, where an update costs "
-        f"{best['step']:.1e} nats a token (95% {span(best['interval'])}, by a bootstrap over methods), and "
-        f"within {best['within']:g} of that from {best['from']:.1e} to {best['to']:.1e}. By the first rollout, "
-        f"whose steps are dearer than those that follow and which is what `stiefel preflight` measures: "
-        f"{first['step']:.1e}, and from {first['from']:.1e} to {first['to']:.1e}."
+        f"{table}\n\nShares of the variance of the rewards of {ten['runs']} plain runs on nano, by least squares, "
+        f"adjusted for the number of parameters; the step by a cubic spline of its logarithm with {KNOTS} knots. A "
+        f"mean for each method and rate explains {ten['cells']:.0%}: the rest is the seeds'. On methods that it was "
+        f"not fitted on the curve of the first ten rollouts explains {ten['held_out']:.0%}. How much each share is "
+        "depends on the rates that were run: these reach from too small a step to far too large a one, and every "
+        "method has both. Broken runs take large steps as a consequence, so that the last row overstates the "
+        f"cause.\n\n{which_step(found)}\n\n**On the plateau the methods differ, by little.** Of the {near['runs']} "
+        f"runs whose first ten rollouts had a step there, rewards spread by {near['spread']:.3f} (standard "
+        f"deviation), of which the step explains {near['by_step']:.0%} and the method {near['by_method']:.0%} (F = "
+        f"{near['f']:.1f}, p = {near['p']:.1g})."
     )
 
 
-NONE_OFF = "no method is off the curve by its own 95% interval"
+def which_step(found: Found) -> str:
+    """The step at which runs reach most."""
+    ten, first = found["ten"]["best"], found["one"]["best"]
+    own = found["ten"]["at_best_rates"]
+    return (
+        f"**Which step.** The curve of the first ten rollouts is highest, {ten['reward']:.3f}, where an update costs "
+        f"{ten['step']:.1e} nats a token (95% {span(ten['interval'])}, by a bootstrap over methods), and within "
+        f"{ten['within']:g} of that on a plateau from {ten['from']:.1e} (95% {span(ten['from_interval'])}) to "
+        f"{ten['to']:.1e} ({span(ten['to_interval'])}). At their own best rates half of the methods have a step of "
+        f"{span([own['0.25'], own['0.75']])}, all of {span([own['0'], own['1']])}. The curve of the first rollout, "
+        "which is what `stiefel preflight` measures and whose update is larger than those that follow, is highest "
+        f"at {first['step']:.1e} and has its plateau from {first['from']:.1e} to {first['to']:.1e}."
+    )
 
 
 def span(interval: Sequence[float]) -> str:
@@ -167,15 +173,55 @@ def shares(found: Found) -> tuple[float, float, float]:
     return found["by_step"], found["by_method"], found["by_both"]
 
 
+def differing(found: Found) -> str:
+    """Whether the methods differ at all."""
+    one = found["pooled"]
+    if one["p"] is None:
+        return "There are too few seeds to say whether they differ."
+    decided = ", ".join(f"`{method}` by {mean:+.3f}" for method, mean in sorted(one["decided"].items(), key=by_mean))
+    return (
+        f"**They do differ**: Friedman's test over {one['methods']} methods and {one['seeds']} seeds has p = "
+        f"{one['p']:.1g}. A pair of methods by itself needs a large difference to be told apart by {one['seeds']} "
+        "seeds, since its own spread is all that is known of it. If the spread were the same for all, "
+        f"{one['spread']:.3f} of a single reward, a difference to `lora` of {one['least']:.3f} would be told from "
+        f"none ({one['free']} degrees of freedom, Holm's correction for {one['methods'] - 1}). These are: "
+        f"{decided or 'none'}. The order of the methods by what they gained on held-out questions is like that by "
+        f"reward: Kendall's τ {found['by_held_out']:.2f}."
+    )
+
+
+def by_mean(item: tuple[str, float]) -> float:
+    """What a method is better by."""
+    return item[1]
+
+
+def several_caps(found: Found) -> str:
+    """Smaller and larger caps."""
+    rows = [
+        [
+            f"`{one['method']}` at {one['lr']:g}",
+            f"{one['kl_cap']:g}",
+            half(one),
+            f"{one['lost']:.2f}",
+            f"{one['kl_base']:.2g}",
+        ]
+        for one in found["caps"]
+    ]
+    if not rows:
+        return "No other cap was run yet."
+    return lines(["nano", "cap", "reward", "others, most lost by a run", "KL to base"], rows)
+
+
 def stable(found: Found) -> str:
     """Kendall's tau."""
     one = found["stability"]
     if one["tau"] is None:
         return "There are too few seeds to halve."
     return (
-        f"Of {one['methods']} methods at their best rates, ordered by each half of {one['seeds']} seeds and by the "
-        f"rest: Kendall's τ is {one['tau']:.2f} in the mean over every way to halve them, from {one['lowest']:.2f} to "
-        f"{one['highest']:.2f}."
+        f"Of {one['methods']} methods, ordered by {one['halves'][0]} of {one['seeds']} seeds and by the other "
+        f"{one['halves'][1]}, each side at the rates that are best on it: Kendall's τ is {one['tau']:.2f} in the "
+        f"mean over every way to divide them, {one['lowest']:.2f} at the least. The order by all seeds is firmer "
+        "than that. It tells the upper methods from the lower ones, and not neighbours from each other."
     )
 
 
@@ -263,6 +309,8 @@ def page() -> str:
         "explained": explained(found["explained"]),
         "nano": methods(found["nano"]),
         "capped": "\n\n".join(capped(found[model], model) for model in MODELS if found[model]["capped"]),
+        "caps": several_caps(found["nano"]),
+        "differing": differing(found["nano"]),
         "changed": changed(found["nano"]),
         "smollm2": methods(found["smollm2"]),
         "claims": f"{counted(found['claims'])}\n\n{claims(found['claims'])}",

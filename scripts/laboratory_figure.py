@@ -16,20 +16,32 @@ DECADES = alt.Axis(values=[10.0**power for power in range(-8, 1)], format=".0e")
 
 
 def step_and_reward(found: dict[str, Any]) -> str:
-    """An SVG: a point a run, log₁₀ of its step against the mean reward of its last rollouts."""
+    """An SVG: a point a run, log₁₀ of its step against the mean reward of its last rollouts; the curve, its plateau."""
     rows = [{**one, "shown": one["method"] if one["method"] in SHOWN else "others"} for one in found["points"]]
+    rows.sort(key=lambda row: row["shown"] != "others")  # those of a colour are drawn over the grey ones
     step = "step, KL in nats a token (median of the first ten rollouts)"
     names, colours = [*SHOWN, "others"], [*COLOURS, "#b9bfc9"]
-    chart = (
+    best = found["best"]
+    x = alt.X("step:Q", title=step, scale=alt.Scale(type="log", nice=False, padding=12), axis=DECADES)
+    band = alt.Chart(alt.Data(values=[{"from": best["from"], "to": best["to"]}])).mark_rect(
+        color="#d8dee9", opacity=0.5
+    )
+    curve = alt.Chart(alt.Data(values=[{"step": at, "reward": reward} for at, reward in best["curve"]]))
+    points = (
         alt.Chart(alt.Data(values=rows), width=WIDTH, height=280)
         .mark_circle(size=32, opacity=0.8)
         .encode(
-            x=alt.X("step:Q", title=step, scale=alt.Scale(type="log", nice=False, padding=12), axis=DECADES),
+            x=x,
             y=alt.Y("reward:Q", title="reward, mean of the last 15 rollouts", scale=alt.Scale(domain=[0, 1])),
             color=alt.Color("shown:N", scale=alt.Scale(domain=names, range=colours), title=None),
         )
     )
-    return drawn(chart)
+    layers = [
+        band.encode(x=alt.X("from:Q").scale(type="log"), x2="to:Q"),
+        points,
+        curve.mark_line(color="#222222", strokeWidth=1.5).encode(x="step:Q", y="reward:Q"),
+    ]
+    return drawn(alt.layer(*layers))
 
 
 def at_best_rates(methods: dict[str, Any]) -> str:
@@ -44,11 +56,13 @@ def at_best_rates(methods: dict[str, Any]) -> str:
     base = alt.Chart(alt.Data(values=rows), width=WIDTH, height=16 * len(rows)).encode(
         y=alt.Y("method:N", sort=order, title=None)
     )
+    lora = alt.Chart(alt.Data(values=[{"mean": found["lora"]["mean"]}])).mark_rule(color="#999999", strokeDash=[3, 3])
     axis = alt.X(
         "low:Q", title="reward at the best rate, mean of the last 15 rollouts", scale=alt.Scale(zero=False, nice=True)
     )
     line = base.mark_rule(color=COLOURS[0]).encode(x=axis, x2="high:Q")
-    return drawn(line + base.mark_circle(size=40, color=COLOURS[0], opacity=1).encode(x="mean:Q"))
+    point = base.mark_circle(size=40, color=COLOURS[0], opacity=1).encode(x="mean:Q")
+    return drawn(alt.layer(lora.encode(x="mean:Q"), line, point))
 
 
 def drawn(chart: alt.Chart | alt.LayerChart) -> str:

@@ -15,19 +15,31 @@ def study_sentences(found: Found) -> str:
 def of_the_step(found: Found) -> str:
     """How much of the reward the step explains, and which step is best."""
     ten = found["explained"]["ten"]
-    best = ten["best"]
+    best, near = ten["best"], ten["plateau"]
     return (
-        f"On nano ({ten['runs']} runs: {len(found['nano']['methods'])} methods, each at three rates of its own, "
-        f"{seeds(found['nano']['methods'])} seeds) the size of a run's first steps explains {ten['by_step']:.0%} of "
-        f"what runs reach, which method it is {ten['by_method']:.0%}, both {ten['by_both']:.0%}; they reach most where "
-        f"an update costs {best['from']:.0e} to {best['to']:.0e} nats a token (a rollout has two)."
+        f"On nano ({ten['runs']} runs: {len(found['nano']['methods'])} methods, each at rates of its own from too "
+        f"small to too large, {seeds(found['nano']['methods'])} seeds) the size of a run's first steps explains "
+        f"{ten['by_step']:.0%} of the variance of what runs reach, which method it is {ten['by_method']:.0%}; where "
+        f"an update costs {best['from']:.0e} to {best['to']:.0e} nats a token they reach most, and among the "
+        f"{near['runs']} runs there the method explains {near['by_method']:.0%} of a spread of {near['spread']:.3f}."
     )
 
 
 def at_one_step(found: Found) -> str:
     """The methods under one cap, on both models."""
     said = [f"on {name} {spread(found[model]['capped'])}" for model, name in MODELS if found[model]["capped"]]
-    return f"With every rollout held to a KL of 1e-3, {'; '.join(said)}."
+    best = found["nano"]["at_best"]
+    one = found["nano"]["pooled"]
+    worse = [method for method, mean in one["decided"].items() if mean < 0]
+    better = [method for method, mean in one["decided"].items() if mean > 0]
+    return (
+        f"At its own best rate no method of {len(best)} is known to be better than `lora`"
+        if not better
+        else f"At their own best rates these of {len(best)} methods are better than `lora`: {', '.join(better)}"
+    ) + (
+        f" ({len(worse)} are worse, if seeds spread alike in all methods); with every rollout held to a KL of 1e-3, "
+        f"{'; '.join(said)}."
+    )
 
 
 MODELS = (("nano", "nano"), ("smollm2", "SmolLM2-135M"))
@@ -57,8 +69,8 @@ def of_the_papers(found: Found) -> str:
     verdicts = [one["verdict"] for one in found["claims"]]
     return (
         f"Of {len(verdicts)} claims of three papers about training {verdicts.count('seen here')} are seen here, "
-        f"{verdicts.count('not seen here')} are not, {verdicts.count('not decidable here')} cannot be decided by these "
-        "runs; nothing of this is about large models ([docs/laboratory.md](docs/laboratory.md))."
+        f"{verdicts.count('not seen here')} are not, {verdicts.count('not decidable here')} cannot be decided by "
+        "these runs; nothing of this is about large models ([docs/laboratory.md](docs/laboratory.md))."
     )
 
 

@@ -64,8 +64,8 @@ def without_a_cap() -> str:
     below = sum(any("below the base" in reason for reason in reasons) for reasons in wrong)
     forgot = sum(any(reason.startswith("lost") for reason in reasons) for reasons in wrong)
     return (
-        f"Without a cap, at a rate too large for it, a run of {below} of the {len(METHODS)} methods ends below the "
-        f"base on its own task, and a run of {forgot} loses {FORGOT:g} of an old skill or more"
+        f"Without a cap {below} of the {len(METHODS)} methods have a run, at a rate that is too large, that ends "
+        f"below the base on its own task; {forgot} have one that loses {FORGOT:g} of an old skill or more"
     )
 
 
@@ -82,10 +82,12 @@ def on_a_real_model() -> str:
 def of_the_step() -> str:
     """How much of the reward is the step's."""
     ten = results("laboratory")["explained"]["ten"]
+    near = ten["plateau"]
     return (
         f"Over {ten['runs']} runs of {len(ten['above'])} methods the size of the first steps explains "
-        f"{ten['by_step']:.0%} of the reward's variance, which method it is {ten['by_method']:.0%}, both "
-        f"{ten['by_both']:.0%}"
+        f"{ten['by_step']:.0%} of the reward's variance, which method it is {ten['by_method']:.0%}; among the "
+        f"{near['runs']} runs whose step was a good one rewards spread by {near['spread']:.3f}, of which the method "
+        f"explains {near['by_method']:.0%}"
     )
 
 
@@ -94,16 +96,16 @@ def best_step() -> str:
     found = results("laboratory")["explained"]
     one, ten = found["one"]["best"], found["ten"]["best"]
     return (
-        f"Runs reach most where the first update of all costs {one['step']:.1e} nats a token (within {one['within']:g} "
-        f"of that from {one['from']:.1e} to {one['to']:.1e}), and the updates of the first ten rollouts "
-        f"{ten['step']:.1e} ({ten['from']:.1e} to {ten['to']:.1e}): what preflight's budget of 1e-3 asks for, and what "
-        "a cap of 1e-3 leaves each of two updates"
+        f"Runs reach most where the very first update costs {one['step']:.1e} nats a token (nearly as much from "
+        f"{one['from']:.1e} to {one['to']:.1e}): preflight's budget is 1e-3. By the median of the first ten rollouts "
+        f"it is {ten['step']:.1e} an update ({ten['from']:.1e} to {ten['to']:.1e}): a cap of 1e-3 leaves each of two "
+        "5e-4"
     )
 
 
 def at_best_rates() -> str:
     """The methods whose reward at their own best rate is decided to differ from LoRA's."""
-    methods, over = (results("laboratory")["nano"][key] for key in ("methods", "at_best"))
+    methods, over, pooled = (results("laboratory")["nano"][key] for key in ("methods", "at_best", "pooled"))
     best = sorted(((one["best"]["mean"], name) for name, one in methods.items()), reverse=True)
     (high, first), (low, last) = best[0], best[-1]
     above = sum(mean > methods["lora"]["best"]["mean"] for mean, _ in best)
@@ -112,7 +114,9 @@ def at_best_rates() -> str:
     return (
         f"At their own best rates {len(best)} methods reach from {low:.3f} (`{last}`) to {high:.3f} (`{first}`), "
         f"`lora` {methods['lora']['best']['mean']:.3f}, with {above} above it. Corrected for {len(best) - 1} "
-        f"comparisons, decidedly better than `lora`: {listed(better)}; worse: {listed(worse)}"
+        f"comparisons, decidedly better than `lora`: {listed(better)}; worse: {listed(worse)}; if seeds spread alike "
+        f"in all methods, better: {listed([name for name, mean in pooled['decided'].items() if mean > 0])}; worse: "
+        f"{listed([name for name, mean in pooled['decided'].items() if mean < 0])}"
     )
 
 

@@ -20,13 +20,15 @@ class Compared:
     """Differences, seed by seed, that a claim says are above 0.
 
     `low` and `high` are Student's t at the level at which Holm's method tests this comparison, so that they exclude 0
-    exactly where it is decided; None where fewer than two seeds are shared.
+    exactly where it is decided; None where fewer than two seeds are shared. `bounded` says of each side whether its
+    best rates lie between others: a side whose best rate is its largest may have a better one.
     """
 
     differences: dict[int, float]
     adjusted: float | None = None
     low: float | None = None
     high: float | None = None
+    bounded: tuple[bool, bool] = (True, True)
 
     @property
     def mean(self) -> float | None:
@@ -69,11 +71,12 @@ def t_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, fl
 def verdict(by_model: Sequence[Compared], margin: float) -> Verdict:
     """Seen where it is decided on a model and no model decides against it.
 
-    Not seen where one decides against it, or where its whole interval lies below the margin: a difference, if there is
-    one, that is too small to matter.
+    Else not seen where one decides against it, or where its whole interval lies below the margin: a difference, if
+    there is one, that is too small to be what is claimed. Where the lower side may have a better rate nothing is seen,
+    where the upper side may nothing is not seen.
     """
-    lows = [one.low for one in by_model if one.low is not None]
-    highs = [one.high for one in by_model if one.high is not None]
+    lows = [one.low for one in by_model if one.low is not None and one.bounded[1]]
+    highs = [one.high for one in by_model if one.high is not None and one.bounded[0]]
     against = any(high < 0 for high in highs)
     if any(low > 0 for low in lows):
         return "not decidable here" if against else "seen here"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import LeaveOneGroupOut
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer
 
 from benchmarks.study.claims import REWARD
@@ -29,12 +30,14 @@ def step_of(runs: Runs, row: Row, first: int | None) -> float:
 
 
 def explained(runs: Runs, first: int | None) -> dict[str, Any]:
-    """R² of the reward by a smooth curve of log₁₀ of the step, and by that and the method; what a method is above it.
+    """What of the reward a smooth curve of log₁₀ of the step explains, what the method, and what both.
 
-    The step is that of the first so many rollouts, which the reward of the last ones cannot have made, or of all.
-
-    The curve is a cubic spline with knots at quantiles. F tests whether the methods differ at an equal step, as if
-    seeds were independent runs, which they nearly are: what they share is the questions' order.
+    The step is that of the first so many rollouts, which the reward of the last ones cannot have made, or of all. The
+    curve is a cubic spline with knots at quantiles. Shares are R², adjusted for how many parameters they took (Theil);
+    `cells` is that of a mean for each method and rate, which is all that anything but the seed could explain;
+    `held_out` is R² of the curve on methods that were left out one by one. `plateau` asks the same of the runs whose
+    step lies where the curve is near its highest, where F also tests whether the methods differ: over all steps it
+    could not, since runs that break differ far more than runs that do not.
     """
     found = [(row, step_of(runs, row, first)) for row in runs.plain]
     rows = [row for row, step in found if math.isfinite(step)]
@@ -42,74 +45,133 @@ def explained(runs: Runs, first: int | None) -> dict[str, Any]:
     steps = np.log10(sizes).reshape(-1, 1)
     rewards = np.array([row["reward"] for row in rows])
     methods = np.array([[row["method"]] for row in rows])
-    curve = SplineTransformer(KNOTS, degree=3, knots="quantile", include_bias=False).fit_transform(steps)
-    dummies = OneHotEncoder(drop="first", sparse_output=False).fit_transform(methods)
-    both = np.hstack([curve, dummies])
-    left = residuals(curve, rewards)
-    least = residuals(both, rewards)
-    total = float(((rewards - rewards.mean()) ** 2).sum())
-    added, free = dummies.shape[1], len(rows) - both.shape[1] - 1
-    f = float((left @ left - least @ least) / added / (least @ least / free))
-    only = residuals(dummies, rewards)
+    cells = np.array([[f"{row['method']} {row['lr']}"] for row in rows])
+    best = best_step(steps, rewards, methods[:, 0])
+    near = (np.array(sizes) >= best["from"]) & (np.array(sizes) <= best["to"])
     return {
         "runs": len(rows),
-        "by_step": 1 - float(left @ left) / total,
-        "by_method": 1 - float(only @ only) / total,
-        "by_both": 1 - float(least @ least) / total,
-        "f": f,
-        "p": float(stats.f.sf(f, added, free)),
-        "above": above(rows, left),
-        "best": best_step(steps, rewards, methods[:, 0]),
+        **shares(steps, rewards, methods),
+        "cells": adjusted(dummies(cells), rewards),
+        "held_out": held_out(steps, rewards, methods[:, 0]),
+        "plateau": {"runs": int(near.sum()), **shares(steps[near], rewards[near], methods[near])},
+        "above": above(rows, residuals(curve_of(steps), rewards)),
+        "best": best,
+        "at_best_rates": at_best_rates(runs, first),
         "points": [
-            {"method": row["method"], "lr": row["lr"], "step": float(f"{step:.4g}"), "reward": round(row["reward"], 4)}
-            for row, step in zip(rows, sizes, strict=True)
+            {"method": row["method"], "lr": row["lr"], "step": nats(step, 4), "reward": round(row["reward"], 4)}
+            for row, step in zip(rows, np.log10(sizes), strict=True)
         ],
     }
 
 
-def best_step(steps: np.ndarray, rewards: np.ndarray, methods: np.ndarray, seed: int = 0) -> dict[str, Any]:
-    """Where the curve is highest, in nats a token, and from where to where it is within REWARD of that.
-
-    steps (runs, 1) are log₁₀. The interval of the highest place is a bootstrap over methods; the curve is read where
-    95% of the runs lie, since at its ends a spline says nothing.
-    """
-    grid = np.linspace(*np.quantile(steps, ENDS), GRID).reshape(-1, 1)
-
-    def read(places: np.ndarray) -> np.ndarray:
-        spline = SplineTransformer(KNOTS, degree=3, knots="quantile", include_bias=False).fit(steps)
-        curve = LinearRegression().fit(spline.transform(steps[places]), rewards[places])
-        found: np.ndarray = curve.predict(spline.transform(grid))
-        return found
-
-    drawn, names = np.random.default_rng(seed), np.unique(methods)
-    of = {name: np.flatnonzero(methods == name) for name in names}
-    peaks = [
-        float(grid[read(np.concatenate([of[name] for name in drawn.choice(names, len(names))])).argmax(), 0])
-        for _ in range(REPEATS)
-    ]
-    values = read(np.arange(len(rewards)))
-    peak = int(values.argmax())
-    below = np.flatnonzero(values < values[peak] - REWARD)
-    first, last = below[below < peak].max(initial=-1) + 1, below[below > peak].min(initial=GRID) - 1
+def shares(steps: np.ndarray, rewards: np.ndarray, methods: np.ndarray) -> dict[str, Any]:
+    """The adjusted R² of each, and an F test of what the methods add to the step."""
+    curve, named = curve_of(steps), dummies(methods)
+    both = np.hstack([curve, named])
+    left, least = residuals(curve, rewards), residuals(both, rewards)
+    added, free = named.shape[1], len(rewards) - both.shape[1] - 1
+    f = float((left @ left - least @ least) / added / (least @ least / free)) if added and free > 0 else math.nan
     return {
-        "step": nats(grid[peak, 0]),
-        "interval": [nats(one) for one in np.quantile(peaks, ENDS)],
-        "reward": float(values[peak]),
-        "within": REWARD,
-        "from": nats(grid[first, 0]),
-        "to": nats(grid[last, 0]),
+        "by_step": adjusted(curve, rewards),
+        "by_method": adjusted(named, rewards),
+        "by_both": adjusted(both, rewards),
+        "spread": float(rewards.std(ddof=1)),
+        "f": f,
+        "p": float(stats.f.sf(f, added, free)),
     }
 
 
-def nats(logarithm: float) -> float:
-    """Of its log₁₀, in three digits."""
-    return float(f"{10.0**logarithm:.3g}")
+def curve_of(steps: np.ndarray) -> np.ndarray:
+    """A cubic spline's regressors."""
+    found: np.ndarray = SplineTransformer(KNOTS, degree=3, knots="quantile", include_bias=False).fit_transform(steps)
+    return found
+
+
+def dummies(names: np.ndarray) -> np.ndarray:
+    """A column a name but the first."""
+    found: np.ndarray = OneHotEncoder(drop="first", sparse_output=False).fit_transform(names)
+    return found
 
 
 def residuals(regressors: np.ndarray, values: np.ndarray) -> np.ndarray:
     """What least squares with a constant leaves."""
     found: np.ndarray = values - LinearRegression().fit(regressors, values).predict(regressors)
     return found
+
+
+def adjusted(regressors: np.ndarray, values: np.ndarray) -> float:
+    """1 − (1 − R²)(n − 1)/(n − p − 1)."""
+    left = residuals(regressors, values)
+    free = len(values) - regressors.shape[1] - 1
+    if free <= 0:
+        return math.nan
+    return float(1 - (left @ left / free) / (np.var(values, ddof=1)))
+
+
+def held_out(steps: np.ndarray, rewards: np.ndarray, methods: np.ndarray) -> float:
+    """R² of the curve on methods that it was not fitted on."""
+    said = np.empty_like(rewards)
+    for fitted, held in LeaveOneGroupOut().split(steps, rewards, methods):
+        spline = SplineTransformer(KNOTS, degree=3, knots="quantile", include_bias=False, extrapolation="constant")
+        curve = LinearRegression().fit(spline.fit_transform(steps[fitted]), rewards[fitted])
+        said[held] = curve.predict(spline.transform(steps[held]))
+    return float(1 - ((rewards - said) ** 2).sum() / ((rewards - rewards.mean()) ** 2).sum())
+
+
+def best_step(steps: np.ndarray, rewards: np.ndarray, methods: np.ndarray, seed: int = 0) -> dict[str, Any]:
+    """Where the curve is highest, in nats a token, and from where to where it is within REWARD of that.
+
+    steps (runs, 1) are log₁₀. Intervals are a bootstrap over methods; the curve is read where 95% of the runs lie,
+    since at its ends a spline says nothing.
+    """
+    grid = np.linspace(*np.quantile(steps, ENDS), GRID)
+    drawn, names = np.random.default_rng(seed), np.unique(methods)
+    of = {name: np.flatnonzero(methods == name) for name in names}
+    samples = (np.concatenate([of[name] for name in drawn.choice(names, len(names))]) for _ in range(REPEATS))
+    peaks, firsts, lasts = np.transpose([plateau(read(steps[one], rewards[one], grid)) for one in samples])
+    values = read(steps, rewards, grid)
+    peak, first, last = plateau(values)
+    return {
+        "step": nats(grid[peak]),
+        "interval": [nats(one) for one in np.quantile(grid[peaks], ENDS)],
+        "reward": float(values[peak]),
+        "within": REWARD,
+        "from": nats(grid[first]),
+        "from_interval": [nats(one) for one in np.quantile(grid[firsts], ENDS)],
+        "to": nats(grid[last]),
+        "to_interval": [nats(one) for one in np.quantile(grid[lasts], ENDS)],
+        "curve": [[nats(place), round(float(value), 4)] for place, value in zip(grid, values, strict=True)],
+    }
+
+
+def read(steps: np.ndarray, rewards: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """The fitted curve at some places; beyond the runs it stays as it is at their end."""
+    spline = SplineTransformer(KNOTS, degree=3, knots="quantile", include_bias=False, extrapolation="constant")
+    curve = LinearRegression().fit(spline.fit_transform(steps), rewards)
+    found: np.ndarray = curve.predict(spline.transform(grid.reshape(-1, 1)))
+    return found
+
+
+def plateau(values: np.ndarray) -> tuple[int, int, int]:
+    """Where a curve is highest, and the first and last place around it where it is within REWARD of that."""
+    peak = int(values.argmax())
+    below = np.flatnonzero(values < values[peak] - REWARD)
+    return peak, int(below[below < peak].max(initial=-1)) + 1, int(below[below > peak].min(initial=len(values))) - 1
+
+
+def at_best_rates(runs: Runs, first: int | None) -> dict[str, float]:
+    """The step of each method at its own best rate, the median over seeds: the quartiles and ends of these."""
+    steps = []
+    for method in runs.methods:
+        best = [row for row in runs.plain if (row["method"], row["lr"]) == (method, runs.best_rate(method))]
+        found = [step for row in best if math.isfinite(step := step_of(runs, row, first))]
+        steps += [median(found)] if found else []
+    return {f"{share:g}": nats(float(np.quantile(np.log10(steps), share))) for share in (0, 0.25, 0.5, 0.75, 1)}
+
+
+def nats(logarithm: float, digits: int = 3) -> float:
+    """Of its log₁₀, in a few digits."""
+    return float(f"{10.0**logarithm:.{digits}g}")
 
 
 def above(rows: Sequence[Row], left: np.ndarray) -> dict[str, Any]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
 from benchmarks.rows import table
-from benchmarks.study.claims import CLAIMS
+from benchmarks.study.claims import CLAIMS, Best, Claim
 from benchmarks.study.decided import Compared, compared, corrected, t_interval, verdict
 from benchmarks.study.explained import explained
 from benchmarks.study.falling import cases, foreseen
-from benchmarks.study.orders import stability
-from benchmarks.study.runs import BySeed, Row, Runs, nano, runs_of, smollm2
+from benchmarks.study.orders import stability, tau
+from benchmarks.study.pooled import pooled
+from benchmarks.study.runs import CAP, BySeed, Row, Runs, nano, runs_of, smollm2
 from stiefel.methods import METHODS
 
 TABLES = ("nano", "nano_ablations", "nano_cap", "nano_falls", "smollm2")
@@ -27,11 +28,20 @@ def figures() -> dict[str, Any]:
     found["codes"] = {name: codes(table(name)) for name in TABLES}
     for name, runs in models.items():
         capped = {method: values for method in ORDER if (values := runs.capped(method))}
+        at_best = {method: runs.at_best(method) for method in ORDER if method in runs.methods}
         found[name] = {
             "methods": {method: one_method(runs, method) for method in ORDER if method in runs.methods},
-            "at_best": against({method: runs.at_best(method) for method in ORDER if method in runs.methods}, "lora"),
-            "stability": stability({m: values for m in runs.methods if len(values := runs.at_best(m)) > 3}),
+            "at_best": against(at_best, "lora"),
+            "pooled": pooled(at_best, "lora"),
+            "stability": stability(
+                {m: [runs.of(m, lr) for lr in runs.rates(m)] for m, values in at_best.items() if len(values) > 3}
+            ),
+            "by_held_out": tau(
+                [fmean(values.values()) for values in at_best.values()],
+                [fmean(runs.at_best(method, runs.gained).values()) for method in at_best],
+            ),
             "capped": against(capped, "lora"),
+            "caps": caps(runs),
             "changed": changes(runs),
         }
     found["claims"] = claims(models)
@@ -68,9 +78,10 @@ def one_method(runs: Runs, method: str) -> dict[str, Any]:
     return {
         "rates": {f"{lr:g}": summed(runs.of(method, lr)) for lr in runs.rates(method)},
         "best_rate": best,
-        "at_the_end": best in (runs.rates(method)[0], runs.rates(method)[-1]),
+        "at_the_end": not runs.bounded(method),
         "best": summed(runs.at_best(method)),
         **{name: summed(runs.at_best(method, value)) for name, value in at.items()},
+        "forgotten_most": max(runs.at_best(method, runs.forgotten).values(), default=None),
         "trainable": next(row["trainable"] for row in runs.plain if row["method"] == method),
     }
 
@@ -89,7 +100,22 @@ def against(by_method: dict[str, BySeed], control: str) -> dict[str, Any]:
 
 def said(one: Compared) -> dict[str, Any]:
     """A comparison's figures."""
-    return {"mean": one.mean, "low": one.low, "high": one.high, "p": one.adjusted, "seeds": len(one.differences)}
+    found = {"mean": one.mean, "low": one.low, "high": one.high, "p": one.adjusted, "seeds": len(one.differences)}
+    return found | {"bounded": list(one.bounded)}
+
+
+def caps(runs: Runs) -> list[dict[str, Any]]:
+    """Methods that were run under several caps at one rate: what they reach, lose and drift."""
+    asked = sorted({(row["method"], row["lr"]) for row in runs.rows if row["kl_cap"] not in (0, CAP)})
+    found = []
+    for method, lr in asked:
+        for cap in sorted({row["kl_cap"] for row in runs.rows if (row["method"], row["lr"]) == (method, lr)} - {0.0}):
+            of = {"method": method, "lr": lr, "kl_cap": cap, "kl_cap_rows": "", "changes": ""}
+            rows = [row for row in runs.rows if all(row[key] == value for key, value in of.items())]
+            lost = [one for row in rows if (one := runs.forgotten(row)) is not None]
+            base = fmean(row["kl_base"] for row in rows)
+            found.append({**of, **(summed(runs.capped(method, cap, lr)) or {}), "lost": max(lost), "kl_base": base})
+    return found
 
 
 def changes(runs: Runs) -> list[dict[str, Any]]:
@@ -103,16 +129,25 @@ def changes(runs: Runs) -> list[dict[str, Any]]:
     ]
 
 
+def bounded(claim: Claim, runs: Runs) -> tuple[bool, bool]:
+    """Whether the best rates of a claim's sides lie between others; so they do where no rate is chosen."""
+    return claim.ask.bounded(runs) if isinstance(claim.ask, Best) else (True, True)
+
+
 def claims(models: dict[str, Runs]) -> list[dict[str, Any]]:
     """Every claim on both models, all comparisons corrected together."""
-    asked = [(claim, name, compared(*claim.ask(runs))) for claim in CLAIMS for name, runs in models.items()]
+    asked = [
+        (claim, name, replace(compared(*claim.ask(runs)), bounded=bounded(claim, runs)))
+        for claim in CLAIMS
+        for name, runs in models.items()
+    ]
     done = corrected([one for _, _, one in asked])
     by_claim: dict[str, dict[str, Compared]] = {}
     for (claim, name, _), one in zip(asked, done, strict=True):
         by_claim.setdefault(claim.says, {})[name] = one
     return [
         {
-            **{key: value for key, value in asdict(claim).items() if key != "ask"},
+            **{key: value for key, value in vars(claim).items() if key != "ask"},
             **{name: said(one) for name, one in by_claim[claim.says].items()},
             "verdict": verdict(list(by_claim[claim.says].values()), claim.margin),
         }

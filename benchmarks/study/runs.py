@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.rows import TABLES, asked_of, table
 
+CAP = 1e-3  # the one that all methods were run under
 Row = dict[str, Any]
 BySeed = dict[int, float]  # a value a seed, so that two methods can be paired
 OTHERS = {  # skills that are not trained, whose loss is forgetting
@@ -67,6 +68,13 @@ class Runs:
                 found[seed] = by_seed[seed]
         return found
 
+    def bounded(self, method: str) -> bool:
+        """Whether the best rate of a method lies between others of it; so it is where there is no run of it."""
+        if method not in self.methods:
+            return True
+        rates = self.rates(method)
+        return self.best_rate(method) not in (rates[0], rates[-1])
+
     def over_rates(self, method: str, rates: Iterable[float]) -> BySeed:
         """The largest less the smallest reward of each seed over these rates; nothing where there are not two."""
         by_rate = [self.of(method, lr) for lr in rates]
@@ -79,11 +87,12 @@ class Runs:
         rows = [row for row in self.rows if (row["method"], row["lr"], row["kl_cap"], row["changes"]) == asked]
         return {row["seed"]: row["reward"] for row in rows}
 
-    def capped(self, method: str) -> BySeed:
-        """The mean reward of each seed over the nominal rates under a cap without rows."""
+    def capped(self, method: str, cap: float = CAP, rate: float | None = None) -> BySeed:
+        """The mean reward of each seed over the nominal rates (or at one) under a cap without rows."""
         found: dict[int, list[float]] = defaultdict(list)
         for row in self.rows:
-            if row["method"] == method and row["kl_cap"] and not row["kl_cap_rows"]:
+            of_it = row["method"] == method and row["kl_cap"] == cap and not row["kl_cap_rows"]
+            if of_it and rate in (None, row["lr"]):
                 found[row["seed"]].append(row["reward"])
         most = max(map(len, found.values()), default=0)
         return {seed: fmean(rewards) for seed, rewards in found.items() if len(rewards) == most}
