@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.study.explained import KNOTS
-from benchmarks.study.falling import WARNED
+from benchmarks.study.falling import ALARMS
 from scripts.laboratory_figure import at_best_rates, step_and_reward
 from scripts.numbers import RESULTS, results
 from scripts.readme import replace_block
@@ -244,11 +244,12 @@ def falling(found: Found) -> str:
         if "other" in mine and not few:
             auc = mine["other"]["auc"]
             rows.append([name, "SmolLM2, fitted on nano", "–" if auc is None else f"{auc:.2f}", *alarms(mine["other"])])
-    head = ["by", "judged on", "AUC", f"warned at {WARNED:g}: falls found", "false alarms", "Brier score"]
-    head.append("Brier score of saying the share of falls")
+    head = ["by", "judged on", "AUC", *(f"falls found, false alarms, aimed at {share:.0%}" for share in ALARMS)]
+    head += ["Brier score", "of always saying the share of falls"]
     parts.append(lines(head, rows, 2))
     if "all" in found:
         weights = sorted(found["all"]["weights"].items(), key=lambda item: -abs(item[1]))
+        parts.append("The features hang together, so that a weight by itself says little:")
         parts.append(lines(["feature, standardised", "weight"], [[name, f"{one:+.2f}"] for name, one in weights]))
         bins = [[f"{one['said']:.2f}", f"{one['came']:.2f}", str(one["runs"])] for one in found["all"]["bins"]]
         parts.append("Calibration of all features, on methods held out:")
@@ -258,7 +259,8 @@ def falling(found: Found) -> str:
 
 def alarms(mine: Found) -> list[str]:
     """What a warning would be worth."""
-    share = ["–" if mine[key] is None else f"{mine[key]:.0%}" for key in ("found", "false_alarms")]
+    rules = zip(mine["found"], mine["false_alarms"], strict=True)
+    share = ["–" if found is None or alarms is None else f"{found:.0%}, {alarms:.0%}" for found, alarms in rules]
     return [*share, f"{mine['brier']:.3f}", f"{mine['brier_of_the_share']:.3f}"]
 
 

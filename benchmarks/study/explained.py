@@ -19,6 +19,7 @@ from benchmarks.study.runs import Row, Runs
 
 KNOTS = 5
 REPEATS = 1000
+FEW = 50  # runs without which a plateau is not asked
 GRID = 200  # steps at which the curve is read
 ENDS = (0.025, 0.975)
 
@@ -53,7 +54,9 @@ def explained(runs: Runs, first: int | None) -> dict[str, Any]:
         **shares(steps, rewards, methods),
         "cells": adjusted(dummies(cells), rewards),
         "held_out": held_out(steps, rewards, methods[:, 0]),
-        "plateau": {"runs": int(near.sum()), **shares(steps[near], rewards[near], methods[near])},
+        "plateau": {"runs": int(near.sum()), **shares(steps[near], rewards[near], methods[near])}
+        if near.sum() >= FEW
+        else None,
         "above": above(rows, residuals(curve_of(steps), rewards)),
         "best": best,
         "at_best_rates": at_best_rates(runs, first),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 from scipy import stats
 
 from benchmarks.rows import Asked
-from benchmarks.study.claims import CLAIMS
+from benchmarks.study.claims import CLAIMS, best
 from benchmarks.study.decided import LEVEL, Compared, compared, corrected, t_interval, verdict
-from benchmarks.study.explained import explained
-from benchmarks.study.falling import FIRST, Case, fell_at, foreseen
+from benchmarks.study.explained import adjusted, dummies, explained, residuals
+from benchmarks.study.falling import ALARMS, FIRST, Case, fell_at, foreseen
 from benchmarks.study.orders import stability
+from benchmarks.study.pooled import pooled
 from benchmarks.study.repeated import DRAWN, drawn, of_one_more
 from benchmarks.study.runs import Runs
 from stiefel.methods import METHODS
@@ -79,6 +81,23 @@ def test_a_claim_is_seen_where_a_model_shows_it_and_none_denies_it(models, said)
     assert verdict([Compared({}, low=low, high=high) for low, high in models], 0.03) == said
 
 
+def test_what_may_have_a_better_rate_is_not_said_to_be_worse_nor_to_be_beaten() -> None:
+    """Whose best rate is the largest that was run may do better beyond it; one that is better all the same is."""
+    above, below = Compared({}, low=0.01, high=0.2), Compared({}, low=-0.2, high=-0.01)
+    assert verdict([replace(below, bounded=(False, True))], 0.03) == "not decidable here"
+    assert verdict([replace(below, bounded=(True, False))], 0.03) == "not seen here"
+    assert verdict([replace(above, bounded=(True, False))], 0.03) == "not decidable here"
+    assert verdict([replace(above, bounded=(False, True))], 0.03) == "seen here"
+
+
+def test_a_best_rate_lies_between_others_or_at_an_end() -> None:
+    rewards = {"lora": (0.5, 0.7, 0.6), "rlpo": (0.5, 0.6, 0.7), "pissa": (0.7, 0.6, 0.5)}
+    made = [run(method, lr, 0, one) for method, row in rewards.items() for lr, one in zip((1, 2, 3), row, strict=True)]
+    found = runs_of(*made)
+    assert [found.bounded(method) for method in rewards] == [True, False, False]
+    assert best("lora", ("rlpo", "pissa")).bounded(found) == (True, False)
+
+
 def test_no_seed_chooses_its_own_rate() -> None:
     """Seed 0 is lucky at the larger rate, where the others fall: it is taken where *they* do best."""
     made = [run("lora", 1e-4, seed, 0.7) for seed in range(3)]
@@ -117,6 +136,8 @@ def test_capped_and_changed_runs_are_no_plain_ones() -> None:
     assert found.of("lora", 1e-3) == {0: 0.7}
     assert found.changed("lora", 1e-3, "adapter.rank=1") == {0: 0.5}
     assert found.capped("lora") == {0: pytest.approx(0.7)}
+    assert found.capped("lora", rate=1e-2) == {0: 0.6}
+    assert found.capped("lora", cap=1e-2) == {}
 
 
 def synthetic(reward_of) -> Runs:
@@ -135,6 +156,19 @@ def test_where_the_step_alone_makes_the_reward_the_method_adds_nothing() -> None
     found = explained(synthetic(lambda number, place: 0.6 - 0.1 * (place - 2) ** 2), None)
     assert found["by_method"] < 0.05
     assert found["by_both"] - found["by_step"] < 0.1
+    assert found["held_out"] == pytest.approx(found["by_step"], abs=0.1)
+    assert found["cells"] > 0.9
+    assert found["plateau"] is None, "too few runs to ask"
+
+
+def test_a_share_that_is_adjusted_is_none_where_there_is_nothing_to_explain() -> None:
+    drawn = np.random.default_rng(6)
+    noise, names = drawn.normal(0, 1, 400), np.repeat([f"m{number}" for number in range(40)], 10).reshape(-1, 1)
+    assert adjusted(dummies(names), noise) == pytest.approx(0, abs=0.08)
+    by = drawn.normal(0, 1, (400, 3))
+    values = by @ [1.0, 2.0, 3.0] + noise
+    r2 = 1 - residuals(by, values) @ residuals(by, values) / ((values - values.mean()) ** 2).sum()
+    assert adjusted(by, values) == pytest.approx(1 - (1 - r2) * 399 / 396)
 
 
 def test_the_best_step_is_where_the_curve_is_highest() -> None:
@@ -146,6 +180,21 @@ def test_the_best_step_is_where_the_curve_is_highest() -> None:
     assert best["step"] == pytest.approx(1e-4, rel=0.5)
     assert best["interval"][0] < 1e-4 < best["interval"][1] < 3e-4
     assert np.log10([best["from"], best["to"]]) == pytest.approx([-4 - 0.3**0.5, -4 + 0.3**0.5], abs=0.15)
+
+
+def test_on_the_plateau_methods_that_differ_are_told_from_ones_that_do_not() -> None:
+    drawn = np.random.default_rng(9)
+    for shift, decided in ((0.0, False), (0.02, True)):
+        made = [
+            run(method, lr, seed, 0.7 + shift * number + drawn.normal(0, 0.01), 10 ** drawn.uniform(-4.5, -3.5))
+            for number, method in enumerate(("lora", "rlpo", "rlmo"))
+            for lr in (1e-4, 3e-4, 1e-3)
+            for seed in range(10)
+        ]
+        near = explained(runs_of(*made), None)["plateau"]
+        assert near["runs"] > 60
+        assert (near["p"] < 0.001) == decided
+        assert (near["by_method"] > 0.5) == decided
 
 
 def test_where_the_method_makes_the_reward_it_is_said_to() -> None:
@@ -189,23 +238,53 @@ def test_what_tells_falls_apart_is_found_on_methods_that_were_held_out() -> None
     drawn = np.random.default_rng(4)
     found = []
     for method in ("lora", "rlpo", "rlmo", "pissa"):
-        for _ in range(30):
+        for _ in range(150):
             fell = bool(drawn.random() < 0.3)
             features = drawn.normal(0, 1, 9) + np.array([0, 3.0 * fell, *[0.0] * 7])
             found.append(Case(method, "nano", tuple(features), fell))
     told = foreseen(found, found[:20])
     assert told["falls"] == sum(case.fell for case in found)
     assert told["all"]["auc"] > 0.9
+    assert told["all"]["found"][1] >= told["all"]["found"][0] > 0.5
+    assert told["all"]["false_alarms"] == pytest.approx(ALARMS, abs=0.05)
     assert told["step"]["interval"][0] > 0.5
     assert max(told["all"]["weights"], key=lambda name: told["all"]["weights"][name]) == "log10 kl_rollout, largest"
     assert told["first"] == FIRST
 
 
 def test_an_order_that_seeds_agree_on_is_stable() -> None:
-    same = {name: dict.fromkeys(range(4), 0.1 * place) for place, name in enumerate("abcd")}
+    same = {
+        name: [dict.fromkeys(range(4), 0.1 * place), dict.fromkeys(range(4), 0.0)] for place, name in enumerate("abcd")
+    }
     assert stability(same)["tau"] == pytest.approx(1.0)
-    assert stability({"a": {0: 0.1}, "b": {0: 0.2}})["tau"] is None
+    assert stability({"a": [{0: 0.1}], "b": [{0: 0.2}]})["tau"] is None
     assert stability({})["tau"] is None
+
+
+def test_one_spread_for_all_tells_apart_what_a_pair_by_itself_cannot() -> None:
+    drawn = np.random.default_rng(7)
+    shift = {"lora": 0.0, "rlpo": 0.0, "vera": -0.05} | {f"m{number}": 0.0 for number in range(9)}
+    seeds = drawn.normal(0.7, 0.05, 5)  # what all runs of a seed share takes no part
+    by_method = {name: dict(enumerate(seeds + at + drawn.normal(0, 0.01, 5))) for name, at in shift.items()}
+    found = pooled(by_method, "lora")
+    assert found["decided"].keys() == {"vera"}
+    assert found["spread"] == pytest.approx(0.01, rel=0.4)
+    assert found["free"] == 4 * 11
+    apart = {
+        name: {seed: one + 0.05 * (number % 2) for seed, one in by_method[name].items()}
+        for number, name in enumerate(by_method)
+    }
+    assert pooled(apart, "lora")["p"] < 0.01
+    assert pooled(dict(list(by_method.items())[:2]), "lora")["p"] is None
+
+
+def test_where_nothing_differs_one_spread_decides_nothing_nineteen_times_of_twenty() -> None:
+    drawn = np.random.default_rng(8)
+    decided = 0
+    for _ in range(300):
+        found = pooled({f"m{number}": dict(enumerate(drawn.normal(0, 1, 5))) for number in range(8)}, "m0")
+        decided += bool(found["decided"])
+    assert decided <= 300 * 0.05 + 3 * (300 * 0.05 * 0.95) ** 0.5
 
 
 def test_one_more_seed_lies_in_its_interval_as_often_as_is_said() -> None:
