@@ -1,11 +1,12 @@
 """The study on nano and on SmolLM2, run by run: `python -m benchmarks.laboratory [--parts methods,…] [--jobs 2]`.
 
 What results/laboratory lacks of it is run, a row a run: `methods` into nano.csv, every method at three rates around
-the one at which a step costs 1e-3 nats a token; `ablations` into nano_ablations.csv; `caps`, smaller and larger ones,
-into nano_cap.csv; `real` into smollm2.csv. Whatever benchmarks/step.py has run already is used. `falls` goes far
-above the rates, into nano_falls.csv, for what is to be foreseen of a fall. `figures` reckons what docs/laboratory.md
-quotes (results/laboratory.json; `python -m scripts.laboratory` writes the page). `--rerun METHOD LR SEED` repeats a
-row of nano.csv and says both rewards; `reruns` repeats some that are drawn at random (results/reruns.json).
+the one at which a step costs 1e-3 nats a token; `more`, further seeds of the main methods at their best rates;
+`ablations` into nano_ablations.csv; `caps`, smaller and larger ones, into nano_cap.csv; `real` into smollm2.csv.
+Whatever benchmarks/step.py has run already is used. `falls` goes far above the rates, into nano_falls.csv, for what
+is to be foreseen of a fall. `figures` reckons what docs/laboratory.md quotes (results/laboratory.json; `python -m
+scripts.laboratory` writes the page). `--rerun METHOD LR SEED` repeats a row of nano.csv and says both rewards;
+`reruns` repeats some that are drawn at random (results/reruns.json).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from benchmarks.machine import keep
 from benchmarks.rows import NANO, SMOLLM2, Asked, one, run_all, table
 from benchmarks.study.figures import figures
 from benchmarks.study.repeated import repeated
+from benchmarks.study.runs import nano
 
 SEEDS = 5
 # Of 1 and 3 times powers of ten, by method: the middle one is the least that is above three quarters of the rate at
@@ -69,6 +71,7 @@ REAL_RATES = {
 REAL_SEEDS = 3
 REAL_FAR = 10  # times a method's middle rate: where the cap alone says how large a step is
 FAR = (3, 10)  # times a method's largest rate
+MORE_SEEDS = 10  # of the main methods at their best rates, where what is asked of them is small
 CAPS = (3e-4, 3e-3)  # beside step.CAP
 CAPPED = ("lora", "rlpo")
 CAPPED_RATE = 3e-3  # the middle one of step.NOMINAL
@@ -80,6 +83,13 @@ def methods(seeds: int) -> Iterator[tuple[str, Asked]]:
     for seed in range(seeds):
         for method, rates in RATES.items():
             yield from (("nano", Asked(method, lr, seed)) for lr in rates)
+
+
+def more(seeds: int) -> Iterator[tuple[str, Asked]]:
+    """The main methods at their best rates, further seeds, which had no part in choosing these."""
+    found = nano()
+    for seed in range(SEEDS, seeds):
+        yield from (("nano", Asked(method, found.best_rate(method), seed)) for method in step.RATES)
 
 
 def ablations(seeds: int) -> Iterator[tuple[str, Asked]]:
@@ -155,6 +165,8 @@ def main() -> None:
     parts = arguments.parts.split(",")
     if "methods" in parts:
         run_all(list(methods(arguments.seeds)), NANO, arguments.jobs)
+    if "more" in parts:
+        run_all(list(more(MORE_SEEDS)), NANO, arguments.jobs)
     if "ablations" in parts:
         run_all(list(ablations(arguments.seeds)), NANO, arguments.jobs)
     if "caps" in parts:

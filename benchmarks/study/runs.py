@@ -47,15 +47,12 @@ class Runs:
         return {seed: one for seed, one in found.items() if one is not None}
 
     def best_rate(self, method: str, without: int | None = None) -> float:
-        """The rate whose mean reward is the highest among those with the most seeds; one seed may be left out."""
+        """The rate whose mean reward is the highest over the seeds that all rates have; one seed may be left out."""
         found = {lr: self.of(method, lr) for lr in self.rates(method)}
-        means = {
-            lr: (len(seeds), fmean(seeds.values()))
-            for lr, by_seed in found.items()
-            if (seeds := {seed: one for seed, one in by_seed.items() if seed != without} or by_seed)
-        }
-        most = max(count for count, _ in means.values())
-        return max((lr for lr in means if means[lr][0] == most), key=lambda lr: means[lr][1])
+        shared = set.intersection(*map(set, found.values()))
+        chosen_by = shared - {without} or shared
+        assert chosen_by, f"no seed was run at every rate of {method}"
+        return max(found, key=lambda lr: fmean(found[lr][seed] for seed in chosen_by))
 
     def at_best(self, method: str, value: Callable[[Row], float | None] | None = None) -> BySeed:
         """Each seed's value at the rate that is best over the *other* seeds, so that no seed chose its own rate."""

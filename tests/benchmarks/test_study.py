@@ -109,6 +109,14 @@ def test_no_seed_chooses_its_own_rate() -> None:
     assert found.over_rates("lora", (1e-4,)) == {}, "one rate has no spread"
 
 
+def test_seeds_that_one_rate_has_alone_do_not_choose_it() -> None:
+    made = [run("lora", lr, seed, reward) for seed in range(3) for lr, reward in ((1e-4, 0.6), (1e-3, 0.7))]
+    made += [run("lora", 1e-4, seed, 1.0) for seed in range(3, 6)] + [run("lora", 1e-3, 9, 0.8)]
+    found = runs_of(*made)
+    assert found.best_rate("lora") == 1e-3
+    assert found.at_best("lora") == {0: 0.7, 1: 0.7, 2: 0.7, 9: 0.8}
+
+
 def test_what_depends_on_the_rate_is_asked_at_rates_that_both_have() -> None:
     """At its own rates LoRA would seem to depend on them more: one of them breaks it, which RLPO does not have."""
     rewards = {
@@ -207,7 +215,7 @@ def test_where_the_method_makes_the_reward_it_is_said_to() -> None:
 def test_the_step_is_of_the_first_rollouts_where_it_is_asked_so() -> None:
     row, curve = run("lora", 1e-3, 0, 0.5)
     curve["kl_rollout"] = [1e-5] * 10 + [1e-1] * 10
-    many = [run("rlpo", lr, seed, 0.1 * seed, 10.0**-seed) for lr in (1e-4, 1e-3) for seed in range(1, 6)]
+    many = [run(name, 1e-3, seed, 0.1 * seed, 10.0**-seed) for name in ("rlpo", "rlmo") for seed in range(1, 6)]
     points = [explained(runs_of((row, curve), *many), first)["points"][0]["step"] for first in (10, None)]
     assert points == [1e-5, pytest.approx((1e-5 + 1e-1) / 2, rel=1e-3)]
 
