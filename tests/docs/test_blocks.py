@@ -69,7 +69,7 @@ COMMANDS: list[tuple[str, Run | Excused]] = [
     (r"make ", MAKE),
     (r"([.\w]+/bin/)?pip install|python3? -m venv", INSTALLS),
     (r"\.venv/bin/stiefel doctor", Run()),
-    (r"\.venv-vllm/|vllm serve|transformers serve|VLLM_", NO_VLLM),
+    (r"\.venv-vllm/|vllm serve|transformers serve|(export )?VLLM_", NO_VLLM),
     (r"accelerate launch|ACCELERATE_|srun |ray |bash runs/sweep", MACHINES),
     (r"bash runs/rlpo-verl/launch.sh", Excused("needs GPUs and verl; tests/verl starts a launched script")),
     (r"python examples/trl_script.py", Excused("tests/docs/test_examples.py runs it")),
