@@ -63,7 +63,10 @@ SHOWN = (
 
 def demo_table() -> str:
     """The columns of the demo's table that a page has room for; its report has all of them."""
-    rows = [[cell.strip() for cell in line.strip("| \n").split("|")] for line in (DEMO / "table.md").read_text().splitlines()]
+    rows = [
+        [cell.strip() for cell in line.strip("| \n").split("|")]
+        for line in (DEMO / "table.md").read_text().splitlines()
+    ]
     places = [rows[0].index(name) for name in SHOWN]
     return "".join(f"| {' | '.join(row[place] for place in places)} |\n" for row in rows)
 
