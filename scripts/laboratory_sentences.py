@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from scripts.numbers import differs
+
 Found = dict[str, Any]
 
 
@@ -28,17 +30,13 @@ def of_the_step(found: Found) -> str:
 def at_one_step(found: Found) -> str:
     """The methods under one cap, on both models."""
     said = [f"on {name} {spread(found[model]['capped'])}" for model, name in MODELS if found[model]["capped"]]
-    best = found["nano"]["at_best"]
-    one = found["nano"]["pooled"]
-    worse = [method for method, mean in one["decided"].items() if mean < 0]
-    better = [method for method, mean in one["decided"].items() if mean > 0]
+    decided = found["nano"]["pooled"]["decided"]
+    better, worse = ([method for method, mean in decided.items() if sign * mean > 0] for sign in (1, -1))
+    known = f"{', '.join(better)} are" if better else "none is"
     return (
-        f"At its own best rate no method of {len(best)} is known to be better than `lora`"
-        if not better
-        else f"At their own best rates these of {len(best)} methods are better than `lora`: {', '.join(better)}"
-    ) + (
-        f" ({len(worse)} are worse, if seeds spread alike in all methods); with every rollout held to a KL of 1e-3, "
-        f"{'; '.join(said)}."
+        f"Of {len(found['nano']['at_best'])} methods, each at its own best rate, {known} known to be better than "
+        f"`lora`, and if seeds spread alike in all of them {len(worse)} are worse; with every rollout held to a KL of "
+        f"1e-3, {'; '.join(said)}."
     )
 
 
@@ -53,7 +51,7 @@ def spread(capped: Found) -> str:
     apart = [
         f"`{method}` ({over['mean']:+.3f} over `lora`)"
         for method, one in capped.items()
-        if (over := one.get("over_lora")) and over["p"] is not None and over["p"] < 0.05
+        if (over := one.get("over_lora")) and differs(one)
     ]
     if max(count) < 2:
         decided = "one seed each, which decides nothing"

@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.study.decided import LEVEL
+
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 
 
@@ -37,6 +39,12 @@ def results(name: str) -> dict[str, Any]:
     """One kept result."""
     found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
     return found
+
+
+def differs(one: dict[str, Any]) -> bool:
+    """Whether a method's difference to LoRA is decided, corrected for how many there are."""
+    p = one["over_lora"]["p"]
+    return p is not None and p < LEVEL
 
 
 def grid_sentence() -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from scripts.claims import CLAIMS
 from scripts.methods import FORGOT, failures, rows_of
-from scripts.numbers import results
+from scripts.numbers import differs, results
 from scripts.preflight import PAGE as PREFLIGHT
 from scripts.readme import replace_block
 from scripts.study import Study, together
@@ -81,10 +80,11 @@ def on_a_real_model() -> str:
 
 def of_the_step() -> str:
     """How much of the reward is the step's."""
-    ten = results("laboratory")["explained"]["ten"]
+    found = results("laboratory")
+    ten = found["explained"]["ten"]
     near = ten["plateau"]
     return (
-        f"Over {ten['runs']} runs of {len(ten['above'])} methods the size of the first steps explains "
+        f"Over {ten['runs']} runs of {len(found['nano']['methods'])} methods the size of the first steps explains "
         f"{ten['by_step']:.0%} of the reward's variance, which method it is {ten['by_method']:.0%}; among the "
         f"{near['runs']} runs whose step was a good one rewards spread by {near['spread']:.3f}, of which the method "
         f"explains {near['by_method']:.0%}"
@@ -118,11 +118,6 @@ def at_best_rates() -> str:
         f"in all methods, better: {listed([name for name, mean in pooled['decided'].items() if mean > 0])}; worse: "
         f"{listed([name for name, mean in pooled['decided'].items() if mean < 0])}"
     )
-
-
-def differs(one: dict[str, Any]) -> bool:
-    """Whether a method's difference to LoRA is decided."""
-    return bool(one["over_lora"]["p"] < 0.05)
 
 
 def of_the_papers() -> str:

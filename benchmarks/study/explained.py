@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from statistics import fmean, median
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from sklearn.model_selection import LeaveOneGroupOut
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer
 
 from benchmarks.study.claims import REWARD
-from benchmarks.study.decided import t_interval
 from benchmarks.study.runs import Row, Runs
 
 KNOTS = 5
@@ -57,7 +55,6 @@ def explained(runs: Runs, first: int | None) -> dict[str, Any]:
         "plateau": {"runs": int(near.sum()), **shares(steps[near], rewards[near], methods[near])}
         if near.sum() >= FEW
         else None,
-        "above": above(rows, residuals(curve_of(steps), rewards)),
         "best": best,
         "at_best_rates": at_best_rates(runs, first),
         "points": [
@@ -84,9 +81,14 @@ def shares(steps: np.ndarray, rewards: np.ndarray, methods: np.ndarray) -> dict[
     }
 
 
+def spline() -> SplineTransformer:
+    """Cubic, with knots at quantiles; beyond the runs it stays as it is at their end."""
+    return SplineTransformer(KNOTS, degree=3, knots="quantile", include_bias=False, extrapolation="constant")
+
+
 def curve_of(steps: np.ndarray) -> np.ndarray:
-    """A cubic spline's regressors."""
-    found: np.ndarray = SplineTransformer(KNOTS, degree=3, knots="quantile", include_bias=False).fit_transform(steps)
+    """The spline's regressors."""
+    found: np.ndarray = spline().fit_transform(steps)
     return found
 
 
@@ -115,9 +117,7 @@ def held_out(steps: np.ndarray, rewards: np.ndarray, methods: np.ndarray) -> flo
     """R² of the curve on methods that it was not fitted on."""
     said = np.empty_like(rewards)
     for fitted, held in LeaveOneGroupOut().split(steps, rewards, methods):
-        spline = SplineTransformer(KNOTS, degree=3, knots="quantile", include_bias=False, extrapolation="constant")
-        curve = LinearRegression().fit(spline.fit_transform(steps[fitted]), rewards[fitted])
-        said[held] = curve.predict(spline.transform(steps[held]))
+        said[held] = read(steps[fitted], rewards[fitted], steps[held])
     return float(1 - ((rewards - said) ** 2).sum() / ((rewards - rewards.mean()) ** 2).sum())
 
 
@@ -128,11 +128,12 @@ def best_step(steps: np.ndarray, rewards: np.ndarray, methods: np.ndarray, seed:
     since at its ends a spline says nothing.
     """
     grid = np.linspace(*np.quantile(steps, ENDS), GRID)
+    places = grid.reshape(-1, 1)
     drawn, names = np.random.default_rng(seed), np.unique(methods)
     of = {name: np.flatnonzero(methods == name) for name in names}
     samples = (np.concatenate([of[name] for name in drawn.choice(names, len(names))]) for _ in range(REPEATS))
-    peaks, firsts, lasts = np.transpose([plateau(read(steps[one], rewards[one], grid)) for one in samples])
-    values = read(steps, rewards, grid)
+    peaks, firsts, lasts = np.transpose([plateau(read(steps[one], rewards[one], places)) for one in samples])
+    values = read(steps, rewards, places)
     peak, first, last = plateau(values)
     return {
         "step": nats(grid[peak]),
@@ -147,11 +148,11 @@ def best_step(steps: np.ndarray, rewards: np.ndarray, methods: np.ndarray, seed:
     }
 
 
-def read(steps: np.ndarray, rewards: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """The fitted curve at some places; beyond the runs it stays as it is at their end."""
-    spline = SplineTransformer(KNOTS, degree=3, knots="quantile", include_bias=False, extrapolation="constant")
-    curve = LinearRegression().fit(spline.fit_transform(steps), rewards)
-    found: np.ndarray = curve.predict(spline.transform(grid.reshape(-1, 1)))
+def read(steps: np.ndarray, rewards: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The curve that is fitted to some runs, at other places (…, 1)."""
+    of = spline()
+    curve = LinearRegression().fit(of.fit_transform(steps), rewards)
+    found: np.ndarray = curve.predict(of.transform(places))
     return found
 
 
@@ -175,16 +176,3 @@ def at_best_rates(runs: Runs, first: int | None) -> dict[str, float]:
 def nats(logarithm: float, digits: int = 3) -> float:
     """Of its log₁₀, in a few digits."""
     return float(f"{10.0**logarithm:.{digits}g}")
-
-
-def above(rows: Sequence[Row], left: np.ndarray) -> dict[str, Any]:
-    """By method how far its runs end above the curve: a value a seed, so that the interval is over seeds."""
-    found: dict[str, Any] = {}
-    for method in dict.fromkeys(row["method"] for row in rows):
-        by_seed: dict[int, list[float]] = {}
-        for row, one in zip(rows, left, strict=True):
-            if row["method"] == method:
-                by_seed.setdefault(row["seed"], []).append(float(one))
-        values = [fmean(each) for each in by_seed.values()]
-        found[method] = {"mean": fmean(values), "interval": t_interval(values) if len(values) > 1 else None}
-    return found

@@ -106,15 +106,20 @@ def said(one: Compared) -> dict[str, Any]:
 
 def caps(runs: Runs) -> list[dict[str, Any]]:
     """Methods that were run under several caps at one rate: what they reach, lose and drift."""
-    asked = sorted({(row["method"], row["lr"]) for row in runs.rows if row["kl_cap"] not in (0, CAP)})
+    several = {(row["method"], row["lr"]) for row in runs.rows if row["kl_cap"] not in (0, CAP)}
+    asked = {(row["method"], row["lr"], row["kl_cap"]) for row in runs.rows if row["kl_cap"] and not row["kl_cap_rows"]}
     found = []
-    for method, lr in asked:
-        for cap in sorted({row["kl_cap"] for row in runs.rows if (row["method"], row["lr"]) == (method, lr)} - {0.0}):
-            of = {"method": method, "lr": lr, "kl_cap": cap, "kl_cap_rows": "", "changes": ""}
-            rows = [row for row in runs.rows if all(row[key] == value for key, value in of.items())]
-            lost = [one for row in rows if (one := runs.forgotten(row)) is not None]
-            base = fmean(row["kl_base"] for row in rows)
-            found.append({**of, **(summed(runs.capped(method, cap, lr)) or {}), "lost": max(lost), "kl_base": base})
+    for method, lr, cap in sorted(one for one in asked if one[:2] in several):
+        rows = runs.under(method, cap, lr)
+        lost = [one for row in rows if (one := runs.forgotten(row)) is not None]
+        found.append(
+            {
+                **{"method": method, "lr": lr, "kl_cap": cap},
+                **(summed(runs.capped(method, cap, lr)) or {}),
+                "lost": max(lost),
+                "kl_base": fmean(row["kl_base"] for row in rows),
+            }
+        )
     return found
 
 

@@ -84,13 +84,16 @@ class Runs:
         rows = [row for row in self.rows if (row["method"], row["lr"], row["kl_cap"], row["changes"]) == asked]
         return {row["seed"]: row["reward"] for row in rows}
 
+    def under(self, method: str, cap: float, rate: float | None = None) -> list[Row]:
+        """The runs of a method under a cap without rows, at all rates or at one."""
+        rows = [row for row in self.rows if (row["method"], row["kl_cap"], row["kl_cap_rows"]) == (method, cap, "")]
+        return [row for row in rows if rate in (None, row["lr"])]
+
     def capped(self, method: str, cap: float = CAP, rate: float | None = None) -> BySeed:
         """The mean reward of each seed over the nominal rates (or at one) under a cap without rows."""
         found: dict[int, list[float]] = defaultdict(list)
-        for row in self.rows:
-            of_it = row["method"] == method and row["kl_cap"] == cap and not row["kl_cap_rows"]
-            if of_it and rate in (None, row["lr"]):
-                found[row["seed"]].append(row["reward"])
+        for row in self.under(method, cap, rate):
+            found[row["seed"]].append(row["reward"])
         most = max(map(len, found.values()), default=0)
         return {seed: fmean(rewards) for seed, rewards in found.items() if len(rewards) == most}
 
