@@ -97,6 +97,14 @@ def test_a_method_that_is_behind_in_the_seeds_of_both_is_not_favoured(make: Make
     assert said(make.root).startswith("The numbers favour lora over rlpo: lora is ahead of rlpo by 0.213")
 
 
+def test_of_two_equal_means_none_is_said_to_be_above(make: Maker) -> None:
+    for method in ("lora", "rlpo"):
+        make.run(method, right=(BEFORE, [1, 1, 1, 1, 0, 0, 0, 0]))
+    text = said(make.root)
+    assert text.startswith("The numbers do not decide between lora and rlpo: lora and rlpo have the same mean"), text
+    assert "above" not in text.splitlines()[0]
+
+
 def test_a_method_that_is_behind_without_a_decision_is_said_to_be_so(make: Maker) -> None:
     for seed, right in enumerate(([1, 1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 0, 0, 0], [0] * 8)):
         make.run("lora", seed=seed, right=(BEFORE, right))

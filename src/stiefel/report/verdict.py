@@ -74,6 +74,9 @@ def answer(found: Ranking, pairs: Sequence[Pair]) -> list[str]:
     ahead = f"{closest.higher.series.label} is ahead of {difference(closest)}"
     if 2 * closest.ahead < len(closest.seeds):
         ahead = f"{closest.higher.series.label}'s mean is above that of {difference(closest)}"
+    if closest.difference == 0:
+        equal = listed((closest.higher.series.label, closest.lower.series.label))
+        ahead = f"{equal} have the same mean, a difference of 0{bounds(closest.low, closest.high, '+.3f')}"
     if beaten:
         names = listed(cell.series.label for cell in found.best if any(one.of(cell) for one in tied))
         first = f"The numbers favour {name} over {listed(beaten)}, and do not decide between {names}: {ahead}."
