@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from benchmarks import step
 from benchmarks.machine import keep
-from benchmarks.rows import NANO, SMOLLM2, Asked, one, run_all, table
+from benchmarks.rows import NANO, SMOLLM2, Asked, base_name, base_of_row, one, run_all, table
 from benchmarks.study.figures import figures
 from benchmarks.study.repeated import repeated
 from benchmarks.study.runs import nano
@@ -120,25 +119,23 @@ def far(lr: float, times: int) -> float:
 
 
 def real() -> Iterator[tuple[str, Asked]]:
-    """On SmolLM2's warm base: a seed of every rate, then each one's best rate and the cap alone with more seeds."""
+    """On SmolLM2's warm base: a seed of every rate, then of three seeds the cap alone and each one's best rate."""
     for place in (1, 0, 2):
         for method, rates in REAL_RATES.items():
             yield "smollm2", Asked(method, rates[place], 0)
-    best = {
-        method: max(found, key=lambda row: row["reward"])["lr"]
-        for method, rates in REAL_RATES.items()
-        if len(found := [row for row in plain("smollm2", method, 0) if row["lr"] in rates]) == len(rates)
-    }
-    for seed in range(REAL_SEEDS):
+    best = {method: rate for method, rates in REAL_RATES.items() if (rate := best_of(method, rates)) is not None}
+    for seed in range(REAL_SEEDS if len(best) == len(REAL_RATES) else 1):
         for method, rates in REAL_RATES.items():
             yield "smollm2", Asked(method, far(rates[1], REAL_FAR), seed, step.CAP)
         for method, lr in best.items():
             yield "smollm2", Asked(method, lr, seed)
 
 
-def plain(name: str, method: str, seed: int) -> list[dict[str, Any]]:
-    """The rows of a method without a cap, of one seed."""
-    return step.of(name, method=method, seed=seed, kl_cap=0.0, changes="")
+def best_of(method: str, rates: Sequence[float]) -> float | None:
+    """The best of a method's rates by seed 0 on the base that is here; None until each is run."""
+    rows = step.of("smollm2", method=method, seed=0, kl_cap=0.0, changes="")
+    found = [row for row in rows if row["lr"] in rates and base_of_row(row) == base_name(SMOLLM2)]
+    return max(found, key=lambda row: row["reward"])["lr"] if len(found) == len(rates) else None
 
 
 def rerun(method: str, lr: float, seed: int) -> dict[str, float]:

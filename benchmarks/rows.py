@@ -160,9 +160,11 @@ def row_of(asked: Asked, setting: Setting, out: Path, recipe: Recipe) -> tuple[d
     row["passes_an_update"] = sum(passes) / (len(passes) * recipe.optim.updates_per_rollout) if passes else None
     row |= {"status": manifest["status"], "rollouts": len(logged), "trainable": manifest.get("trainable_parameters")}
     if setting.base is not None:
-        row["base"] = digest_of(setting.base)[:16]
+        row["base"] = base_name(setting)
     row["train_seconds"] = round(sum(each["seconds"] for each in logged), 2)
     curves: dict[str, Any] = {**asdict(asked)}
+    if setting.base is not None:
+        curves["base"] = base_name(setting)
     curves |= {name: [short(each.get(name)) for each in logged] for name in CURVES if any(name in e for e in logged)}
     geometry = read_jsonl(out / "geometry.jsonl") if (out / "geometry.jsonl").is_file() else []
     curves["geometry"] = [
@@ -173,6 +175,11 @@ def row_of(asked: Asked, setting: Setting, out: Path, recipe: Recipe) -> tuple[d
         for each in geometry
     ]
     return row, curves
+
+
+def base_name(setting: Setting) -> str:
+    """What rows call the weights that are here to train from; "" where these come with the code."""
+    return "" if setting.base is None else digest_of(setting.base)[:16]
 
 
 @cache
@@ -213,6 +220,17 @@ def asked_of(row: dict[str, Any]) -> Asked:
     return Asked(**{name: row[name] for name in Asked.__dataclass_fields__})
 
 
+def base_of_row(row: dict[str, Any]) -> str:
+    """Which weights a row was trained from; "" where these come with the code."""
+    return str(row.get("base", ""))
+
+
+def of_one_base(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of the base that has the most: another processor's warm base is another model."""
+    bases = [base_of_row(row) for row in rows]
+    return [row for row in rows if base_of_row(row) == max(bases, key=bases.count)]
+
+
 def keep_row(name: str, row: dict[str, Any], curves: dict[str, Any]) -> None:
     """Add a run to a table; the rows are in the order of what was asked, whatever ended first."""
     TABLES.mkdir(parents=True, exist_ok=True)
@@ -227,8 +245,9 @@ def keep_row(name: str, row: dict[str, Any], curves: dict[str, Any]) -> None:
 
 
 def run_all(asked: Sequence[tuple[str, Asked]], setting: Setting, jobs: int) -> None:
-    """Run what the tables lack, in this order, `jobs` at a time; (table, run) each."""
-    have = {(name, asked_of(row)) for name in {name for name, _ in asked} for row in table(name)}
+    """Run what the tables lack of this base, in this order, `jobs` at a time; (table, run) each."""
+    names, base = {name for name, _ in asked}, base_name(setting)
+    have = {(name, asked_of(row)) for name in names for row in table(name) if base_of_row(row) == base}
     todo = [each for each in dict.fromkeys(asked) if each not in have]
     print(f"{len(todo)} runs to do", flush=True)
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:

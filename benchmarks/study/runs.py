@@ -10,7 +10,7 @@ from functools import cache
 from statistics import fmean, median
 from typing import Any
 
-from benchmarks.rows import TABLES, asked_of, table
+from benchmarks.rows import TABLES, asked_of, base_of_row, of_one_base, table
 
 CAP = 1e-3  # the one that all methods were run under
 Row = dict[str, Any]
@@ -28,7 +28,7 @@ class Runs:
     def __init__(self, model: str, rows: Iterable[Row], curves: Iterable[Row]) -> None:
         self.model = model
         self.rows = list(rows)
-        self.curves = {asked_of(one): one for one in curves}
+        self.curves = {(asked_of(one), base_of_row(one)): one for one in curves}
         self.plain = [row for row in self.rows if not row["kl_cap"] and not row["changes"]]
 
     @property
@@ -113,7 +113,7 @@ class Runs:
 
     def curve(self, row: Row) -> Row:
         """What a run logged, rollout by rollout."""
-        return self.curves[asked_of(row)]
+        return self.curves[asked_of(row), base_of_row(row)]
 
     def log_median(self, name: str) -> Callable[[Row], float | None]:
         """Natural logarithm of the median over the rollouts of what a run logged; None where all of it is 0."""
@@ -150,8 +150,6 @@ def nano() -> Runs:
 
 
 def smollm2() -> Runs:
-    """SmolLM2's, of the warm base that has the most rows: another processor's base is another model."""
+    """SmolLM2's, of the warm base that has the most rows."""
     found = runs_of("smollm2", ("smollm2",))
-    bases = [row["base"] for row in found.rows]
-    most = max(set(bases), key=bases.count) if bases else ""
-    return Runs("smollm2", [row for row in found.rows if row["base"] == most], found.curves.values())
+    return Runs("smollm2", of_one_base(found.rows), found.curves.values())
