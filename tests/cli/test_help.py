@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 
 import click
 import pytest
 
-from stiefel.cli import VERBS, main
+from stiefel.cli import VERBS, cli, main
 from stiefel.recipe.explained import keys
 from stiefel.recipe.recipe import Recipe
 
@@ -69,6 +70,34 @@ def test_no_help_shows_a_mark_that_is_clicks(capsys: pytest.CaptureFixture[str])
     words = [[verb.name, *more] for verb in VERBS for more in [[], *([one] for one in commands_of(verb))]]
     for command in words:
         assert "\\b" not in run(capsys, *[word for word in command if word], "--help")[1], command
+
+
+def every_command() -> list[click.Command]:
+    """Of all verbs, a group's own ones beside it."""
+    return [one for verb in VERBS for one in [verb, *(verb.commands.values() if isinstance(verb, click.Group) else [])]]
+
+
+@pytest.mark.parametrize("command", [cli, *every_command()], ids=lambda command: command.name)
+def test_every_help_ends_on_examples_that_are_taken_as_they_stand(command: click.Command) -> None:
+    """Each is parsed, with no option unknown or missing, by the command under whose help it stands."""
+    *_, listed = (command.epilog or "").partition("Examples:\n")
+    examples = [shlex.split(line.partition(" > ")[0]) for line in listed.splitlines()]
+    assert examples, "--help shows no example"
+    for name, *words in examples:
+        assert name == "stiefel"
+        found: click.Command = cli
+        while isinstance(found, click.Group):
+            _, chosen, words = found.resolve_command(click.Context(found), words)
+            assert chosen is not None
+            found = chosen
+        found.make_context(found.name, words)
+        assert found is command or isinstance(command, click.Group)
+
+
+def test_the_list_of_commands_cuts_nothing_off_on_a_terminal_of_80() -> None:
+    for group in (one for one in (cli, *every_command()) if isinstance(one, click.Group)):
+        text = group.get_help(click.Context(group, info_name="stiefel", terminal_width=80))
+        assert "..." not in text.partition("Commands:")[2].partition("Examples:")[0]
 
 
 def commands_of(verb: click.Command) -> list[str]:

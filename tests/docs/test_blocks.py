@@ -206,7 +206,7 @@ LANGUAGES = {
     "diff": "tests/docs/test_examples.py",
     "bash": "tests/docs/test_verl.py, which writes the script anew",
     "bibtex": "tests/docs/test_citation.py",
-    "text": "prompts, which scripts/tasks.py writes; tests/docs/test_tasks.py",
+    "text": "prompts and helps, which scripts/tasks.py and scripts/commands.py write; test_tasks.py, test_commands.py",
     "{eval-rst}": "the site's; tests/docs/test_site.py",
 }
 

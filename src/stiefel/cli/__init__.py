@@ -23,7 +23,7 @@ from .help import explain
 from .imports import bring
 from .launch import launch
 from .new import new
-from .options import say
+from .options import examples, say
 from .reproduce import reproduce
 from .runs import compare, demo, report, train
 from .scores import grade
@@ -35,7 +35,10 @@ VERBS = (
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples("stiefel demo", "stiefel new recipe > recipe.toml", "stiefel train recipe.toml --out run"),
+)
 @click.version_option(package_name="stiefel")
 def cli() -> None:
     """Stiefel starts a LoRA on the right manifold: adapters for RL with verifiable rewards."""

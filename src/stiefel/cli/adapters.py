@@ -12,15 +12,18 @@ import click
 
 from ..errors import UserError
 from . import completing
-from .options import force_option, json_option, out_option, say
+from .options import examples, force_option, json_option, out_option, say
 
 
-@click.command()
+@click.command(epilog=examples("stiefel methods", "stiefel methods --check rlpo"))
 @click.option("--check", default="", metavar="METHOD", help="Measure the claims of a start, or of module:function.")
 @json_option
 @click.pass_context
 def methods(context: click.Context, check: str, as_json: bool) -> None:
-    """List every adapter method, or hold one to what it claims: exit 0 if it keeps all of it, 1 if it does not."""
+    """List every adapter method, or hold one to what it claims.
+
+    With --check exit 0 if it keeps all of it, 1 if it does not.
+    """
     from ..methods import as_records, print_table
 
     if check:
@@ -57,7 +60,12 @@ def checked(name: str, *, as_json: bool) -> int:
     return 0 if holds else 1
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "stiefel init nano --method rlpo --rank 8 --alpha 16 --out adapter",
+        "stiefel init Qwen/Qwen3-1.7B-Base --method pissa --targets q_proj,v_proj --out adapter",
+    )
+)
 @click.argument("model")
 @click.option(
     "--method",
@@ -103,7 +111,10 @@ def init(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Make an adapter for MODEL (a hub id, a directory, or nano) and certify it."""
+    """Make an adapter for MODEL and certify it.
+
+    MODEL is a hub id, a directory, or nano.
+    """
     from ..adapter import export as write
     from ..adapter import prepare
     from ..artifacts import check_room
@@ -151,7 +162,7 @@ def init(
             say(f"next: {next_to_export(out, model, 'residual', out, revision)}")
 
 
-@click.command()
+@click.command(epilog=examples("stiefel verify adapter --base nano"))
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--base", required=True, help="The model it was made for: a hub id, a directory, or nano.")
 @click.option("--revision", default="", help="Branch, tag or commit of a hub id.")
@@ -159,7 +170,10 @@ def init(
 @json_option
 @click.pass_context
 def verify(context: click.Context, directory: Path, base: str, revision: str, method: str, as_json: bool) -> None:
-    """Recompute an adapter's certificate against its base: exit 0 if it holds, 1 if it does not."""
+    """Recompute an adapter's certificate against its base.
+
+    Exit 0 if it holds, 1 if it does not.
+    """
     from dataclasses import asdict
 
     from ..adapter import verify as run
@@ -197,7 +211,12 @@ def told(broken: list[Any]) -> list[str]:
     ]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "stiefel export adapter --base nano --as lora --out plain",
+        "stiefel export runs/lora --base nano --as merged --out merged",
+    )
+)
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--base", required=True, help="The model it was made for: a hub id, a directory, or nano.")
 @click.option("--as", "form", required=True, help="lora, merged or residual.")
@@ -215,7 +234,10 @@ def told(broken: list[Any]) -> list[str]:
 def export(
     directory: Path, base: str, form: str, dtype: str, revision: str, turn_end: tuple[str, ...], out: Path, force: bool
 ) -> None:
-    """Write an adapter, or a checkpoint of verl, in the form that another engine wants."""
+    """Write an adapter in the form that another engine wants.
+
+    DIRECTORY holds an adapter, a run, or a checkpoint of verl.
+    """
     from ..adapter import export as run
     from ..quiet import quiet
     from ..verl import export_checkpoint, verl_checkpoint
@@ -251,7 +273,7 @@ def next_to_export(directory: Path, base: str, form: str, out: Path, revision: s
     return command
 
 
-@click.command()
+@click.command(epilog=examples("stiefel cache", "stiefel cache --clear"))
 @click.option("--clear", is_flag=True, help="Remove every entry.")
 def cache(clear: bool) -> None:
     """Show what the spectrum cache holds, or empty it."""
@@ -283,7 +305,7 @@ def key_and_value(option: str) -> tuple[str, str]:
     return key, value
 
 
-@click.command()
+@click.command(epilog=examples("stiefel cite rlpo", "stiefel cite pissa+dora"))
 @click.argument("method", shell_complete=completing.methods)
 def cite(method: str) -> None:
     """Print the BibTeX of a METHOD's paper."""

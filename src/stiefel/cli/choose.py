@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from ..errors import refuse_both
-from .options import force_option, json_option, out_option, profile_option, resume_option, say, set_option
+from .options import examples, force_option, json_option, out_option, profile_option, resume_option, say, set_option
 
 
-@click.command()
+@click.command(epilog=examples("stiefel choose grid.toml --budget 0.2 --out runs/chosen"))
 @click.argument("grid", type=click.Path(path_type=Path))
 @profile_option
 @set_option
@@ -33,7 +33,7 @@ def choose(
     resume: bool,
     force: bool,
 ) -> None:
-    """Find the best point of a GRID for a part of what all of it takes."""
+    """Find the best point of a GRID for a part of its rollouts."""
     from ..choice import choose as choose_in
     from ..choice import print_choice
     from ..progress import grid_progress

@@ -7,22 +7,19 @@ from dataclasses import asdict
 
 import click
 
-from .options import json_option, say
+from .options import examples, json_option, say
 
 MARKS = {"works": "ok", "absent": "-", "broken": "NOT"}
 
 
-@click.command()
+@click.command(epilog=examples("stiefel doctor", "stiefel doctor --json"))
 @json_option
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> None:
-    """Say what is installed here, what works, and what to do about the rest.
+    """Say what is installed and works, and what to do about the rest.
 
     Exit 0 whatever optional part is missing, 1 where nothing works without what is broken.
-
-    \b
-    stiefel doctor
-    """  # noqa: D301  click's mark is the character itself
+    """
     from ..installation import examine
 
     found = examine()

@@ -12,10 +12,17 @@ import click
 
 from ..errors import UserError, refuse_both
 from . import completing
-from .options import force_option, json_option, option_values, resume_option, say, task_option
+from .options import examples, force_option, json_option, option_values, resume_option, say, task_option
 
 
-@click.command("eval")
+@click.command(
+    "eval",
+    epilog=examples(
+        "stiefel eval nano --adapter runs/lora --task nano-arithmetic --out runs/eval",
+        "stiefel eval Qwen/Qwen3-1.7B-Base --task gsm8k --limit 200 --engine vllm --out gsm8k",
+        "stiefel eval nano --task nano-arithmetic --show 3",
+    ),
+)
 @click.argument("model")
 @click.option("--adapter", type=click.Path(path_type=Path), help="An adapter's directory, ours or PEFT's, or a run's.")
 @click.option(
@@ -63,7 +70,10 @@ from .options import force_option, json_option, option_values, resume_option, sa
 @json_option
 @click.pass_context
 def evaluate(context: click.Context, /, **given: Any) -> None:
-    """Measure a MODEL (a hub id, a directory, or nano), with an adapter or without, on a task."""
+    """Measure a MODEL on a task, with an adapter or without.
+
+    MODEL is a hub id, a directory, or nano.
+    """
     refuse_both(given["resume"], given["force"])
     from ..artifacts import MANIFEST, require_begun
     from ..quiet import quiet

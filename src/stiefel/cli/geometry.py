@@ -11,13 +11,13 @@ import click
 
 from ..errors import UserError
 from . import completing
-from .options import force_option, json_option, profile_option, say, set_option
+from .options import examples, force_option, json_option, profile_option, say, set_option
 
 if TYPE_CHECKING:
     from ..foresight import Preflight
 
 
-@click.command()
+@click.command(epilog=examples("stiefel inspect runs/lora --base nano", "stiefel inspect merged --base nano --json"))
 @click.argument("subject", type=click.Path(path_type=Path))
 @click.option("--base", required=True, help="The model it was trained from: a hub id, a directory, or nano.")
 @click.option("--rank", type=int, help="Directions counted as leading and trailing; the method's rank by default.")
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 def inspect(
     subject: Path, base: str, rank: int | None, also: tuple[str, ...], revision: str, no_cache: bool, as_json: bool
 ) -> None:
-    """See where in the spectrum of the base the change of a run, an adapter or a full checkpoint lies."""
+    """See where in the spectrum of the base a trained change lies.
+
+    SUBJECT is a run, an adapter or a full checkpoint.
+    """
     from ..artifacts import CERTIFICATE, MANIFEST
     from ..geometry import inspect as look
     from ..geometry import print_inspection
@@ -59,7 +62,12 @@ def inspect(
         say(f"next: stiefel inspect {subject} --base {base} --json")
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "stiefel preflight recipe.toml",
+        "stiefel preflight recipe.toml --methods lora,pissa,rlpo --kl-budget 1e-3",
+    )
+)
 @click.argument("recipe", type=click.Path(path_type=Path))
 @profile_option
 @set_option
@@ -84,7 +92,10 @@ def preflight(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Measure the first step that a RECIPE would take, before anything is trained: its size and its KL."""
+    """Measure the first step that a RECIPE would take.
+
+    Its size and its KL, before anything is trained.
+    """
     from ..artifacts import refuse_existing, writable, write_json
     from ..quiet import quiet
     from ..recipe import load_recipe

@@ -11,23 +11,20 @@ from typing import Any
 import click
 
 from . import completing
-from .options import json_option, say
+from .options import examples, json_option, say
 
 WIDEST = 100
 
 
-@click.command("help")
+@click.command("help", epilog=examples("stiefel help optim.lr", "stiefel help rollout", "stiefel help axes"))
 @click.argument("key", default="", shell_complete=completing.keys)
 @json_option
 @click.pass_context
 def explain(context: click.Context, key: str, as_json: bool) -> None:
-    """Explain a KEY of a recipe or a grid, or one of their tables; without one list them all.
+    """Explain a KEY of a recipe or a grid; without one list them all.
 
-    \b
-    stiefel help optim.lr
-    stiefel help rollout
-    stiefel help axes
-    """  # noqa: D301  click's mark is the character itself
+    The name of a table explains all of its keys, that of a command is its --help.
+    """
     group = context.parent.command if context.parent is not None else None
     if isinstance(group, click.Group) and key in group.commands and key not in ("eval",):  # [eval] is a table too
         click.echo(group.commands[key].get_help(click.Context(group.commands[key], context.parent, key)))

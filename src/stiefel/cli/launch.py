@@ -8,10 +8,15 @@ from pathlib import Path
 import click
 
 from ..errors import UserError
-from .options import force_option, profile_option, say, set_option
+from .options import examples, force_option, profile_option, say, set_option
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "stiefel launch verl recipe.toml --dry-run",
+        "stiefel launch verl recipe.toml --out jobs/launch.sh",
+    )
+)
 @click.argument("engine", type=click.Choice(["verl"]))
 @click.argument("recipe", type=click.Path(path_type=Path))
 @profile_option
@@ -22,7 +27,10 @@ from .options import force_option, profile_option, say, set_option
 def launch(
     engine: str, recipe: Path, profile: str, changes: tuple[str, ...], out: Path | None, dry_run: bool, force: bool
 ) -> None:
-    """Hand a RECIPE to another ENGINE: check it against what that can do, prepare the adapter, write one script."""
+    """Hand a RECIPE to another ENGINE, as one script.
+
+    It is checked against what the engine can do, and the adapter is prepared, before the script is written.
+    """
     from ..recipe import load_recipe
     from ..verl import launch as write
     from ..verl import planned, trouble, verl_version

@@ -10,7 +10,7 @@ import click
 
 from ..errors import UserError, nearest
 from . import completing
-from .options import say
+from .options import examples, say
 
 EVALUATED_ELSEWHERE = ("math500",)  # where a task has rows to train on and none to measure
 
@@ -37,17 +37,23 @@ def file_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.group()
+@click.group(
+    epilog=examples(
+        "stiefel new recipe --method rlpo --model nano > recipe.toml",
+        "stiefel new grid > grid.toml",
+        "stiefel new reward > my_rewards.py",
+    )
+)
 def new() -> None:
-    """Print a commented file that runs as it is: a recipe, a grid or a reward.
-
-    \b
-    stiefel new recipe --method rlpo --model nano > recipe.toml
-    stiefel train recipe.toml --out run
-    """  # noqa: D301  click's mark is the character itself
+    """Print a commented file that runs as it is."""
 
 
-@new.command()
+@new.command(
+    epilog=examples(
+        "stiefel new recipe --method rlpo > recipe.toml",
+        "stiefel new recipe --model Qwen/Qwen3-1.7B-Base --task gsm8k --algorithm grpo > recipe.toml",
+    )
+)
 @click.option(
     "--method",
     default="lora",
@@ -57,18 +63,14 @@ def new() -> None:
 )
 @file_options
 def recipe(method: str, model: str, task: str, algorithm: str) -> None:
-    """Print a recipe.
-
-    \b
-    stiefel new recipe --model Qwen/Qwen3-1.7B-Base --task gsm8k --algorithm grpo > recipe.toml
-    """  # noqa: D301  click's mark is the character itself
+    """Print a recipe for a model, a task and a method."""
     from ..recipe import starting_recipe
 
     click.echo(starting_recipe(wished(method, model, task, algorithm)), nl=False)
     say("next: stiefel train FILE --out run, where FILE is what this was written to")
 
 
-@new.command()
+@new.command(epilog=examples("stiefel new grid --method lora,rlpo > grid.toml"))
 @click.option(
     "--method",
     "methods",
@@ -79,11 +81,10 @@ def recipe(method: str, model: str, task: str, algorithm: str) -> None:
 )
 @file_options
 def grid(methods: str, model: str, task: str, algorithm: str) -> None:
-    """Print a grid of methods and seeds, each method at an equal first step.
+    """Print a grid of methods and seeds.
 
-    \b
-    stiefel new grid --method lora,rlpo > grid.toml
-    """  # noqa: D301  click's mark is the character itself
+    Each method begins at a rate at which its first step costs the same.
+    """
     from ..recipe import starting_grid
 
     names = [name.strip() for name in methods.split(",")]
@@ -97,13 +98,9 @@ def grid(methods: str, model: str, task: str, algorithm: str) -> None:
     say("next: stiefel compare FILE --out runs, where FILE is what this was written to")
 
 
-@new.command()
+@new.command(epilog=examples("stiefel new reward > my_rewards.py"))
 def reward() -> None:
-    """Print a module with a reward function, and how a recipe names it.
-
-    \b
-    stiefel new reward > my_rewards.py
-    """  # noqa: D301  click's mark is the character itself
+    """Print a module with a reward function, and how a recipe names it."""
     from ..rewards import EXAMPLE
 
     click.echo(EXAMPLE.read_text(encoding="utf-8"), nl=False)

@@ -41,6 +41,11 @@ task_option = click.option(
 )
 
 
+def examples(*commands: str) -> str:
+    """What a verb's --help ends on: commands that it takes as they stand, one a line."""
+    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
+
 def option_values(texts: Sequence[str]) -> dict[str, Any]:
     """`max_value=40` → {"max_value": 40}; a value that is not TOML is taken as a text."""
     found = {}

@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import UserError, refuse_both
-from .options import force_option, plan_of, profile_option, resume_option, say, set_option
+from .options import examples, force_option, plan_of, profile_option, resume_option, say, set_option
 
 if TYPE_CHECKING:
     from ..reproduction import Work
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "stiefel reproduce",
+        "stiefel reproduce rlpo/table1 --profile nano --out runs/table1",
+        "stiefel reproduce rlpo/table1 --profile paper --dry-run",
+    )
+)
 @click.argument("name", default="")
 @profile_option
 @set_option
@@ -36,8 +42,9 @@ def reproduce(
     resume: bool,
     force: bool,
 ) -> None:
-    """Reproduce a table or a figure of a paper by its NAME, ours beside theirs; without NAME list them all.
+    """Reproduce a paper's table or figure by its NAME, beside theirs.
 
+    Without NAME all that there are are listed.
     With --dry-run exit 0 if this machine has all that is needed, 1 if something is missing.
     """
     if not name:

@@ -10,10 +10,16 @@ from typing import Any
 import click
 
 from ..errors import UserError, refuse_both
-from .options import force_option, plan_of, profile_option, resume_option, say, set_option
+from .options import examples, force_option, plan_of, profile_option, resume_option, say, set_option
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "stiefel train recipe.toml --out runs/lora",
+        "stiefel train recipe.toml --set adapter.method=rlpo --set optim.lr=3e-4 --out runs/rlpo",
+        "stiefel train recipe.toml --out runs/lora --resume",
+    )
+)
 @click.argument("recipe", type=click.Path(path_type=Path))
 @profile_option
 @set_option
@@ -32,7 +38,7 @@ def train(
     force: bool,
     note_failure: bool,
 ) -> None:
-    """Train as a RECIPE says."""
+    """Train as a RECIPE says, into a run directory."""
     from ..recipe import left_to_launch, load_recipe
 
     settings = load_recipe(recipe, changes, profile)
@@ -81,7 +87,12 @@ def train(
         say(f"next: stiefel report {out}")
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "stiefel compare grid.toml --jobs 2 --out runs/methods",
+        "stiefel compare grid.toml --backend slurm --out jobs/grid.sh",
+    )
+)
 @click.argument("grid", type=click.Path(path_type=Path))
 @profile_option
 @set_option
@@ -167,12 +178,14 @@ def write_script(grid: Any, script: Path, *, resume: bool, force: bool) -> None:
     say(f"next: bash {script}, which submits it and then the report on {out}")
 
 
-@click.command()
+@click.command(epilog=examples("stiefel demo", "stiefel demo --out demo --resume"))
 @click.option("--out", type=click.Path(path_type=Path, resolve_path=True), default=Path("demo"), show_default=True)
 @resume_option
 @force_option
 def demo(out: Path, resume: bool, force: bool) -> int:
-    """Compare four methods at two learning rates on the embedded model, in minutes on a CPU.
+    """Compare four methods at two rates on nano, in minutes on a CPU.
+
+    nano is the embedded model: nothing is downloaded.
 
     With --resume a demo that is not there yet is begun, so that `make demo` is one command.
     """
@@ -224,7 +237,7 @@ def compare_and_report(
     return 2
 
 
-@click.command()
+@click.command(epilog=examples("stiefel report runs/lora", "stiefel report runs/methods --figures"))
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="The page to write; DIRECTORY/report.html by default.")
 @click.option("--figures", is_flag=True, help="Also every chart, as PNG and PDF in DIRECTORY/figures.")

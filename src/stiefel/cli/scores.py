@@ -14,12 +14,17 @@ import click
 
 from ..errors import UserError
 from . import completing
-from .options import json_option, option_values, say, task_option
+from .options import examples, json_option, option_values, say, task_option
 
 SHOWN = 5  # reasons in the table
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "stiefel grade --task gsm8k --input completions.jsonl",
+        "stiefel grade --task math --input completions.jsonl --strict --json",
+    )
+)
 @click.option(
     "--task",
     required=True,
