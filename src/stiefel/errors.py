@@ -84,7 +84,7 @@ def closest(name: str, known: Iterable[str]) -> list[str]:
     same = [one for one in names if plain[one] == plainly(name)]
     return same or [
         one
-        for match in dict.fromkeys(difflib.get_close_matches(plainly(name), plain.values(), n=3, cutoff=0.5))
+        for match in dict.fromkeys(difflib.get_close_matches(plainly(name), plain.values(), n=3, cutoff=0.6))
         for one in names
         if plain[one] == match
     ]

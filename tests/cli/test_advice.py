@@ -47,6 +47,7 @@ def test_neither_case_nor_the_marks_between_words_hide_a_name(name: str) -> None
 def test_a_name_like_none_gets_the_list_and_a_mistyped_one_the_nearest() -> None:
     assert nearest("qqqqqq", ["lora", "rlpo"]) == "one of: lora, rlpo"
     assert nearest("RLPOO", ["lora", "rlpo"]) == "did you mean rlpo?"
+    assert nearest("foo", ["olora", "rlpo"]) == "one of: olora, rlpo", "three letters in common are no likeness"
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,8 @@ MISTAKES = {
     "a preflight written over a file": (("preflight", "RECIPE", "--out", "RECIPE"), "already exists"),
     "nothing to inspect": (("inspect", "nowhere", "--base", "nano"), "nowhere"),
     "unknown profile": ((*TRAIN, "--profile", "paper"), "no profile 'paper'"),
+    "missing completions": (("grade", "--task", "gsm8k", "--input", "nowhere.jsonl"), "why: there is no such file"),
+    "no recipe at all": (("train",), "why: it needs that to begin"),
     "missing recipe": (("train", "nowhere.toml", "--out", "OUT"), "no file nowhere.toml"),
     "no output": (("train", "RECIPE"), "add --out"),
     "rank above min(m, n)": ((*INIT, "--rank", "65"), "at most 64"),

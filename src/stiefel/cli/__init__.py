@@ -78,7 +78,8 @@ def guarded(command: Callable[[], Any]) -> int:
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         place = context.command_path if context is not None else "stiefel"
-        say(f"error: {UserError(error.format_message(), 'the command cannot be understood', f'see {place} --help')}")
+        why = "it needs that to begin" if isinstance(error, click.MissingParameter) else "the command is not understood"
+        say(f"error: {UserError(error.format_message(), why, f'see {place} --help')}")
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         say(

@@ -15,7 +15,7 @@ from .gym_given import given_entry
 from .opened import open_table
 from .reader import made_row
 from .registry import BENCHMARKS, MADE_HERE, find_task
-from .table import Record, Table, parse, read_file
+from .table import Record, Table, parse, read_file, unreadable
 
 ANSWER = ("answer",)
 
@@ -84,7 +84,7 @@ def given_lines(path: Path, task: GivenTask, golds: Table | None) -> Iterator[Gi
                 yield given(task, {**beside, **parse(line, place)}, place)
                 row += 1
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read", str(error), "give a file of JSON lines in UTF-8") from error
+        raise unreadable(path, error) from error
     if golds is not None and row != len(golds):
         raise UserError(
             f"{path} has {row} completions, the data {len(golds)} rows",

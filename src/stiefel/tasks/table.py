@@ -38,8 +38,16 @@ def read_file(path: Path) -> Table:
                 return arrow_table(pyarrow.csv.read_csv(path))
         return read_lines(path)
     except (OSError, UnicodeDecodeError, pyarrow.ArrowInvalid) as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path} cannot be read", why, "give a file of JSON lines in UTF-8") from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: Exception) -> UserError:
+    """Why a file of rows cannot be read, without the number and the path that an OSError puts around it."""
+    if isinstance(error, FileNotFoundError):
+        return UserError(f"{path} cannot be read", "there is no such file", "look for a slip in its name")
+    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    why = (why.splitlines() or [type(error).__name__])[0]
+    return UserError(f"{path} cannot be read", why, "give a file of JSON lines in UTF-8")
 
 
 def arrow_table(arrow: Any) -> Table:
