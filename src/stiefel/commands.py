@@ -110,6 +110,13 @@ def evaluate(
     out: str | Path,
     *,
     adapter: str | Path | None = None,
+    data: str | Path = "",
+    split: str = "",
+    data_revision: str = "",
+    prompt_column: str = "",
+    answer_column: str = "",
+    chat: bool = False,
+    options: Mapping[str, Any] | None = None,
     samples: int | None = None,
     temperature: float | None = None,
     top_p: float | None = None,
@@ -117,6 +124,8 @@ def evaluate(
     max_tokens: int | None = None,
     seed: int = 0,
     limit: int | None = None,
+    batch: int | None = None,
+    engine: str = "hf",
     dtype: str = "auto",
     revision: str = "",
     turn_ends: Sequence[str] = (),
@@ -124,12 +133,11 @@ def evaluate(
     resume: bool = False,
     force: bool = False,
     say: Callable[[str], None] = silent,
-    **wanted: Any,
 ) -> dict[str, Any]:
     """Measure a model, with an adapter or without, on a task, as `stiefel eval` does, and give its scores.
 
-    What is left None is the task's own. wanted: data, split, data_revision, prompt_column, answer_column, chat, batch,
-    engine, options, as the command has them. Tasks of lm-eval are the command's alone.
+    What is left None or empty is the task's own, or of `batch` as many as fit; docs/evaluation.md says what each is.
+    Tasks of lm-eval are the command's alone.
     """
     if task.startswith("lm-eval:"):
         raise UserError(f"task = {task!r}", "lm-eval's own tasks are run by the command", f"stiefel eval --task {task}")
@@ -138,7 +146,22 @@ def evaluate(
     directory = None if adapter is None else find_adapter(Path(adapter).resolve())
     subject = Subject(model, revision, dtype, directory, tuple(turn_ends), dict(chat_template_options or {}))
     drawn = Drawn(samples, temperature, top_p, top_k, max_tokens, seed)
-    asked = Wanted(subject=subject, task=task, out=out, drawn=drawn, limit=limit, **wanted)
+    asked = Wanted(
+        subject=subject,
+        task=task,
+        out=out,
+        data=str(data),
+        data_revision=data_revision,
+        split=split,
+        prompt_column=prompt_column,
+        answer_column=answer_column,
+        chat=chat,
+        drawn=drawn,
+        limit=limit,
+        batch=batch,
+        engine=engine,
+        options=dict(options or {}),
+    )
     return evaluate_into(prepare_evaluation(asked), resume=resume, force=force, say=say).summary
 
 

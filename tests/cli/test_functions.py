@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 import time
@@ -11,9 +12,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import trl
 
 import stiefel
 from stiefel.artifacts import read_json, read_jsonl
+from stiefel.cli import cli
 
 TINY = {
     "optim": {"rollouts": 1},
@@ -112,20 +115,25 @@ def test_no_function_hides_a_module() -> None:
     assert not rooms & set(stiefel.__all__)
 
 
-def test_the_trainer_shows_its_own_parameters() -> None:
-    named = inspect.signature(stiefel.GRPOTrainer).parameters
-    ours = [
-        "kl_cap",
-        "kl_cap_rows",
-        "kl_cap_total",
-        "kl_every",
-        "max_gen_batches",
-        "reference",
-        "sync",
-        "weight_decay_on",
-    ]
-    assert [name for name in [*ours, "rate_factor", "reward_funcs", "args"] if name not in named] == []
-    assert named["kl_cap"].default == 0.0
+def test_the_trainer_shows_its_own_parameters_and_takes_trls_in_trls_order() -> None:
+    named, theirs = (list(inspect.signature(one).parameters) for one in (stiefel.GRPOTrainer, trl.GRPOTrainer))
+    shown = named.index("optimizers") + 1
+    assert named[:shown] == theirs[:shown], "what is given by place means the same"
+    assert inspect.signature(stiefel.GRPOTrainer).parameters["kl_cap"].default == 0.0
+    ours = set(named[shown:]) - {"settings"}
+    assert ours >= {"kl_cap", "kl_cap_rows", "kl_cap_total", "kl_every", "max_gen_batches", "reference", "sync"}
+    listed = re.findall(r"^\| `(\w+)=", (Path(__file__).parents[2] / "docs" / "trl.md").read_text(), re.MULTILINE)
+    assert set(listed) == ours, "docs/trl.md lists them all"
+
+
+def test_an_evaluation_shows_what_the_command_takes_and_refuses_a_slip() -> None:
+    named = set(inspect.signature(stiefel.evaluate).parameters)
+    options = {option.name for option in cli.commands["eval"].params}
+    other = {"show", "as_json", "strict", "ks", "against"}  # of what is printed
+    other |= {"chat_template_option", "turn_end"}  # a plural here
+    assert options - named - other == set()
+    with pytest.raises(TypeError, match="limti"):
+        stiefel.evaluate("nano", "nano-arithmetic", "nowhere", limti=3)
 
 
 def test_import_is_cheap() -> None:

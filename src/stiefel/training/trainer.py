@@ -8,6 +8,7 @@ from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+from transformers import TrainerCallback
 from transformers.training_args import OptimizerNames
 from trl import GRPOConfig
 
@@ -44,7 +45,13 @@ class GRPOTrainer(BudgetTrainer):
         model: Any,
         reward_funcs: Any = None,
         args: GRPOConfig | None = None,
-        *more: Any,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        processing_class: Any = None,
+        reward_processing_classes: Any = None,
+        callbacks: list[TrainerCallback] | None = None,
+        optimizers: tuple[Optimizer | None, LambdaLR | None] = (None, None),
+        *,
         kl_cap: float = 0.0,
         kl_cap_rows: str | Path | Sequence[CapRow] = (),
         kl_cap_total: float = TOTAL,
@@ -57,7 +64,7 @@ class GRPOTrainer(BudgetTrainer):
         rate_factor: Callable[[int], float] | None = None,
         **settings: Any,
     ) -> None:
-        """Take the place of `trl.GRPOTrainer`: what is not named here is TRL's own.
+        """Take the place of `trl.GRPOTrainer`: the parameters up to `optimizers`, and `settings`, are TRL's own.
 
         - `kl_cap`: most that a rollout's updates may cost in KL, nats a token; 0 sets no bound
         - `kl_cap_rows`: a file with the columns prompt and answer, or text, on which an update may cost no more either
@@ -76,7 +83,12 @@ class GRPOTrainer(BudgetTrainer):
             model,
             reward_funcs,
             args,
-            *more,
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            processing_class=processing_class,
+            reward_processing_classes=reward_processing_classes,
+            callbacks=callbacks,
+            optimizers=optimizers,
             kl_cap=kl_cap,
             kl_cap_rows=kl_cap_rows,
             kl_cap_total=kl_cap_total,
