@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import time
+import tomllib
 import venv
 import zipfile
 from collections.abc import Callable
@@ -14,12 +18,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import stiefel
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src" / "stiefel"
 LARGEST = 8 * 2**20
+UNPINNED = {"trackio": "trackio"}  # of which any version will do: what it is sent is transformers' own callback's
 LEFT_OUT = {".git", ".venv", ".models", "runs", "demo", "dist"}  # of what lies in a checkout
 
 
@@ -66,19 +73,19 @@ def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python.parent
 
 
+def surroundings() -> dict[str, str]:
+    """The environment's variables without Python's own, without a hub and a GPU."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return {**kept, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
 @pytest.fixture
 def say(installed: Path, tmp_path: Path) -> Callable[..., str]:
     """Run a program of that environment in an empty directory; what it printed."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
     def run(program: str, *words: str) -> str:
-        done = subprocess.run(
-            [str(installed / program), *words],
-            cwd=tmp_path,
-            env={**environment, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-            capture_output=True,
-            text=True,
-        )
+        command = [str(installed / program), *words]
+        done = subprocess.run(command, cwd=tmp_path, env=surroundings(), capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -151,3 +158,55 @@ def test_installed_far_from_a_checkout_it_finds_its_papers_and_trains(
     changes = [word for change in short for word in ("--set", change)]
     run = say("stiefel", "train", "recipe.toml", *changes, "--out", "run").splitlines()[-1]
     assert (Path(run) / "adapter" / "adapter_model.safetensors").is_file()
+
+
+def test_installed_far_from_a_checkout_the_demo_begins(installed: Path, tmp_path: Path) -> None:
+    """Its first rollout, then an interruption: all eight runs take minutes, and `make demo` trains them."""
+    demo = subprocess.Popen(
+        [str(installed / "stiefel"), "demo"],
+        cwd=tmp_path,
+        env=surroundings(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        while not rollouts(tmp_path) and demo.poll() is None:
+            time.sleep(0.5)
+        os.killpg(demo.pid, signal.SIGINT)  # to all of its processes, as a terminal sends it
+        _, said = demo.communicate()
+    except BaseException:
+        os.killpg(demo.pid, signal.SIGKILL)
+        demo.communicate()
+        raise
+    assert demo.returncode == 130, said
+    assert "goes on with --resume" in said.splitlines()[-1]
+
+
+def rollouts(place: Path) -> int:
+    """How many the runs of a demo have done so far."""
+    return sum(len(path.read_text().splitlines()) for path in place.glob("demo/runs/*/metrics.jsonl"))
+
+
+def test_what_the_lock_installs_agrees_with_what_each_package_asks_for() -> None:
+    done = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_extra_is_pinned_by_a_lock_at_a_version_that_it_allows() -> None:
+    pinned: dict[str, set[str]] = {}
+    for lock in ROOT.glob("requirements*.lock"):
+        for name, number in re.findall(r"^([\w.-]+)==([^\s;]+)", lock.read_text(), flags=re.MULTILINE):
+            pinned.setdefault(canonicalize_name(name).removesuffix("-cpu"), set()).add(number)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    asked = {extra: [Requirement(one) for one in found] for extra, found in extras.items()}
+    lacking = {
+        str(one): extra
+        for extra, found in asked.items()
+        for one in found
+        if not any(
+            one.specifier.contains(number, prereleases=True) for number in pinned.get(canonicalize_name(one.name), ())
+        )
+    }
+    assert lacking == UNPINNED
