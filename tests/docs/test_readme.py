@@ -10,7 +10,7 @@ import click
 import pytest
 
 from scripts import real
-from scripts.numbers import init_table, results
+from scripts.numbers import init_table, results, solver_table
 from scripts.readme import CLUSTER, GEOMETRY, README, REWARDS, ROOT, cluster_page, geometry_page, readme, rewards_page
 from stiefel.cli import cli
 from stiefel.recipe.grid import load_grid
@@ -43,6 +43,10 @@ def test_a_ratio_of_a_start_is_over_what_its_row_names() -> None:
     assert one.strip() == ", ".join(f"{method}: {direct['one'] / seconds:.1f}" for method, seconds in net.items())
     assert float(two) == pytest.approx(direct["two"] / net["geora"], abs=0.05)
     assert direct["two"] > direct["one"]
+    seconds = results("init")["solvers"]["seconds"]
+    (cells,) = (line.split("|") for line in solver_table().splitlines() if line.startswith("| GeoRA"))
+    over = [float(cell.strip(" ×")) for cell in cells[2:4]]
+    assert over == [pytest.approx(seconds[svd] / seconds["geora"], abs=0.05) for svd in ("svd", "svd_tall")]
 
 
 def test_the_tree_is_the_folder() -> None:
