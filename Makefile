@@ -49,10 +49,10 @@ lint: venv ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: venv ## the measurements that the README quotes
+bench: venv ## what README.md says of starts and of a step, and pages of looking, grids and graders, measured again: some three hours on two cores, 16 GB of disk; not the demo, vLLM's part and the study: docs/numbers.md
 	$(BIN)/python -m benchmarks
 
-docs: venv ## regenerate what README.md and docs/ quote, docs/recipe.md, docs/commands.md, docs/tasks.md, docs/reproduce.md, docs/theory.md, docs/spectra.md, docs/scaling.md, docs/choose.md, docs/collapsed.md, docs/which-method.md, docs/laboratory.md, docs/log.md and docs/methods; then the site
+docs: venv ## regenerate what README.md and docs/ quote, docs/recipe.md, docs/commands.md, docs/tasks.md, docs/reproduce.md, docs/theory.md, docs/spectra.md, docs/scaling.md, docs/choose.md, docs/collapsed.md, docs/which-method.md, docs/laboratory.md, docs/log.md, docs/numbers.md and docs/methods; then the site
 	$(BIN)/python -m scripts.readme
 	$(BIN)/python -m scripts.recipe
 	$(BIN)/python -m scripts.commands
@@ -70,6 +70,7 @@ docs: venv ## regenerate what README.md and docs/ quote, docs/recipe.md, docs/co
 	$(BIN)/python -m scripts.which
 	$(BIN)/python -m scripts.laboratory
 	$(BIN)/python -m scripts.log
+	$(BIN)/python -m scripts.quoted
 	$(MAKE) --no-print-directory site
 
 site: venv ## site/index.html: the pages as they are, with the Python interface; a warning is an error

@@ -74,6 +74,7 @@ MORE_SEEDS = 10  # of the main methods at their best rates, where what is asked 
 CAPS = (3e-4, 3e-3)  # beside step.CAP
 CAPPED = ("lora", "rlpo")
 CAPPED_RATE = 3e-3  # the middle one of step.NOMINAL
+PARTS = ("methods", "more", "ablations", "caps", "falls", "real", "reruns", "figures")
 FALLING = ("lora", "gaussian", "rlpo", "rlmo", "olora", "pissa", "milora", "geora", "rslora", "dora", "lora_fa", "full")
 
 
@@ -150,7 +151,7 @@ def rerun(method: str, lr: float, seed: int) -> dict[str, float]:
 def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parts", default="methods,ablations")
+    parser.add_argument("--parts", default="methods,ablations", help=f"some of {', '.join(PARTS)}")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--rerun", nargs=3, metavar=("METHOD", "LR", "SEED"))

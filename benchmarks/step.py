@@ -43,6 +43,7 @@ REAL = [
     ("smollm2", Asked(method, lr, 0, cap)) for cap in (CAP, 0.0) for method, lr in (("pissa", 1e-4), ("lora", 2e-3))
 ]
 PLAIN, CAPPED = "nano", "nano_cap"
+PARTS = ("runs", "real", "figures", "cost")
 
 
 def wanted(seeds: int) -> Iterator[tuple[str, Asked]]:
@@ -60,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--parts", default="runs,figures")
+    parser.add_argument("--parts", default="runs,figures", help=f"some of {', '.join(PARTS)}")
     arguments = parser.parse_args()
     parts = arguments.parts.split(",")
     if "runs" in parts:

@@ -38,8 +38,8 @@ def cost_table() -> str:
         ),
         (
             "`inspect`, peak memory above torch's own; `init`'s",
-            f"{memory['inspect']:.0f} MB; {memory['init']:.0f} MB",
-            f"≤ {memory['bound']:.0f} MB",
+            f"{memory['inspect']:.0f} MiB; {memory['init']:.0f} MiB",
+            f"≤ {memory['bound']:.0f} MiB",
         ),
         ("`inspect --also tail`, cold, over `init`", f"{looked['cold_with_the_tail_over_init']:.2f}×", ""),
     ]
@@ -47,7 +47,8 @@ def cost_table() -> str:
     machine = found["machine"]
     where = (
         f"Live: nano, `rlpo`, rank 8, rollouts of one update, {watched['looks']} measurements, one at every third; "
-        "what it adds is the time of the rollout with it and of the next one, less twice the time of the one after. "
+        "what it adds is the processor time of the rollout with it and of the next one, less twice that of the one "
+        "after. "
         f"`inspect` and `init`: Qwen2.5-1.5B's shapes, {looked['layers']} layers of synthetic weights, rank "
         f"{looked['rank']}; times are net of those on a model of one tiny layer (whole "
         f"processes of `inspect`: cold {seconds(whole['inspect cold'])}, warm {seconds(whole['inspect warm'])}). "

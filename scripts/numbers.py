@@ -15,7 +15,7 @@ RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 def solver_table() -> str:
     """One layer of Qwen2.5-1.5B's shapes in memory: each method's solver against torch's full SVD in float32."""
     found = {**results("init")["solvers"], "machine": results("init")["machine"]}
-    ratio, tall = found["ratio"], found["ratio_to_svd_of_the_tall_orientation"]
+    ratio, tall, seconds = found["ratio"], found["ratio_to_svd_of_the_tall_orientation"], found["seconds"]
     energy = min(row["top_energy"] for row in found["matrices"])
     tail = max(row["bottom_energy"] for row in found["matrices"])
     rows = [
@@ -26,7 +26,12 @@ def solver_table() -> str:
             f"keeps {energy:.6f} of the largest possible energy",
         ),
         ("RLMO", f"{ratio['rlmo']:.1f}×", f"{tall['rlmo']:.1f}×", f"has {tail:.4f} times the least possible energy"),
-        ("GeoRA", f"{ratio['geora']:.1f}×", "", "beside two full SVDs and two sorts"),
+        (
+            "GeoRA",
+            f"{seconds['svd'] / seconds['geora']:.1f}×",
+            f"{seconds['svd_tall'] / seconds['geora']:.1f}×",
+            f"– ({ratio['geora']:.1f}× as fast as its direct way, two full SVDs and two sorts)",
+        ),
     ]
     head = ["start", "times as fast as `torch.linalg.svd`", "as that of the tall orientation", "the worst matrix"]
     lines = [f"| {' | '.join(head)} |", "|---|---:|---:|---|"]
@@ -54,10 +59,11 @@ def grid_sentence() -> str:
     assert kill["each_rollout_once"]
     assert kill["equal_to_the_bit"]
     return (
-        f"A cell takes {1 + alone['overhead']:.2f} times the time of a `stiefel train` of its own, which imports all "
-        f"again; {jobs['cells']} cells of {jobs['rollouts']} rollouts are done {jobs['gain']:.2f} times faster two at "
-        f"a time than one; a grid whose driver and workers were killed {kill['kills']} times did each rollout once and "
-        f"ended in the bits of one that was left alone. nano, {found['machine']['device']}, "
+        f"A cell of {alone['rollouts']} rollouts takes {1 + alone['overhead']:.2f} times the time of a `stiefel train` "
+        f"of its own, which imports all again; {jobs['cells']} cells of {jobs['rollouts']} rollouts are done "
+        f"{jobs['gain']:.2f} times as fast two at a time as one; a grid with a checkpoint after every rollout, whose "
+        f"driver and workers were killed {kill['kills']} times, kept each rollout once and ended in the bits of one "
+        f"that was left alone. nano, {found['machine']['device']}, "
         f"{found['machine']['cores']} cores: `python -m benchmarks.compare`.\n"
     )
 
@@ -72,14 +78,20 @@ def init_table() -> str:
     found, whole = results("init"), results("init-7b")
     command, peft, memory = found["command"], found["peft"], found["memory"]
     peaks = {depth: max(methods.values()) for depth, methods in memory["above_torch_mb"].items()}
+    direct, net = command["direct_seconds"], command["net_seconds"]
     rows = [
         (
-            f"times as fast as reading and a full SVD of each matrix, {found['layers']} layers",
-            each(command["ratio"], ".1f"),
+            f"times as fast as reading and one full SVD of each matrix, {found['layers']} layers",
+            each({method: direct["one"] / seconds for method, seconds in net.items()}, ".1f"),
             "10, 10, 4, 3",
         ),
         (
-            "its time, in times that of reading all and one product with (n × 32)",
+            "geora: times as fast as its direct way, which is reading, two full SVDs and two sorts of each matrix",
+            f"{direct['two'] / net['geora']:.1f}",
+            "",
+        ),
+        (
+            "the command's time, in times that of reading all and one product with (n × 32)",
             each(command["multiple_of_the_limit"], ".0f"),
             "",
         ),
@@ -89,7 +101,7 @@ def init_table() -> str:
             "≤ 1.5, ≥ 0.999",
         ),
         (
-            "peak memory above torch's own, MB",
+            "peak memory above torch's own, of rlpo and geora the larger, MiB",
             ", ".join(f"{depth} layers: {peak:.0f}" for depth, peak in peaks.items()),
             f"≤ {memory['bound_mb']:.0f}",
         ),
@@ -112,9 +124,11 @@ def init_table() -> str:
     lines += [f"| {' | '.join(row)} |" for row in rows]
     machine = found["machine"]
     where = f"{machine['device']}, {machine['cores']} cores"
-    return (
-        "\n".join(lines) + f"\n\n{where}: `python -m benchmarks.init`, and with `--seven-b`; all of it: `make bench`.\n"
+    said = (
+        "In the first three rows the command's start-up is taken off, 7B's are of whole commands; `attach`, a second "
+        "method and what time grows with are of a running process"
     )
+    return "\n".join(lines) + f"\n\n{said}. {where}: `python -m benchmarks.init`, and with `--seven-b`.\n"
 
 
 def interval(found: dict[str, Any]) -> str:
@@ -143,7 +157,7 @@ def step_table() -> str:
             "≤ the frozen factors",
         ),
         (
-            "peak resident memory of an anchored run, MB",
+            "peak resident memory of an anchored run, MiB",
             f"{over[0]:+.1f} over `rlpo`, {over[1]:+.1f} over `lora`, which solves nothing, of {resident['lora']:.0f}",
             "",
         ),
@@ -156,7 +170,7 @@ def step_table() -> str:
     lines = ["| a rollout on nano | measured [95%] | needed |", "|---|---|---|"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
     machine = found["machine"]
-    where = f"Times of whole rollouts taken in turns, {machine['device']}, {machine['cores']} cores"
+    where = f"Processor time of whole rollouts taken in turns, {machine['device']}, {machine['cores']} cores"
     return "\n".join(lines) + f"\n\n{where}: `python -m benchmarks.train`, `python -m benchmarks.kills`.\n"
 
 
@@ -166,9 +180,10 @@ def survival_sentence() -> str:
     worst = min(values["survival"] for name, values in found.items() if name != "merged")
     return (
         "Where vLLM writes the rollouts it is sent the factors and not merged weights, because of an update of size "
-        f"‖ΔW‖/‖W‖ = 1e-4 a bfloat16 engine has {worst:.2%} where it is sent the factors (the worst of "
+        f"‖ΔW‖/‖W‖ = 1e-4 on nano a bfloat16 engine has {worst:.2%} where it is sent the factors (the worst of "
         f"{len(found) - 1} starts, read from the tensors in vLLM's CPU build) and {found['merged']['survival']:.0%} "
-        "where it is sent merged weights: `python -m benchmarks.engine`, [docs/cluster.md](docs/cluster.md#vllm).\n"
+        "where it is sent merged weights (of RLPO, as bfloat16 rounds them): `.venv-vllm/bin/python -m "
+        "benchmarks.engine`, [docs/cluster.md](docs/cluster.md#vllm).\n"
     )
 
 
@@ -187,8 +202,9 @@ def survival_table() -> str:
     lines = ["| ‖ΔW‖/‖W‖ | factors: survival, error | merged: survival, error |", "|---:|---:|---:|", *rows]
     return (
         "\n".join(lines)
-        + f"\n\nThe worst of {len(sent)} starts on nano in bfloat16, read from the tensors in vLLM. At Qwen2.5-1.5B's "
-        + f"shapes and rank 16 factors are {fewer}.\n\n{learning_sentence(found)} {speed_sentence(found)} "
+        + f"\n\nnano in bfloat16. Factors: the worst of {len(sent)} starts, read from the tensors in vLLM; merged: an "
+        + "update of RLPO, as the weights are rounded that would be sent. At Qwen2.5-1.5B's shapes and rank 16 "
+        + f"factors are {fewer}.\n\n{learning_sentence(found)} {speed_sentence(found)} "
         + "All by `.venv-vllm/bin/python -m benchmarks.engine`.\n"
     )
 

@@ -50,8 +50,8 @@ def costs() -> str:
     geora, peft = found["geora"], found["peft"]
     rows = [
         f"- `stiefel init --method geora` on 1.5B's shapes, less its start-up, is {geora['times_faster']:.1f} times as "
-        "fast as one float32 `torch.linalg.svd` of every matrix. The README's larger ratios of GeoRA are against the "
-        "direct way, two such SVDs and two sorts of every matrix.",
+        "fast as one float32 `torch.linalg.svd` of every matrix. The README's ratios of GeoRA are of spectra that fall "
+        "faster, and its larger ones against the direct way, two such SVDs and two sorts of every matrix.",
         f"- `attach` with PiSSA takes {peft['ratio']:.1f} times as long as PEFT's `pissa_niter_4` and keeps "
         f"{peft['stiefel_worst_energy']:.5f} of the best energy, PEFT's {peft['peft_worst_energy']:.3f} (the worst "
         "matrix of a layer).",

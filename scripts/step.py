@@ -63,9 +63,10 @@ def cost(found: dict[str, Any]) -> str:
         return f"{measured[kind]['total']:.3f} ({low:.3f} to {high:.3f})"
 
     return (
-        f"A rollout's time over one without a cap, nano with LoRA: {over('capped')} where the cap never holds, which "
-        f"is one more pass over each update's tokens; {over('rows')} with the 64 rows besides; {over('shortened')} "
-        f"where updates are shortened, at {measured['shortened']['passes_an_update']:.1f} passes an update."
+        f"A rollout's processor time over one without a cap, nano with LoRA: {over('capped')} where the cap never "
+        f"holds, which is one more pass over each update's tokens; {over('rows')} with the 64 rows besides; "
+        f"{over('shortened')} where updates are shortened, at {measured['shortened']['passes_an_update']:.1f} passes "
+        "an update."
     )
 
 

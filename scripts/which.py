@@ -44,11 +44,11 @@ def first_step() -> str:
 def under_the_cap() -> tuple[str, str]:
     """What a cap keeps of the best reward, and in which order methods are at it."""
     found = results("step")
-    least = min(mine["share_of_best"] for mine in found["methods"].values() if "share_of_best" in mine)
+    shares = [mine["share_of_best"] for mine in found["methods"].values() if "share_of_best" in mine]
     low, high = min(found["nominal"]), max(found["nominal"])
     kept = (
-        f"Under a cap of {found['cap']:g}, at rates from {low:g} to {high:g}, every method keeps {least:.2f} or more "
-        "of the reward that it has at its own best rate without a cap"
+        f"Under a cap of {found['cap']:g}, at rates from {low:g} to {high:g}, each of {len(shares)} methods keeps "
+        f"{min(shares):.2f} or more of the reward that it has at its own best rate without a cap"
     )
     order = found["ranking"]
     seeds = max(one["seeds"] for one in order)

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from scripts import real
+from scripts.numbers import init_table, results, solver_table
 from scripts.readme import CLUSTER, GEOMETRY, README, REWARDS, ROOT, cluster_page, geometry_page, readme, rewards_page
 from stiefel.cli import cli
 from stiefel.recipe.grid import load_grid
@@ -30,6 +31,22 @@ def test_the_generated_blocks_are_fresh() -> None:
     assert GEOMETRY.read_text() == geometry_page(), "run `make docs`"
     assert CLUSTER.read_text() == cluster_page(), "run `make docs`"
     assert real.PAGE.read_text() == real.page(), "run `make docs`"
+
+
+def test_a_ratio_of_a_start_is_over_what_its_row_names() -> None:
+    """GeoRA's own direct way needs two SVDs: what it is over one, as the other starts are, is another row."""
+    command = results("init")["command"]
+    direct, net = command["direct_seconds"], command["net_seconds"]
+    rows = {cells[1].strip(): cells[2] for line in init_table().splitlines() if len(cells := line.split("|")) == 5}
+    (one,) = (row for name, row in rows.items() if "one full SVD" in name)
+    (two,) = (row for name, row in rows.items() if "two full SVDs and two sorts" in name)
+    assert one.strip() == ", ".join(f"{method}: {direct['one'] / seconds:.1f}" for method, seconds in net.items())
+    assert float(two) == pytest.approx(direct["two"] / net["geora"], abs=0.05)
+    assert direct["two"] > direct["one"]
+    seconds = results("init")["solvers"]["seconds"]
+    (cells,) = (line.split("|") for line in solver_table().splitlines() if line.startswith("| GeoRA"))
+    over = [float(cell.strip(" ×")) for cell in cells[2:4]]
+    assert over == [pytest.approx(seconds[svd] / seconds["geora"], abs=0.05) for svd in ("svd", "svd_tall")]
 
 
 def test_the_tree_is_the_folder() -> None:
