@@ -61,6 +61,7 @@ def test_packages_are_held_to_our_own_requirements() -> None:
     assert [line.partition(" ")[0].partition("=")[0] for line in own_requirements("gym")] == ["reasoning-gym"]
     assert fitting(own_requirements()).state == "works"
     wrong = fitting(["torch>=99", "no-such-package>=1", "numpy>=1"])
+    assert wrong.instead.startswith("pip install 'torch>=99' 'no-such-package>=1', or"), "and no package that fits"
     assert wrong.fatal
     assert "torch" in wrong.found
     assert "no-such-package is not installed" in wrong.found

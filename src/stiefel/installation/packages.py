@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 
@@ -23,7 +24,7 @@ def python() -> Finding:
         wanted = SpecifierSet(metadata(OURS)["Requires-Python"])
     except PackageNotFoundError:
         return Finding(
-            OURS, "absent", f"runs from its source, Python {found}", "pip install stiefel, which names what it needs"
+            OURS, "absent", f"runs from its source, Python {found}", "make venv in the clone, or pip install its wheel"
         )
     if platform.python_version() not in wanted:
         return Finding("python", "broken", found, f"use a Python {wanted}", required=True)
@@ -52,7 +53,8 @@ def holds(asked: Requirement, extra: str) -> bool:
 
 def fitting(lines: Sequence[str]) -> Finding:
     """Whether these requirements are met."""
-    wrong = [words for words in map(trouble_with, lines) if words]
+    unmet = {line: words for line in lines if (words := trouble_with(line))}
+    wrong = list(unmet.values())
     told = [f"{name} {installed(name)}" for name in TOLD if installed(name)]
     if not wrong:
         return Finding("packages", "works", ", ".join(told))
@@ -62,7 +64,7 @@ def fitting(lines: Sequence[str]) -> Finding:
         "packages",
         "broken",
         "; ".join(wrong),
-        "pip install --upgrade stiefel, or in a checkout pip install -r requirements.lock",
+        f"pip install {shlex.join(unmet)}, or in a clone pip install -r requirements.lock",
         required=True,
     )
 

@@ -17,7 +17,7 @@ def require_reporters(names: Sequence[str]) -> None:
             raise UserError(
                 f"run.report_to names {name}, which is not installed",
                 "the metrics would go nowhere",
-                f"pip install stiefel[{name}], or leave it out: metrics.jsonl is always written",
+                f'pip install "stiefel[{name}]", or leave it out: metrics.jsonl is always written',
             )
 
 
