@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.study.explained import KNOTS
 from benchmarks.study.falling import ALARMS
-from scripts.laboratory_figure import at_best_rates, step_and_reward
+from scripts.laboratory_figure import at_best_rates, beside, step_and_reward
 from scripts.numbers import RESULTS, results
 from scripts.readme import replace_block
 from scripts.which import at_best_rates as methods_at_best_rates
@@ -163,6 +163,18 @@ def which_step(found: Found) -> str:
     )
 
 
+def by_nanos_plateau(found: Found) -> str:
+    """What SmolLM2's runs reach below, on and above nano's plateau."""
+    words = {"below": "Below it", "within": "on it", "above": "above it"}
+    said = [
+        f"{words[name]} {'is' if one['runs'] == 1 else 'are'} {one['runs']} of {len(found['points'])} runs, of steps "
+        f"from {span(one['step'])}, that reach {one['reward'][0]:.3f} to {one['reward'][1]:.3f}, {one['mean']:.3f} in "
+        "the mean"
+        for name, one in found["sides"].items()
+    ]
+    return f"The band is nano's plateau, {span(found['near'])} nats a token. {'; '.join(said)}."
+
+
 def span(interval: Sequence[float]) -> str:
     """From here to there."""
     return f"{interval[0]:.1e} to {interval[1]:.1e}"
@@ -202,6 +214,7 @@ def several_caps(found: Found) -> str:
             f"`{one['method']}` at {one['lr']:g}",
             f"{one['kl_cap']:g}",
             half(one),
+            difference(one["over_cap"]),
             f"{one['lost']:.2f}",
             f"{one['kl_base']:.2g}",
         ]
@@ -209,7 +222,8 @@ def several_caps(found: Found) -> str:
     ]
     if not rows:
         return "No other cap was run yet."
-    return lines(["nano", "cap", "reward", "others, most lost by a run", "KL to base"], rows)
+    head = ["nano", "cap", "reward", "over a cap of 1e-3", "others, most lost by a run", "KL to base"]
+    return lines(head, rows)
 
 
 def stable(found: Found) -> str:
@@ -274,7 +288,15 @@ def made_of(found: Found) -> str:
     again = repeated(results("reruns")) if (RESULTS / "reruns.json").is_file() else "No row was repeated yet."
     more = any(len(codes) > 1 for codes in found["codes"].values())
     warned = " **Rows of more than one version of the code stand side by side.**" if more else ""
-    made = f"{'; '.join(rows)}. {found['machine']['device']}, {found['machine']['cores']} cores.{warned}"
+    seeds = [
+        f"`{base}` ({'seeds' if len(its) > 1 else 'seed'} {' and '.join(map(str, its))})"
+        for base, its in found["bases"]["seeds"].items()
+    ]
+    bases = f" SmolLM2's runs are of the warm base {' and '.join(seeds)}"
+    left = found["bases"]["left_out"]
+    bases += f", {left} rows of another processor's base are kept apart." if left else "."
+    where = f"Reckoned on {found['machine']['device']}, {found['machine']['cores']} cores."
+    made = f"{'; '.join(rows)}.{bases} {where}{warned}"
     return f"{made}\n\n{again}"
 
 
@@ -315,6 +337,7 @@ def page() -> str:
         "differing": differing(found["nano"]),
         "changed": changed(found["nano"]),
         "smollm2": methods(found["smollm2"]),
+        "beside": by_nanos_plateau(found["beside"]),
         "claims": f"{counted(found['claims'])}\n\n{claims(found['claims'])}",
         "stable": stable(found["nano"]),
         "falling": falling(found["falling"]),
@@ -328,5 +351,6 @@ def page() -> str:
 if __name__ == "__main__":
     kept = results("laboratory")
     (FIGURES / "step-and-reward.svg").write_text(step_and_reward(kept["explained"]["ten"]), encoding="utf-8")
+    (FIGURES / "step-and-reward-smollm2.svg").write_text(beside(kept["beside"]), encoding="utf-8")
     (FIGURES / "best-rates.svg").write_text(at_best_rates(kept["nano"]["methods"]), encoding="utf-8")
     PAGE.write_text(page(), encoding="utf-8")

@@ -17,31 +17,40 @@ DECADES = alt.Axis(values=[10.0**power for power in range(-8, 1)], format=".0e")
 
 def step_and_reward(found: dict[str, Any]) -> str:
     """An SVG: a point a run, log₁₀ of its step against the mean reward of its last rollouts; the curve, its plateau."""
-    rows = [{**one, "shown": one["method"] if one["method"] in SHOWN else "others"} for one in found["points"]]
-    rows.sort(key=lambda row: row["shown"] != "others")  # those of a colour are drawn over the grey ones
-    step = "step, KL in nats a token (median of the first ten rollouts)"
-    names, colours = [*SHOWN, "others"], [*COLOURS, "#b9bfc9"]
     best = found["best"]
-    x = alt.X("step:Q", title=step, scale=alt.Scale(type="log", nice=False, padding=12), axis=DECADES)
-    band = alt.Chart(alt.Data(values=[{"from": best["from"], "to": best["to"]}])).mark_rect(
-        color="#d8dee9", opacity=0.5
-    )
     curve = alt.Chart(alt.Data(values=[{"step": at, "reward": reward} for at, reward in best["curve"]]))
-    points = (
+    line = curve.mark_line(color="#222222", strokeWidth=1.5).encode(x="step:Q", y="reward:Q")
+    return drawn(alt.layer(band(best["from"], best["to"]), runs(found["points"]), line))
+
+
+def beside(found: dict[str, Any]) -> str:
+    """An SVG: the same of another model's runs, without a curve, over the plateau of the first one."""
+    return drawn(alt.layer(band(*found["near"]), runs(found["points"])))
+
+
+def band(low: float, high: float) -> alt.Chart:
+    """The steps of a plateau."""
+    area = alt.Chart(alt.Data(values=[{"from": low, "to": high}])).mark_rect(color="#d8dee9", opacity=0.5)
+    return area.encode(x=alt.X("from:Q").scale(type="log"), x2="to:Q")
+
+
+def runs(points: list[dict[str, Any]]) -> alt.Chart:
+    """A point a run, by method."""
+    rows = [{**one, "shown": one["method"] if one["method"] in SHOWN else "others"} for one in points]
+    rows.sort(key=lambda row: row["shown"] != "others")  # those of a colour are drawn over the grey ones
+    there = {row["shown"] for row in rows}
+    pairs = zip([*SHOWN, "others"], [*COLOURS, "#b9bfc9"], strict=True)
+    names, colours = zip(*[pair for pair in pairs if pair[0] in there], strict=True)
+    step = "step, KL in nats a token (median of the first ten rollouts)"
+    return (
         alt.Chart(alt.Data(values=rows), width=WIDTH, height=280)
         .mark_circle(size=32, opacity=0.8)
         .encode(
-            x=x,
+            x=alt.X("step:Q", title=step, scale=alt.Scale(type="log", nice=False, padding=12), axis=DECADES),
             y=alt.Y("reward:Q", title="reward, mean of the last 15 rollouts", scale=alt.Scale(domain=[0, 1])),
             color=alt.Color("shown:N", scale=alt.Scale(domain=names, range=colours), title=None),
         )
     )
-    layers = [
-        band.encode(x=alt.X("from:Q").scale(type="log"), x2="to:Q"),
-        points,
-        curve.mark_line(color="#222222", strokeWidth=1.5).encode(x="step:Q", y="reward:Q"),
-    ]
-    return drawn(alt.layer(*layers))
 
 
 def at_best_rates(methods: dict[str, Any]) -> str:

@@ -93,7 +93,7 @@ QUOTED = (
     Quoted("docs/laboratory.md explained nano differing stable choose", "plain runs", (PLAIN, FIGURES), "laboratory"),
     Quoted("docs/laboratory.md capped caps", "runs under a cap", (CAPPED, ON_SMOLLM2, FIGURES), "laboratory"),
     Quoted("docs/laboratory.md changed", "one thing changed", (PLAIN, CHANGED, FIGURES), "laboratory"),
-    Quoted("docs/laboratory.md smollm2", "plain runs on SmolLM2-135M", (ON_SMOLLM2, FIGURES), "laboratory"),
+    Quoted("docs/laboratory.md smollm2 beside", "plain runs on SmolLM2-135M", (ON_SMOLLM2, FIGURES), "laboratory"),
     Quoted(
         "docs/laboratory.md falling",
         "whether a fall can be foreseen",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import numpy as np
@@ -57,10 +57,44 @@ def explained(runs: Runs, first: int | None) -> dict[str, Any]:
         else None,
         "best": best,
         "at_best_rates": at_best_rates(runs, first),
-        "points": [
-            {"method": row["method"], "lr": row["lr"], "step": nats(step, 4), "reward": round(row["reward"], 4)}
-            for row, step in zip(rows, np.log10(sizes), strict=True)
-        ],
+        "points": points(runs, first),
+    }
+
+
+def points(runs: Runs, first: int | None) -> list[dict[str, Any]]:
+    """Every plain run: its step over so many first rollouts and what it reached."""
+    found = [(row, step_of(runs, row, first)) for row in runs.plain]
+    return [
+        {"method": row["method"], "lr": row["lr"], "step": nats(math.log10(step), 4), "reward": round(row["reward"], 4)}
+        for row, step in found
+        if math.isfinite(step)
+    ]
+
+
+def beside(runs: Runs, first: int | None, near: tuple[float, float]) -> dict[str, Any]:
+    """What the runs of a model reach whose step is below, within and above another model's plateau.
+
+    Of few runs there is no curve to be fitted: of each side that has any, their mean, and the ends of their steps and
+    rewards.
+    """
+    found = points(runs, first)
+    sides = {
+        "below": [one for one in found if one["step"] < near[0]],
+        "within": [one for one in found if near[0] <= one["step"] <= near[1]],
+        "above": [one for one in found if one["step"] > near[1]],
+    }
+    return {
+        "points": found,
+        "near": list(near),
+        "sides": {
+            name: {
+                "runs": len(side),
+                "mean": fmean(one["reward"] for one in side),
+                **{of: [min(one[of] for one in side), max(one[of] for one in side)] for of in ("step", "reward")},
+            }
+            for name, side in sides.items()
+            if side
+        },
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.rows import table
 from benchmarks.study.claims import CLAIMS, Best, Claim
 from benchmarks.study.decided import Compared, compared, corrected, t_interval, verdict
-from benchmarks.study.explained import explained
+from benchmarks.study.explained import beside, explained
 from benchmarks.study.falling import cases, foreseen
 from benchmarks.study.orders import stability, tau
 from benchmarks.study.pooled import pooled
@@ -18,7 +18,11 @@ from benchmarks.study.runs import CAP, BySeed, Row, Runs, nano, runs_of, smollm2
 from stiefel.methods import METHODS
 
 TABLES = ("nano", "nano_ablations", "nano_cap", "nano_falls", "smollm2")
-FIRST = {"one": 1, "ten": 10, "all": None}  # rollouts whose step is to explain what a run reaches
+FIRST: dict[str, int | None] = {
+    "one": 1,
+    "ten": 10,
+    "all": None,
+}  # rollouts whose step is to explain what a run reaches
 
 
 def figures() -> dict[str, Any]:
@@ -44,8 +48,11 @@ def figures() -> dict[str, Any]:
             "caps": caps(runs),
             "changed": changes(runs),
         }
+    found["bases"] = bases(models["smollm2"])
     found["claims"] = claims(models)
     found["explained"] = {name: explained(models["nano"], first) for name, first in FIRST.items()}
+    best = found["explained"]["ten"]["best"]
+    found["beside"] = beside(models["smollm2"], FIRST["ten"], (best["from"], best["to"]))
     falls = runs_of("nano", ("nano", "nano_falls"))
     found["falling"] = foreseen(cases(falls), cases(models["smollm2"]))
     return found
@@ -57,6 +64,17 @@ ORDER = [method.name for method in METHODS]
 def codes(rows: list[Row]) -> dict[str, int]:
     """How many rows each version of the code made."""
     return {code: sum(row["code"] == code for row in rows) for code in sorted({row["code"] for row in rows})}
+
+
+def bases(runs: Runs) -> dict[str, Any]:
+    """Which seeds were run on which warm base, and how many rows of the table are of other bases than their seed's."""
+    of = {base: sorted({row["seed"] for row in runs.rows if row["base"] == base}) for base in bases_of(runs.rows)}
+    return {"seeds": of, "left_out": len(table("smollm2")) - len(runs.rows)}
+
+
+def bases_of(rows: list[Row]) -> list[str]:
+    """The bases of some rows, in the order of the table."""
+    return list(dict.fromkeys(row["base"] for row in rows))
 
 
 def summed(values: BySeed) -> dict[str, Any] | None:
@@ -109,13 +127,18 @@ def caps(runs: Runs) -> list[dict[str, Any]]:
     several = {(row["method"], row["lr"]) for row in runs.rows if row["kl_cap"] not in (0, CAP)}
     asked = {(row["method"], row["lr"], row["kl_cap"]) for row in runs.rows if row["kl_cap"] and not row["kl_cap_rows"]}
     found = []
-    for method, lr, cap in sorted(one for one in asked if one[:2] in several):
+    chosen = sorted(one for one in asked if one[:2] in several)
+    pairs = [compared(runs.capped(method, cap, lr), runs.capped(method, CAP, lr)) for method, lr, cap in chosen]
+    others = [place for place, (_, _, cap) in enumerate(chosen) if cap != CAP]
+    over = dict(zip(others, corrected([pairs[place] for place in others]), strict=True))
+    for place, (method, lr, cap) in enumerate(chosen):
         rows = runs.under(method, cap, lr)
         lost = [one for row in rows if (one := runs.forgotten(row)) is not None]
         found.append(
             {
                 **{"method": method, "lr": lr, "kl_cap": cap},
                 **(summed(runs.capped(method, cap, lr)) or {}),
+                "over_cap": said(over[place]) if place in over else None,
                 "lost": max(lost),
                 "kl_base": fmean(row["kl_base"] for row in rows),
             }

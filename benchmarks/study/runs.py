@@ -150,6 +150,9 @@ def nano() -> Runs:
 
 
 def smollm2() -> Runs:
-    """SmolLM2's, of the warm base that has the most rows."""
+    """SmolLM2's, of each seed those of the warm base that has the most rows of it, so that pairs share their base."""
     found = runs_of("smollm2", ("smollm2",))
-    return Runs("smollm2", of_one_base(found.rows), found.curves.values())
+    by_seed = [
+        [row for row in found.rows if row["seed"] == seed] for seed in sorted({row["seed"] for row in found.rows})
+    ]
+    return Runs("smollm2", [row for rows in by_seed for row in of_one_base(rows)], found.curves.values())

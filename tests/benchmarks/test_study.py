@@ -13,7 +13,7 @@ from scipy import stats
 from benchmarks.rows import Asked, of_one_base
 from benchmarks.study.claims import CLAIMS, best
 from benchmarks.study.decided import LEVEL, Compared, compared, corrected, t_interval, verdict
-from benchmarks.study.explained import adjusted, dummies, explained, residuals
+from benchmarks.study.explained import adjusted, beside, dummies, explained, residuals
 from benchmarks.study.falling import ALARMS, FIRST, Case, fell_at, foreseen
 from benchmarks.study.orders import stability
 from benchmarks.study.pooled import pooled
@@ -340,3 +340,17 @@ def test_runs_of_two_bases_are_told_apart() -> None:
     assert len(found.rows) == 3
     assert found.curve(found.rows[-1])["kl_rollout"] == [7.0]
     assert found.curve(rows[0][0])["kl_rollout"] == rows[0][1]["kl_rollout"]
+
+
+def test_runs_of_another_model_are_put_beside_a_plateau_by_their_steps() -> None:
+    steps = {1e-5: 0.3, 1e-4: 0.6, 1e-3: 0.7, 1e-2: 0.1}
+    found = beside(
+        runs_of(*[run("lora", step, 0, reward, step=step) for step, reward in steps.items()]), 10, (1e-4, 1e-3)
+    )
+    assert {name: one["reward"] for name, one in found["sides"].items()} == {
+        "below": [0.3, 0.3],
+        "within": [0.6, 0.7],
+        "above": [0.1, 0.1],
+    }
+    assert [one["step"] for one in found["points"]] == list(steps)
+    assert found["sides"]["within"]["mean"] == pytest.approx(0.65)
