@@ -1,6 +1,6 @@
 """How often a choice is as good as a grid's best cell: `python -m benchmarks.choose_on_curves`.
 
-The plain runs of results/laboratory/nano.csv whose methods have every seed there are taken for grids of three seeds,
+The plain runs of results/laboratory/nano.csv are taken for grids of three of the seeds that all of them have,
 in every order of every three; what is chosen of each at 20% of its rollouts is judged on the seeds that it has not, as
 benchmarks.choose judges a choice of runs. Nothing is trained: the rungs and who goes on are the product's, the rewards
 are the curves'. Beside it stands what the grid's own best cell does by the same judgement, which is the luckiest of
@@ -44,14 +44,14 @@ class GridOfThree:
 
 
 def curves() -> tuple[Curves, int]:
-    """The rewards of the plain runs that have every seed; what a run that diverged has not done counts as 0."""
+    """The rewards of the plain runs by the seeds that all have; what a run that diverged has not done counts as 0."""
     runs, found = runs_of("nano", ("nano",)), defaultdict[str, dict[int, list[float]]](dict)
     longest = max(row["rollouts"] for row in runs.plain)
     for row in runs.plain:
         rewards = [one or 0.0 for one in runs.curve(row)["reward"]]
         found[f"lr{row['lr']:g}-{row['method']}"][row["seed"]] = rewards + [0.0] * (longest - len(rewards))
-    most = max(map(len, found.values()))
-    return {name: by_seed for name, by_seed in found.items() if len(by_seed) == most}, longest
+    seeds = set.intersection(*map(set, found.values()))
+    return {name: {seed: by_seed[seed] for seed in sorted(seeds)} for name, by_seed in found.items()}, longest
 
 
 def candidates(names: Sequence[str]) -> list[Candidate]:
