@@ -295,6 +295,9 @@ def made_of(found: Found) -> str:
     bases = f" SmolLM2's runs are of the warm base {' and '.join(seeds)}"
     left = found["bases"]["left_out"]
     bases += f", {left} rows of another processor's base are kept apart." if left else "."
+    if twice := found["bases"]["twice"]:
+        apart = max(max(rewards) - min(rewards) for rewards in twice)
+        bases += f" Of {len(twice)} runs that were made on two bases the rewards differ by {apart:.3f} at most."
     where = f"Reckoned on {found['machine']['device']}, {found['machine']['cores']} cores."
     made = f"{'; '.join(rows)}.{bases} {where}{warned}"
     return f"{made}\n\n{again}"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-from benchmarks.rows import table
+from benchmarks.rows import asked_of, table
 from benchmarks.study.claims import CLAIMS, Best, Claim
 from benchmarks.study.decided import Compared, compared, corrected, t_interval, verdict
 from benchmarks.study.explained import beside, explained
@@ -67,9 +67,15 @@ def codes(rows: list[Row]) -> dict[str, int]:
 
 
 def bases(runs: Runs) -> dict[str, Any]:
-    """Which seeds were run on which warm base, and how many rows of the table are of other bases than their seed's."""
+    """Which seeds were run on which warm base, how many rows are of other bases than their seed's, and who was on two.
+
+    `twice` holds the rewards of each run that was made on several bases.
+    """
     of = {base: sorted({row["seed"] for row in runs.rows if row["base"] == base}) for base in bases_of(runs.rows)}
-    return {"seeds": of, "left_out": len(table("smollm2")) - len(runs.rows)}
+    rows = table("smollm2")
+    made = {asked: [row["reward"] for row in rows if asked_of(row) == asked] for asked in map(asked_of, rows)}
+    twice = [rewards for rewards in made.values() if len(rewards) > 1]
+    return {"seeds": of, "left_out": len(rows) - len(runs.rows), "twice": twice}
 
 
 def bases_of(rows: list[Row]) -> list[str]:
