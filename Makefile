@@ -52,10 +52,11 @@ lint: venv ## style and types
 bench: venv ## the measurements that the README quotes
 	$(BIN)/python -m benchmarks
 
-docs: venv ## regenerate what README.md and docs/ quote, docs/recipe.md, docs/tasks.md, docs/reproduce.md, docs/theory.md, docs/spectra.md, docs/scaling.md, docs/choose.md, docs/collapsed.md, docs/which-method.md, docs/laboratory.md, docs/log.md and docs/methods; then the site
+docs: venv ## regenerate what README.md and docs/ quote, docs/recipe.md, docs/tasks.md, docs/models.md, docs/reproduce.md, docs/theory.md, docs/spectra.md, docs/scaling.md, docs/choose.md, docs/collapsed.md, docs/which-method.md, docs/laboratory.md, docs/log.md and docs/methods; then the site
 	$(BIN)/python -m scripts.readme
 	$(BIN)/python -m scripts.recipe
 	$(BIN)/python -m scripts.tasks
+	$(BIN)/python -m scripts.models
 	$(BIN)/python -m scripts.reproduce
 	$(BIN)/python -m scripts.theory
 	$(BIN)/python -m scripts.spectra
