@@ -224,6 +224,9 @@ SPECTRA = Measured(
     Said("half an hour of training on one core, two minutes of looking", "benchmarks/spectra.py"),
     apart="a grid that is trained",
 )
+ARCHITECTURES = Measured(
+    ("python -m benchmarks.models",), of("models.json"), apart="works or does not; no figure of README"
+)
 PREFLIGHT = Measured(("python -m scripts.preflight",), apart=WRITES)
 THEORY = Measured(("python -m scripts.theory",), apart=WRITES)
 BENCH = Said("some three hours on two cores, 16 GB of disk", "benchmarks/__main__.py")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from benchmarks.__main__ import RUN, WITH_DATA
 from scripts.measured import (
     AGAIN,
+    ARCHITECTURES,
     BENCH,
     CAP,
     CAP_COST,
@@ -81,6 +82,9 @@ QUOTED = (
     Quoted("docs/geometry.md cost", "what looking at a run costs", (LOOKING,), "readme"),
     Quoted("docs/rewards.md grades", "golds, wrong answers, attacks, the graders' speed", (GRADES,), "readme"),
     Quoted("docs/preflight.md measured", "a first step by eight methods on nano", (PREFLIGHT,), "preflight"),
+    Quoted(
+        "docs/models.md families said numbers", "what goes through of each architecture", (ARCHITECTURES,), "models"
+    ),
     Quoted(
         "docs/step.md measured",
         "one cap for every method, and what it costs",

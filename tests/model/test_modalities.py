@@ -13,11 +13,14 @@ from safetensors.torch import load_file
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
+    AutoModelForSeq2SeqLM,
+    BartConfig,
     CLIPVisionConfig,
     Gemma3Config,
     LlamaConfig,
     LlavaConfig,
     Qwen2VLConfig,
+    T5Config,
     Wav2Vec2Config,
 )
 
@@ -150,3 +153,29 @@ def test_what_runs_text_alone_says_so(tmp_path: Path) -> None:
     Wav2Vec2Config().save_pretrained(tmp_path / "sounds")
     with pytest.raises(UserError, match="wav2vec2"):
         build_skeleton(tmp_path / "sounds")
+
+
+ENCODERS = {
+    "bart": BartConfig(
+        vocab_size=64, d_model=32, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=48, decoder_ffn_dim=48
+    ),
+    "t5": T5Config(vocab_size=64, d_model=32, d_kv=16, d_ff=48, num_layers=1, num_heads=2),
+}
+
+
+@pytest.mark.parametrize("method", ["rlpo", "full"])
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_an_encoder_decoder_is_refused_both_ways(kind: str, method: str, tmp_path: Path) -> None:
+    """Of BART transformers would make a causal model too, of its decoder, and nobody would hear of the encoder."""
+    model = AutoModelForSeq2SeqLM.from_config(ENCODERS[kind])
+    with pytest.raises(UserError, match=f"ForConditionalGeneration is an encoder-decoder .{kind}"):
+        attach(model, method)
+    model.save_pretrained(tmp_path / "model")
+    with pytest.raises(UserError, match=f"is an encoder-decoder .{kind}"):
+        build_skeleton(tmp_path / "model")
+
+
+def test_the_decoder_alone_is_a_causal_model(tmp_path: Path) -> None:
+    AutoModelForCausalLM.from_config(ENCODERS["bart"]).save_pretrained(tmp_path / "model")
+    prepare(str(tmp_path / "model"), "rlpo", tmp_path / "adapter", r=2, alpha=4)
+    assert all(check.holds for check in verify(tmp_path / "adapter", str(tmp_path / "model")))

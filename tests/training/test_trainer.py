@@ -12,6 +12,7 @@ from datasets import Dataset
 from peft import PeftModel
 from safetensors.torch import load_file
 from torch.optim import SGD
+from transformers import Llama4ForCausalLM, Llama4TextConfig
 from trl import GRPOConfig
 
 import stiefel
@@ -113,6 +114,15 @@ def test_what_would_be_lost_is_refused(mistake: str, make_model: Any, tmp_path: 
     given, message = REFUSED[mistake]
     with pytest.raises(UserError, match=message):
         made(make_model, tmp_path, **given)
+
+
+def test_a_class_that_does_not_name_its_hidden_states_is_refused(tmp_path: Path) -> None:
+    """TRL would end in an AttributeError at the first update."""
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "intermediate_size_mlp": 16, "num_attention_heads": 2}
+    config_ = Llama4TextConfig(**sizes, vocab_size=32, num_hidden_layers=1, num_local_experts=2, head_dim=8)
+    model = attach(Llama4ForCausalLM(config_), "lora", r=2, target_modules=["q_proj"])
+    with pytest.raises(UserError, match="Llama4ForCausalLM cannot be trained"):
+        GRPOTrainer(model, distinct_tokens, config(tmp_path), processing_class=build_tokenizer(), train_dataset=ROWS)
 
 
 def test_an_optimizer_of_ones_own_is_used_where_nothing_is_lost(make_model: Any, tmp_path: Path) -> None:

@@ -16,13 +16,15 @@ def settle_config(directory: Path) -> str:
     """Write adapter_config.json alike in every process and place, and give the base's name.
 
     PEFT keeps targets in sets, whose order differs by process, and the base by the path from which it was loaded, of
-    which nothing here is loaded again.
+    which nothing here is loaded again. Of a mixture of experts it names no parameters by an empty list, not by none.
     """
     path = directory / CONFIG_FILE
     config = read_json(path)
     for key in ("target_modules", "feedforward_modules"):  # the latter IA³'s
         if isinstance(config.get(key), list):
             config[key].sort()
+    if config.get("target_parameters") == []:
+        config["target_parameters"] = None
     config["base_model_name_or_path"] = public_name(config["base_model_name_or_path"] or "")
     write_text(path, json.dumps(config, indent=2, sort_keys=True))
     return str(config["base_model_name_or_path"])

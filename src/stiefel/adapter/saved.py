@@ -156,7 +156,8 @@ def require_config(directory: Path, certificate: Certificate) -> None:
     for key, value in expected.items():
         if key in NOT_CERTIFIED | PLANNED:
             continue
-        if not isinstance(config, dict) or key not in config or config[key] != value:
+        alike = (None, []) if value is None else (value,)  # an empty list names nothing either
+        if not isinstance(config, dict) or key not in config or config[key] not in alike:
             raise damaged(directory, f"{CONFIG_FILE} should say {key} = {value!r}")
 
 

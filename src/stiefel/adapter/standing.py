@@ -10,12 +10,14 @@ from transformers.pytorch_utils import Conv1D
 
 from ..errors import UserError
 from ..methods import Composition
-from ..model import Selection, fingerprint, outside_language, select_targets
+from ..model import Selection, fingerprint, outside_language, refuse_encoder_decoder, select_targets
 from .certificate import Certificate, WeightCertificate
 
 
 def selection_of(model: PreTrainedModel, composition: Composition, targets: str | list[str]) -> Selection:
     """The targets; of a method that stands on norms or on everything there are none to select."""
+    if isinstance(model, PreTrainedModel):
+        refuse_encoder_decoder(model.config, f"this {type(model).__name__}")
     if composition.stands_on == "linear":
         return select_targets(model, targets)
     if not isinstance(model, PreTrainedModel):

@@ -6,6 +6,7 @@ from .context import context_of as context_of
 from .injection import snapshot as snapshot
 from .matrix_names import kind_and_depth as kind_and_depth
 from .modalities import outside_language as outside_language
+from .modalities import refuse_encoder_decoder as refuse_encoder_decoder
 from .named import public_name as public_name
 from .skeleton import build_skeleton as build_skeleton
 from .targets import Selection as Selection

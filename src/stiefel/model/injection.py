@@ -12,6 +12,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import PreTrainedModel
 
 from ..errors import UserError
+from .unsupported import linear_names
 
 # What PEFT warns of while it selects, and what is done about it here.
 ANSWERED = (
@@ -34,6 +35,7 @@ def injected(model: PreTrainedModel, config: LoraConfig) -> Iterator[None]:
             "give the model before it is wrapped, or call unload() first",
         )
     undo, asked = snapshot(model), config.target_modules  # which PEFT replaces by a set of names
+    shown, names = sorted(asked) if isinstance(asked, set) else asked, linear_names(model)
     try:
         with warnings.catch_warnings():
             for message, category, _ in ANSWERED:
@@ -42,9 +44,9 @@ def injected(model: PreTrainedModel, config: LoraConfig) -> Iterator[None]:
                 LoraModel(model, config, "default", low_cpu_mem_usage=True)
             except ValueError as error:
                 raise UserError(
-                    f"targets {asked!r} do not fit this model",
+                    f"targets {shown!r} do not fit this model",
                     str(error).splitlines()[0],
-                    'use "all-linear", or names of its linear layers such as q_proj',
+                    f"name others; its linear layers are {', '.join(names)}",
                 ) from error
         yield
     finally:

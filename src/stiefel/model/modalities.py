@@ -71,6 +71,16 @@ def auto_class(model_type: str, directory: Path) -> Any:
     )
 
 
+def refuse_encoder_decoder(config: Any, who: object) -> None:
+    """Raise for a model whose encoder reads what its decoder answers."""
+    if config.is_encoder_decoder:
+        raise UserError(
+            f"{who} is an encoder-decoder ({config.model_type})",
+            "adapters stand on causal language models; transformers would make one of its decoder and drop the encoder",
+            "give a causal language model",
+        )
+
+
 def require_text_alone(directory: Path) -> None:
     """Raise, by its type, for a model that AutoModelForCausalLM does not load and that reads images beside text."""
     match read_json(directory / "config.json"):

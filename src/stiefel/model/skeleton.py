@@ -10,7 +10,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedModel
 
 from ..artifacts import read_json
 from ..errors import UserError
-from .modalities import auto_class
+from .modalities import auto_class, refuse_encoder_decoder
 
 CONFIG = "config.json"
 # What transformers raises for a config.json with a value that no model has; it has no error class of its own for it.
@@ -39,6 +39,7 @@ def build_skeleton(directory: Path) -> PreTrainedModel:
     refuse_own_code(directory)
     try:
         config = AutoConfig.from_pretrained(str(directory), trust_remote_code=False, local_files_only=True)
+        refuse_encoder_decoder(config, directory)
         with torch.device("meta"):
             skeleton = auto_class(config.model_type, directory).from_config(config, trust_remote_code=False)
     except BAD_CONFIG as error:

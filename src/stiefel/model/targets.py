@@ -18,12 +18,14 @@ from .modalities import outside_language, without_towers
 from .unsupported import (
     counted,
     linear_names,
+    owner_of,
     refuse_difference,
     refuse_parameters,
     refuse_quantised,
     refuse_stacked,
     refuse_unsupported,
     shared_weights,
+    without_uncalled,
 )
 
 ALL_LINEAR = "all-linear"
@@ -59,7 +61,8 @@ def select_targets(model: PreTrainedModel, target_modules: str | list[str]) -> S
     `model` may be a skeleton or a loaded model and is left as it was. Raises UserError unless every module that
     `target_modules` asks for is a linear layer with a weight of its own and PEFT selects exactly these: PEFT skips
     names that match nothing, and for some mixtures of experts it rewrites the request. Of a model that reads images or
-    sounds too the language model alone is meant: `left_out` says what else has layers of these names.
+    sounds too the language model alone is meant, and of "all-linear" the layers that are called: `left_out` says what
+    else has such names.
     """
     if not isinstance(model, PreTrainedModel):
         raise UserError(
@@ -77,6 +80,7 @@ def select_targets(model: PreTrainedModel, target_modules: str | list[str]) -> S
     meant = asked_for(model, target_modules)
     outside = outside_language(model)
     asked = without_towers(meant, outside, target_modules)
+    asked = without_uncalled(model, asked, by_name=not is_all_linear(target_modules))
     request = target_modules if asked == meant else asked
     shared = shared_weights(model)
     for name in asked:
@@ -111,16 +115,22 @@ def is_all_linear(target_modules: str | list[str]) -> bool:
 def told_of(
     model: PreTrainedModel, meant: list[str], asked: list[str], outside: set[str], target_modules: str | list[str]
 ) -> list[str]:
-    """What the user is told: layers of these names outside of the language model, matrices in no linear layer."""
+    """What the user is told: layers outside of the language model or never called, matrices in no linear layer."""
     told = []
-    if len(asked) < len(meant):
-        first = next(name for name in meant if name in outside)
+    strange = [name for name in meant if name in outside]
+    if strange:
         told.append(
-            f"the language model alone is adapted: {len(meant) - len(asked)} layers outside of it stay as they are, "
-            f"the first is {first}"
+            f"the language model alone is adapted: {len(strange)} layers outside of it stay as they are, "
+            f"the first is {strange[0]}"
+        )
+    uncalled = [name for name in meant if name not in asked and name not in outside]
+    if uncalled:
+        told.append(
+            f'"{ALL_LINEAR}" leaves out {len(uncalled)} layers, the first is {uncalled[0]}: '
+            f"{owner_of(model, uncalled[0])} reads their weights without calling them, and an adapter is passed over"
         )
     if is_all_linear(target_modules):
-        told.append(passed_over(model, [*asked, *outside]))
+        told.append(passed_over(model, [*meant, *outside]))
     return [line for line in told if line]
 
 

@@ -1,4 +1,4 @@
-"""What no adapter can stand on, each refused by name: quantised, shared, stacked or rewritten weights."""
+"""What no adapter can stand on, each refused by name: quantised, shared, stacked, rewritten or unread weights."""
 
 from __future__ import annotations
 
@@ -10,6 +10,22 @@ from transformers.models.falcon.modeling_falcon import FalconLinear
 from transformers.pytorch_utils import Conv1D
 
 from ..errors import UserError
+
+# Linear layers of transformers whose weight is read by the module that they stand in, which does not call them, or not
+# in training where it has a fused kernel: it is given the base's weight, and an adapter is passed over.
+MIXER = ("out_proj",)
+UNCALLED = {
+    "MambaMixer": ("x_proj", "dt_proj", "out_proj"),
+    "FalconMambaMixer": ("x_proj", "dt_proj", "out_proj"),
+    "JambaMambaMixer": ("dt_proj",),
+    "Mamba2Mixer": MIXER,
+    "BambaMixer": MIXER,
+    "FalconH1Mixer": MIXER,
+    "GraniteMoeHybridMambaLayer": MIXER,
+    "NemotronHMamba2Mixer": MIXER,
+    "Zamba2MambaMixer": MIXER,
+    "LongcatFlashTopkRouter": ("classifier",),
+}
 
 
 def refuse_quantised(model: PreTrainedModel) -> None:
@@ -48,6 +64,28 @@ def refuse_unsupported(model: PreTrainedModel, name: str, shared: dict[int, list
             "an adapter stands on one of the two and would be merged into both",
             "leave it out of the targets",
         )
+
+
+def without_uncalled(model: PreTrainedModel, asked: list[str], *, by_name: bool) -> list[str]:
+    """The modules that are called wherever the model computes; raises for another one that is asked for by name."""
+    uncalled = [name for name in asked if is_uncalled(model, name)]
+    if uncalled and by_name:
+        raise UserError(
+            f"{uncalled[0]} is not called: {owner_of(model, uncalled[0])} reads its weight",
+            "an adapter there is passed over, in every pass or in the kernel that trains, and learns nothing",
+            f"leave it out of the targets; the linear layers of this model are {', '.join(linear_names(model))}",
+        )
+    return [name for name in asked if name not in uncalled]
+
+
+def is_uncalled(model: PreTrainedModel, name: str) -> bool:
+    """Whether a layer's weight is read by the module that it stands in."""
+    return name.rpartition(".")[2] in UNCALLED.get(owner_of(model, name), ())
+
+
+def owner_of(model: PreTrainedModel, name: str) -> str:
+    """The class of the module that another stands in."""
+    return type(model.get_submodule(name.rpartition(".")[0])).__name__
 
 
 def refuse_stacked(model: PreTrainedModel, parameters: list[str]) -> None:
@@ -97,10 +135,15 @@ def is_linear(module: nn.Module) -> bool:
 
 
 def linear_names(model: PreTrainedModel) -> list[str]:
-    """The last words of the names of all linear layers but the output head, sorted."""
+    """What to call the linear layers but the output head, sorted: the last word of a name, or two.
+
+    Two where one is also that of stacked parameters, which would be meant too.
+    """
     head = model.get_output_embeddings()
     layers = {name for name, module in model.named_modules() if is_linear(module) and module is not head}
-    return sorted({name.rsplit(".", 1)[-1] for name in layers})
+    stacked = {name.rsplit(".", 1)[-1] for name, parameter in model.named_parameters() if parameter.dim() > 2}
+    words = [name.split(".") for name in layers if not is_uncalled(model, name)]
+    return sorted({".".join(each[-2:] if each[-1] in stacked else each[-1:]) for each in words})
 
 
 def shared_weights(model: PreTrainedModel) -> dict[int, list[str]]:

@@ -105,6 +105,7 @@ def shared(recipe: Recipe, out: Path) -> dict[str, Any]:
         "learning_rate": recipe.optim.lr,
         "weight_decay": recipe.optim.weight_decay,
         "max_grad_norm": recipe.optim.max_grad_norm,
+        "router_aux_loss_coef": 0.0,  # the balancing loss of experts, which TRL would add and none of the losses has
         # numbers: the frozen weights keep the recipe's type, the factors are float32; products under autocast or not
         "bf16": recipe.model.compute == "bfloat16",
         "use_cpu": recipe.model.compute == "bfloat16" and not torch.accelerator.is_available(),  # or bf16 is refused

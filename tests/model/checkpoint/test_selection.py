@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import copy
+import inspect
+from importlib import import_module
 
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import LoraLayer
 from torch import nn
-from transformers import AutoModelForCausalLM, FalconConfig, MambaConfig, Qwen2MoeConfig, Qwen3MoeConfig
+from transformers import (
+    AutoModelForCausalLM,
+    FalconConfig,
+    JambaConfig,
+    Llama4TextConfig,
+    MambaConfig,
+    Qwen2MoeConfig,
+    Qwen3MoeConfig,
+)
 
 from stiefel import UserError, attach
 from stiefel.adapter.streamed import prepare
 from stiefel.model.skeleton import build_skeleton
 from stiefel.model.targets import select_targets
+from stiefel.model.unsupported import UNCALLED, linear_names
 
 from .conftest import CONFIGS, DENSE, EXPERTS, SIZES, TARGETS, TOKENS
 
@@ -109,6 +120,68 @@ def test_what_no_linear_layer_holds_is_said(family, words, tiny, saved, tmp_path
     said = []
     prepare(str(saved(family)), "lora", tmp_path / "made", r=1, alpha=2, notice=said.append)
     assert said == [found]
+
+
+MAMBA = MambaConfig(**TOKENS, hidden_size=32, state_size=4, num_hidden_layers=1)
+JAMBA = JambaConfig(**SIZES, num_experts=1, attn_layer_period=2, attn_layer_offset=1, mamba_d_state=4, mamba_dt_rank=4)
+
+
+def test_a_layer_that_the_model_does_not_call_is_left_out_and_said():
+    """PEFT adapts Jamba's dt_proj, whose weight the mixer reads: no gradient would reach the adapter."""
+    model = AutoModelForCausalLM.from_config(JAMBA)
+    with pytest.warns(UserWarning, match=r"leaves out 1 layers, the first is model\.layers\.0\.mamba\.dt_proj"):
+        adapted = attach(copy.deepcopy(model), "pissa", r=2, alpha=4, cache=False)
+    names = {target.name for target in select_targets(model, "all-linear").targets}
+    assert "model.layers.0.mamba.out_proj" in names
+    ids = torch.arange(20).view(2, 10)
+
+    def reached(adapted):
+        adapted(input_ids=ids, labels=ids).loss.backward()
+        return {name for name, p in adapted.named_parameters() if p.requires_grad and p.grad is not None}
+
+    assert len(reached(adapted)) == 2 * len(names)
+    config = LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
+    plain = get_peft_model(model, config)
+    trained = {name for name, p in plain.named_parameters() if p.requires_grad}
+    assert {name.split(".")[-4] for name in trained - reached(plain)} == {"dt_proj"}
+
+
+@pytest.mark.parametrize("owner", UNCALLED)
+def test_its_weight_is_read_in_the_models_own_code(owner):
+    modules = {
+        "MambaMixer": "mamba",
+        "FalconMambaMixer": "falcon_mamba",
+        "JambaMambaMixer": "jamba",
+        "Mamba2Mixer": "mamba2",
+        "BambaMixer": "bamba",
+        "FalconH1Mixer": "falcon_h1",
+        "GraniteMoeHybridMambaLayer": "granitemoehybrid",
+        "NemotronHMamba2Mixer": "nemotron_h",
+        "Zamba2MambaMixer": "zamba2",
+        "LongcatFlashTopkRouter": "longcat_flash",
+    }
+    module = import_module(f"transformers.models.{modules[owner]}.modeling_{modules[owner]}")
+    source = inspect.getsource(inspect.unwrap(getattr(module, owner).forward))
+    assert [word for word in UNCALLED[owner] if f"self.{word}.weight" not in source] == []
+
+
+@pytest.mark.parametrize(("request_", "first"), [(["in_proj", "x_proj"], "x_proj"), (r".*\.dt_proj", "dt_proj")])
+def test_a_layer_that_the_model_does_not_call_is_refused_by_name(request_, first):
+    with pytest.raises(UserError, match=f"mixer.{first} is not called: MambaMixer") as error:
+        select_targets(on_meta(MAMBA), request_)
+    assert error.value.instead.endswith("are in_proj")
+
+
+def test_a_name_that_stacked_experts_have_too_is_told_with_the_word_before_it():
+    """Or the advice would be refused in its turn."""
+    config = Llama4TextConfig(**SIZES, head_dim=16, intermediate_size_mlp=48, num_local_experts=2)
+    skeleton = on_meta(config)
+    with pytest.raises(UserError, match="Llama4Router") as error:
+        select_targets(skeleton, "all-linear")
+    names = linear_names(skeleton)
+    assert ", ".join(names) in error.value.instead
+    assert "shared_expert.down_proj" in names
+    assert len(select_targets(skeleton, names).targets) == 2 * len(names)
 
 
 def test_a_subclass_with_the_same_function_is_a_linear_layer():
@@ -245,11 +318,15 @@ def test_a_model_that_brings_its_own_code(tmp_path):
     assert "trust_remote_code" not in str(error.value)
 
 
-def test_a_refusal_by_peft_shows_the_request():
+@pytest.mark.parametrize(
+    ("request_", "shown"), [("all-linear", "'all-linear'"), (["x_proj", "out_proj"], r"\['out_proj', ")]
+)
+def test_a_refusal_by_peft_shows_the_request(request_, shown, monkeypatch):
     """And not the set of names that PEFT makes of it, in another order in every process."""
-    config = MambaConfig(**TOKENS, hidden_size=32, state_size=4, num_hidden_layers=1)
-    with pytest.raises(UserError, match="targets 'all-linear' do not fit"):
-        select_targets(on_meta(config), "all-linear")
+    monkeypatch.setattr("stiefel.model.unsupported.UNCALLED", {})
+    with pytest.raises(UserError, match=f"targets {shown}.*do not fit") as error:
+        select_targets(on_meta(MAMBA), request_)
+    assert error.value.instead.endswith("are dt_proj, in_proj, out_proj, x_proj")
 
 
 def test_a_directory_without_a_config(tmp_path):
