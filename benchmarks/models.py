@@ -39,7 +39,13 @@ IDS = (torch.arange(24) % 26 + 3).view(2, 12)
 MERGED = 1e-5  # relative: sums in another order
 EXACT = ("float32", "bfloat16")  # float16 has no kernels on a CPU whose sums are always in one order
 QUANTISED = ("bitsandbytes", "gptq", "awq", "fp8", "compressed-tensors", "mxfp4")
-TYPES = {**DTYPES, **{name: getattr(torch, name) for name in ("float64", "float8_e4m3fn", "int8", "uint8")}}
+TYPES = {
+    **DTYPES,
+    "float64": torch.float64,
+    "float8_e4m3fn": torch.float8_e4m3fn,
+    "int8": torch.int8,
+    "uint8": torch.uint8,
+}
 
 
 def spread(completion: str, answer: str, **row: Any) -> float:

@@ -38,7 +38,7 @@ for name, *arguments in json.loads(sys.argv[1]):
         module.main()
     except Parsed as done:
         (found,) = done.args
-        chosen = getattr(found, "parts", "").split(",") if "--parts" in arguments else []
+        chosen = found.parts.split(",") if "--parts" in arguments else []
         unknown += [f"{name} --parts {part}" for part in chosen if part not in module.PARTS]
 print(json.dumps(unknown))
 """
