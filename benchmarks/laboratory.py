@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks import step
 from benchmarks.machine import keep
-from benchmarks.rows import NANO, SMOLLM2, Asked, base_name, base_of_row, one, run_all, table
+from benchmarks.rows import NANO, SMOLLM2, Asked, one, one_each, run_all, table
 from benchmarks.study.figures import figures
 from benchmarks.study.repeated import repeated
 from benchmarks.study.runs import nano
@@ -134,9 +134,9 @@ def real() -> Iterator[tuple[str, Asked]]:
 
 
 def best_of(method: str, rates: Sequence[float]) -> float | None:
-    """The best of a method's rates by seed 0 on the base that is here; None until each is run."""
-    rows = step.of("smollm2", method=method, seed=0, kl_cap=0.0, changes="")
-    found = [row for row in rows if row["lr"] in rates and base_of_row(row) == base_name(SMOLLM2)]
+    """The best of a method's rates by seed 0; None until each is run."""
+    rows = one_each(step.of("smollm2", method=method, seed=0, kl_cap=0.0, changes=""))
+    found = [row for row in rows if row["lr"] in rates]
     return max(found, key=lambda row: row["reward"])["lr"] if len(found) == len(rates) else None
 
 

@@ -225,10 +225,12 @@ def base_of_row(row: dict[str, Any]) -> str:
     return str(row.get("base", ""))
 
 
-def of_one_base(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those of the base that has the most: another processor's warm base is another model."""
+def one_each(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row a run: of one that was made from two warm bases, that of the base which has the most of these rows."""
     bases = [base_of_row(row) for row in rows]
-    return [row for row in rows if base_of_row(row) == max(bases, key=bases.count)]
+    ordered = sorted(rows, key=lambda row: bases.count(base_of_row(row)))  # what comes later stays
+    kept = {asked_of(row): row for row in ordered}.values()
+    return [row for row in rows if any(row is one for one in kept)]
 
 
 def keep_row(name: str, row: dict[str, Any], curves: dict[str, Any]) -> None:
@@ -245,9 +247,8 @@ def keep_row(name: str, row: dict[str, Any], curves: dict[str, Any]) -> None:
 
 
 def run_all(asked: Sequence[tuple[str, Asked]], setting: Setting, jobs: int) -> None:
-    """Run what the tables lack of this base, in this order, `jobs` at a time; (table, run) each."""
-    names, base = {name for name, _ in asked}, base_name(setting)
-    have = {(name, asked_of(row)) for name in names for row in table(name) if base_of_row(row) == base}
+    """Run what the tables lack, whichever processor's base they are of, in this order, `jobs` at a time."""
+    have = {(name, asked_of(row)) for name in {name for name, _ in asked} for row in table(name)}
     todo = [each for each in dict.fromkeys(asked) if each not in have]
     print(f"{len(todo)} runs to do", flush=True)
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:

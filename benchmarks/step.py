@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.machine import keep, kept
 from benchmarks.pairs import ratio
-from benchmarks.rows import LAST, NANO, ROOT, SMOLLM2, Asked, asked_of, mean_and_interval, of_one_base, run_all, table
+from benchmarks.rows import LAST, NANO, ROOT, SMOLLM2, Asked, asked_of, mean_and_interval, one_each, run_all, table
 from benchmarks.train import UPDATES
 from benchmarks.train import trainer_of as lora_trainer
 from stiefel.model.weights import load_tokenizer
@@ -121,7 +121,7 @@ def figures() -> dict[str, Any]:
     found["dearest_in_shares"] = max(row["kl_update"] for row in capped) * UPDATES / CAP
     found["dearest_on_rows_in_shares"] = max((row["kl_rows"] or 0.0 for row in capped), default=0.0) * UPDATES / CAP
     found["ranking"] = ranking()
-    found["real"] = of_one_base([row for row in table("smollm2") if asked_of(row) in {asked for _, asked in REAL}])
+    found["real"] = one_each([row for row in table("smollm2") if asked_of(row) in {asked for _, asked in REAL}])
     return found
 
 

@@ -288,19 +288,34 @@ def made_of(found: Found) -> str:
     again = repeated(results("reruns")) if (RESULTS / "reruns.json").is_file() else "No row was repeated yet."
     more = any(len(codes) > 1 for codes in found["codes"].values())
     warned = " **Rows of more than one version of the code stand side by side.**" if more else ""
+    where = f"Reckoned on {found['machine']['device']}, {found['machine']['cores']} cores."
+    made = f"{'; '.join(rows)}. {bases_of(found['bases'])} {where}{warned}"
+    return f"{made}\n\n{again}"
+
+
+def bases_of(found: Found) -> str:
+    """Which processor's warm base SmolLM2's runs began from, and what another one changes."""
     seeds = [
         f"`{base}` ({'seeds' if len(its) > 1 else 'seed'} {' and '.join(map(str, its))})"
-        for base, its in found["bases"]["seeds"].items()
+        for base, its in found["seeds"].items()
     ]
-    bases = f" SmolLM2's runs are of the warm base {' and '.join(seeds)}"
-    left = found["bases"]["left_out"]
-    bases += f", {left} rows of another processor's base are kept apart." if left else "."
-    if twice := found["bases"]["twice"]:
+    said = f"SmolLM2's runs are of the warm base {' and '.join(seeds)}"
+    if found["other"]:
+        runs = [
+            f"{one['method']} at {one['lr']:g}{' under the cap' * bool(one['kl_cap'])} (seed {one['seed']})"
+            for one in found["other"]
+        ]
+        said += f", but for {', '.join(runs)}, which began from {' and '.join(f'`{base}`' for base in others(found))}"
+    said += ": each kind of processor makes its own, and they differ by rounding."
+    if twice := found["twice"]:
         apart = max(max(rewards) - min(rewards) for rewards in twice)
-        bases += f" Of {len(twice)} runs that were made on two bases the rewards differ by {apart:.3f} at most."
-    where = f"Reckoned on {found['machine']['device']}, {found['machine']['cores']} cores."
-    made = f"{'; '.join(rows)}.{bases} {where}{warned}"
-    return f"{made}\n\n{again}"
+        said += f" Of {len(twice)} runs that were made from two of them the rewards differ by {apart:.3f} at most."
+    return said
+
+
+def others(found: Found) -> list[str]:
+    """The bases of the runs that began from another than the rest of their seed."""
+    return sorted({one["base"] for one in found["other"]})
 
 
 def repeated(found: Found) -> str:

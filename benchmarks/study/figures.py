@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from statistics import fmean
+from statistics import fmean, mode
 from typing import Any
 
 from benchmarks.rows import asked_of, table
@@ -67,20 +67,23 @@ def codes(rows: list[Row]) -> dict[str, int]:
 
 
 def bases(runs: Runs) -> dict[str, Any]:
-    """Which seeds were run on which warm base, how many rows are of other bases than their seed's, and who was on two.
+    """Which warm base most runs of each seed began from, which run that counts began from another, and who did twice.
 
-    `twice` holds the rewards of each run that was made on several bases.
+    `twice` holds the rewards of each run that was made from several bases.
     """
-    of = {base: sorted({row["seed"] for row in runs.rows if row["base"] == base}) for base in bases_of(runs.rows)}
+    most = {seed: mode(row["base"] for row in runs.rows if row["seed"] == seed) for seed in seeds_of(runs.rows)}
+    seeds = {base: [seed for seed, its in most.items() if its == base] for base in sorted(set(most.values()))}
+    other = [row for row in runs.rows if row["base"] != most[row["seed"]]]
     rows = table("smollm2")
     made = {asked: [row["reward"] for row in rows if asked_of(row) == asked] for asked in map(asked_of, rows)}
     twice = [rewards for rewards in made.values() if len(rewards) > 1]
-    return {"seeds": of, "left_out": len(rows) - len(runs.rows), "twice": twice}
+    named = [{name: row[name] for name in ("method", "lr", "seed", "kl_cap", "base")} for row in other]
+    return {"seeds": seeds, "other": named, "twice": twice}
 
 
-def bases_of(rows: list[Row]) -> list[str]:
-    """The bases of some rows, in the order of the table."""
-    return list(dict.fromkeys(row["base"] for row in rows))
+def seeds_of(rows: list[Row]) -> list[int]:
+    """The seeds of some rows, in their order."""
+    return sorted({row["seed"] for row in rows})
 
 
 def summed(values: BySeed) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from functools import cache
 from statistics import fmean, median
 from typing import Any
 
-from benchmarks.rows import TABLES, asked_of, base_of_row, of_one_base, table
+from benchmarks.rows import TABLES, asked_of, base_of_row, one_each, table
 
 CAP = 1e-3  # the one that all methods were run under
 Row = dict[str, Any]
@@ -150,9 +150,9 @@ def nano() -> Runs:
 
 
 def smollm2() -> Runs:
-    """SmolLM2's, of each seed those of the warm base that has the most rows of it, so that pairs share their base."""
+    """SmolLM2's; of a run that was made from two warm bases the row of the one that has the most rows of its seed."""
     found = runs_of("smollm2", ("smollm2",))
     by_seed = [
         [row for row in found.rows if row["seed"] == seed] for seed in sorted({row["seed"] for row in found.rows})
     ]
-    return Runs("smollm2", [row for rows in by_seed for row in of_one_base(rows)], found.curves.values())
+    return Runs("smollm2", [row for rows in by_seed for row in one_each(rows)], found.curves.values())

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.rows import Asked, of_one_base
+from benchmarks.rows import Asked, one_each
 from benchmarks.study.claims import CLAIMS, best
 from benchmarks.study.decided import LEVEL, Compared, compared, corrected, t_interval, verdict
 from benchmarks.study.explained import adjusted, beside, dummies, explained, residuals
@@ -328,17 +328,17 @@ def test_every_claim_asks_of_methods_that_exist_and_answers_without_rows() -> No
 
 
 def test_runs_of_two_bases_are_told_apart() -> None:
-    """Another processor makes another warm base: the same run of both is two rows, and each has its own curves."""
+    """Another processor makes another base: a run of both is two rows with curves of their own, and counts once."""
+    made = (("one", 1e-4), ("other", 1e-3), ("other", 2e-3), ("one", 3e-3))
     rows = [
         ({**row, "base": base}, {**curves, "base": base})
-        for base, step in (("one", 1e-4), ("other", 1e-3), ("other", 2e-3))
+        for base, step in made
         for row, curves in [run("lora", step, 0, 0.5, step=step)]
     ]
     rows.append(({**rows[0][0], "base": "other"}, {**rows[0][1], "base": "other", "kl_rollout": [7.0]}))
-    found = Runs("smollm2", of_one_base([row for row, _ in rows]), [curves for _, curves in rows])
-    assert {row["base"] for row in found.rows} == {"other"}
-    assert len(found.rows) == 3
-    assert found.curve(found.rows[-1])["kl_rollout"] == [7.0]
+    found = Runs("smollm2", one_each([row for row, _ in rows]), [curves for _, curves in rows])
+    assert [row["base"] for row in found.rows] == ["other", "other", "one", "other"], "what one base alone has counts"
+    assert found.curve(found.rows[-1])["kl_rollout"] == [7.0], "of what both have, the base with more rows"
     assert found.curve(rows[0][0])["kl_rollout"] == rows[0][1]["kl_rollout"]
 
 

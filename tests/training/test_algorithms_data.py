@@ -288,7 +288,7 @@ def test_a_reporter_that_is_not_installed_is_named_before_anything_is_trained(na
         pytest.skip(f"{name} is installed")
     with pytest.raises(UserError, match=f"run.report_to names {name}") as error:
         train(make_recipe({**SHORT, "run": {"report_to": [name]}}), tmp_path / "run")
-    assert f"pip install stiefel[{name}]" in error.value.instead
+    assert f'pip install "stiefel[{name}]"' in error.value.instead
     assert not (tmp_path / "run").exists()
 
 
