@@ -52,11 +52,11 @@ def done(found: dict[str, Any], key: str) -> str:
 
 
 def served(name: str, found: dict[str, Any], kept: dict[str, Any]) -> str:
-    """How vLLM has it, by its sources; where its class is not the one that is trained, nobody knows."""
+    """How vLLM has it, by its sources; refused where its class is not the one that is trained."""
     if "exact" not in found or not found["vLLM is sent factors"]:
         return "–"
     if found["class"] != found["named"]:
-        return "not known"
+        return "refused"
     return VLLM[kept["vllm"]["takes"][name]] + (" (run)" if name in TESTED else "")
 
 

@@ -20,6 +20,7 @@ from .playing import refused as refused
 from .same_base import PROMPTS as PROMPTS
 from .same_base import Trusted as Trusted
 from .same_base import require_same_base as require_same_base
+from .same_class import require_same_class as require_same_class
 from .servable import RANKS as RANKS
 from .servable import rank_served as rank_served
 from .servable import servable as servable

@@ -8,12 +8,14 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from torch import nn
+from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from ..adapter import CONFIG_FILE, FACTORS_FILE, export, factor_names, read_certificate
 from ..artifacts import CERTIFICATE, read_json
 from ..errors import UserError
 from ..model import build_skeleton
+from .same_class import require_same_class
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM's max_lora_rank may be
 # settings of PEFT's LoRA that vLLM does not read: it would serve another policy, most of them without a word
@@ -49,10 +51,12 @@ def servable(adapter: Path, model: str, revision: str, directory: Path, scratch:
         raise UserError(
             f"{adapter} cannot be served beside a model: {reason}", VLLM_READS, merged if ours else MERGED_BY_PEFT
         )
+    skeleton = build_skeleton(directory)
+    require_same_class(skeleton, directory, "--engine hf")
     if ours:
         export(adapter, model, "lora", scratch / "lora", revision=revision)
         return scratch / "lora"
-    require_fit(adapter, int(config["r"]), directory)
+    require_fit(adapter, int(config["r"]), skeleton)
     return adapter
 
 
@@ -79,12 +83,11 @@ def rank_served(rank: int) -> int:
     return next(most for most in RANKS if most >= rank)
 
 
-def require_fit(adapter: Path, rank: int, directory: Path) -> None:
+def require_fit(adapter: Path, rank: int, skeleton: PreTrainedModel) -> None:
     """Raise unless every tensor of a plain LoRA is a factor of one of the model's linear layers, and none is missing.
 
-    vLLM passes over a layer that the model has not. Reads the file's header and the model's config.json alone.
+    vLLM passes over a layer that the model has not. Reads the file's header alone.
     """
-    skeleton = build_skeleton(directory)
     head = skeleton.get_output_embeddings()
     wanted: dict[str, tuple[int, ...]] = {}
     for name, module in skeleton.named_modules():

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from ..engine import rank_served, require_vllm
+from ..engine import rank_served, require_same_class, require_vllm
 from ..errors import UserError
 from ..methods import Composition, compose, unused_settings
+from ..model import build_skeleton, resolve_model
 from ..recipe import AVERAGE, AdapterSettings, Recipe, methods_named, numbers, tasks_named
 from ..tasks import check_held_out, check_task, find_task
 from ..training import grpo_config, not_divided, schedule, sft_config, sharded_launch
@@ -77,7 +78,10 @@ def check_run(recipe: Recipe, out: Path) -> None:
     supervised = recipe.algorithm.name == "sft"
     config = sft_config(recipe, out) if supervised else grpo_config(recipe, out)
     if recipe.rollout.engine == "vllm":
-        require_vllm('rollout.engine = "vllm"', 'rollout.engine = "hf"')
+        instead = 'rollout.engine = "hf"'
+        require_vllm('rollout.engine = "vllm"', instead)
+        files = resolve_model(recipe.model.path, recipe.model.revision)
+        require_same_class(build_skeleton(files), files, instead)
     if recipe.adapter.path:
         return
     if not supervised:  # its updates are known once its rows are read

@@ -9,11 +9,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from peft import PeftModel
 from trl import GRPOConfig
 from trl.trainer.utils import get_config_model_id
 
-from ..engine import PROMPTS, Sent, Sync, Trusted, require_factors, require_vllm, serves_factors, together
+from ..engine import (
+    PROMPTS,
+    Sent,
+    Sync,
+    Trusted,
+    require_factors,
+    require_same_class,
+    require_vllm,
+    serves_factors,
+    together,
+)
 from ..errors import UserError
+from ..model import resolve_model
 from .bridge import PolicyBridge
 from .ending import stop_at_turn_ends
 from .processes import for_processes
@@ -55,6 +67,9 @@ class SyncedTrainer(ResumableTrainer):
         shown = copy.copy(for_processes(args))
         if args.use_vllm:
             require_vllm(ASKED, OTHERWISE)
+            bare: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+            if bare.name_or_path:  # one that was made here has no files yet, and the server's are asked below
+                require_same_class(bare, resolve_model(bare.name_or_path), OTHERWISE)
             sync = chosen_sync(model, sync)
             shown.use_vllm = False  # TRL would start an engine of its own, without room for an adapter
         super().__init__(model, reward_funcs, shown, *more, **kwargs)

@@ -9,11 +9,13 @@ from typing import Any
 
 from ..adapter import CONFIG_FILE, prepare
 from ..artifacts import ADAPTER, RECIPE, file_digest, read_json, writable, write_json, write_text
+from ..engine import require_same_class
 from ..errors import UserError
 from ..methods import Composition
+from ..model import build_skeleton, resolve_model
 from ..recipe import Recipe
 from ..run import check_names
-from .able import composition_of, require_able
+from .able import TRAIN, composition_of, require_able
 from .carried import Carried, carried, in_directory
 from .handed import HANDED, handed
 from .home import require_room, staged
@@ -68,6 +70,8 @@ def launch(
         raise UserError(f"{out} is a directory", "the script is a file", f"give --out {out / 'launch.sh'}")
     require_room(out, recipe, source, force=force)
     writable(home)
+    files = resolve_model(recipe.model.path, recipe.model.revision)
+    require_same_class(build_skeleton(files), files, TRAIN)
     with staged(home) as building:
         if adapter.rank and adapter.directory is None:
             made = make(recipe, building / ADAPTER, say=say, progress=progress)
