@@ -53,6 +53,23 @@ class Family:
     sizes: dict[str, Any] = field(default_factory=lambda: SIZES)
     targets: tuple[str, ...] = ()
 
+    def on_meta(self, name: str) -> PreTrainedModel:
+        """The model without weights; `name` is its `model_type`."""
+        with torch.device("meta"):
+            model: PreTrainedModel = kind_of(name).from_config(self.config(name))
+        return model
+
+    def config(self, name: str) -> Any:
+        """Its settings."""
+        return CONFIG_MAPPING[name](**{**self.sizes, **self.more})
+
+
+def kind_of(name: str) -> Any:
+    """The class by which transformers makes a whole model of a type."""
+    if name in ENCODED:
+        return AutoModelForSeq2SeqLM
+    return AutoModelForImageTextToText if name in IMAGES else AutoModelForCausalLM
+
 
 def seeing(models: str, language: dict[str, Any], vision: dict[str, Any], **more: Any) -> Family:
     """A family that reads images, with the settings of its language model and of what sees."""
@@ -211,13 +228,9 @@ class Tiny:
 
 def make(name: str, directory: Path) -> Tiny:
     """Write the tiny model of a family, whose numbers depend on nothing but a seed, with nano's tokenizer."""
-    family = FAMILIES[name]
-    config = CONFIG_MAPPING[name](**{**family.sizes, **family.more})
-    kind: Any = AutoModelForImageTextToText if name in IMAGES else AutoModelForCausalLM
-    kind = AutoModelForSeq2SeqLM if name in ENCODED else kind
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        kind.from_config(config).save_pretrained(directory)
+        kind_of(name).from_config(FAMILIES[name].config(name)).save_pretrained(directory)
     for pattern in TOKENIZER_FILES:
         for path in NANO_PATH.glob(pattern):
             (directory / path.name).write_bytes(path.read_bytes())

@@ -140,7 +140,7 @@ def typed(of: Sequence[Measured]) -> list[str]:
     for command in distinct(command for one in of for command in one.commands):
         program, _, chosen = command.partition(PARTS)
         parts.setdefault(program, []).extend(filter(None, [chosen]))
-    return [f"`{program}{PARTS + ','.join(chosen) if chosen else ''}`" for program, chosen in parts.items()]
+    return [f"`{program}{PARTS + ','.join(distinct(chosen)) if chosen else ''}`" for program, chosen in parts.items()]
 
 
 def needed(of: Sequence[Measured]) -> str:

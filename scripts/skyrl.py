@@ -1,4 +1,4 @@
-"""A recipe for SkyRL 0.4, a second engine: `python -m scripts.skyrl RECIPE.toml --gpus 8` prints its command.
+"""A recipe for SkyRL 0.4, another trainer: `python -m scripts.skyrl RECIPE.toml --gpus 8` prints its command.
 
 `--check` holds the same settings to SkyRL's own loader and checks, where it can be imported; no GPU is asked for.
 """

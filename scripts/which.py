@@ -126,7 +126,8 @@ def of_the_papers() -> str:
     verdicts = Counter(together(claim.findings(study)) for claim in CLAIMS)
     return (
         f"Of {len(CLAIMS)} spectral claims of the papers {verdicts['appears']} appear on nano, {verdicts['in part']} "
-        f"in part, {verdicts['does not appear']} do not; of three seeds"
+        f"in part, {verdicts['does not appear']} do not, {verdicts['not decided']} are not decided, "
+        f"{verdicts['cannot be asked here']} cannot be asked there; of three seeds"
     )
 
 

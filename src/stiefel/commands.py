@@ -150,7 +150,7 @@ def evaluate(
         subject=subject,
         task=task,
         out=out,
-        data=str(data),
+        data=str(data or ""),
         data_revision=data_revision,
         split=split,
         prompt_column=prompt_column,

@@ -14,12 +14,15 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, LlamaForCausalLM
 
 import stiefel
+from benchmarks.families import make
 from benchmarks.synthetic import heavy_tailed
 from stiefel import UserError
 from stiefel.adapter.wrap import lora_layers
+from stiefel.foresight.change import own_matrices
 from stiefel.geometry import Inspection, inspect
 from stiefel.geometry.inspection import FIGURES
 from stiefel.geometry.layer import ALSO
+from stiefel.geometry.watched import full_matrices
 
 from . import reference
 from .merged import close_to
@@ -97,6 +100,23 @@ def test_full_weights_name_the_vectors_that_changed(base, make_model, tmp_path) 
     assert moved[0].bf16_changed == 1.0
     assert found.summary["changed"] == 0
     assert "model.norm.weight" in " ".join(found.reading)
+
+
+def test_a_layer_whose_weight_is_read_without_a_call_is_measured_where_weights_train(tmp_path) -> None:
+    """No adapter stands on Granite 4's out_proj, which a kernel of its mixer reads; full fine-tuning changes it."""
+    tiny = make("granitemoehybrid", tmp_path / "base")
+    model = stiefel.attach(tiny.load(), "full")
+    with torch.no_grad():
+        model.get_submodule("model.layers.0.mamba.out_proj").weight.add_(0.1)
+    assert "model.layers.0.mamba.out_proj" in {matrix.name for matrix in own_matrices(model)}
+    assert "model.layers.0.mamba.out_proj" in {matrix.name for matrix in full_matrices(model, None)}
+    stiefel.save(model, tmp_path / "own")
+    model.save_pretrained(tmp_path / "whole")
+    for trained in ("own", "whole"):
+        found = inspect(tmp_path / trained, str(tiny.directory))
+        changed = {layer.name for layer in found.layers if layer.delta_norm > 0}
+        assert changed == {"model.layers.0.mamba.out_proj"}, trained
+        assert "model.layers.0.mamba.out_proj.weight" not in {vector.name for vector in found.vectors}
 
 
 @pytest.mark.parametrize("method", ["full", "sparse", "pissa+dora", "milora+rslora", "rlpo+lora_fa"])

@@ -51,6 +51,17 @@ def test_a_refused_key_is_named_with_the_reason_and_what_to_do(key: str) -> None
     assert (refused.value.why, refused.value.instead) == REFUSED[key]
 
 
+def test_the_advice_without_a_cap_is_taken() -> None:
+    """A cap's rows without it are refused, so the advice names them too."""
+    capped = ["optim.kl_cap=1e-3", 'optim.kl_cap_rows="rows.jsonl"']
+    recipe = launched("rlpo", *capped)
+    with pytest.raises(UserError, match="kl_cap") as refused:
+        require_able(recipe, composition_of(recipe))
+    assert "optim.kl_cap=0 (and no optim.kl_cap_rows)" in refused.value.instead
+    recipe = launched("rlpo", *capped[:1], "optim.kl_cap=0")
+    require_able(recipe, composition_of(recipe))
+
+
 @pytest.mark.parametrize("key", IMPOSSIBLE)
 def test_a_key_that_rollouts_have_no_use_for_is_refused_before(key: str) -> None:
     with pytest.raises(UserError, match=key.partition(".")[0]):

@@ -173,9 +173,12 @@ def test_an_encoder_decoder_is_refused_both_ways(kind: str, method: str, tmp_pat
     model.save_pretrained(tmp_path / "model")
     with pytest.raises(UserError, match=f"is an encoder-decoder .{kind}"):
         build_skeleton(tmp_path / "model")
+    with pytest.raises(UserError, match=f"is an encoder-decoder .{kind}"):
+        load_model(str(tmp_path / "model"))
 
 
 def test_the_decoder_alone_is_a_causal_model(tmp_path: Path) -> None:
     AutoModelForCausalLM.from_config(ENCODERS["bart"]).save_pretrained(tmp_path / "model")
     prepare(str(tmp_path / "model"), "rlpo", tmp_path / "adapter", r=2, alpha=4)
+    assert not load_model(str(tmp_path / "model")).config.is_encoder_decoder
     assert all(check.holds for check in verify(tmp_path / "adapter", str(tmp_path / "model")))

@@ -16,10 +16,12 @@ from transformers import Llama4ForCausalLM, Llama4TextConfig
 from trl import GRPOConfig
 
 import stiefel
+from benchmarks.families import make
 from stiefel import GRPOTrainer, UserError, attach
 from stiefel.adapter import export, find_adapter, verify
 from stiefel.nano.tokenizer import build_tokenizer
 from stiefel.recipe.recipe import make_recipe
+from stiefel.run.run import train
 from stiefel.training import sync
 from stiefel.training.checkpoints import checkpoints_in
 from stiefel.training.settings import grpo_config
@@ -123,6 +125,20 @@ def test_a_class_that_does_not_name_its_hidden_states_is_refused(tmp_path: Path)
     model = attach(Llama4ForCausalLM(config_), "lora", r=2, target_modules=["q_proj"])
     with pytest.raises(UserError, match="Llama4ForCausalLM cannot be trained"):
         GRPOTrainer(model, distinct_tokens, config(tmp_path), processing_class=build_tokenizer(), train_dataset=ROWS)
+
+
+@pytest.mark.parametrize("algorithm", [{"name": "dapo"}, {"name": "sft", "batch": 2, "epochs": 1}], ids=str)
+def test_a_run_of_such_a_class_is_refused_before_anything_is_sampled(algorithm: Any, tmp_path: Path) -> None:
+    model = make("llama4_text", tmp_path / "model").directory
+    tables = {
+        "model": {"path": str(model)},
+        "adapter": {"method": "lora", "rank": 2, "targets": ["q_proj"]},
+        "algorithm": algorithm,
+        "eval": {"tasks": ["nano-arithmetic"]},
+    }
+    with pytest.raises(UserError, match="Llama4ForCausalLM cannot be trained"):
+        train(make_recipe(tables), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_optimizer_of_ones_own_is_used_where_nothing_is_lost(make_model: Any, tmp_path: Path) -> None:

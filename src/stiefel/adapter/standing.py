@@ -19,7 +19,7 @@ def selection_of(model: PreTrainedModel, composition: Composition, targets: str 
     if isinstance(model, PreTrainedModel):
         refuse_encoder_decoder(model.config, f"this {type(model).__name__}")
     if composition.stands_on == "linear":
-        return select_targets(model, targets)
+        return select_targets(model, targets, called=composition.main.mask is None)
     if not isinstance(model, PreTrainedModel):
         raise UserError(
             f"{type(model).__name__} is not a transformers model",

@@ -33,7 +33,7 @@ def choose(
     resume: bool,
     force: bool,
 ) -> None:
-    """Find the best point of a GRID for a part of its rollouts."""
+    """Look for the best point of a GRID with a part of its rollouts."""
     from ..choice import choose as choose_in
     from ..choice import print_choice
     from ..progress import grid_progress

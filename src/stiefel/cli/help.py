@@ -23,7 +23,7 @@ WIDEST = 100
 def explain(context: click.Context, key: str, as_json: bool) -> None:
     """Explain a KEY of a recipe or a grid; without one list them all.
 
-    The name of a table explains all of its keys, that of a command is its --help.
+    The name of a table explains all of its keys, that of a command, but for eval, is its --help.
     """
     group = context.parent.command if context.parent is not None else None
     if isinstance(group, click.Group) and key in group.commands and key not in ("eval",):  # [eval] is a table too

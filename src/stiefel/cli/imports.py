@@ -16,7 +16,7 @@ from .options import examples, force_option, out_option, say
 @out_option
 @force_option
 def bring(engine: str, directory: Path, out: Path, force: bool) -> None:
-    """Make a run of what ENGINE left in the DIRECTORY of a launch.
+    """Make a run of what verl left in the DIRECTORY of a launch.
 
     DIRECTORY is where the script of `stiefel launch` lies.
     """

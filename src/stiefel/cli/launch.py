@@ -27,9 +27,9 @@ from .options import examples, force_option, profile_option, say, set_option
 def launch(
     engine: str, recipe: Path, profile: str, changes: tuple[str, ...], out: Path | None, dry_run: bool, force: bool
 ) -> None:
-    """Hand a RECIPE to another ENGINE, as one script.
+    """Hand a RECIPE to another training library, verl, as one script.
 
-    It is checked against what the engine can do, and the adapter is prepared, before the script is written.
+    It is checked against what verl can do, and the adapter is prepared, before the script is written.
     """
     from ..recipe import load_recipe
     from ..verl import launch as write

@@ -139,7 +139,7 @@ def adapted_matrices(model: PeftModel) -> Iterator[Matrix]:
 def own_matrices(model: nn.Module) -> Iterator[Matrix]:
     """The linear layers that train by themselves."""
     kept = {weight.name: weight for weight in own_weights(model)}
-    for target in select_targets(model, "all-linear").targets:
+    for target in select_targets(model, "all-linear", called=False).targets:
         if target.parameter in kept:
             yield OwnMatrix(target.name, kept[target.parameter])
 

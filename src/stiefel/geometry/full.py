@@ -30,12 +30,12 @@ class FullSubject(Subject):
         self.title = "full weights"
         skeleton = build_skeleton(directory)
         self.checkpoint = Checkpoint(directory, skeleton)
-        self.selection = select_targets(skeleton, "all-linear")
+        self.selection = select_targets(skeleton, "all-linear", called=False)
         self.checkpoint.require(self.selection.targets)
 
     def targets(self, skeleton: PreTrainedModel) -> list[Target]:
         """All linear layers but the output head, which must be the base's."""
-        base = {target.name: target for target in select_targets(skeleton, "all-linear").targets}
+        base = {target.name: target for target in select_targets(skeleton, "all-linear", called=False).targets}
         for target in self.selection.targets:
             if base.get(target.name) != target:
                 raise does_not_fit(str(self.directory), f"{target.name} {target.shape} is not among the base's layers")

@@ -46,7 +46,9 @@ class OwnWeightsSubject(Subject):
         """The linear layers that it trained."""
         ends = ".indices" if self.masked else ""
         found = [
-            target for target in select_targets(skeleton, "all-linear").targets if target.parameter + ends in self.names
+            target
+            for target in select_targets(skeleton, "all-linear", called=False).targets
+            if target.parameter + ends in self.names
         ]
         if not found:
             raise does_not_fit(str(self.directory), "none of its weights is a linear layer there")

@@ -147,7 +147,7 @@ def trained_of(*modules: nn.Module) -> list[nn.Parameter]:
 def full_matrices(model: nn.Module, cache: SpectrumCache | None) -> Iterator[Watched]:
     """Every linear layer that trains by itself, from the values that `attach` kept of it, or else from a copy."""
     kept = {weight.name: weight for weight in own_weights(model)}
-    for target in select_targets(model, "all-linear").targets:
+    for target in select_targets(model, "all-linear", called=False).targets:
         if kept and target.parameter not in kept:
             continue
         module = model.get_submodule(target.name)

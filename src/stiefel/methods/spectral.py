@@ -65,11 +65,11 @@ def olora_tail(layer: Layer) -> Factors:
 
 @method(paper=PISSA, claims=Claims(subspace="top", start="top"), needs="top", options=DIVIDED)
 def pissa(layer: Layer) -> Factors:
-    """B₀ = U_r√Σ_r, A₀ = √Σ_rV_rᵀ of the top r triplets, anchored (RLPO paper Eq. 3)."""
+    """B₀ = U_r√(Σ_r/s), A₀ = √(Σ_r/s)V_rᵀ of the top r triplets, anchored (RLPO paper Eq. 3; its Σ_r: `sigma`)."""
     return balanced(layer, layer.spectrum.top(layer.rank))
 
 
 @method(paper=MILORA, claims=Claims(subspace="bottom", start="bottom"), needs="bottom", options=DIVIDED)
 def milora(layer: Layer) -> Factors:
-    """B₀ = U₋ᵣ√Σ₋ᵣ, A₀ = √Σ₋ᵣV₋ᵣᵀ of the last r triplets with σ > 0, anchored (RLPO paper Eq. 4)."""
+    """B₀ = U₋ᵣ√(Σ₋ᵣ/s), A₀ = √(Σ₋ᵣ/s)V₋ᵣᵀ of the last r triplets with σ > 0, anchored (RLPO paper Eq. 4; `sigma`)."""
     return balanced(layer, layer.spectrum.bottom(layer.rank))

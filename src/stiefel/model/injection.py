@@ -12,7 +12,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import PreTrainedModel
 
 from ..errors import UserError
-from .unsupported import linear_names
+from .linear_layers import linear_words
 
 # What PEFT warns of while it selects, and what is done about it here.
 ANSWERED = (
@@ -35,7 +35,7 @@ def injected(model: PreTrainedModel, config: LoraConfig) -> Iterator[None]:
             "give the model before it is wrapped, or call unload() first",
         )
     undo, asked = snapshot(model), config.target_modules  # which PEFT replaces by a set of names
-    shown, names = sorted(asked) if isinstance(asked, set) else asked, linear_names(model)
+    shown = sorted(asked) if isinstance(asked, set) else asked
     try:
         with warnings.catch_warnings():
             for message, category, _ in ANSWERED:
@@ -43,10 +43,11 @@ def injected(model: PreTrainedModel, config: LoraConfig) -> Iterator[None]:
             try:
                 LoraModel(model, config, "default", low_cpu_mem_usage=True)
             except ValueError as error:
+                undo()
                 raise UserError(
                     f"targets {shown!r} do not fit this model",
                     str(error).splitlines()[0],
-                    f"name others; its linear layers are {', '.join(names)}",
+                    f"name others; its linear layers are {', '.join(linear_words(model))}",
                 ) from error
         yield
     finally:

@@ -76,7 +76,7 @@ def refuse_encoder_decoder(config: Any, who: object) -> None:
     if config.is_encoder_decoder:
         raise UserError(
             f"{who} is an encoder-decoder ({config.model_type})",
-            "adapters stand on causal language models; transformers would make one of its decoder and drop the encoder",
+            "adapters stand on causal language models, and this one's decoder reads what an encoder made",
             "give a causal language model",
         )
 

@@ -14,11 +14,11 @@ from transformers.pytorch_utils import Conv1D
 
 from ..errors import UserError, nearest
 from .injection import injected
+from .linear_layers import owner_of
 from .modalities import outside_language, without_towers
 from .unsupported import (
     counted,
     linear_names,
-    owner_of,
     refuse_difference,
     refuse_parameters,
     refuse_quantised,
@@ -55,14 +55,15 @@ class Selection:
     left_out: str = ""  # what "all-linear" passes over, said for the user; empty where it is nothing
 
 
-def select_targets(model: PreTrainedModel, target_modules: str | list[str]) -> Selection:
+def select_targets(model: PreTrainedModel, target_modules: str | list[str], *, called: bool = True) -> Selection:
     """The matrices that PEFT adapts for "all-linear", for names, or for a regular expression of whole module names.
 
     `model` may be a skeleton or a loaded model and is left as it was. Raises UserError unless every module that
     `target_modules` asks for is a linear layer with a weight of its own and PEFT selects exactly these: PEFT skips
     names that match nothing, and for some mixtures of experts it rewrites the request. Of a model that reads images or
     sounds too the language model alone is meant, and of "all-linear" the layers that are called: `left_out` says what
-    else has such names.
+    else has such names. With called=False those whose weight is read in place of a call are taken too, as where
+    weights train by themselves.
     """
     if not isinstance(model, PreTrainedModel):
         raise UserError(
@@ -80,7 +81,8 @@ def select_targets(model: PreTrainedModel, target_modules: str | list[str]) -> S
     meant = asked_for(model, target_modules)
     outside = outside_language(model)
     asked = without_towers(meant, outside, target_modules)
-    asked = without_uncalled(model, asked, by_name=not is_all_linear(target_modules))
+    if called:
+        asked = without_uncalled(model, asked, by_name=not is_all_linear(target_modules))
     request = target_modules if asked == meant else asked
     shared = shared_weights(model)
     for name in asked:
@@ -88,8 +90,8 @@ def select_targets(model: PreTrainedModel, target_modules: str | list[str]) -> S
     config = LoraConfig(r=1, target_modules=request, task_type="CAUSAL_LM")
     with injected(model, config):
         adapted = {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
-    refuse_parameters(adapted, target_modules)
-    refuse_difference(set(asked), adapted, target_modules)
+    refuse_parameters(model, adapted, target_modules)
+    refuse_difference(model, set(asked), adapted, target_modules)
     for name, layer in adapted.items():
         if not isinstance(layer, LoraLinear):
             raise UserError(
@@ -127,7 +129,8 @@ def told_of(
     if uncalled:
         told.append(
             f'"{ALL_LINEAR}" leaves out {len(uncalled)} layers, the first is {uncalled[0]}: '
-            f"{owner_of(model, uncalled[0])} reads their weights without calling them, and an adapter is passed over"
+            f"{owner_of(model, uncalled[0])} reads its weight, in every pass or in the kernel that trains, and an "
+            "adapter there is passed over"
         )
     if is_all_linear(target_modules):
         told.append(passed_over(model, [*meant, *outside]))

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
+from peft import LoraConfig
 from peft.tuners.lora import Linear as LoraLinear
 from peft.tuners.lora import LoraLayer, ParamWrapper
 from torch import nn
 from transformers import PreTrainedModel
-from transformers.models.falcon.modeling_falcon import FalconLinear
 from transformers.pytorch_utils import Conv1D
 
 from ..errors import UserError
-
-# Linear layers of transformers whose weight is read by the module that they stand in, which does not call them, or not
-# in training where it has a fused kernel: it is given the base's weight, and an adapter is passed over.
-MIXER = ("out_proj",)
-UNCALLED = {
-    "MambaMixer": ("x_proj", "dt_proj", "out_proj"),
-    "FalconMambaMixer": ("x_proj", "dt_proj", "out_proj"),
-    "JambaMambaMixer": ("dt_proj",),
-    "Mamba2Mixer": MIXER,
-    "BambaMixer": MIXER,
-    "FalconH1Mixer": MIXER,
-    "GraniteMoeHybridMambaLayer": MIXER,
-    "NemotronHMamba2Mixer": MIXER,
-    "Zamba2MambaMixer": MIXER,
-    "LongcatFlashTopkRouter": ("classifier",),
-}
+from .injection import injected
+from .linear_layers import ends_of, is_linear, is_uncalled, linear_words, owner_of
+from .modalities import outside_language
 
 
 def refuse_quantised(model: PreTrainedModel) -> None:
@@ -78,16 +65,6 @@ def without_uncalled(model: PreTrainedModel, asked: list[str], *, by_name: bool)
     return [name for name in asked if name not in uncalled]
 
 
-def is_uncalled(model: PreTrainedModel, name: str) -> bool:
-    """Whether a layer's weight is read by the module that it stands in."""
-    return name.rpartition(".")[2] in UNCALLED.get(owner_of(model, name), ())
-
-
-def owner_of(model: PreTrainedModel, name: str) -> str:
-    """The class of the module that another stands in."""
-    return type(model.get_submodule(name.rpartition(".")[0])).__name__
-
-
 def refuse_stacked(model: PreTrainedModel, parameters: list[str]) -> None:
     """Raise where a request names parameters that hold the matrices of several experts."""
     stacked = [name for name in parameters if model.get_parameter(name).dim() > 2]
@@ -99,7 +76,7 @@ def refuse_stacked(model: PreTrainedModel, parameters: list[str]) -> None:
         )
 
 
-def refuse_parameters(adapted: dict[str, LoraLayer], target_modules: str | list[str]) -> None:
+def refuse_parameters(model: PreTrainedModel, adapted: dict[str, LoraLayer], target_modules: str | list[str]) -> None:
     """Raise where PEFT turns a request into bare parameters: experts, and the router beside them."""
     wrapped = [(name, layer) for name, layer in adapted.items() if isinstance(layer, ParamWrapper)]
     if wrapped:
@@ -107,11 +84,13 @@ def refuse_parameters(adapted: dict[str, LoraLayer], target_modules: str | list[
         raise UserError(
             f"targets {target_modules!r}: PEFT takes them to include {counted(names)}",
             "they are a layer's stacked experts and its router, and an adapter stands on a linear layer (out, in)",
-            f"name the linear layers that PEFT keeps as such: {', '.join(kept_names(adapted))}",
+            f"name the linear layers that PEFT keeps as such: {', '.join(linear_names(model))}",
         )
 
 
-def refuse_difference(asked: set[str], adapted: dict[str, LoraLayer], target_modules: str | list[str]) -> None:
+def refuse_difference(
+    model: PreTrainedModel, asked: set[str], adapted: dict[str, LoraLayer], target_modules: str | list[str]
+) -> None:
     """Raise unless PEFT selects what was asked for."""
     why = "it rewrites the request for this architecture, whose experts were linear layers once"
     lost, added = asked - adapted.keys(), adapted.keys() - asked
@@ -119,7 +98,7 @@ def refuse_difference(asked: set[str], adapted: dict[str, LoraLayer], target_mod
         raise UserError(
             f"targets {target_modules!r}: PEFT leaves out {len(lost)} layers, the first is {min(lost)}",
             why,
-            f"name the layers that it keeps: {', '.join(kept_names(adapted))}",
+            f"name the layers that it keeps: {', '.join(linear_names(model))}",
         )
     if added:
         raise UserError(
@@ -127,23 +106,6 @@ def refuse_difference(asked: set[str], adapted: dict[str, LoraLayer], target_mod
             why,
             "name the layers that should be adapted by their full names, in a list",
         )
-
-
-def is_linear(module: nn.Module) -> bool:
-    """True where a module's function is x·Wᵀ + b and no more: routers that choose experts are subclasses of Linear."""
-    return type(module).forward in (nn.Linear.forward, Conv1D.forward, FalconLinear.forward)
-
-
-def linear_names(model: PreTrainedModel) -> list[str]:
-    """What to call the linear layers but the output head, sorted: the last word of a name, or two.
-
-    Two where one is also that of stacked parameters, which would be meant too.
-    """
-    head = model.get_output_embeddings()
-    layers = {name for name, module in model.named_modules() if is_linear(module) and module is not head}
-    stacked = {name.rsplit(".", 1)[-1] for name, parameter in model.named_parameters() if parameter.dim() > 2}
-    words = [name.split(".") for name in layers if not is_uncalled(model, name)]
-    return sorted({".".join(each[-2:] if each[-1] in stacked else each[-1:]) for each in words})
 
 
 def shared_weights(model: PreTrainedModel) -> dict[int, list[str]]:
@@ -160,6 +122,36 @@ def counted(parameters: list[str]) -> str:
     return f"{len(parameters)} bare parameters ({', '.join(kinds)}), the first is {parameters[0]}"
 
 
-def kept_names(adapted: dict[str, LoraLayer]) -> list[str]:
-    """The last words of the names of the linear layers that PEFT adapts, sorted."""
-    return sorted({name.rsplit(".", 1)[-1] for name, layer in adapted.items() if isinstance(layer, LoraLinear)})
+def linear_names(model: PreTrainedModel) -> list[str]:
+    """Names that may be given as targets, together: `linear_words` less those of which PEFT makes something else.
+
+    Of some mixtures of experts it takes the names that experts once had for their stacked parameters.
+    """
+    words = linear_words(model)
+    if not words:
+        return []
+    plain, kept = plain_layers(model, words)
+    if kept:
+        return words
+    words = [word for word in words if all(name in plain for name in layers_called(model, word))]
+    return words if plain_layers(model, words)[1] else [word for word in words if plain_layers(model, [word])[1]]
+
+
+def plain_layers(model: PreTrainedModel, words: list[str]) -> tuple[set[str], bool]:
+    """The linear layers that PEFT adapts as such for these names, and whether those are just what the names mean."""
+    meant = {name for word in words for name in layers_called(model, word)}
+    request = sorted(meant) if outside_language(model) else words  # as `select_targets` asks it
+    with injected(model, LoraConfig(r=1, target_modules=request, task_type="CAUSAL_LM")):
+        adapted = {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
+    plain = {name for name, layer in adapted.items() if isinstance(layer, LoraLinear)}
+    return plain, plain == adapted.keys() and meant <= plain
+
+
+def layers_called(model: PreTrainedModel, word: str) -> list[str]:
+    """The linear layers of the language model whose name has that end."""
+    outside = outside_language(model)
+    return [
+        name
+        for name, module in model.named_modules()
+        if is_linear(module) and name not in outside and word in ends_of(name)
+    ]

@@ -17,7 +17,7 @@ from ..artifacts import read_json
 from ..errors import UserError
 from ..nano import NANO, NANO_PATH
 from .chat_template import Option, bind_options
-from .modalities import require_text_alone
+from .modalities import refuse_encoder_decoder, require_text_alone
 
 PIECE = 1 << 18  # entries
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -92,7 +92,7 @@ def load_model(model: str, dtype: str = "float32", revision: str = "", attention
 
     attention: one of transformers' implementations, its own choice where it is empty.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     path = model_files(model, revision)
     if not any(path.glob("*.safetensors")):
@@ -104,6 +104,7 @@ def load_model(model: str, dtype: str = "float32", revision: str = "", attention
     require_text_alone(path)
     kind = dtype if dtype == "auto" else DTYPES[dtype]
     try:
+        refuse_encoder_decoder(AutoConfig.from_pretrained(path, trust_remote_code=False), path)
         loaded, found = AutoModelForCausalLM.from_pretrained(
             path, dtype=kind, use_safetensors=True, output_loading_info=True, attn_implementation=attention or None
         )

@@ -8,9 +8,10 @@ from typing import Any
 
 from ..adapter import rehearse_attach, rehearse_load
 from ..methods import used_settings
+from ..model import build_skeleton, resolve_model
 from ..recipe import Recipe
 from ..tasks import Task, training_task, tried, without_validation
-from ..training import sft_rows, training_rows
+from ..training import require_hidden_states, sft_rows, training_rows
 from .checks import check_names, check_run
 from .engines import find_served
 from .loading import load_ending_tokenizer
@@ -51,8 +52,9 @@ def is_new(done: set[str], *settings: Any) -> bool:
 
 
 def rehearse_start(recipe: Recipe) -> None:
-    """The recipe's adapter on a model without weights: a saved one held against its base, or a new start."""
+    """The recipe's adapter on a model without weights, which TRL must be able to train: a saved one, or a new start."""
     model, settings = recipe.model, recipe.adapter
+    require_hidden_states(build_skeleton(resolve_model(model.path, model.revision)))
     if settings.path:
         rehearse_load(model.path, settings.path, revision=model.revision, dtype=model.dtype)
         return

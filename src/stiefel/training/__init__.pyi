@@ -11,6 +11,7 @@ from .checkpoints import journal_sizes as journal_sizes
 from .checkpoints import step_of as step_of
 from .divergences import ROLLOUT_LOGPS as ROLLOUT_LOGPS
 from .halt import HaltAt as HaltAt
+from .hidden_states import require_hidden_states as require_hidden_states
 from .kl import kl_from_base as kl_from_base
 from .kl import kl_from_base_k1 as kl_from_base_k1
 from .lengths import lengths_line as lengths_line

@@ -23,6 +23,7 @@ from .adalora import is_adalora, load_training_state, training_state
 from .budget import AdaLoraBudget
 from .checkpoints import ExactCheckpoints
 from .ending import closed_rows
+from .hidden_states import require_hidden_states
 from .metrics import Row, append_row
 from .optimizers import is_plain, make_optimizer, other_rates
 from .processes import for_processes, require_whole
@@ -39,6 +40,7 @@ class SFTTrainer(ExactCheckpoints, trl.SFTTrainer):  # type: ignore[misc]
 
     def __init__(self, recipe: Recipe, out: Path, model: Any, tokenizer: Any, rows: Dataset, on_row: OnRow) -> None:
         certificate_of(model)
+        require_hidden_states(model)
         self._optim = recipe.optim
         super().__init__(
             model,

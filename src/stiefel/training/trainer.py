@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import PreTrainedModel, TrainerCallback
+from transformers import TrainerCallback
 from transformers.training_args import OptimizerNames
 from trl import GRPOConfig
 
@@ -18,10 +18,10 @@ from ..errors import UserError
 from .budget import BudgetTrainer
 from .cap import TOTAL
 from .cap_rows import CapRow
+from .hidden_states import require_hidden_states
 from .optimizers import is_plain, make_optimizer
 from .processes import require_whole
 from .reference import Reference
-from .shared_prompts import causal
 
 ADAMW = (OptimizerNames.ADAMW_TORCH, OptimizerNames.ADAMW_TORCH_FUSED)
 
@@ -137,17 +137,6 @@ class GRPOTrainer(BudgetTrainer):
         if self.lr_scheduler is None and self._rate_factor is not None:
             self.lr_scheduler = LambdaLR(self.create_optimizer() if optimizer is None else optimizer, self._rate_factor)
         return super().create_scheduler(num_training_steps, optimizer)
-
-
-def require_hidden_states(model: Any) -> None:
-    """Raise for a class whose hidden states TRL cannot have: it takes them from `base_model`, and that is itself."""
-    bare = causal(model)
-    if isinstance(bare, PreTrainedModel) and bare.base_model is bare:
-        raise UserError(
-            f"{type(bare).__name__} cannot be trained",
-            "TRL computes log-probabilities of the hidden states below the output head, which this class does not name",
-            "give another model, or train this one in a script of your own",
-        )
 
 
 def needs_its_own(what: str, method: str, key: str) -> UserError:

@@ -116,7 +116,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "algorithm.reference": ("the plug-in's reference is the base", TRAIN),
     "optim.kl_cap": (
         "verl takes its steps whole, and nothing of ours stands between them",
-        "--set optim.kl_cap=0, with the rate that `stiefel preflight` names, or " + TRAIN,
+        "--set optim.kl_cap=0 (and no optim.kl_cap_rows), with the rate that `stiefel preflight` names, or " + TRAIN,
     ),
     "optim.kl_cap_rows": ("verl takes its steps whole", TRAIN),
     "optim.kl_cap_total": ("verl takes its steps whole", TRAIN),

@@ -21,11 +21,13 @@ from transformers import (
     Qwen3MoeConfig,
 )
 
+from benchmarks.families import ENCODED, FAMILIES
 from stiefel import UserError, attach
 from stiefel.adapter.streamed import prepare
+from stiefel.model.linear_layers import UNCALLED
 from stiefel.model.skeleton import build_skeleton
 from stiefel.model.targets import select_targets
-from stiefel.model.unsupported import UNCALLED, linear_names
+from stiefel.model.unsupported import linear_names
 
 from .conftest import CONFIGS, DENSE, EXPERTS, SIZES, TARGETS, TOKENS
 
@@ -184,6 +186,41 @@ def test_a_name_that_stacked_experts_have_too_is_told_with_the_word_before_it():
     assert len(select_targets(skeleton, names).targets) == 2 * len(names)
 
 
+@pytest.mark.parametrize("family", sorted(FAMILIES.keys() - ENCODED.keys()))
+def test_the_names_that_an_error_tells_are_taken(family):
+    """All together, as the error lists them, and each alone, as "did you mean" does; the adapter stands on each."""
+    skeleton = FAMILIES[family].on_meta(family)
+    names = linear_names(skeleton)
+    found = {target.name for target in select_targets(skeleton, names).targets}
+    assert {"q_proj", "c_attn", "query_key_value", "qkv_proj", "in_proj", "q_a_proj"} & set(names)
+    assert found == {target.name for name in names for target in select_targets(skeleton, [name]).targets}
+
+
+@pytest.mark.parametrize(
+    ("family", "request_"),
+    [("glm4_moe", ["mlp.down_proj"]), ("glm4_moe", ["down_proj"]), ("qwen3_next", ["shared_expert.down_proj"])],
+    ids=str,
+)
+def test_what_peft_makes_experts_of_is_refused_with_names_that_it_keeps(family, request_):
+    skeleton = FAMILIES[family].on_meta(family)
+    with pytest.raises(UserError) as error:
+        select_targets(skeleton, request_)
+    names = error.value.instead.partition(": ")[2].split(", ")
+    assert "q_proj" in names
+    assert select_targets(skeleton, names).targets
+
+
+def test_weights_that_train_by_themselves_need_no_call():
+    """A mask trains entries of the weight that the mixer reads."""
+    model = AutoModelForCausalLM.from_config(JAMBA)
+    sparse = attach(model, "sparse", r=2, target_modules=["dt_proj"])
+    ids = torch.arange(20).view(2, 10)
+    sparse(input_ids=ids, labels=ids).loss.backward()
+    trained = {name for name, p in sparse.named_parameters() if p.grad is not None and p.grad.any()}
+    assert {name.split(".")[-2] for name in trained} == {"dt_proj"}
+    assert not select_targets(on_meta(JAMBA), "all-linear", called=False).left_out.count("dt_proj")
+
+
 def test_a_subclass_with_the_same_function_is_a_linear_layer():
     config = FalconConfig(**TOKENS, hidden_size=32, num_hidden_layers=1, num_attention_heads=2)
     model = AutoModelForCausalLM.from_config(config)
@@ -323,7 +360,7 @@ def test_a_model_that_brings_its_own_code(tmp_path):
 )
 def test_a_refusal_by_peft_shows_the_request(request_, shown, monkeypatch):
     """And not the set of names that PEFT makes of it, in another order in every process."""
-    monkeypatch.setattr("stiefel.model.unsupported.UNCALLED", {})
+    monkeypatch.setattr("stiefel.model.linear_layers.UNCALLED", {})
     with pytest.raises(UserError, match=f"targets {shown}.*do not fit") as error:
         select_targets(on_meta(MAMBA), request_)
     assert error.value.instead.endswith("are dt_proj, in_proj, out_proj, x_proj")
