@@ -60,6 +60,11 @@ def logits(model: Any) -> Tensor:
     return found
 
 
+def frozen(model: Any) -> Any:
+    """Whose weights do not train, as an adapter's base: on some processors torch convolves the others otherwise."""
+    return model.requires_grad_(False)
+
+
 def settings(targets: str | list[str]) -> dict[str, Any]:
     """What every adapter here is made with."""
     return {"r": RANK, "alpha": 2 * RANK, "target_modules": targets, "cache": False}
@@ -88,7 +93,7 @@ def said(error: UserError, tiny: Tiny) -> str:
 
 def starts(tiny: Tiny, targets: str | list[str], dtype: torch.dtype, method: str) -> bool:
     """Whether the policy of an attached start is the base's, to the bit."""
-    model = tiny.load(dtype)
+    model = frozen(tiny.load(dtype))
     base = logits(model)
     return torch.equal(logits(stiefel.attach(model, method, **settings(targets))), base)
 
@@ -105,7 +110,7 @@ def prepared(tiny: Tiny, targets: str | list[str], method: str, place: Path) -> 
 
 def stepped(tiny: Tiny, targets: str | list[str], place: Path) -> dict[str, bool]:
     """Three steps around an anchor: what has a gradient, what the base stays, what is saved, loaded and merged."""
-    model = tiny.load()
+    model = frozen(tiny.load())
     base = logits(model)
     adapted = stiefel.attach(model, "pissa", **settings(targets))
     trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]

@@ -90,7 +90,7 @@ def test_every_help_ends_on_examples_that_are_taken_as_they_stand(command: click
             _, chosen, words = found.resolve_command(click.Context(found), words)
             assert chosen is not None
             found = chosen
-        found.make_context(found.name, words)
+        found.make_context(found.name, words, **cli.context_settings)
         assert found is command or isinstance(command, click.Group)
 
 

@@ -52,7 +52,7 @@ def test_every_command_that_it_shows_parses() -> None:
     assert len(lines) >= 2
     for line in lines:
         verb, *words = shlex.split(line)
-        assert cli.commands[verb].make_context(verb, words).params
+        assert cli.commands[verb].make_context(verb, words, **cli.context_settings).params
 
 
 def test_a_task_in_the_tuple_is_trained_and_measured_by_its_name(

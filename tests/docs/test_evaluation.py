@@ -20,7 +20,7 @@ COMMANDS = re.findall(r"^\$ stiefel ([^#\n]*)", PAGE, flags=re.MULTILINE)
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_parses(line: str) -> None:
     verb, *arguments = shlex.split(line)
-    assert isinstance(cli.commands[verb].make_context(verb, list(arguments)), click.Context)
+    assert isinstance(cli.commands[verb].make_context(verb, list(arguments), **cli.context_settings), click.Context)
 
 
 def test_the_numbers_are_the_codes() -> None:

@@ -98,7 +98,7 @@ def test_what_is_typed_besides_is_a_verb_or_a_target() -> None:
             assert set(arguments) <= set(targets), command
         else:
             assert program == "stiefel"
-            context = cli.commands[arguments[0]].make_context(arguments[0], arguments[1:])
+            context = cli.commands[arguments[0]].make_context(arguments[0], arguments[1:], **cli.context_settings)
             assert context.params["grid"].is_file()
 
 

@@ -73,7 +73,7 @@ def test_every_command_of_the_readme_and_the_pages_parses(line: str, monkeypatch
     monkeypatch.chdir(ROOT)
     verb, *arguments = shlex.split(line)
     command = cli.commands[verb]
-    context = command.make_context(verb, list(arguments))
+    context = command.make_context(verb, list(arguments), **cli.context_settings)
     for name in ("recipe", "grid"):
         if name in context.params and context.params[name] not in MADE:
             assert context.params[name].is_file()

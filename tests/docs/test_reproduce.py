@@ -26,4 +26,4 @@ def test_every_name_stands_in_it() -> None:
 def test_its_commands_parse(line: str) -> None:
     verb, *words = shlex.split(line)
     command = cli.commands[verb]
-    command.make_context(verb, words)
+    command.make_context(verb, words, **cli.context_settings)

@@ -18,7 +18,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
 @pytest.mark.parametrize("line", re.findall(r"^\$ stiefel ([^#\n]*)", PAGE, flags=re.MULTILINE))
 def test_every_command_parses(line: str) -> None:
     verb, *arguments = shlex.split(line)
-    assert isinstance(cli.commands[verb].make_context(verb, list(arguments)), click.Context)
+    assert isinstance(cli.commands[verb].make_context(verb, list(arguments), **cli.context_settings), click.Context)
 
 
 def test_the_numbers_and_options_are_the_codes() -> None:

@@ -30,7 +30,7 @@ def test_every_task_stands_in_it() -> None:
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_parses(line: str) -> None:
     verb, *arguments = shlex.split(line)
-    assert cli.commands[verb].make_context(verb, arguments).params["task"]
+    assert cli.commands[verb].make_context(verb, arguments, **cli.context_settings).params["task"]
 
 
 def test_the_example_of_a_new_task_works() -> None:
