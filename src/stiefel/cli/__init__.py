@@ -19,6 +19,7 @@ from .choose import choose
 from .doctor import doctor
 from .evaluation import evaluate
 from .geometry import inspect, preflight
+from .grade import grade
 from .help import explain
 from .imports import bring
 from .launch import launch
@@ -26,7 +27,6 @@ from .new import new
 from .options import examples, say
 from .reproduce import reproduce
 from .runs import compare, demo, report, train
-from .scores import grade
 
 INTERRUPTED = 130
 VERBS = (

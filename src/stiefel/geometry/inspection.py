@@ -20,7 +20,7 @@ from .full import FullSubject
 from .layer import ALSO, LayerGeometry, check_also, measure
 from .lora import AnyAdapter, LoraSubject, read_config
 from .native import SUBJECTS
-from .own import OwnWeightsSubject
+from .own_weights import OwnWeightsSubject
 from .reading import reading
 from .subject import Subject, Vector
 
