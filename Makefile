@@ -71,7 +71,7 @@ docs: venv ## regenerate what README.md and docs/ quote, docs/recipe.md, docs/co
 	$(BIN)/python -m scripts.which
 	$(BIN)/python -m scripts.laboratory
 	$(BIN)/python -m scripts.log
-	$(BIN)/python -m scripts.quoted
+	$(BIN)/python -m scripts.numbers
 	$(MAKE) --no-print-directory site
 
 site: venv ## site/index.html: the pages as they are, with the Python interface; a warning is an error

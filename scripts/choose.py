@@ -6,8 +6,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from scripts.numbers import results
 from scripts.readme import replace_block
+from scripts.results import results
 
 PAGE = Path(__file__).parents[1] / "docs" / "choose.md"
 NOT_GRIDS = ("on_curves", "machine")

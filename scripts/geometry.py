@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scripts.numbers import results
+from scripts.results import results
 
 ALLOWED = 0.03  # of a nano step, for the live callback at every tenth
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scripts.numbers import results
+from scripts.results import results
 
 FILES = {
     "gsm8k_test.jsonl": ("GSM8K, test: golds", "1,319"),

@@ -9,8 +9,8 @@ from typing import Any
 from benchmarks.study.explained import KNOTS
 from benchmarks.study.falling import ALARMS
 from scripts.laboratory_figure import at_best_rates, beside, step_and_reward
-from scripts.numbers import RESULTS, results
 from scripts.readme import replace_block
+from scripts.results import RESULTS, results
 from scripts.which import at_best_rates as methods_at_best_rates
 from stiefel.methods import METHODS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scripts.numbers import differs
+from scripts.results import differs
 
 Found = dict[str, Any]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.study.falling import ALARMS, FIRST
-from scripts.numbers import results
 from scripts.readme import replace_block
+from scripts.results import results
 
 PAGE = Path(__file__).parents[1] / "docs" / "log.md"
 

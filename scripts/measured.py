@@ -11,8 +11,8 @@ from typing import Any
 from benchmarks import step
 from benchmarks.__main__ import RUN, WITH_DATA
 from benchmarks.rows import asked_of, table
-from scripts.numbers import RESULTS, results
 from scripts.readme import DEMO, ROOT
+from scripts.results import RESULTS, results
 
 KEPT = RESULTS.relative_to(ROOT).as_posix()
 

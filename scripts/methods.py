@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 
-from scripts.numbers import RESULTS
 from scripts.readme import replace_block
+from scripts.results import RESULTS
 from stiefel.contract.attaching import CONTRACT
 from stiefel.contract.check import claimed
 from stiefel.contract.claims import MEASURES, ORTHONORMAL

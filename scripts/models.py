@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.families import FAMILIES, GROUPS
-from scripts.numbers import results
 from scripts.readme import replace_block
+from scripts.results import results
 from scripts.tasks import as_table
 
 PAGE = Path(__file__).parents[1] / "docs" / "models.md"

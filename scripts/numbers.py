@@ -1,230 +1,254 @@
-"""The README's tables of what a start and a step cost, from the kept results."""
+"""A record of every block that a script writes, from which docs/numbers.md is made: `python -m scripts.numbers`."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from statistics import median
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from benchmarks.study.decided import LEVEL
+from benchmarks.__main__ import RUN, WITH_DATA
+from scripts.measured import (
+    AGAIN,
+    ARCHITECTURES,
+    BENCH,
+    CAP,
+    CAP_COST,
+    CAPPED,
+    CHANGED,
+    CHOICE,
+    COMMAND,
+    CURVES,
+    DEMO_RUNS,
+    ENGINE,
+    FALLS,
+    FIGURES,
+    GRADES,
+    GRID,
+    INIT,
+    KEPT,
+    KILLS,
+    LEARNED,
+    LOOKING,
+    ON_SMOLLM2,
+    ONE_CAP,
+    PLAIN,
+    PREFLIGHT,
+    REAL,
+    SEVEN_B,
+    SOLVERS,
+    SPECTRA,
+    STEP,
+    STUDY,
+    THEORY,
+    Measured,
+    ratios,
+)
+from scripts.readme import ROOT, replace_block
+from scripts.results import RESULTS, results
 
-RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "numbers.md"
+README, UNKNOWN, PARTS = "README.md", "–", " --parts "
 
 
-def solver_table() -> str:
-    """One layer of Qwen2.5-1.5B's shapes in memory: each method's solver against torch's full SVD in float32."""
-    found = {**results("init")["solvers"], "machine": results("init")["machine"]}
-    ratio, tall, seconds = found["ratio"], found["ratio_to_svd_of_the_tall_orientation"], found["seconds"]
-    energy = min(row["top_energy"] for row in found["matrices"])
-    tail = max(row["bottom_energy"] for row in found["matrices"])
-    rows = [
-        (
-            "RLPO, PiSSA",
-            f"{ratio['rlpo_pissa']:.1f}×",
-            f"{tall['rlpo_pissa']:.1f}×",
-            f"keeps {energy:.6f} of the largest possible energy",
-        ),
-        ("RLMO", f"{ratio['rlmo']:.1f}×", f"{tall['rlmo']:.1f}×", f"has {tail:.4f} times the least possible energy"),
-        (
-            "GeoRA",
-            f"{seconds['svd'] / seconds['geora']:.1f}×",
-            f"{seconds['svd_tall'] / seconds['geora']:.1f}×",
-            f"– ({ratio['geora']:.1f}× as fast as its direct way, two full SVDs and two sorts)",
-        ),
+@dataclass(frozen=True)
+class Quoted:
+    """Blocks of a page, what they say, of which measurements, and which script writes them."""
+
+    where: str  # the page and the names of its blocks; a page alone is written whole
+    says: str
+    of: tuple[Measured, ...]  # none where nothing is measured
+    script: str
+
+    @property
+    def page(self) -> str:
+        """From the repository's root on."""
+        return self.where.split()[0]
+
+    @property
+    def blocks(self) -> list[str]:
+        """What stands in <!-- name --> and <!-- /name -->."""
+        return self.where.split()[1:]
+
+
+QUOTED = (
+    Quoted("README.md demo", "eight small runs: reward, KL, scores before and after", (DEMO_RUNS,), "readme"),
+    Quoted("README.md study", "what a step explains, the methods at one step, the papers' claims", STUDY, "readme"),
+    Quoted("README.md survival", "how much of an update a bfloat16 vLLM has", (ENGINE,), "readme"),
+    Quoted("README.md solvers", "solvers against full SVDs, in memory", (SOLVERS,), "readme"),
+    Quoted("README.md init", "`stiefel init` against SVDs and PEFT, memory", (COMMAND, INIT, SEVEN_B), "readme"),
+    Quoted("README.md step", "a rollout against TRL's, an anchored run's memory, kills", (STEP, KILLS), "readme"),
+    Quoted("docs/cluster.md survival", "the same by size, what is learned by vLLM, its speed", (ENGINE,), "readme"),
+    Quoted("docs/cluster.md grid", "a grid's overhead, two jobs, kills", (GRID,), "readme"),
+    Quoted("docs/geometry.md cost", "what looking at a run costs", (LOOKING,), "readme"),
+    Quoted("docs/rewards.md grades", "golds, wrong answers, attacks, the graders' speed", (GRADES,), "readme"),
+    Quoted("docs/preflight.md measured", "a first step by eight methods on nano", (PREFLIGHT,), "preflight"),
+    Quoted(
+        "docs/models.md families said numbers", "what goes through of each architecture", (ARCHITECTURES,), "models"
+    ),
+    Quoted(
+        "docs/step.md measured",
+        "one cap for every method, and what it costs",
+        (ONE_CAP, CAP, CAP_COST),
+        "step",
+    ),
+    Quoted("docs/choose.md measured", "choices against whole grids, and on curves", (CHOICE, CURVES), "choose"),
+    Quoted("docs/real-model.md learned", "what DAPO teaches SmolLM2-135M", (LEARNED,), "real"),
+    Quoted("docs/real-model.md costs", "starts on real weights, PEFT, a step, `init` from a cache", (REAL,), "real"),
+    Quoted("docs/laboratory.md explained nano differing stable choose", "plain runs", (PLAIN, FIGURES), "laboratory"),
+    Quoted("docs/laboratory.md capped caps", "runs under a cap", (CAPPED, ON_SMOLLM2, FIGURES), "laboratory"),
+    Quoted("docs/laboratory.md changed", "one thing changed", (PLAIN, CHANGED, FIGURES), "laboratory"),
+    Quoted("docs/laboratory.md smollm2 beside", "plain runs on SmolLM2-135M", (ON_SMOLLM2, FIGURES), "laboratory"),
+    Quoted(
+        "docs/laboratory.md falling",
+        "whether a fall can be foreseen",
+        (ON_SMOLLM2, PLAIN, FALLS, FIGURES),
+        "laboratory",
+    ),
+    Quoted("docs/laboratory.md there claims", "the papers' claims", STUDY, "laboratory"),
+    Quoted("docs/laboratory.md rows", "the tables, and rows that were run again", (*STUDY, AGAIN), "laboratory"),
+    Quoted("docs/collapsed.md rows", "what is logged of runs that learn and that fall", (PLAIN,), "collapsed"),
+    Quoted(
+        "docs/which-method.md evidence",
+        "what the default rests on",
+        (*STUDY, CAP, PREFLIGHT, LEARNED, SPECTRA),
+        "which",
+    ),
+    Quoted("docs/log.md tried", "what did not work", (*STUDY, CAP, CURVES, REAL, COMMAND), "log"),
+    Quoted("docs/methods/*.md", "each method's runs, and where it failed", (CAPPED, PLAIN), "methods"),
+    Quoted("docs/spectra.md", "the papers' spectral claims on nano", (SPECTRA,), "spectra"),
+    Quoted("docs/theory.md", "the first step's theory, predicted and measured", (THEORY,), "theory"),
+    Quoted("README.md methods", "the methods' records", (), "readme"),
+    Quoted("docs/methods.md every", "the methods' records", (), "methods"),
+    Quoted("docs/recipe.md recipe grid", "the keys of a recipe and of a grid", (), "recipe"),
+    Quoted("docs/commands.md commands", "every command's `--help`", (), "commands"),
+    Quoted("docs/tasks.md asked places templates gym", "the tasks' records", (), "tasks"),
+    Quoted("docs/reproduce.md names", "the catalogue, with the rough times that stand there", (), "reproduce"),
+    Quoted("docs/scaling.md memory engine", "a formula, and published models' sizes", (), "scaling"),
+    Quoted("docs/verl.md paper keys", "recipes as verl is handed them", (), "verl"),
+    Quoted("docs/numbers.md readme pages bench unmeasured", "`scripts/numbers.py` and the results", (), "numbers"),
+)
+
+
+def distinct(values: Iterable[str]) -> list[str]:
+    """Each once, in order."""
+    return list(dict.fromkeys(values))
+
+
+def typed(of: Sequence[Measured]) -> list[str]:
+    """What is typed, a program's parts together."""
+    parts: dict[str, list[str]] = {}
+    for command in distinct(command for one in of for command in one.commands):
+        program, _, chosen = command.partition(PARTS)
+        parts.setdefault(program, []).extend(filter(None, [chosen]))
+    return [f"`{program}{PARTS + ','.join(distinct(chosen)) if chosen else ''}`" for program, chosen in parts.items()]
+
+
+def needed(of: Sequence[Measured]) -> str:
+    """What some of it needs first."""
+    first = distinct(one.needs for one in of if one.needs)
+    return f" (needs {', '.join(f'`{each}`' for each in first)})" if first else ""
+
+
+def processors(kept: Sequence[str]) -> list[str]:
+    """Those that the files name."""
+    found = [json.loads((ROOT / path).read_text()) for path in kept if path.endswith(".json")]
+    machines = [one["machine"] for one in found if isinstance(one, dict) and "machine" in one]
+    return distinct(f"{machine['device']}, {machine['cores']} cores" for machine in machines)
+
+
+def short(path: str) -> str:
+    """As the page names a kept file."""
+    return f"`{path.removeprefix(f'{KEPT}/')}`"
+
+
+def in_bench(of: Sequence[Measured]) -> str:
+    """Whether `make bench` runs it, or why not."""
+    if of == (GRADES,):
+        return "yes, with `STIEFEL_DATA`"
+    left = distinct(one.apart for one in of if not one.in_bench)
+    return f"no: {', '.join(left)}" if left else "yes"
+
+
+def place(one: Quoted) -> str:
+    """A page, linked where it is one, and its blocks."""
+    name = one.page.removeprefix("docs/")
+    page = f"`{name}`" if "*" in name else f"[{name}]({'../' if one.page == README else ''}{name})"
+    return ", ".join([page, *(f"`{block}`" for block in one.blocks)])
+
+
+def row(one: Quoted) -> list[str]:
+    """A block's line."""
+    kept = distinct(path for measured in one.of for path in measured.kept)
+    return [
+        place(one),
+        one.says,
+        "; ".join(typed(one.of)) + needed(one.of),
+        ", ".join(short(path) for path in kept if not path.endswith(".jsonl")) or "the page",
+        f"`scripts.{one.script}`",
+        "; ".join(processors(kept)) or UNKNOWN,
+        "; ".join(distinct(measured.takes() for measured in one.of if measured.takes)) or UNKNOWN,
+        in_bench(one.of),
     ]
-    head = ["start", "times as fast as `torch.linalg.svd`", "as that of the tall orientation", "the worst matrix"]
-    lines = [f"| {' | '.join(head)} |", "|---|---:|---:|---|"]
-    lines += [f"| {' | '.join(row)} |" for row in rows]
-    where = f"Rank {found['rank']}, {found['machine']['device']}, {found['machine']['cores']} cores"
-    return "\n".join(lines) + f"\n\n{where}: `python -m benchmarks.init`.\n"
 
 
-def results(name: str) -> dict[str, Any]:
-    """One kept result."""
-    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
-    return found
+def as_lines(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table."""
+    body = [f"| {' | '.join(cells)} |" for cells in rows]
+    return "\n".join([f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *body]) + "\n"
 
 
-def differs(one: dict[str, Any]) -> bool:
-    """Whether a method's difference to LoRA is decided, corrected for how many there are."""
-    p = one["over_lora"]["p"]
-    return p is not None and p < LEVEL
+def table(*, readme: bool) -> str:
+    """The README's measured blocks, or those of all other pages."""
+    head = ("block", "what it says", "measured by", "kept in", "written by", "processor", "takes", "`make bench`")
+    return as_lines(head, (row(one) for one in QUOTED if one.of and (one.page == README) == readme))
 
 
-def grid_sentence() -> str:
-    """What a grid costs over its runs alone, what two jobs gain, and what kills repeat."""
-    found = results("compare")
-    alone, jobs, kill = found["overhead"], found["jobs"], found["kill"]
-    assert kill["each_rollout_once"]
-    assert kill["equal_to_the_bit"]
-    return (
-        f"A cell of {alone['rollouts']} rollouts takes {1 + alone['overhead']:.2f} times the time of a `stiefel train` "
-        f"of its own, which imports all again; {jobs['cells']} cells of {jobs['rollouts']} rollouts are done "
-        f"{jobs['gain']:.2f} times as fast two at a time as one; a grid with a checkpoint after every rollout, whose "
-        f"driver and workers were killed {kill['kills']} times, kept each rollout once and ended in the bits of one "
-        f"that was left alone. nano, {found['machine']['device']}, "
-        f"{found['machine']['cores']} cores: `python -m benchmarks.compare`.\n"
-    )
+def unmeasured() -> str:
+    """What scripts write of the code alone."""
+    rows = [(place(one), one.says, f"`scripts.{one.script}`") for one in QUOTED if not one.of]
+    return as_lines(("block", "made of", "written by"), rows)
 
 
-def each(values: dict[str, float], form: str) -> str:
-    """`rlpo: 14, pissa: 25`."""
-    return ", ".join(f"{name}: {value:{form}}" for name, value in values.items())
+def unread() -> list[str]:
+    """Kept results that no page quotes."""
+    read = {path for one in QUOTED for measured in one.of for path in measured.kept}
+    there = [path.relative_to(ROOT).as_posix() for path in sorted(RESULTS.rglob("*")) if path.is_file()]
+    return [path for path in there if path not in read]
 
 
-def init_table() -> str:
-    """What `stiefel init` costs, against what, and what the aim was."""
-    found, whole = results("init"), results("init-7b")
-    command, peft, memory = found["command"], found["peft"], found["memory"]
-    peaks = {depth: max(methods.values()) for depth, methods in memory["above_torch_mb"].items()}
-    direct, net = command["direct_seconds"], command["net_seconds"]
-    rows = [
-        (
-            f"times as fast as reading and one full SVD of each matrix, {found['layers']} layers",
-            each({method: direct["one"] / seconds for method, seconds in net.items()}, ".1f"),
-            "10, 10, 4, 3",
-        ),
-        (
-            "geora: times as fast as its direct way, which is reading, two full SVDs and two sorts of each matrix",
-            f"{direct['two'] / net['geora']:.1f}",
-            "",
-        ),
-        (
-            "the command's time, in times that of reading all and one product with (n × 32)",
-            each(command["multiple_of_the_limit"], ".0f"),
-            "",
-        ),
-        (
-            '`attach(model, "pissa")`, in times PEFT\'s `pissa_niter_4` takes',
-            f"{peft['ratio']:.2f}; energy {peft['stiefel_worst_energy']:.4f} against {peft['peft_worst_energy']:.4f}",
-            "≤ 1.5, ≥ 0.999",
-        ),
-        (
-            "peak memory above torch's own, of rlpo and geora the larger, MiB",
-            ", ".join(f"{depth} layers: {peak:.0f}" for depth, peak in peaks.items()),
-            f"≤ {memory['bound_mb']:.0f}",
-        ),
-        ("a second method, times as fast as without the cache", f"{found['cache']['ratio']:.1f}", "5"),
-        *(
-            (
-                f"Qwen2.5-7B's shapes, rank {whole['rank']}, {whole['layers']} layers: {method}",
-                f"{whole[method]['minutes']:.1f} min, {whole[method]['peak_gib']:.2f} GiB",
-                aim,
-            )
-            for method, aim in (("rlpo", "3.5 min, 2 GiB"), ("rlmo", ""))
-        ),
+def bench() -> str:
+    """What `make bench` runs, what it leaves out and why; which results are nobody's or of other arguments."""
+    left: dict[str, list[Measured]] = {}
+    for measured in dict.fromkeys(each for one in QUOTED for each in one.of):
+        if not measured.in_bench:
+            left.setdefault(measured.apart, []).append(measured)
+    run = ", ".join(f"`{' '.join(each)}`" for each in RUN)
+    data = ", ".join(f"`{' '.join(each)}`" for each in WITH_DATA)
+    pairs = [
+        f"`--parts {name} --pairs {one['pairs'] // one['processes']} --processes {one['processes']}`"
+        for name, one in ratios(results("train")).items()
     ]
-    for over, times in found.get("growth", {}).items():
-        first = next(iter(times))
-        for method in times[first]:
-            grown = {size: by_method[method] / times[first][method] for size, by_method in times.items()}
-            rows.append((f"{method}: time by {over}, in times that of {over} {first}", each(grown, ".1f"), ""))
-    lines = ["| `stiefel init`, rank 16 | measured | our aim |", "|---|---|---|"]
-    lines += [f"| {' | '.join(row)} |" for row in rows]
-    machine = found["machine"]
-    where = f"{machine['device']}, {machine['cores']} cores"
-    said = (
-        "In the first three rows the command's start-up is taken off, 7B's are of whole commands; `attach`, a second "
-        "method and what time grows with are of a running process"
-    )
-    return "\n".join(lines) + f"\n\n{said}. {where}: `python -m benchmarks.init`, and with `--seven-b`.\n"
-
-
-def interval(found: dict[str, Any]) -> str:
-    """`1.030 [0.985, 1.075] of 98 pairs`."""
-    low, high = found["total_interval"]
-    return f"{found['total']:.3f} [{low:.3f}, {high:.3f}], {found['pairs']} pairs"
-
-
-def step_table() -> str:
-    """What a step of training costs beside bare TRL's, and what twenty kills of a run leave of it."""
-    found, kills = results("train"), results("kills")
-    memory = found["memory"]
-    tensors, frozen = memory["tensor_bytes"], memory["frozen_factor_bytes"]
-    resident = {kind: median(peaks) / 2**20 for kind, peaks in memory["resident_bytes"].items()}
-    over = [resident["pissa"] - resident[kind] for kind in ("rlpo", "lora")]
-    same = [name for name in ("weights", "metrics", "samples") if kills[f"{name}_equal"]]
-    rows = [
-        ("ours with all live metrics, plain LoRA, over TRL's", interval(found["trl_lora_to_ours"]), "≤ 1.05"),
-        *(
-            (f"anchored `{method}` over LoRA of the same rank", interval(found[f"lora_to_{method}"]), "≤ 1.10")
-            for method in ("pissa", "geora")
-        ),
-        (
-            "peak of all tensors' bytes in an anchored run, over a LoRA's",
-            f"{tensors['pissa'] - tensors['lora']:+,}; the frozen factors {frozen:,}",
-            "≤ the frozen factors",
-        ),
-        (
-            "peak resident memory of an anchored run, MiB",
-            f"{over[0]:+.1f} over `rlpo`, {over[1]:+.1f} over `lora`, which solves nothing, of {resident['lora']:.0f}",
+    return "\n".join(
+        [
+            f"One after the other {run}, and where `STIEFEL_DATA` names the data {data}: {BENCH()}. It leaves out",
             "",
-        ),
-        (
-            f"{kills['kills']} kills of one run at random moments, each resumed",
-            f"{', '.join(same)} equal those of a run left alone",
-            "all, to the bit",
-        ),
-    ]
-    lines = ["| a rollout on nano | measured [95%] | needed |", "|---|---|---|"]
-    lines += [f"| {' | '.join(row)} |" for row in rows]
-    machine = found["machine"]
-    where = f"Processor time of whole rollouts taken in turns, {machine['device']}, {machine['cores']} cores"
-    return "\n".join(lines) + f"\n\n{where}: `python -m benchmarks.train`, `python -m benchmarks.kills`.\n"
-
-
-def survival_sentence() -> str:
-    """Why vLLM is sent factors and not merged weights, in a sentence."""
-    found = results("engine")["survival"]["0.0001"]
-    worst = min(values["survival"] for name, values in found.items() if name != "merged")
-    return (
-        "Where vLLM writes the rollouts it is sent the factors and not merged weights, because of an update of size "
-        f"‖ΔW‖/‖W‖ = 1e-4 on nano a bfloat16 engine has {worst:.2%} where it is sent the factors (the worst of "
-        f"{len(found) - 1} starts, read from the tensors in vLLM's CPU build) and {found['merged']['survival']:.0%} "
-        "where it is sent merged weights (of RLPO, as bfloat16 rounds them): `.venv-vllm/bin/python -m "
-        "benchmarks.engine`, [docs/cluster.md](docs/cluster.md#vllm).\n"
+            *(f"- {apart}: {', '.join(typed(of))}{needed(of)}" for apart, of in left.items()),
+            "",
+            f"No page quotes {', '.join(map(short, unread())) or 'nothing that is kept'}. The rollouts in "
+            f"`train.json` were measured with {', '.join(pairs)}; by itself "
+            "the program takes the numbers that its `--help` names.\n",
+        ]
     )
 
 
-def survival_table() -> str:
-    """How much of an update a bf16 engine plays, by its size and by how it is sent."""
-    found = results("engine")
-    rows = []
-    for size, by_method in found["survival"].items():
-        sent = {name: values for name, values in by_method.items() if name != "merged"}
-        least, most = min(v["survival"] for v in sent.values()), max(v["error"] for v in sent.values())
-        merged = by_method["merged"]
-        rows.append(f"| {float(size):g} | {least:.4f}, {most:.4f} | {merged['survival']:.2f}, {merged['error']:.2f} |")
-    sizes = found["bytes"]
-    times, anchored = sizes["times_fewer"], sizes["times_fewer_anchored"]
-    fewer = f"{times:.0f} times fewer bytes than merged weights, {anchored:.0f} anchored"
-    lines = ["| ‖ΔW‖/‖W‖ | factors: survival, error | merged: survival, error |", "|---:|---:|---:|", *rows]
-    return (
-        "\n".join(lines)
-        + f"\n\nnano in bfloat16. Factors: the worst of {len(sent)} starts, read from the tensors in vLLM; merged: an "
-        + "update of RLPO, as the weights are rounded that would be sent. At Qwen2.5-1.5B's shapes and rank 16 "
-        + f"factors are {fewer}.\n\n{learning_sentence(found)} {speed_sentence(found)} "
-        + "All by `.venv-vllm/bin/python -m benchmarks.engine`.\n"
-    )
+def page() -> str:
+    """docs/numbers.md as it should be."""
+    text = PAGE.read_text(encoding="utf-8")
+    text = replace_block(text, "readme", table(readme=True))
+    text = replace_block(text, "pages", table(readme=False))
+    text = replace_block(text, "bench", bench())
+    return replace_block(text, "unmeasured", unmeasured())
 
 
-def learning_sentence(found: dict[str, Any]) -> str:
-    """What nano learns by each engine, and how far the engine's probabilities were from the trainer's."""
-    said = []
-    for engine in ("vllm", "hf"):
-        one = found["learning"][engine]
-        low, high = one["interval"]
-        said.append(f"{one['mean']:.3f} ({low:.3f} to {high:.3f}) by `{engine}`")
-    mismatch = found["learning"]["vllm"]["largest_mismatch"]
-    return (
-        f"recipes/nano/dapo.toml, three seeds, the reward of the last 15 rollouts with its 95% interval: "
-        f"{' and '.join(said)}; `engine_mismatch` was at most {mismatch:.1e} at every rollout."
-    )
-
-
-def speed_sentence(found: dict[str, Any]) -> str:
-    """Tokens a second of vLLM over transformers."""
-    times = found["speed"]["ratio"]
-    what = "32 completions of 64 tokens of SmolLM2-135M"
-    return f"On a CPU vLLM writes {what} {times:.1f} times as fast as transformers."
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -13,15 +13,15 @@ from pathlib import Path
 from scripts.geometry import cost_table
 from scripts.grades import grade_table
 from scripts.laboratory_sentences import study_sentences
-from scripts.numbers import (
+from scripts.readme_tables import (
     grid_sentence,
     init_table,
-    results,
     solver_table,
     step_table,
     survival_sentence,
     survival_table,
 )
+from scripts.results import results
 from stiefel.methods.table import as_markdown
 
 ROOT = Path(__file__).parents[1]

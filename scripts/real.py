@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scripts.numbers import RESULTS, results
 from scripts.readme import replace_block
+from scripts.results import RESULTS, results
 
 RAN = "Runs of one thread went on two at a time, one of two threads alone."
 PAGE = Path(__file__).parents[1] / "docs" / "real-model.md"

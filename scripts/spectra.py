@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.claims import CLAIMS, Claim
-from scripts.numbers import results
-from scripts.study import EVERY, PAPER, TRAINING, Finding, Study, Verdict, together
+from scripts.results import results
+from scripts.spectral_claims import CLAIMS, Claim
+from scripts.spectral_study import EVERY, PAPER, TRAINING, Finding, Study, Verdict, together
 
 PAGE = Path(__file__).parents[1] / "docs" / "spectra.md"
 HEAD = """# Which of the papers' spectral claims appear on the embedded model

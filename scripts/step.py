@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from scripts.numbers import RESULTS, results
 from scripts.readme import replace_block
+from scripts.results import RESULTS, results
 
 PAGE = Path(__file__).parents[1] / "docs" / "step.md"
 TRAINED = ("gcd", "letter_counting", "lcm")

@@ -6,12 +6,12 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from scripts.claims import CLAIMS
 from scripts.methods import FORGOT, failures, rows_of
-from scripts.numbers import differs, results
 from scripts.preflight import PAGE as PREFLIGHT
 from scripts.readme import replace_block
-from scripts.study import Study, together
+from scripts.results import differs, results
+from scripts.spectral_claims import CLAIMS
+from scripts.spectral_study import Study, together
 from stiefel.methods import METHODS
 
 PAGE = Path(__file__).parents[1] / "docs" / "which-method.md"

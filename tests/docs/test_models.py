@@ -12,7 +12,7 @@ import torch
 from benchmarks.families import FAMILIES, make
 from benchmarks.models import ALL_LINEAR, METHODS, prepared, selected, starts, stepped
 from scripts.models import HELD, PAGE, generic, page, verdict
-from scripts.numbers import results
+from scripts.results import results
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.all-linear. leaves out:UserWarning"),  # which the page says too

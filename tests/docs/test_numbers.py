@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.__main__ import RUN, WITH_DATA
 from scripts.measured import BENCH, Measured, Said, words
-from scripts.quoted import PAGE, QUOTED, page
+from scripts.numbers import PAGE, QUOTED, page
 from stiefel.cli import cli
 from tests.docs.pages import PAGES, ROOT, name_of
 

@@ -10,8 +10,9 @@ import click
 import pytest
 
 from scripts import real
-from scripts.numbers import init_table, results, solver_table
 from scripts.readme import CLUSTER, GEOMETRY, README, REWARDS, ROOT, cluster_page, geometry_page, readme, rewards_page
+from scripts.readme_tables import init_table, solver_table
+from scripts.results import results
 from stiefel.cli import cli
 from stiefel.recipe.grid import load_grid
 from stiefel.recipe.recipe import load_recipe, read_toml

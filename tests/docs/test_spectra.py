@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from scripts.claims import CLAIMS, full_is_spread
-from scripts.numbers import results
+from scripts.results import results
 from scripts.spectra import PAGE, page
-from scripts.study import Finding, Study, above, below, interval, together
+from scripts.spectral_claims import CLAIMS, full_is_spread
+from scripts.spectral_study import Finding, Study, above, below, interval, together
 
 
 def test_the_page_is_fresh() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 
-from scripts.study import EVERY, PAPER, TRAINING, Finding, Study, Verdict, above, below, interval, ratio
+from scripts.spectral_study import EVERY, PAPER, TRAINING, Finding, Study, Verdict, above, below, interval, ratio
 
 S_HEADS = (("S_Head of the change", "s_head"), ("S_Head of sBA", "s_head_product"))
 COMPARABLE = 2.0  # a factor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from scripts.questions import (
+from scripts.spectral_questions import (
     concentrated,
     ends_principal,
     full_is_compressible,
@@ -28,7 +28,7 @@ from scripts.questions import (
     stays_in_the_tail,
     tail_of_w,
 )
-from scripts.study import Finding, Study
+from scripts.spectral_study import Finding, Study
 
 RLPO = "RLPO, [2606.31813](https://arxiv.org/abs/2606.31813)"
 GEORA = "GeoRA, [2601.09361](https://arxiv.org/abs/2601.09361)"
