@@ -13,7 +13,7 @@ from scripts import real
 from scripts.readme import CLUSTER, GEOMETRY, README, REWARDS, ROOT, cluster_page, geometry_page, readme, rewards_page
 from scripts.readme_tables import init_table, solver_table
 from scripts.results import results
-from stiefel.cli import cli
+from stiefel.cli import VERBS, cli
 from stiefel.recipe.grid import load_grid
 from stiefel.recipe.recipe import load_recipe, read_toml
 from tests.architecture.test_imports import ROOMS
@@ -63,10 +63,12 @@ def test_the_tree_is_the_folder() -> None:
 
 def test_the_page_on_the_architecture_has_every_room_in_the_order_of_imports() -> None:
     rows = re.findall(
-        r"^\| `(\w+)` \|.*\| `([\w.]+)` \|$", (ROOT / "docs/architecture.md").read_text(), flags=re.MULTILINE
+        r"^\| `(\w+)` \|.*\| `([\w.]+)` \| (.*) \|$", (ROOT / "docs/architecture.md").read_text(), flags=re.MULTILINE
     )
-    assert [room for room, _ in rows] == list(ROOMS)
-    assert [file for room, file in rows if not (ROOT / "src/stiefel" / room / file).is_file()] == []
+    assert [room for room, *_ in rows] == list(ROOMS)
+    assert [file for room, file, _ in rows if not (ROOT / "src/stiefel" / room / file).is_file()] == []
+    called = re.findall(r"`stiefel (\w+)", " ".join(verbs for *_, verbs in rows))
+    assert set(called) == {verb.name for verb in VERBS}
 
 
 @pytest.mark.parametrize("line", COMMANDS)
