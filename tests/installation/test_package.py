@@ -101,14 +101,16 @@ def test_they_are_small_enough_to_be_sent_by_mail(built: Built) -> None:
     assert [path.name for path in built if path.stat().st_size > LARGEST] == []
 
 
-def test_the_wheel_holds_the_package_its_model_its_types_and_the_recipes(built: Built) -> None:
+def test_the_wheel_holds_the_package_its_model_its_types_the_recipes_and_the_pages(built: Built) -> None:
     found = members(built.wheel)
     here = {
         f"stiefel/{path.relative_to(SOURCES)}": path
         for path in SOURCES.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    here |= {f"stiefel/{path.relative_to(ROOT)}": path for path in (ROOT / "recipes").rglob("*") if path.is_file()}
+    beside = [path for room in ("recipes", "docs", "examples") for path in (ROOT / room).rglob("*") if path.is_file()]
+    beside += [ROOT / "README.md", ROOT / "CHANGELOG.md"]
+    here |= {f"stiefel/{path.relative_to(ROOT)}": path for path in beside if "__pycache__" not in path.parts}
     assert {"stiefel/py.typed", "stiefel/nano/weights/model.safetensors", "stiefel/recipes/nano/dapo.toml"} <= set(here)
     code = {name: data for name, data in found.items() if ".dist-info/" not in name}
     assert code == {name: path.read_bytes() for name, path in here.items()}
@@ -153,6 +155,7 @@ def test_installed_far_from_a_checkout_it_finds_its_papers_and_trains(
     where = Path(say("python", "-c", "import stiefel; print(stiefel.__file__)").strip())
     assert where.is_relative_to(installed.parent)
     assert "rlpo/table1" in say("stiefel", "reproduce")
+    assert f"docs: {where.parent / 'docs'}" in say("stiefel", "doctor")
     (tmp_path / "recipe.toml").write_text(say("stiefel", "new", "recipe", "--method", "rlpo", "--model", "nano"))
     short = ("optim.rollouts=1", "rollout.prompts=2", "eval.tasks=[]")
     changes = [word for change in short for word in ("--set", change)]

@@ -31,10 +31,10 @@ def looks() -> Iterator[Finding]:
     from .engines import lm_eval, optuna, ray, reasoning_gym, verl, vllm
     from .isolation import sandbox
     from .machine import cores, memory, threads
-    from .places import caches, hub
+    from .places import caches, hub, pages
 
     for look in (cores, memory, threads, sandbox, hub):
         yield look()
     yield from caches()
-    for look in (vllm, ray, reasoning_gym, lm_eval, optuna, verl):
+    for look in (vllm, ray, reasoning_gym, lm_eval, optuna, verl, pages):
         yield look()

@@ -1,10 +1,11 @@
-"""The hub, and the directories in which models, rows and spectra are kept."""
+"""The hub, the directories in which models, rows and spectra are kept, and that of the pages."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import threading
+from importlib.resources import files
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -68,6 +69,15 @@ def hub_bytes() -> int:
         return scan_cache_dir().size_on_disk
     except CacheNotFound:
         return 0
+
+
+def pages() -> Finding:
+    """Where the pages lie that messages name: in the package where it came as a wheel, else in the checkout."""
+    package = Path(str(files("stiefel")))
+    for home in (package / "docs", package.parents[1] / "docs"):
+        if (home / "index.md").is_file():
+            return Finding("docs", "works", f"{home}: begin with index.md")
+    return Finding("docs", "absent", f"neither in {package} nor in a checkout around it", "they are part of both")
 
 
 def place(name: str, directory: Path, size: int | None, variable: str) -> Finding:
