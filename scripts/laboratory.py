@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.study.explained import KNOTS
 from benchmarks.study.falling import ALARMS
+from benchmarks.study.figures import LOST
 from scripts.laboratory_figure import at_best_rates, beside, step_and_reward
 from scripts.readme import replace_block
 from scripts.results import RESULTS, results
@@ -83,10 +84,16 @@ def there(found: Found) -> str:
 def capped(found: Found, model: str) -> str:
     """The methods at an equal cap."""
     rows = [
-        [f"`{method}`", half(one), difference(one.get("over_lora"))]
+        [f"`{method}`", half(one), difference(one.get("over_lora")), lost(found["lost"][method])]
         for method, one in sorted(found["capped"].items(), key=lambda item: -item[1]["mean"])
     ]
-    return lines([f"{MODELS[model]}, a cap of 1e-3", "reward", "over `lora`"], rows)
+    head = [f"{MODELS[model]}, a cap of 1e-3", "reward", "over `lora`"]
+    return lines([*head, f"runs that lost {LOST:g} of another skill; most"], rows)
+
+
+def lost(one: Found) -> str:
+    """How many runs lost a part of a skill that they did not train, and the most that one did."""
+    return f"{one['lost']} of {one['runs']}; {one['most']:.2f}"
 
 
 def changed(found: Found) -> str:
@@ -106,7 +113,7 @@ def claims(found: list[Found]) -> str:
         [
             f"{one['source']}, {one['where']}",
             one["says"],
-            one["asked"],
+            one["asked"] + (f" ({one['beside']})" if one["beside"] else ""),
             difference(one["nano"]),
             difference(one["smollm2"]),
             f"*{one['verdict']}*",
@@ -122,7 +129,15 @@ def counted(found: list[Found]) -> str:
     verdicts = [one["verdict"] for one in found]
     kinds = ("seen here", "not seen here", "not decidable here")
     said = ", ".join(f"{verdicts.count(kind)} *{kind}*" for kind in kinds)
-    return f"{len(found)} claims: {said}. {asked} comparisons have an interval; Holm's correction is for all of them."
+    return (
+        f"{len(found)} claims: {said}. Of those not seen {others(found)} come out the other way, and the rest are "
+        f"smaller than would matter. {asked} comparisons have an interval; Holm's correction is for all of them."
+    )
+
+
+def others(found: list[Found]) -> int:
+    """How many claims are decided the other way."""
+    return sum(one["verdict"] == "not seen here" and one["against"] for one in found)
 
 
 def explained(found: Found) -> str:
@@ -139,12 +154,13 @@ def explained(found: Found) -> str:
         f"adjusted for the number of parameters; the step by a cubic spline of its logarithm with {KNOTS} knots. A "
         f"mean for each method and rate explains {ten['cells']:.0%}: the rest is the seeds'. On methods that it was "
         f"not fitted on the curve of the first ten rollouts explains {ten['held_out']:.0%}. How much each share is "
-        "depends on the rates that were run: these reach from too small a step to far too large a one, and every "
-        "method has both. Broken runs take large steps as a consequence, so that the last row overstates the "
-        f"cause.\n\n{which_step(found)}\n\n**On the plateau the methods differ, by little.** Of the {near['runs']} "
-        f"runs whose first ten rollouts had a step there, rewards spread by {near['spread']:.3f} (standard "
-        f"deviation), of which the step explains {near['by_step']:.0%} and the method {near['by_method']:.0%} (F = "
-        f"{near['f']:.1f}, p = {near['p']:.1g})."
+        "depends on the rates that were run: these were set around the same first step for every method, so that its "
+        "mean over them says little, and for most methods they reach from too small a step to far too large a one: "
+        "much of what the step explains is that too large a one breaks a run. Broken runs take large steps as a "
+        f"consequence, so that the last row overstates the cause.\n\n{which_step(found)}\n\n**On the plateau the "
+        f"methods differ, by little.** Of the {near['runs']} runs whose first ten rollouts had a step there, rewards "
+        f"spread by {near['spread']:.3f} (standard deviation), of whose variance the step explains "
+        f"{near['by_step']:.0%} and the method {near['by_method']:.0%} (F = {near['f']:.1f}, p = {near['p']:.1g})."
     )
 
 
@@ -168,11 +184,33 @@ def by_nanos_plateau(found: Found) -> str:
     words = {"below": "Below it", "within": "on it", "above": "above it"}
     said = [
         f"{words[name]} {'is' if one['runs'] == 1 else 'are'} {one['runs']} of {len(found['points'])} runs, of steps "
-        f"from {span(one['step'])}, that reach {one['reward'][0]:.3f} to {one['reward'][1]:.3f}, {one['mean']:.3f} in "
-        "the mean"
+        f"from {span(one['step'])}, that reach {one['reward'][0]:.3f} to {one['reward'][1]:.3f}, {one['median']:.3f} "
+        "in the median"
         for name, one in found["sides"].items()
     ]
-    return f"The band is nano's plateau, {span(found['near'])} nats a token. {'; '.join(said)}."
+    top, upper = found["top"], found["near"][1]
+    steps, rewards = ([one[of] for one in top] for of in ("step", "reward"))
+    best = (
+        f"The {len(top)} best runs of all, {min(rewards):.3f} to {max(rewards):.3f}, have steps of "
+        f"{span([min(steps), max(steps)])}"
+    )
+    beyond = ": nano's upper edge is not SmolLM2's, and what carries over is that a far larger step fails"
+    return (
+        f"The band is nano's plateau, {span(found['near'])} nats a token. {'; '.join(said)}. {best}"
+        f"{beyond if min(steps) > upper else ''}."
+    )
+
+
+def by_the_first_step(found: Found) -> str:
+    """The same by what `stiefel preflight` measures, of each method's best run."""
+    own = found["own"].values()
+    above = sum(one["step"] > found["near"][1] for one in own)
+    steps = sorted(one["step"] for one in own)
+    return (
+        f"By the first rollout alone, nearest to what `stiefel preflight` measures, nano's plateau is "
+        f"{span(found['near'])}. The best run of each of the {len(steps)} methods had a first step of "
+        f"{span([steps[0], steps[-1]])}, {above} of them above it: preflight's rate for 1e-3 is rather small here."
+    )
 
 
 def span(interval: Sequence[float]) -> str:
@@ -192,13 +230,13 @@ def differing(found: Found) -> str:
         return "There are too few seeds to say whether they differ."
     decided = ", ".join(f"`{method}` by {mean:+.3f}" for method, mean in sorted(one["decided"].items(), key=by_mean))
     return (
-        f"**They do differ**: Friedman's test over {one['methods']} methods and {one['seeds']} seeds has p = "
+        f"**They are not all alike**: Friedman's test over {one['methods']} methods and {one['seeds']} seeds has p = "
         f"{one['p']:.1g}. A pair of methods by itself needs a large difference to be told apart by {one['seeds']} "
-        "seeds, since its own spread is all that is known of it. If the spread were the same for all, "
-        f"{one['spread']:.3f} of a single reward, a difference to `lora` of {one['least']:.3f} would be told from "
-        f"none ({one['free']} degrees of freedom, Holm's correction for {one['methods'] - 1}). These are: "
-        f"{decided or 'none'}. The order of the methods by what they gained on held-out questions is like that by "
-        f"reward: Kendall's τ {found['by_held_out']:.2f}."
+        "seeds, since its own spread is all that is known of it. If the spread were the same for all, which the "
+        f"intervals above make doubtful, {one['spread']:.3f} of a single reward, a difference to `lora` of "
+        f"{one['least']:.3f} would be told from none ({one['free']} degrees of freedom, Holm's correction for "
+        f"{one['methods'] - 1}). These are: {decided or 'none'}. The order of the methods by what they gained on "
+        f"held-out questions is like that by reward: Kendall's τ {found['by_held_out']:.2f}."
     )
 
 
@@ -234,18 +272,20 @@ def stable(found: Found) -> str:
     return (
         f"Of {one['methods']} methods, ordered by {one['halves'][0]} of {one['seeds']} seeds and by the other "
         f"{one['halves'][1]}, each side at the rates that are best on it: Kendall's τ is {one['tau']:.2f} in the "
-        f"mean over every way to divide them, {one['lowest']:.2f} at the least. The order by all seeds is firmer "
-        "than that. It tells the upper methods from the lower ones, and not neighbours from each other."
+        f"mean over every way to divide them, {one['lowest']:.2f} at the least. An order by all seeds should agree "
+        "somewhat better with another one of as many, which was not measured. It may be read as upper and lower "
+        "parts, not as ranks."
     )
 
 
-def falling(found: Found) -> str:
-    """Whether a fall can be foreseen."""
+def falling(found: Found, *, far: bool) -> str:
+    """Whether a fall can be foreseen; `far` says whether there are runs at rates that are far too large."""
     few = found["other_falls"] < FEW or found["other_runs"] - found["other_falls"] < FEW
     parts = [
         f"{found['runs']} runs of {found['methods']} methods on nano were up after {found['first']} rollouts, "
         f"{found['falls']} of them fell later; on SmolLM2 {found['other_runs']} and {found['other_falls']}"
-        f"{', too few to judge by' if few else ''}."
+        f"{', too few to judge by' if few else ''}. The rates are those above"
+        f"{', and for some methods three and ten times the largest of them' if far else ''}."
     ]
     rows = []
     for kind, name in (("all", "all features"), ("step", "the step alone")):
@@ -305,7 +345,9 @@ def bases_of(found: Found) -> str:
             f"{one['method']} at {one['lr']:g}{' under the cap' * bool(one['kl_cap'])} (seed {one['seed']})"
             for one in found["other"]
         ]
-        said += f", but for {', '.join(runs)}, which began from {' and '.join(f'`{base}`' for base in others(found))}"
+        said += (
+            f", but for {', '.join(runs)}, which began from {' and '.join(f'`{base}`' for base in other_bases(found))}"
+        )
     said += ": each kind of processor makes its own, and they differ by rounding."
     if twice := found["twice"]:
         apart = max(max(rewards) - min(rewards) for rewards in twice)
@@ -313,7 +355,7 @@ def bases_of(found: Found) -> str:
     return said
 
 
-def others(found: Found) -> list[str]:
+def other_bases(found: Found) -> list[str]:
     """The bases of the runs that began from another than the rest of their seed."""
     return sorted({one["base"] for one in found["other"]})
 
@@ -355,10 +397,10 @@ def page() -> str:
         "differing": differing(found["nano"]),
         "changed": changed(found["nano"]),
         "smollm2": methods(found["smollm2"]),
-        "beside": by_nanos_plateau(found["beside"]),
+        "beside": f"{by_nanos_plateau(found['beside'])}\n\n{by_the_first_step(found['beside_one'])}",
         "claims": f"{counted(found['claims'])}\n\n{claims(found['claims'])}",
         "stable": stable(found["nano"]),
-        "falling": falling(found["falling"]),
+        "falling": falling(found["falling"], far=bool(found["rows"].get("nano_falls"))),
         "choose": f"{methods_at_best_rates()}.",
         "rows": made_of(found),
     }.items():

@@ -19,24 +19,30 @@ def of_the_step(found: Found) -> str:
     ten = found["explained"]["ten"]
     best, near = ten["best"], ten["plateau"]
     return (
-        f"On nano ({ten['runs']} runs: {len(found['nano']['methods'])} methods, each at rates of its own from too "
-        f"small to too large, {seeds(found['nano']['methods'])} seeds) the size of a run's first steps explains "
-        f"{ten['by_step']:.0%} of the variance of what runs reach, which method it is {ten['by_method']:.0%}; where "
-        f"an update costs {best['from']:.0e} to {best['to']:.0e} nats a token they reach most, and among the "
-        f"{near['runs']} runs there the method explains {near['by_method']:.0%} of a spread of {near['spread']:.3f}."
+        f"On nano ({ten['runs']} runs: {len(found['nano']['methods'])} methods, each at rates around one first step, "
+        f"{seeds(found['nano']['methods'])} seeds) the size of a run's first steps explains {ten['by_step']:.0%} of "
+        f"the variance of what runs reach, much of it that too large a one breaks a run; where an update costs "
+        f"{best['from']:.0e} to {best['to']:.0e} nats a token (the median of ten rollouts) they end within "
+        f"{best['within']:g} of the highest, and among the {near['runs']} runs there the method explains "
+        f"{near['by_method']:.0%} of the variance and the step {near['by_step']:.0%}, at a standard deviation of "
+        f"{near['spread']:.3f}."
     )
 
 
 def at_one_step(found: Found) -> str:
-    """The methods under one cap, on both models."""
+    """The methods at their best rates and under one cap, on both models."""
     said = [f"on {name} {spread(found[model]['capped'])}" for model, name in MODELS if found[model]["capped"]]
-    decided = found["nano"]["pooled"]["decided"]
-    better, worse = ([method for method, mean in decided.items() if sign * mean > 0] for sign in (1, -1))
-    known = f"{', '.join(better)} are" if better else "none is"
+    decided = [f"`{method}`" for method, one in found["nano"]["at_best"].items() if method != "lora" and differs(one)]
+    known = f"{', '.join(decided)} are" if decided else "none is"
+    pooled = found["nano"]["pooled"]["decided"].values()
+    better, worse = (sum(sign * mean > 0 for mean in pooled) for sign in (1, -1))
+    ends = sorted((one["best"]["mean"], method) for method, one in found["smollm2"]["methods"].items())
+    (low, last), (high, first) = ends[0], ends[-1]
     return (
-        f"Of {len(found['nano']['at_best'])} methods, each at its own best rate, {known} known to be better than "
-        f"`lora`, and if seeds spread alike in all of them {len(worse)} are worse; with every rollout held to a KL of "
-        f"1e-3, {'; '.join(said)}."
+        f"Of {len(found['nano']['at_best'])} methods on nano, each at its own best rate, {known} known to be better or "
+        f"worse than `lora` (if seeds spread alike in all, {better or 'none'} would be better and {worse or 'none'} "
+        f"worse); {len(ends)} on SmolLM2-135M end between {low:.3f} (`{last}`) and {high:.3f} (`{first}`). With every "
+        f"rollout, of two updates, held to a KL of 1e-3, {'; '.join(said)}."
     )
 
 
@@ -65,11 +71,21 @@ def spread(capped: Found) -> str:
 def of_the_papers(found: Found) -> str:
     """How many claims are seen."""
     verdicts = [one["verdict"] for one in found["claims"]]
+    against = sum(one["verdict"] == "not seen here" and one["against"] for one in found["claims"])
     return (
-        f"Of {len(verdicts)} claims of three papers about training {verdicts.count('seen here')} are seen here, "
-        f"{verdicts.count('not seen here')} are not, {verdicts.count('not decidable here')} cannot be decided by "
-        "these runs; nothing of this is about large models ([docs/laboratory.md](docs/laboratory.md))."
+        f"Of {len(verdicts)} claims of three papers (RLPO, GeoRA and the study of twelve methods) about training "
+        f"{verdicts.count('seen here')} are seen here{where(found)}, {against} come out the other way, "
+        f"{verdicts.count('not seen here') - against} are smaller here than would matter, and "
+        f"{verdicts.count('not decidable here')} cannot be decided by these runs; nothing of this is about large "
+        "models ([docs/laboratory.md](docs/laboratory.md))."
     )
+
+
+def where(found: Found) -> str:
+    """On which model those are seen."""
+    seen = [one for one in found["claims"] if one["verdict"] == "seen here"]
+    on = {name: sum((one[model]["low"] or 0) > 0 for one in seen) for model, name in MODELS}
+    return f" ({', '.join(f'{count} on {name}' for name, count in on.items())})" if seen else ""
 
 
 def seeds(methods: Found) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.study.falling import ALARMS, FIRST
+from benchmarks.study.figures import LOST
 from scripts.readme import replace_block
 from scripts.results import results
+from scripts.which import listed
 
 PAGE = Path(__file__).parents[1] / "docs" / "log.md"
 
@@ -66,9 +68,11 @@ def cap_alone() -> tuple[str, str]:
         for kind in ("capped", "capped_rows")
     )
     worst = max(lost, key=lost.__getitem__)
+    others = [method for method, most in lost.items() if most >= LOST and method != worst]
     return (
         "To keep old skills by a cap on the step alone",
-        f"A run of `{worst}` under it lost {lost[worst]:.2f} of one. With rows of the old skills beside it no run "
+        f"A run of `{worst}` under it lost {lost[worst]:.2f} of one; so did, by {LOST:g} or more, runs of "
+        f"{listed(others)}. With rows of the old skills beside it no run "
         f"lost more than {max(held.values()):.2f} ([step.md](step.md)).",
     )
 

@@ -86,8 +86,8 @@ def of_the_step() -> str:
     return (
         f"Over {ten['runs']} runs of {len(found['nano']['methods'])} methods the size of the first steps explains "
         f"{ten['by_step']:.0%} of the reward's variance, which method it is {ten['by_method']:.0%}; among the "
-        f"{near['runs']} runs whose step was a good one rewards spread by {near['spread']:.3f}, of which the method "
-        f"explains {near['by_method']:.0%}"
+        f"{near['runs']} runs whose step was a good one the method explains {near['by_method']:.0%} of the variance "
+        f"and the step {near['by_step']:.0%}, at a standard deviation of {near['spread']:.3f}"
     )
 
 
@@ -96,8 +96,8 @@ def best_step() -> str:
     found = results("laboratory")["explained"]
     one, ten = found["one"]["best"], found["ten"]["best"]
     return (
-        f"Runs reach most where the very first update costs {one['step']:.1e} nats a token (nearly as much from "
-        f"{one['from']:.1e} to {one['to']:.1e}): preflight's budget is 1e-3. By the median of the first ten rollouts "
+        f"On nano runs reach most where the very first update costs {one['step']:.1e} nats a token (nearly as much "
+        f"from {one['from']:.1e} to {one['to']:.1e}): preflight's budget is 1e-3. By the median of ten rollouts "
         f"it is {ten['step']:.1e} an update ({ten['from']:.1e} to {ten['to']:.1e}): a cap of 1e-3 leaves each of two "
         "5e-4"
     )
@@ -111,12 +111,12 @@ def at_best_rates() -> str:
     above = sum(mean > methods["lora"]["best"]["mean"] for mean, _ in best)
     decided = {name: one["over_lora"]["mean"] for name, one in over.items() if name != "lora" and differs(one)}
     better, worse = ([name for name, mean in decided.items() if sign * mean > 0] for sign in (1, -1))
+    above_all, below_all = ([name for name, mean in pooled["decided"].items() if sign * mean > 0] for sign in (1, -1))
     return (
         f"At their own best rates {len(best)} methods reach from {low:.3f} (`{last}`) to {high:.3f} (`{first}`), "
         f"`lora` {methods['lora']['best']['mean']:.3f}, with {above} above it. Corrected for {len(best) - 1} "
         f"comparisons, decidedly better than `lora`: {listed(better)}; worse: {listed(worse)}; if seeds spread alike "
-        f"in all methods, better: {listed([name for name, mean in pooled['decided'].items() if mean > 0])}; worse: "
-        f"{listed([name for name, mean in pooled['decided'].items() if mean < 0])}"
+        f"in all methods, which their intervals make doubtful, better: {listed(above_all)}; worse: {listed(below_all)}"
     )
 
 

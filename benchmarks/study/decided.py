@@ -20,14 +20,17 @@ class Compared:
     """Differences, seed by seed, that a claim says are above 0.
 
     `low` and `high` are Student's t at the level at which Holm's method tests this comparison, so that they exclude 0
-    exactly where it is decided; None where fewer than two seeds are shared. `bounded` says of each side whether its
-    best rates lie between others: a side whose best rate is its largest may have a better one.
+    exactly where it is decided; None where fewer than two seeds are shared. `most` is the upper end at Bonferroni's
+    level, at which all the upper ends hold together whatever was decided: Holm's levels are for tests of 0. `bounded`
+    says of each side whether its best rates lie between others: a side whose best rate is its largest may have a better
+    one.
     """
 
     differences: dict[int, float]
     adjusted: float | None = None
     low: float | None = None
     high: float | None = None
+    most: float | None = None
     bounded: tuple[bool, bool] = (True, True)
 
     @property
@@ -57,8 +60,10 @@ def corrected(found: Sequence[Compared]) -> list[Compared]:
         if rejected:
             level = LEVEL / (len(places) - rank)
         rejected = rejected and adjusted[place] < LEVEL
-        low, high = t_interval(list(found[place].differences.values()), level)
-        done[place] = replace(found[place], adjusted=adjusted[place], low=low, high=high)
+        values = list(found[place].differences.values())
+        low, high = t_interval(values, level)
+        _, most = t_interval(values, LEVEL / len(places))
+        done[place] = replace(found[place], adjusted=adjusted[place], low=low, high=high, most=most)
     return done
 
 
@@ -71,13 +76,18 @@ def t_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, fl
 def verdict(by_model: Sequence[Compared], margin: float) -> Verdict:
     """Seen where it is decided on a model and no model decides against it.
 
-    Else not seen where one decides against it, or where its whole interval lies below the margin: a difference, if
-    there is one, that is too small to be what is claimed. Where the lower side may have a better rate nothing is seen,
+    Else not seen where one decides against it, or where all that the difference may be lies below the margin: too small
+    to be what is claimed. Where the lower side may have a better rate nothing is seen,
     where the upper side may nothing is not seen.
     """
     lows = [one.low for one in by_model if one.low is not None and one.bounded[1]]
-    highs = [one.high for one in by_model if one.high is not None and one.bounded[0]]
-    against = any(high < 0 for high in highs)
+    against = is_against(by_model)
     if any(low > 0 for low in lows):
         return "not decidable here" if against else "seen here"
-    return "not seen here" if against or any(high < margin for high in highs) else "not decidable here"
+    mosts = [one.most for one in by_model if one.most is not None and one.bounded[0]]
+    return "not seen here" if against or any(most < margin for most in mosts) else "not decidable here"
+
+
+def is_against(by_model: Sequence[Compared]) -> bool:
+    """Whether a model decides that a claim is the other way round."""
+    return any(one.high is not None and one.bounded[0] and one.high < 0 for one in by_model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from statistics import fmean, median
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from benchmarks.study.runs import Row, Runs
 KNOTS = 5
 REPEATS = 1000
 FEW = 50  # runs without which a plateau is not asked
+TOP = 3  # runs that reached most
 GRID = 200  # steps at which the curve is read
 ENDS = (0.025, 0.975)
 
@@ -74,10 +75,11 @@ def points(runs: Runs, first: int | None) -> list[dict[str, Any]]:
 def beside(runs: Runs, first: int | None, near: tuple[float, float]) -> dict[str, Any]:
     """What the runs of a model reach whose step is below, within and above another model's plateau.
 
-    Of few runs there is no curve to be fitted: of each side that has any, their mean, and the ends of their steps and
-    rewards.
+    Of few runs there is no curve to be fitted: of each side that has any, their median, which a run that broke does not
+    make, and the ends of their steps and rewards. `top` are the best runs of all, `own` each method's best.
     """
     found = points(runs, first)
+    ranked = sorted(found, key=lambda one: -one["reward"])
     sides = {
         "below": [one for one in found if one["step"] < near[0]],
         "within": [one for one in found if near[0] <= one["step"] <= near[1]],
@@ -86,10 +88,12 @@ def beside(runs: Runs, first: int | None, near: tuple[float, float]) -> dict[str
     return {
         "points": found,
         "near": list(near),
+        "top": ranked[:TOP],
+        "own": {one["method"]: one for one in reversed(ranked)},
         "sides": {
             name: {
                 "runs": len(side),
-                "mean": fmean(one["reward"] for one in side),
+                "median": median(one["reward"] for one in side),
                 **{of: [min(one[of] for one in side), max(one[of] for one in side)] for of in ("step", "reward")},
             }
             for name, side in sides.items()

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.rows import asked_of, table
 from benchmarks.study.claims import CLAIMS, Best, Claim
-from benchmarks.study.decided import Compared, compared, corrected, t_interval, verdict
+from benchmarks.study.decided import Compared, compared, corrected, is_against, t_interval, verdict
 from benchmarks.study.explained import beside, explained
 from benchmarks.study.falling import cases, foreseen
 from benchmarks.study.orders import stability, tau
@@ -45,6 +45,7 @@ def figures() -> dict[str, Any]:
                 [fmean(runs.at_best(method, runs.gained).values()) for method in at_best],
             ),
             "capped": against(capped, "lora"),
+            "lost": lost_under_the_cap(runs),
             "caps": caps(runs),
             "changed": changes(runs),
         }
@@ -53,12 +54,15 @@ def figures() -> dict[str, Any]:
     found["explained"] = {name: explained(models["nano"], first) for name, first in FIRST.items()}
     best = found["explained"]["ten"]["best"]
     found["beside"] = beside(models["smollm2"], FIRST["ten"], (best["from"], best["to"]))
+    one = found["explained"]["one"]["best"]
+    found["beside_one"] = beside(models["smollm2"], FIRST["one"], (one["from"], one["to"]))
     falls = runs_of("nano", ("nano", "nano_falls"))
     found["falling"] = foreseen(cases(falls), cases(models["smollm2"]))
     return found
 
 
 ORDER = [method.name for method in METHODS]
+LOST = 0.1  # of a skill that a run did not train
 
 
 def codes(rows: list[Row]) -> dict[str, int]:
@@ -125,10 +129,20 @@ def against(by_method: dict[str, BySeed], control: str) -> dict[str, Any]:
     }
 
 
+def lost_under_the_cap(runs: Runs) -> dict[str, Any]:
+    """Of each method under the cap: how many runs there are, how many lost a part of another skill, and the most."""
+    found = {}
+    for method in runs.methods:
+        losses = [one for row in runs.under(method, CAP) if (one := runs.lost_most(row)) is not None]
+        if losses:
+            found[method] = {"runs": len(losses), "lost": sum(one >= LOST for one in losses), "most": max(losses)}
+    return found
+
+
 def said(one: Compared) -> dict[str, Any]:
     """A comparison's figures."""
     found = {"mean": one.mean, "low": one.low, "high": one.high, "p": one.adjusted, "seeds": len(one.differences)}
-    return found | {"bounded": list(one.bounded)}
+    return found | {"most": one.most, "bounded": list(one.bounded)}
 
 
 def caps(runs: Runs) -> list[dict[str, Any]]:
@@ -186,7 +200,10 @@ def claims(models: dict[str, Runs]) -> list[dict[str, Any]]:
         {
             **{key: value for key, value in vars(claim).items() if key != "ask"},
             **{name: said(one) for name, one in by_claim[claim.says].items()},
-            "verdict": verdict(list(by_claim[claim.says].values()), claim.margin),
+            "against": is_against(list(by_claim[claim.says].values())),
+            "verdict": "not decidable here"
+            if claim.beside
+            else verdict(list(by_claim[claim.says].values()), claim.margin),
         }
         for claim in CLAIMS
     ]

@@ -101,6 +101,13 @@ class Runs:
         """How much a run lost of the skills that it did not train, their mean; what diverged has no score."""
         return self._change(row, OTHERS[self.model], -1.0)
 
+    def lost_most(self, row: Row) -> float | None:
+        """The most that a run lost of one of these skills; what diverged has no score."""
+        scores = [(row[f"{skill}_before"], row[skill]) for skill in OTHERS[self.model]]
+        if any(before is None or after is None for before, after in scores):
+            return None
+        return max(float(before - after) for before, after in scores)
+
     def gained(self, row: Row) -> float | None:
         """How much it gained on what it trained, held out."""
         return self._change(row, TRAINED[self.model], 1.0)

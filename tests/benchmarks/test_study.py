@@ -12,9 +12,10 @@ from scipy import stats
 
 from benchmarks.rows import Asked, one_each
 from benchmarks.study.claims import CLAIMS, best
-from benchmarks.study.decided import LEVEL, Compared, compared, corrected, t_interval, verdict
+from benchmarks.study.decided import LEVEL, Compared, compared, corrected, is_against, t_interval, verdict
 from benchmarks.study.explained import adjusted, beside, dummies, explained, residuals
 from benchmarks.study.falling import ALARMS, FIRST, Case, fell_at, foreseen
+from benchmarks.study.figures import claims
 from benchmarks.study.orders import stability
 from benchmarks.study.pooled import pooled
 from benchmarks.study.repeated import DRAWN, drawn, of_one_more
@@ -78,7 +79,30 @@ def test_of_one_seed_nothing_is_decided() -> None:
     ],
 )
 def test_a_claim_is_seen_where_a_model_shows_it_and_none_denies_it(models, said) -> None:
-    assert verdict([Compared({}, low=low, high=high) for low, high in models], 0.03) == said
+    assert verdict([Compared({}, low=low, high=high, most=high) for low, high in models], 0.03) == said
+
+
+def test_what_is_smaller_than_would_matter_is_so_at_a_level_that_holds_for_all_claims() -> None:
+    """Holm's last level is 0.05 for one comparison alone: its interval is no bound for all of them together."""
+    noisy = dict(enumerate((-0.11, 0.05, -0.07, 0.05, -0.06)))
+    clear = {seed: 1.0 + 0.01 * seed for seed in range(5)}
+    found = corrected([Compared(noisy), *[Compared(clear)] * 9])[0]
+    assert found.high == pytest.approx(t_interval(list(noisy.values()), LEVEL)[1])
+    assert found.most == pytest.approx(t_interval(list(noisy.values()), LEVEL / 10)[1])
+    margin = (found.high + found.most) / 2
+    assert verdict([found], margin) == "not decidable here"
+    assert verdict([found], found.most + 0.01) == "not seen here"
+    assert not is_against([found])
+    assert is_against([Compared({}, low=-0.2, high=-0.1, most=-0.05)])
+
+
+def test_a_claim_whose_sides_differ_in_something_else_is_not_decided() -> None:
+    (one,) = [claim for claim in CLAIMS if claim.beside]
+    few = [run("lora", 1e-3, seed, 0.6 + 0.001 * seed, changes="rollout.prompts=4") for seed in range(5)]
+    many = [run("lora", 1e-3, seed, 0.8, changes="rollout.prompts=16") for seed in range(5)]
+    (found,) = [each for each in claims({"nano": runs_of(*few, *many)}) if each["says"] == one.says]
+    assert found["against"]
+    assert found["verdict"] == "not decidable here"
 
 
 def test_what_may_have_a_better_rate_is_not_said_to_be_worse_nor_to_be_beaten() -> None:
@@ -353,4 +377,6 @@ def test_runs_of_another_model_are_put_beside_a_plateau_by_their_steps() -> None
         "above": [0.1, 0.1],
     }
     assert [one["step"] for one in found["points"]] == list(steps)
-    assert found["sides"]["within"]["mean"] == pytest.approx(0.65)
+    assert found["sides"]["within"]["median"] == pytest.approx(0.65)
+    assert [one["reward"] for one in found["top"]] == [0.7, 0.6, 0.3]
+    assert found["own"]["lora"]["step"] == 1e-3
