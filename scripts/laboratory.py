@@ -53,12 +53,12 @@ def lines(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
 
 def methods(found: Found) -> str:
     """Every method of a model, the best first."""
-    head = ["method", "reward at its rates", "at the best rate", "over `lora`"]
+    head = ["method", "reward at its rates (seeds, where fewer)", "at the best rate", "over `lora`"]
     head += ["held out, gained", "others, lost: mean, most", "KL to base"]
     ranked = sorted(found["methods"].items(), key=lambda item: -item[1]["best"]["mean"])
     rows = []
     for method, mine in ranked:
-        at = "; ".join(f"{lr}: {number(one['mean'])}" for lr, one in mine["rates"].items())
+        at = "; ".join(f"{lr}: {number(one['mean'])}{fewer(one, mine)}" for lr, one in mine["rates"].items())
         end = " (at the end)" if mine["at_the_end"] else ""
         kl = "–" if not mine["kl_base"] else f"{mine['kl_base']['mean']:.2g}"
         best = half(mine["best"]) + end
@@ -66,6 +66,12 @@ def methods(found: Found) -> str:
         most = "" if mine["forgotten"] is None else f"{mine['forgotten']['mean']:.3f}, {mine['forgotten_most']:.3f}"
         rows.append([f"`{method}`", at, best, over, half(mine["gain"]), most or "–", kl])
     return lines(head, rows, 2)
+
+
+def fewer(one: Found, mine: Found) -> str:
+    """How many seeds a rate has, where others of the method have more: their means are not to be compared."""
+    most = max(each["seeds"] for each in mine["rates"].values())
+    return "" if one["seeds"] == most else f" ({one['seeds']})"
 
 
 def there(found: Found) -> str:

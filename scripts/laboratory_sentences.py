@@ -22,8 +22,8 @@ def of_the_step(found: Found) -> str:
         f"On nano ({ten['runs']} runs: {len(found['nano']['methods'])} methods, each at rates around one first step, "
         f"{seeds(found['nano']['methods'])} seeds) the size of a run's first steps explains {ten['by_step']:.0%} of "
         f"the variance of what runs reach, much of it that too large a one breaks a run; where an update costs "
-        f"{best['from']:.0e} to {best['to']:.0e} nats a token (the median of ten rollouts) they end within "
-        f"{best['within']:g} of the highest, and among the {near['runs']} runs there the method explains "
+        f"{best['from']:.0e} to {best['to']:.0e} nats a token (the median of ten rollouts) the fitted mean "
+        f"lies within {best['within']:g} of its highest, and among the {near['runs']} runs there the method explains "
         f"{near['by_method']:.0%} of the variance and the step {near['by_step']:.0%}, at a standard deviation of "
         f"{near['spread']:.3f}."
     )
@@ -41,7 +41,8 @@ def at_one_step(found: Found) -> str:
     return (
         f"Of {len(found['nano']['at_best'])} methods on nano, each at its own best rate, {known} known to be better or "
         f"worse than `lora` (if seeds spread alike in all, {better or 'none'} would be better and {worse or 'none'} "
-        f"worse); {len(ends)} on SmolLM2-135M end between {low:.3f} (`{last}`) and {high:.3f} (`{first}`). With every "
+        f"worse); {len(ends)} on SmolLM2-135M end between {low:.3f} (`{last}`) and {high:.3f} (`{first}`), of "
+        f"{seeds(found['smollm2']['methods'])} seeds, undecided. With every "
         f"rollout, of two updates, held to a KL of 1e-3, {'; '.join(said)}."
     )
 
@@ -84,8 +85,13 @@ def of_the_papers(found: Found) -> str:
 def where(found: Found) -> str:
     """On which model those are seen."""
     seen = [one for one in found["claims"] if one["verdict"] == "seen here"]
-    on = {name: sum((one[model]["low"] or 0) > 0 for one in seen) for model, name in MODELS}
-    return f" ({', '.join(f'{count} on {name}' for name, count in on.items())})" if seen else ""
+    on = {model: sum((one[model]["low"] or 0) > 0 for one in seen) for model, _ in MODELS}
+    asked = [one["smollm2"] for one in found["claims"] if one["smollm2"]["p"] is not None]
+    decided = sum(one["low"] > 0 or one["high"] < 0 for one in asked)
+    return (
+        f" ({on['nano']} on nano, {on['smollm2']} on SmolLM2-135M, where {len(asked)} were asked and "
+        f"{decided or 'none'} decided)"
+    )
 
 
 def seeds(methods: Found) -> str:
