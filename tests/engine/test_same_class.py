@@ -31,7 +31,7 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_language_model_alone_has_other_names_than_the_files_class(qwen: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(qwen)
     assert (type(model).__name__, read_json(qwen / "config.json")["architectures"]) == (ALONE, [WHOLE])
-    with pytest.raises(UserError, match=f"an adapter of {ALONE} for vLLM, which runs .* as {WHOLE}"):
+    with pytest.raises(UserError, match=f"weights of {ALONE} for vLLM, which runs .* as {WHOLE}"):
         require_same_class(model, qwen, "so")
 
 

@@ -19,7 +19,7 @@ def require_same_class(model: nn.Module, directory: Path, instead: str) -> None:
     named = read_json(directory / "config.json").get("architectures") or []
     if named and not {kind.__name__ for kind in type(model).__mro__} & set(named):
         raise UserError(
-            f"an adapter of {type(model).__name__} for vLLM, which runs {directory} as {named[0]}",
-            "their layers have other names, and vLLM passes over an adapter's factors whose layer it has not",
+            f"weights of {type(model).__name__} for vLLM, which runs {directory} as {named[0]}",
+            "their layers have other names, and vLLM passes over what is sent for a layer that it has not",
             instead,
         )

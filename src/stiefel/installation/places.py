@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from importlib.resources import files
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -14,6 +13,7 @@ from huggingface_hub import CacheNotFound, constants, scan_cache_dir
 
 from ..artifacts import writable
 from ..errors import UserError
+from ..shipped import PACKAGE, shipped
 from ..spectrum import SpectrumCache
 from .finding import Finding
 
@@ -73,11 +73,10 @@ def hub_bytes() -> int:
 
 def pages() -> Finding:
     """Where the pages lie that messages name: in the package where it came as a wheel, else in the checkout."""
-    package = Path(str(files("stiefel")))
-    for home in (package / "docs", package.parents[1] / "docs"):
-        if (home / "index.md").is_file():
-            return Finding("docs", "works", f"{home}: begin with index.md")
-    return Finding("docs", "absent", f"neither in {package} nor in a checkout around it", "they are part of both")
+    home = shipped("docs", "index.md")
+    if home is None:
+        return Finding("docs", "absent", f"neither in {PACKAGE} nor in a checkout around it", "they are part of both")
+    return Finding("docs", "works", f"{home}: begin with index.md")
 
 
 def place(name: str, directory: Path, size: int | None, variable: str) -> Finding:

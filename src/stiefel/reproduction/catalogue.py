@@ -9,8 +9,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from ..errors import UserError, nearest
+from ..shipped import PACKAGE, shipped
 
-CATALOGUE, RECIPES = "catalogue.toml", "recipes"
+CATALOGUE = "catalogue.toml"
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,14 @@ def entries() -> dict[str, Entry]:
 
 def recipes() -> Path:
     """The directory of the recipes: in the package where it was installed from a wheel, else in the checkout."""
-    package = Path(str(files("stiefel")))
-    for place in (package / RECIPES, package.parents[1] / RECIPES):
-        if (place / "rlpo").is_dir():
-            return place
-    raise UserError(
-        "Stiefel's recipes are not on this machine",
-        f"they lie neither in {package} nor in the checkout that it is part of",
-        "install Stiefel from a wheel, or in a checkout by pip install --editable",
-    )
+    place = shipped("recipes", "rlpo")
+    if place is None:
+        raise UserError(
+            "Stiefel's recipes are not on this machine",
+            f"they lie neither in {PACKAGE} nor in the checkout that it is part of",
+            "install Stiefel from a wheel, or in a checkout by pip install --editable",
+        )
+    return place
 
 
 def find(name: str) -> tuple[Entry, Path]:
