@@ -52,26 +52,8 @@ lint: venv ## style and types
 bench: venv ## what README.md says of starts and of a step, and pages of looking, grids and graders, measured again: some three hours on two cores, 16 GB of disk; not the demo, vLLM's part and the study: docs/numbers.md
 	$(BIN)/python -m benchmarks
 
-docs: venv ## regenerate what README.md and docs/ quote, docs/recipe.md, docs/commands.md, docs/tasks.md, docs/models.md, docs/reproduce.md, docs/theory.md, docs/spectra.md, docs/scaling.md, docs/choose.md, docs/collapsed.md, docs/which-method.md, docs/laboratory.md, docs/log.md, docs/numbers.md and docs/methods; then the site
-	$(BIN)/python -m scripts.readme
-	$(BIN)/python -m scripts.recipe
-	$(BIN)/python -m scripts.commands
-	$(BIN)/python -m scripts.tasks
-	$(BIN)/python -m scripts.models
-	$(BIN)/python -m scripts.reproduce
-	$(BIN)/python -m scripts.theory
-	$(BIN)/python -m scripts.spectra
-	$(BIN)/python -m scripts.real
-	$(BIN)/python -m scripts.step
-	$(BIN)/python -m scripts.choose
-	$(BIN)/python -m scripts.scaling
-	$(BIN)/python -m scripts.verl
-	$(BIN)/python -m scripts.methods
-	$(BIN)/python -m scripts.collapsed
-	$(BIN)/python -m scripts.which
-	$(BIN)/python -m scripts.laboratory
-	$(BIN)/python -m scripts.log
-	$(BIN)/python -m scripts.numbers
+docs: venv ## write anew what README.md and docs/ quote (scripts/__main__.py), then the site
+	$(BIN)/python -m scripts
 	$(MAKE) --no-print-directory site
 
 site: venv ## site/index.html: the pages as they are, with the Python interface; a warning is an error

@@ -77,5 +77,10 @@ def page() -> str:
     return replace_block(PAGE.read_text(encoding="utf-8"), "measured", measured())
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """docs/choose.md."""
     PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

@@ -62,5 +62,10 @@ def page() -> str:
     return replace_block(PAGE.read_text(), "rows", table())
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """docs/collapsed.md."""
     PAGE.write_text(page())
+
+
+if __name__ == "__main__":
+    write()

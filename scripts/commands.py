@@ -34,5 +34,10 @@ def page() -> str:
     return replace_block(PAGE.read_text(encoding="utf-8"), "commands", "\n".join(parts))
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """docs/commands.md."""
     PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

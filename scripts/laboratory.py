@@ -414,9 +414,14 @@ def page() -> str:
     return text
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """docs/laboratory.md and its figures."""
     kept = results("laboratory")
     (FIGURES / "step-and-reward.svg").write_text(step_and_reward(kept["explained"]["ten"]), encoding="utf-8")
     (FIGURES / "step-and-reward-smollm2.svg").write_text(beside(kept["beside"]), encoding="utf-8")
     (FIGURES / "best-rates.svg").write_text(at_best_rates(kept["nano"]["methods"]), encoding="utf-8")
     PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

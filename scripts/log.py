@@ -123,5 +123,10 @@ def page() -> str:
     )
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """docs/log.md."""
     PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

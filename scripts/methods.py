@@ -292,7 +292,12 @@ def pages() -> dict[Path, str]:
     return {PAGE: replace_block(PAGE.read_text(), "every", every()), **found}
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """docs/methods/, a page a method."""
     FOLDER.mkdir(exist_ok=True)
     for path, text in pages().items():
         path.write_text(text)
+
+
+if __name__ == "__main__":
+    write()

@@ -147,5 +147,10 @@ def page() -> str:
     return replace_block(text, "numbers", numbers(kept))
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """docs/models.md."""
     PAGE.write_text(page())
+
+
+if __name__ == "__main__":
+    write()

@@ -250,5 +250,10 @@ def page() -> str:
     return replace_block(text, "unmeasured", unmeasured())
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """docs/numbers.md."""
     PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

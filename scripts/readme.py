@@ -96,10 +96,15 @@ def keep(comparison: Path) -> None:
     write_figure(comparison, DEMO / "reward")
 
 
-if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        keep(Path(argument))
+def write() -> None:
+    """README.md, docs/rewards.md, docs/geometry.md and docs/cluster.md."""
     README.write_text(readme())
     REWARDS.write_text(rewards_page())
     GEOMETRY.write_text(geometry_page())
     CLUSTER.write_text(cluster_page())
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        keep(Path(argument))
+    write()

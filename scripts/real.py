@@ -81,5 +81,10 @@ def page() -> str:
     return replace_block(text, "learned", learned()) if (RESULTS / "smollm2.json").is_file() else text
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """docs/real-model.md."""
     PAGE.write_text(page())
+
+
+if __name__ == "__main__":
+    write()

@@ -67,5 +67,10 @@ def page() -> str:
     return replace_block(text, "grid", rows(grid_keys()))
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """docs/recipe.md."""
     PAGE.write_text(page())
+
+
+if __name__ == "__main__":
+    write()

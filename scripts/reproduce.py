@@ -29,5 +29,10 @@ def page() -> str:
     return replace_block(PAGE.read_text(), "names", names())
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """docs/reproduce.md."""
     PAGE.write_text(page())
+
+
+if __name__ == "__main__":
+    write()

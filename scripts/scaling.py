@@ -88,5 +88,10 @@ def page() -> str:
     return replace_block(text, "engine", engine_table())
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """docs/scaling.md."""
     PAGE.write_text(page())
+
+
+if __name__ == "__main__":
+    write()

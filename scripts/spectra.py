@@ -193,5 +193,10 @@ def cell(figure: dict[str, Any] | None, *, share: bool) -> str:
     return f"{factor * figure['mean']:.3g}{spread}{'%' if share else ''}"
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """docs/spectra.md."""
     PAGE.write_text(page(results("spectra")))
+
+
+if __name__ == "__main__":
+    write()

@@ -109,5 +109,10 @@ def page() -> str:
     )
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """docs/step.md."""
     PAGE.write_text(page())
+
+
+if __name__ == "__main__":
+    write()

@@ -103,5 +103,10 @@ def page() -> str:
     return replace_block(text, "templates", templates())
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """docs/tasks.md."""
     PAGE.write_text(page())
+
+
+if __name__ == "__main__":
+    write()

@@ -298,5 +298,10 @@ def mark(line: Line) -> str:
     return "holds" if line.holds else "**does not hold**"
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """docs/theory.md."""
     PAGE.write_text(page())
+
+
+if __name__ == "__main__":
+    write()

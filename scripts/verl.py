@@ -33,5 +33,10 @@ def page() -> str:
     return replace_block(replace_block(PAGE.read_text(), "paper", paper()), "keys", keys())
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """docs/verl.md."""
     PAGE.write_text(page())
+
+
+if __name__ == "__main__":
+    write()

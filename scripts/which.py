@@ -155,5 +155,10 @@ def page() -> str:
     return replace_block(PAGE.read_text(), "evidence", table())
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """docs/which-method.md."""
     PAGE.write_text(page())
+
+
+if __name__ == "__main__":
+    write()
