@@ -2,19 +2,21 @@
 
 The source directory is the repository's root, and the pages are its Markdown files where they lie. So a link between
 two of them is the same link on the site as where the repository is read, and a link to any other file (a recipe, an
-example, a source) gives that file itself. Two things are added here: the contents beside every page, which are the
-headings and links of docs/index.md, and site/index.html, which is README.md.
+example, a source) gives that file itself. Three things are added here: the contents beside every page, which are the
+headings and links of docs/index.md, site/index.html, which is README.md, and room for a table's sentences.
 """
 
 import re
 import shutil
 from pathlib import Path
 
+from docutils import nodes
 from sphinx.application import Sphinx
 
 import stiefel
 
 ROOT = Path(__file__).parents[1]
+LONG, LONGER = 20, 70  # letters of a cell; static/site.css gives them room
 
 project, author = "Stiefel", "The Stiefel authors"
 project_copyright = f"{author}, Apache-2.0"
@@ -74,7 +76,15 @@ def begin_with_readme(app: Sphinx, error: Exception | None) -> None:
         shutil.copy(app.outdir / "README.html", app.outdir / "index.html")
 
 
+def give_room(app: Sphinx, page: nodes.document) -> None:
+    """Mark what is long in tables, which a browser otherwise sets one word below the other beside wide columns."""
+    for cell in page.findall(nodes.entry):
+        letters = len(cell.astext())
+        cell["classes"] += ["long"] * (letters > LONG) + ["longer"] * (letters > LONGER)
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("source-read", add_contents)
+    app.connect("doctree-read", give_room)
     app.connect("build-finished", begin_with_readme)

@@ -58,7 +58,7 @@ def methods(found: Found) -> str:
     ranked = sorted(found["methods"].items(), key=lambda item: -item[1]["best"]["mean"])
     rows = []
     for method, mine in ranked:
-        at = "; ".join(f"{lr}: {number(one['mean'])}{fewer(one, mine)}" for lr, one in mine["rates"].items())
+        at = "; ".join(f"{lr}:\N{NO-BREAK SPACE}{number(one['mean'])}{fewer(one, mine)}" for lr, one in mine["rates"].items())
         end = " (at the end)" if mine["at_the_end"] else ""
         kl = "–" if not mine["kl_base"] else f"{mine['kl_base']['mean']:.2g}"
         best = half(mine["best"]) + end

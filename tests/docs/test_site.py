@@ -85,3 +85,12 @@ def test_nothing_is_loaded_from_elsewhere(pages: dict[Path, Page]) -> None:
 def test_every_public_name_stands_in_the_reference(site: Path, pages: dict[Path, Page]) -> None:
     there = pages[site / "docs" / "api.html"].anchors
     assert {name for name in stiefel.__all__ if f"stiefel.{name}" not in there} == set()
+
+
+def test_a_sentence_in_a_table_has_room_which_a_figure_beside_it_does_not_take(site: Path) -> None:
+    cells = re.findall(r"<td[^>]*>(?:(?!</td>).)*</td>", (site / "docs" / "numbers.html").read_text(), re.DOTALL)
+    long = [cell for cell in cells if re.match(r'<td class="[^"]*\blong\b', cell)]
+    assert any("eight small runs" in cell for cell in long)
+    assert len(long) < len(cells)
+    sheet = (ROOT / "docs" / "static" / "site.css").read_text()
+    assert all(re.search(rf"^td\.{kind} {{ min-width: ", sheet, re.MULTILINE) for kind in ("long", "longer"))
