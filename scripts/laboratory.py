@@ -58,7 +58,9 @@ def methods(found: Found) -> str:
     ranked = sorted(found["methods"].items(), key=lambda item: -item[1]["best"]["mean"])
     rows = []
     for method, mine in ranked:
-        at = "; ".join(f"{lr}:\N{NO-BREAK SPACE}{number(one['mean'])}{fewer(one, mine)}" for lr, one in mine["rates"].items())
+        at = "; ".join(
+            f"{lr}:\N{NO-BREAK SPACE}{number(one['mean'])}{fewer(one, mine)}" for lr, one in mine["rates"].items()
+        )
         end = " (at the end)" if mine["at_the_end"] else ""
         kl = "–" if not mine["kl_base"] else f"{mine['kl_base']['mean']:.2g}"
         best = half(mine["best"]) + end
@@ -286,12 +288,13 @@ def stable(found: Found) -> str:
 
 def falling(found: Found, *, far: bool) -> str:
     """Whether a fall can be foreseen; `far` says whether there are runs at rates that are far too large."""
-    few = found["other_falls"] < FEW or found["other_runs"] - found["other_falls"] < FEW
+    up = found["other_runs"] - found["other_falls"]
+    few = [name for name, count in (("falls", found["other_falls"]), ("runs that do not fall", up)) if count < FEW]
     parts = [
         f"{found['runs']} runs of {found['methods']} methods on nano were up after {found['first']} rollouts, "
         f"{found['falls']} of them fell later; on SmolLM2 {found['other_runs']} and {found['other_falls']}"
-        f"{', too few to judge by' if few else ''}. The rates are those above"
-        f"{', and for some methods three and ten times the largest of them' if far else ''}."
+        f"{': too few ' + ' and '.join(few) + ' to judge by' if few else ''}. The rates are those above"
+        f"{', and for some methods three and, on nano, ten times the largest of them' if far else ''}."
     ]
     rows = []
     for kind, name in (("all", "all features"), ("step", "the step alone")):
@@ -301,12 +304,14 @@ def falling(found: Found, *, far: bool) -> str:
         low, high = mine["interval"]
         row = [name, "methods held out one by one", f"{mine['auc']:.2f} [{low:.2f}, {high:.2f}]"]
         rows.append([*row, *alarms(mine)])
-        if "other" in mine and not few:
-            auc = mine["other"]["auc"]
-            rows.append([name, "SmolLM2, fitted on nano", "–" if auc is None else f"{auc:.2f}", *alarms(mine["other"])])
+        if "other" in mine:
+            auc = None if few else mine["other"]["auc"]
+            row = [name, "SmolLM2, fitted on nano", "–" if auc is None else f"{auc:.2f}"]
+            rows.append([*row, *alarms(mine["other"], found["other_falls"], up)])
     head = ["by", "judged on", "AUC", *(f"falls found, false alarms, aimed at {share:.0%}" for share in ALARMS)]
     head += ["Brier score", "of always saying the share of falls"]
     parts.append(lines(head, rows, 2))
+    parts.append(warning(found))
     if "all" in found:
         weights = sorted(found["all"]["weights"].items(), key=lambda item: -abs(item[1]))
         parts.append("The features hang together, so that a weight by itself says little:")
@@ -317,11 +322,32 @@ def falling(found: Found, *, far: bool) -> str:
     return "\n\n".join(parts)
 
 
-def alarms(mine: Found) -> list[str]:
-    """What a warning would be worth."""
+def alarms(mine: Found, falls: int = FEW, up: int = FEW) -> list[str]:
+    """What a warning would be worth; of fewer than FEW runs that fall, or that do not, no share is told."""
     rules = zip(mine["found"], mine["false_alarms"], strict=True)
-    share = ["–" if found is None or alarms is None else f"{found:.0%}, {alarms:.0%}" for found, alarms in rules]
-    return [*share, f"{mine['brier']:.3f}", f"{mine['brier_of_the_share']:.3f}"]
+    shares = [f"{share(found, falls)}, {share(vain, up)}" for found, vain in rules]
+    return [*shares, f"{mine['brier']:.3f}", f"{mine['brier_of_the_share']:.3f}"]
+
+
+def share(found: float | None, of: int) -> str:
+    """In percent, unless it is one of too few."""
+    return "–" if found is None or of < FEW else f"{found:.0%}"
+
+
+def warning(found: Found) -> str:
+    """Whether anything warns by it, which the figures on what was held out decide."""
+    kinds = [found[kind]["other"] for kind in ("all", "step") if "other" in found.get(kind, {})]
+    if found["other_runs"] - found["other_falls"] < FEW or not kinds:
+        return "**Nothing warns by it**: there is no other model to judge it on."
+    vain = " and ".join(f"{one['false_alarms'][0]:.0%}" for one in kinds)
+    if min(one["false_alarms"][0] for one in kinds) <= 2 * ALARMS[0]:
+        return f"Fitted on nano, {vain} of the runs on SmolLM2 that do not fall are warned in vain."
+    return (
+        f"**Nothing warns by it.** Fitted on nano, a warning that is aimed at {ALARMS[0]:.0%} of false alarms is in "
+        f"vain for {vain} of the runs on SmolLM2 that do not fall (by all features, by the step alone): a step that "
+        "breaks a run on nano is one that others live with there. So a probability that was fitted on one model is "
+        "none of another's."
+    )
 
 
 def made_of(found: Found) -> str:

@@ -17,7 +17,7 @@ from benchmarks.study.pooled import pooled
 from benchmarks.study.runs import CAP, BySeed, Row, Runs, nano, runs_of, smollm2
 from stiefel.methods import METHODS
 
-TABLES = ("nano", "nano_ablations", "nano_cap", "nano_falls", "smollm2")
+TABLES = ("nano", "nano_ablations", "nano_cap", "nano_falls", "smollm2", "smollm2_falls")
 FIRST: dict[str, int | None] = {
     "one": 1,
     "ten": 10,
@@ -57,7 +57,7 @@ def figures() -> dict[str, Any]:
     one = found["explained"]["one"]["best"]
     found["beside_one"] = beside(models["smollm2"], FIRST["one"], (one["from"], one["to"]))
     falls = runs_of("nano", ("nano", "nano_falls"))
-    found["falling"] = foreseen(cases(falls), cases(models["smollm2"]))
+    found["falling"] = foreseen(cases(falls), cases(smollm2("smollm2_falls")))
     return found
 
 
