@@ -4,9 +4,9 @@ What results/laboratory lacks of it is run, a row a run: `methods` into nano.csv
 the one at which a step costs 1e-3 nats a token; `more`, further seeds of the main methods at their best rates;
 `ablations` into nano_ablations.csv; `caps`, smaller and larger ones, into nano_cap.csv; `real` into smollm2.csv.
 Whatever benchmarks/step.py has run already is used. `falls` goes far above the rates, into nano_falls.csv, for what
-is to be foreseen of a fall, and `real_falls` into smollm2_falls.csv. `figures` reckons what docs/laboratory.md quotes
-(results/laboratory.json; `python -m scripts.laboratory` writes the page). `--rerun METHOD LR SEED` repeats a row of
-nano.csv and says both rewards; `reruns` repeats some that are drawn at random (results/reruns.json).
+is to be foreseen of a fall. `figures` reckons what docs/laboratory.md quotes (results/laboratory.json; `python -m
+scripts.laboratory` writes the page). `--rerun METHOD LR SEED` repeats a row of nano.csv and says both rewards;
+`reruns` repeats some that are drawn at random (results/reruns.json).
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ MORE_SEEDS = 10  # of the main methods at their best rates, where what is asked 
 CAPS = (3e-4, 3e-3)  # beside step.CAP
 CAPPED = ("lora", "rlpo")
 CAPPED_RATE = 3e-3  # the middle one of step.NOMINAL
-PARTS = ("methods", "more", "ablations", "caps", "falls", "real", "real_falls", "reruns", "figures")
+PARTS = ("methods", "more", "ablations", "caps", "falls", "real", "reruns", "figures")
 FALLING = ("lora", "gaussian", "rlpo", "rlmo", "olora", "pissa", "milora", "geora", "rslora", "dora", "lora_fa", "full")
 
 
@@ -113,12 +113,6 @@ def falls(seeds: int) -> Iterator[tuple[str, Asked]]:
     for seed in range(seeds):
         for method in FALLING:
             yield from (("nano_falls", Asked(method, far(RATES[method][-1], times), seed)) for times in FAR)
-
-
-def real_falls() -> Iterator[tuple[str, Asked]]:
-    """The same of SmolLM2's methods, by one seed: what a fall is foreseen by there was not fitted on it."""
-    for method, rates in REAL_RATES.items():
-        yield "smollm2_falls", Asked(method, far(max(rates), FAR[0]), 0)
 
 
 def far(lr: float, times: int) -> float:
@@ -181,8 +175,6 @@ def main() -> None:
     if "real" in parts:
         run_all(list(real()), SMOLLM2, arguments.jobs)
         run_all(list(real()), SMOLLM2, arguments.jobs)  # the best rates are known now
-    if "real_falls" in parts:
-        run_all(list(real_falls()), SMOLLM2, arguments.jobs)
     if "reruns" in parts:
         keep("reruns", repeated(arguments.jobs))
     if "figures" in parts:

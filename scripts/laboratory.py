@@ -11,8 +11,9 @@ from benchmarks.study.falling import ALARMS
 from benchmarks.study.figures import LOST
 from scripts.laboratory_figure import at_best_rates, beside, step_and_reward
 from scripts.readme import replace_block
-from scripts.results import RESULTS, results
+from scripts.results import RESULTS, apart, results
 from scripts.which import at_best_rates as methods_at_best_rates
+from scripts.which import listed
 from stiefel.methods import METHODS
 
 PAGE = Path(__file__).parents[1] / "docs" / "laboratory.md"
@@ -245,6 +246,24 @@ def differing(found: Found) -> str:
         f"{one['least']:.3f} would be told from none ({one['free']} degrees of freedom, Holm's correction for "
         f"{one['methods'] - 1}). These are: {decided or 'none'}. The order of the methods by what they gained on "
         f"held-out questions is like that by reward: Kendall's τ {found['by_held_out']:.2f}."
+        f"{by_further(found['further'], found['capped'])}"
+    )
+
+
+def by_further(methods: Found, capped: Found) -> str:
+    """What the seeds say by themselves that were asked for after the others had been looked at."""
+    if not methods:
+        return ""
+    over = {method: one["over_lora"] for method, one in methods.items() if method != "lora"}
+    said = [f"`{method}` {difference(one)}" for method, one in sorted(over.items(), key=lambda item: -item[1]["mean"])]
+    better, worse = (listed(list(one)) for one in apart(methods))
+    count = max(one["seeds"] for one in methods.values())
+    return (
+        f"\n\n**A second look**: {count} seeds more of {len(methods)} methods at their best rates, asked for after "
+        f"the others had been read, and by themselves: over `lora` {', '.join(said)} (Holm's correction for "
+        f"{len(over)}). Better: {better}; worse: {worse}. That is at the best of three or four rates a factor of about "
+        "three apart, where a method that learns in a narrower range of rates may have lost by the gaps; under one "
+        f"cap, which leaves none, worse: {listed(list(apart(capped)[1]))}."
     )
 
 
@@ -294,7 +313,7 @@ def falling(found: Found, *, far: bool) -> str:
         f"{found['runs']} runs of {found['methods']} methods on nano were up after {found['first']} rollouts, "
         f"{found['falls']} of them fell later; on SmolLM2 {found['other_runs']} and {found['other_falls']}"
         f"{': too few ' + ' and '.join(few) + ' to judge by' if few else ''}. The rates are those above"
-        f"{', and for some methods three and, on nano, ten times the largest of them' if far else ''}."
+        f"{', and for some methods three and ten times the largest of them' if far else ''}."
     ]
     rows = []
     for kind, name in (("all", "all features"), ("step", "the step alone")):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scripts.results import differs
+from scripts.results import apart
 
 Found = dict[str, Any]
 
@@ -30,43 +30,57 @@ def of_the_step(found: Found) -> str:
 
 
 def at_one_step(found: Found) -> str:
-    """The methods at their best rates and under one cap, on both models."""
-    said = [f"on {name} {spread(found[model]['capped'])}" for model, name in MODELS if found[model]["capped"]]
-    decided = [f"`{method}`" for method, one in found["nano"]["at_best"].items() if method != "lora" and differs(one)]
-    known = f"{', '.join(decided)} are" if decided else "none is"
+    """The methods at their best rates and under one cap, on both models, each corrected for how many there are."""
     pooled = found["nano"]["pooled"]["decided"].values()
     better, worse = (sum(sign * mean > 0 for mean in pooled) for sign in (1, -1))
-    ends = sorted((one["best"]["mean"], method) for method, one in found["smollm2"]["methods"].items())
-    (low, last), (high, first) = ends[0], ends[-1]
+    rates = {model: best(found[model]["methods"]) for model in MODELS}
+    counts = {model: len(one) for model, one in rates.items()}
+    held = {model: best(found[model]["capped"]) for model in MODELS}
     return (
-        f"Of {len(found['nano']['at_best'])} methods on nano, each at its own best rate, {known} known to be better or "
-        f"worse than `lora` (if seeds spread alike in all, {better or 'none'} would be better and {worse or 'none'} "
-        f"worse); {len(ends)} on SmolLM2-135M end between {low:.3f} (`{last}`) and {high:.3f} (`{first}`), of "
-        f"{seeds(found['smollm2']['methods'])} seeds, undecided. With every "
-        f"rollout, of two updates, held to a KL of 1e-3, {'; '.join(said)}."
+        f"Of {counts['nano']} methods on nano, each at its own best rate, {known(found['nano']['at_best'])} (if seeds "
+        f"spread alike in all, {better or 'none'} would be better and {worse or 'none'} worse)"
+        f"{again(found['nano']['further'])}; on SmolLM2-135M {counts['smollm2']} {between(rates['smollm2'])}, over "
+        f"{seeds(found['smollm2']['methods'])} seeds, and {known(found['smollm2']['at_best'])}. With every rollout, of two "
+        f"updates, held to a KL of 1e-3, {len(held['nano'])} on nano {between(held['nano'])}, "
+        f"and {known(found['nano']['capped'])}; {len(held['smollm2'])} on SmolLM2-135M {between(held['smollm2'])}, "
+        f"and {known(found['smollm2']['capped'])}."
     )
 
 
-MODELS = (("nano", "nano"), ("smollm2", "SmolLM2-135M"))
+MODELS = {"nano": "nano", "smollm2": "SmolLM2-135M"}
 
 
-def spread(capped: Found) -> str:
-    """From the worst to the best of some methods, and which of them are decided to be apart from LoRA."""
-    rewards = {method: one["mean"] for method, one in capped.items()}
+def best(methods: Found) -> dict[str, float]:
+    """Each method's mean reward, at its best rate or under the cap."""
+    return {method: one.get("best", one)["mean"] for method, one in methods.items()}
+
+
+def between(rewards: dict[str, float]) -> str:
+    """From the worst to the best of some methods."""
     low, high = min(rewards, key=rewards.__getitem__), max(rewards, key=rewards.__getitem__)
-    count = {one["seeds"] for one in capped.values()}
-    apart = [
-        f"`{method}` ({over['mean']:+.3f} over `lora`)"
-        for method, one in capped.items()
-        if (over := one.get("over_lora")) and differs(one)
-    ]
-    if max(count) < 2:
-        decided = "one seed each, which decides nothing"
-    else:
-        said = f"these differ: {', '.join(apart)}" if apart else "none is known to differ from `lora`"
-        decided = f"after correction for the number of comparisons {said}"
-    between = f"between {rewards[low]:.3f} (`{low}`) and {rewards[high]:.3f} (`{high}`)"
-    return f"{len(rewards)} methods end {between}; {decided}"
+    return f"end between {rewards[low]:.3f} (`{low}`) and {rewards[high]:.3f} (`{high}`)"
+
+
+def known(methods: Found) -> str:
+    """Who is decided to be better than LoRA, and who to be worse."""
+    better, worse = (named(one) for one in apart(methods))
+    if not better and not worse:
+        return "none is known to differ from `lora`"
+    return f"{better or 'none'} is known to be better than `lora`, and {worse or 'none'} to be worse"
+
+
+def again(methods: Found) -> str:
+    """What further seeds say by themselves of the methods that have them."""
+    if not methods:
+        return ""
+    better, worse = (named(one) for one in apart(methods))
+    count = max(one["seeds"] for one in methods.values())
+    return f"; by {count} further seeds of {len(methods)} alone {better or 'none'} is better, {worse or 'none'} worse"
+
+
+def named(methods: dict[str, float]) -> str:
+    """`geora` (-0.051)."""
+    return " and ".join(f"`{name}` ({mean:+.3f})" for name, mean in sorted(methods.items(), key=lambda item: item[1]))
 
 
 def of_the_papers(found: Found) -> str:
@@ -85,7 +99,7 @@ def of_the_papers(found: Found) -> str:
 def where(found: Found) -> str:
     """On which model those are seen."""
     seen = [one for one in found["claims"] if one["verdict"] == "seen here"]
-    on = {model: sum((one[model]["low"] or 0) > 0 for one in seen) for model, _ in MODELS}
+    on = {model: sum((one[model]["low"] or 0) > 0 for one in seen) for model in MODELS}
     asked = [one["smollm2"] for one in found["claims"] if one["smollm2"]["p"] is not None]
     decided = sum(one["low"] > 0 or one["high"] < 0 for one in asked)
     return (

@@ -177,13 +177,6 @@ FALLS = Measured(
     runs("nano_falls"),
     apart=HOURS,
 )
-REAL_FALLS = Measured(
-    ("python -m benchmarks.laboratory --parts real_falls",),
-    of("laboratory/smollm2_falls.csv") if table("smollm2_falls") else (),
-    runs("smollm2_falls"),
-    apart=WARM,
-    needs="make smollm2-warm",
-)
 FIGURES = Measured(("python -m benchmarks.laboratory --parts figures",), of("laboratory.json"), apart=TABLES)
 STUDY = (CAPPED, PLAIN, CHANGED, ON_SMOLLM2, FIGURES)
 ONE_CAP = Measured(

@@ -34,7 +34,6 @@ from scripts.measured import (
     PLAIN,
     PREFLIGHT,
     REAL,
-    REAL_FALLS,
     SEVEN_B,
     SOLVERS,
     SPECTRA,
@@ -102,7 +101,7 @@ QUOTED = (
     Quoted(
         "docs/laboratory.md falling",
         "whether a fall can be foreseen",
-        (ON_SMOLLM2, REAL_FALLS, PLAIN, FALLS, FIGURES),
+        (ON_SMOLLM2, PLAIN, FALLS, FIGURES),
         "laboratory",
     ),
     Quoted("docs/laboratory.md there claims", "the papers' claims", STUDY, "laboratory"),

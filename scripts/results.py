@@ -21,3 +21,10 @@ def differs(one: dict[str, Any]) -> bool:
     """Whether a method's difference to LoRA is decided, corrected for how many there are."""
     p = one["over_lora"]["p"]
     return p is not None and p < LEVEL
+
+
+def apart(methods: dict[str, dict[str, Any]]) -> tuple[dict[str, float], dict[str, float]]:
+    """The methods that are decided to be better than LoRA, and those that are decided to be worse, with by how much."""
+    decided = {name: one["over_lora"]["mean"] for name, one in methods.items() if name != "lora" and differs(one)}
+    better, worse = ({name: mean for name, mean in decided.items() if sign * mean > 0} for sign in (1, -1))
+    return better, worse

@@ -9,7 +9,7 @@ from pathlib import Path
 from scripts.methods import FORGOT, failures, rows_of
 from scripts.preflight import PAGE as PREFLIGHT
 from scripts.readme import replace_block
-from scripts.results import differs, results
+from scripts.results import apart, results
 from scripts.spectral_claims import CLAIMS
 from scripts.spectral_study import Study, together
 from stiefel.methods import METHODS
@@ -109,13 +109,12 @@ def at_best_rates() -> str:
     best = sorted(((one["best"]["mean"], name) for name, one in methods.items()), reverse=True)
     (high, first), (low, last) = best[0], best[-1]
     above = sum(mean > methods["lora"]["best"]["mean"] for mean, _ in best)
-    decided = {name: one["over_lora"]["mean"] for name, one in over.items() if name != "lora" and differs(one)}
-    better, worse = ([name for name, mean in decided.items() if sign * mean > 0] for sign in (1, -1))
+    better, worse = (listed(list(one)) for one in apart(over))
     above_all, below_all = ([name for name, mean in pooled["decided"].items() if sign * mean > 0] for sign in (1, -1))
     return (
         f"At their own best rates {len(best)} methods reach from {low:.3f} (`{last}`) to {high:.3f} (`{first}`), "
         f"`lora` {methods['lora']['best']['mean']:.3f}, with {above} above it. Corrected for {len(best) - 1} "
-        f"comparisons, decidedly better than `lora`: {listed(better)}; worse: {listed(worse)}; if seeds spread alike "
+        f"comparisons, decidedly better than `lora`: {better}; worse: {worse}; if seeds spread alike "
         f"in all methods, which their intervals make doubtful, better: {listed(above_all)}; worse: {listed(below_all)}"
     )
 

@@ -156,9 +156,9 @@ def nano() -> Runs:
     return runs_of("nano", ("nano", "nano_ablations", "nano_cap"))
 
 
-def smollm2(*more: str) -> Runs:
-    """SmolLM2's, and those of more tables; of a run that was made from two warm bases one row, of its seed's usual."""
-    found = runs_of("smollm2", ("smollm2", *more))
+def smollm2() -> Runs:
+    """SmolLM2's; of a run that was made from two warm bases the row of the one that has the most rows of its seed."""
+    found = runs_of("smollm2", ("smollm2",))
     by_seed = [
         [row for row in found.rows if row["seed"] == seed] for seed in sorted({row["seed"] for row in found.rows})
     ]
