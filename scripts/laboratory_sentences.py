@@ -40,8 +40,8 @@ def at_one_step(found: Found) -> str:
         f"Of {counts['nano']} methods on nano, each at its own best rate, {known(found['nano']['at_best'])} (if seeds "
         f"spread alike in all, {better or 'none'} would be better and {worse or 'none'} worse)"
         f"{again(found['nano']['further'])}; on SmolLM2-135M {counts['smollm2']} {between(rates['smollm2'])}, over "
-        f"{seeds(found['smollm2']['methods'])} seeds, and {known(found['smollm2']['at_best'])}. With every rollout, of two "
-        f"updates, held to a KL of 1e-3, {len(held['nano'])} on nano {between(held['nano'])}, "
+        f"{seeds(found['smollm2']['methods'])} seeds, and {known(found['smollm2']['at_best'])}. With every rollout, of "
+        f"two updates, held to a KL of 1e-3, {len(held['nano'])} on nano {between(held['nano'])}, "
         f"and {known(found['nano']['capped'])}; {len(held['smollm2'])} on SmolLM2-135M {between(held['smollm2'])}, "
         f"and {known(found['smollm2']['capped'])}."
     )

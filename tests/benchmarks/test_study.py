@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -15,11 +16,13 @@ from benchmarks.study.claims import CLAIMS, best
 from benchmarks.study.decided import LEVEL, Compared, compared, corrected, is_against, t_interval, verdict
 from benchmarks.study.explained import adjusted, beside, dummies, explained, residuals
 from benchmarks.study.falling import ALARMS, FIRST, Case, fell_at, foreseen
-from benchmarks.study.figures import claims
+from benchmarks.study.figures import against, claims, further
 from benchmarks.study.orders import stability
 from benchmarks.study.pooled import pooled
 from benchmarks.study.repeated import DRAWN, drawn, of_one_more
 from benchmarks.study.runs import Runs
+from scripts.laboratory import FEW, alarms, warning
+from scripts.laboratory_sentences import known
 from stiefel.methods import METHODS
 from stiefel.report.falls import fall
 
@@ -380,3 +383,42 @@ def test_runs_of_another_model_are_put_beside_a_plateau_by_their_steps() -> None
     assert found["sides"]["within"]["median"] == pytest.approx(0.65)
     assert [one["reward"] for one in found["top"]] == [0.7, 0.6, 0.3]
     assert found["own"]["lora"]["step"] == 1e-3
+
+
+def test_further_seeds_are_those_that_not_all_methods_have_and_chose_no_rate() -> None:
+    rows = [run("lora", lr, seed, lr + seed / 100) for lr in (0.1, 0.2) for seed in range(3)]
+    rows += [run("lora", 0.2, seed, 0.9) for seed in (3, 4)]
+    rows += [run("rlpo", lr, seed, lr + seed / 100) for lr in (0.1, 0.2) for seed in range(3)]
+    runs = runs_of(*rows)
+    found = further(runs, {method: runs.at_best(method) for method in runs.methods})
+    assert found == {"lora": {3: 0.9, 4: 0.9}}
+
+
+def test_what_is_said_of_methods_beside_lora_is_what_was_decided() -> None:
+    drawn = np.random.default_rng(3)
+    base = drawn.normal(0.7, 0.01, 6)
+    by_method = {
+        name: dict(enumerate(base + drawn.normal(shift, 0.002, 6)))
+        for name, shift in (("lora", 0.0), ("rlpo", 0.05), ("geora", -0.05), ("pissa", 0.0))
+    }
+    assert known(against({**by_method, "rlpo": by_method["lora"], "geora": by_method["pissa"]}, "lora")) == (
+        "none is known to differ from `lora`"
+    )
+    said = known(against(by_method, "lora"))
+    assert re.fullmatch(
+        r"`rlpo` \(\+0\.0[45]\d\) is known to be better than `lora`, and `geora` \(-0\.0[45]\d\) to be worse", said
+    )
+
+
+@pytest.mark.parametrize(("vain", "warns"), [(0.08, True), (0.4, False)])
+def test_a_warning_is_worth_what_it_is_worth_on_the_other_model(vain: float, warns: bool) -> None:
+    other = {"false_alarms": [vain, vain]}
+    found = {"all": {"other": other}, "step": {"other": other}, "other_runs": 20, "other_falls": 2}
+    assert ("Nothing warns by it" not in warning(found)) == warns
+    assert "Nothing warns by it" in warning({**found, "other_runs": FEW, "other_falls": 1})
+
+
+def test_of_too_few_falls_no_share_is_told() -> None:
+    rule = {"found": [1.0, 1.0], "false_alarms": [0.4, 0.5], "brier": 0.2, "brier_of_the_share": 0.1}
+    assert alarms(rule, FEW - 1, FEW)[:2] == ["–, 40%", "–, 50%"]
+    assert alarms(rule, FEW, FEW)[:2] == ["100%, 40%", "100%, 50%"]
