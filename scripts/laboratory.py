@@ -23,6 +23,23 @@ MODELS = {"nano": "nano", "smollm2": "SmolLM2"}
 Found = dict[str, Any]
 
 
+def orders(found: Found) -> str:
+    """How the methods stand that every table has, at their own best rates and under the cap."""
+    tables = {
+        f"{name}, {what}": {method: one.get("best", one)["mean"] for method, one in found[model][key].items()}
+        for model, name in MODELS.items()
+        for key, what in (("methods", "best rates"), ("capped", "one cap"))
+    }
+    shared = set.intersection(*map(set, tables.values()))
+    if not shared:
+        return ""
+    said = [
+        f"{name}: {', '.join(f'`{method}`' for method in sorted(shared, key=lambda one: -rewards[one]))}"
+        for name, rewards in tables.items()
+    ]
+    return f"\n\nThe {len(shared)} methods that every table has stand in these orders. {'; '.join(said)}."
+
+
 def number(value: float | None, sign: str = "") -> str:
     """Three decimals, or a dash."""
     return "–" if value is None else f"{value:{sign}.3f}"
@@ -64,11 +81,17 @@ def methods(found: Found) -> str:
         )
         end = " (at the end)" if mine["at_the_end"] else ""
         kl = "–" if not mine["kl_base"] else f"{mine['kl_base']['mean']:.2g}"
-        best = half(mine["best"]) + end
+        best = half(mine["best"]) + seeds_of(mine, found) + end
         over = difference(found["at_best"][method].get("over_lora"))
         most = "" if mine["forgotten"] is None else f"{mine['forgotten']['mean']:.3f}, {mine['forgotten_most']:.3f}"
         rows.append([f"`{method}`", at, best, over, half(mine["gain"]), most or "–", kl])
     return lines(head, rows, 2)
+
+
+def seeds_of(mine: Found, found: Found) -> str:
+    """How many seeds a method has, where most have fewer."""
+    least = min(one["best"]["seeds"] for one in found["methods"].values())
+    return "" if mine["best"]["seeds"] == least else f" ({mine['best']['seeds']} seeds)"
 
 
 def fewer(one: Found, mine: Found) -> str:
@@ -97,7 +120,7 @@ def capped(found: Found, model: str) -> str:
         for method, one in sorted(found["capped"].items(), key=lambda item: -item[1]["mean"])
     ]
     head = [f"{MODELS[model]}, a cap of 1e-3", "reward", "over `lora`"]
-    return lines([*head, f"runs that lost {LOST:g} of another skill; most"], rows)
+    return lines([*head, f"runs that lost {LOST:g} of one other skill; most of one"], rows)
 
 
 def lost(one: Found) -> str:
@@ -123,13 +146,21 @@ def claims(found: list[Found]) -> str:
             f"{one['source']}, {one['where']}",
             one["says"],
             one["asked"] + (f" ({one['beside']})" if one["beside"] else ""),
-            difference(one["nano"]),
-            difference(one["smollm2"]),
+            difference(one["nano"]) + at_most(one, "nano"),
+            difference(one["smollm2"]) + at_most(one, "smollm2"),
             f"*{one['verdict']}*",
         ]
         for one in found
     ]
     return lines(["source", "claim", "difference asked", "nano", "SmolLM2", "verdict"], rows, 6)
+
+
+def at_most(claim: Found, model: str) -> str:
+    """The bound by which a difference is smaller than would matter, where that decided."""
+    most = claim[model]["most"]
+    if claim["verdict"] != "not seen here" or claim["against"] or most is None:
+        return ""
+    return f"; at most {most:+.3f}"
 
 
 def counted(found: list[Found]) -> str:
@@ -161,15 +192,29 @@ def explained(found: Found) -> str:
     return (
         f"{table}\n\nShares of the variance of the rewards of {ten['runs']} plain runs on nano, by least squares, "
         f"adjusted for the number of parameters; the step by a cubic spline of its logarithm with {KNOTS} knots. A "
-        f"mean for each method and rate explains {ten['cells']:.0%}: the rest is the seeds'. On methods that it was "
+        f"mean for each method and rate explains {ten['cells']:.0%}: the rest differs between seeds, their steps "
+        "included. On methods that it was "
         f"not fitted on the curve of the first ten rollouts explains {ten['held_out']:.0%}. How much each share is "
         "depends on the rates that were run: these were set around the same first step for every method, so that its "
         "mean over them says little, and for most methods they reach from too small a step to far too large a one: "
-        "much of what the step explains is that too large a one breaks a run. Broken runs take large steps as a "
-        f"consequence, so that the last row overstates the cause.\n\n{which_step(found)}\n\n**On the plateau the "
+        "much of what the step explains is that too large a one breaks a run. "
+        f"{below_the_edge(ten['up_to'], ten['best']['to'])}Broken runs take large steps as a consequence, so that the "
+        "last row overstates the cause, and the others where a run is breaking within its first "
+        f"rollouts.\n\n{which_step(found)}\n\n**On the plateau the "
         f"methods differ, by little.** Of the {near['runs']} runs whose first ten rollouts had a step there, rewards "
         f"spread by {near['spread']:.3f} (standard deviation), of whose variance the step explains "
-        f"{near['by_step']:.0%} and the method {near['by_method']:.0%} (F = {near['f']:.1f}, p = {near['p']:.1g})."
+        f"{near['by_step']:.0%} and the method {near['by_method']:.0%} (what it adds to the step: F = "
+        f"{near['f']:.1f}, p = {near['p']:.1g}, runs that share a seed taken as independent)."
+    )
+
+
+def below_the_edge(found: Found | None, edge: float) -> str:
+    """The same without the runs whose steps are too large."""
+    if found is None:
+        return ""
+    return (
+        f"Of the {found['runs']} runs with steps up to {edge:.1e} alone the step explains {found['by_step']:.0%}, the "
+        f"method {found['by_method']:.0%} and both {found['by_both']:.0%}. "
     )
 
 
@@ -206,7 +251,7 @@ def by_nanos_plateau(found: Found) -> str:
     beyond = ": nano's upper edge is not SmolLM2's, and what carries over is that a far larger step fails"
     return (
         f"The band is nano's plateau, {span(found['near'])} nats a token. {'; '.join(said)}. {best}"
-        f"{beyond if min(steps) > upper else ''}."
+        f"{beyond if min(steps) > upper else ''}. A rate that was run with three seeds counts three times here."
     )
 
 
@@ -242,18 +287,21 @@ def differing(found: Found) -> str:
         f"**They are not all alike**: Friedman's test over {one['methods']} methods and {one['seeds']} seeds has p = "
         f"{one['p']:.1g}. A pair of methods by itself needs a large difference to be told apart by {one['seeds']} "
         "seeds, since its own spread is all that is known of it. If the spread were the same for all, which the "
-        f"intervals above make doubtful, {one['spread']:.3f} of a single reward, a difference to `lora` of "
+        f"intervals above make doubtful, {one['spread']:.3f} of a reward less its method's and its seed's mean, a "
+        "difference to `lora` of "
         f"{one['least']:.3f} would be told from none ({one['free']} degrees of freedom, Holm's correction for "
         f"{one['methods'] - 1}). These are: {decided or 'none'}. The order of the methods by what they gained on "
         f"held-out questions is like that by reward: Kendall's τ {found['by_held_out']:.2f}."
-        f"{by_further(found['further'], found['capped'])}"
+        f"{by_further(found)}"
     )
 
 
-def by_further(methods: Found, capped: Found) -> str:
+def by_further(found: Found) -> str:
     """What the seeds say by themselves that were asked for after the others had been looked at."""
+    methods = found["further"]
     if not methods:
         return ""
+    all_seeds = apart(found["at_best"])
     over = {method: one["over_lora"] for method, one in methods.items() if method != "lora"}
     said = [f"`{method}` {difference(one)}" for method, one in sorted(over.items(), key=lambda item: -item[1]["mean"])]
     better, worse = (listed(list(one)) for one in apart(methods))
@@ -261,9 +309,13 @@ def by_further(methods: Found, capped: Found) -> str:
     return (
         f"\n\n**A second look**: {count} seeds more of {len(methods)} methods at their best rates, asked for after "
         f"the others had been read, and by themselves: over `lora` {', '.join(said)} (Holm's correction for "
-        f"{len(over)}). Better: {better}; worse: {worse}. That is at the best of three or four rates a factor of about "
+        f"{len(over)}). Better: {better}; worse: {worse}. By all seeds, corrected for every method of the table, "
+        f"better: {listed(list(all_seeds[0]))}; worse: {listed(list(all_seeds[1]))}; the methods with fewer seeds "
+        "have too few to show as much. That is at the best of three or four rates a factor of about "
         "three apart, where a method that learns in a narrower range of rates may have lost by the gaps; under one "
-        f"cap, which leaves none, worse: {listed(list(apart(capped)[1]))}."
+        f"cap, which leaves none, worse: {listed(list(apart(found['capped'])[1]))}, though the intervals there reach "
+        "as "
+        "far down, so that it is not shown that the gaps were the reason."
     )
 
 
@@ -287,7 +339,7 @@ def several_caps(found: Found) -> str:
     ]
     if not rows:
         return "No other cap was run yet."
-    head = ["nano", "cap", "reward", "over a cap of 1e-3", "others, most lost by a run", "KL to base"]
+    head = ["nano", "cap", "reward", "over a cap of 1e-3", "mean of the others, most lost by a run", "KL to base"]
     return lines(head, rows)
 
 
@@ -299,9 +351,8 @@ def stable(found: Found) -> str:
     return (
         f"Of {one['methods']} methods, ordered by {one['halves'][0]} of {one['seeds']} seeds and by the other "
         f"{one['halves'][1]}, each side at the rates that are best on it: Kendall's τ is {one['tau']:.2f} in the "
-        f"mean over every way to divide them, {one['lowest']:.2f} at the least. An order by all seeds should agree "
-        "somewhat better with another one of as many, which was not measured. It may be read as upper and lower "
-        "parts, not as ranks."
+        f"mean over every way to divide them, {one['lowest']:.2f} at the least. It may be read as "
+        "upper and lower parts, not as ranks."
     )
 
 
@@ -357,16 +408,22 @@ def warning(found: Found) -> str:
     """Whether anything warns by it, which the figures on what was held out decide."""
     kinds = [found[kind]["other"] for kind in ("all", "step") if "other" in found.get(kind, {})]
     if found["other_runs"] - found["other_falls"] < FEW or not kinds:
-        return "**Nothing warns by it**: there is no other model to judge it on."
+        return "**Stiefel gives no warning by it**: there is no other model to judge it on."
     vain = " and ".join(f"{one['false_alarms'][0]:.0%}" for one in kinds)
     if min(one["false_alarms"][0] for one in kinds) <= 2 * ALARMS[0]:
         return f"Fitted on nano, {vain} of the runs on SmolLM2 that do not fall are warned in vain."
     return (
-        f"**Nothing warns by it.** Fitted on nano, a warning that is aimed at {ALARMS[0]:.0%} of false alarms is in "
+        f"**Stiefel gives no warning by it.** Fitted on nano, a warning that is aimed at {ALARMS[0]:.0%} of false "
+        "alarms is in "
         f"vain for {vain} of the runs on SmolLM2 that do not fall (by all features, by the step alone): a step that "
-        "breaks a run on nano is one that others live with there. So a probability that was fitted on one model is "
-        "none of another's."
+        "breaks a run on nano is one that others live with there, and what was a probability of nano is none of "
+        f"SmolLM2's. Under a cap of 1e-3 there fell {under_the_cap(found['under_the_cap'])}."
     )
+
+
+def under_the_cap(found: Found) -> str:
+    """How many runs fell under it."""
+    return " and ".join(f"{one['fell']} of {one['runs']} runs on {MODELS[model]}" for model, one in found.items())
 
 
 def made_of(found: Found) -> str:
@@ -452,7 +509,7 @@ def page() -> str:
         "claims": f"{counted(found['claims'])}\n\n{claims(found['claims'])}",
         "stable": stable(found["nano"]),
         "falling": falling(found["falling"], far=bool(found["rows"].get("nano_falls"))),
-        "choose": f"{methods_at_best_rates()}.",
+        "choose": f"{methods_at_best_rates()}." + orders(found),
         "rows": made_of(found),
     }.items():
         text = replace_block(text, name, content + "\n")

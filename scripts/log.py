@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks.study.falling import ALARMS, FIRST
 from benchmarks.study.figures import LOST
+from scripts.laboratory import under_the_cap
 from scripts.readme import replace_block
 from scripts.results import results
 from scripts.which import listed
@@ -57,8 +58,8 @@ def falls() -> tuple[str, str]:
         f"the Brier score is {best['brier']:.3f} ({step['brier']:.3f} by the step), that of always saying the share "
         f"of falls {best['brier_of_the_share']:.3f}. Fitted on nano and tried on SmolLM2 it is in vain for "
         f"{vain:.0%} of the runs that do not fall ({by_step:.0%} by the step alone); {found['other_falls']} of "
-        f"{found['other_runs']} fell. So neither `train` nor the report warns by it; a cap on the step keeps a run "
-        "from where falls are ([laboratory.md](laboratory.md#can-a-fall-be-foreseen)).",
+        f"{found['other_runs']} fell. So neither `train` nor the report warns by it. Under a cap of 1e-3 there fell "
+        f"{under_the_cap(found['under_the_cap'])} ([laboratory.md](laboratory.md#can-a-fall-be-foreseen)).",
     )
 
 

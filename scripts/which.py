@@ -75,7 +75,7 @@ def on_a_real_model() -> str:
         if isinstance(found, dict) and "runs" in found:
             gains = " and ".join(f"{run['after'] - run['before']:.3f}" for run in found["runs"])
             said.append(f"`{method}` at {found['rate']:g} gains {gains}")
-    return f"On SmolLM2-135M {', '.join(said)}; a number a seed"
+    return f"On SmolLM2-135M, in another recipe than the study's, {', '.join(said)}; a number a seed, held out"
 
 
 def of_the_step() -> str:
@@ -85,7 +85,8 @@ def of_the_step() -> str:
     near = ten["plateau"]
     return (
         f"Over {ten['runs']} runs of {len(found['nano']['methods'])} methods the size of the first steps explains "
-        f"{ten['by_step']:.0%} of the reward's variance, which method it is {ten['by_method']:.0%}; among the "
+        f"{ten['by_step']:.0%} of the reward's variance, much of it that too large a one breaks a run, which method it "
+        f"is {ten['by_method']:.0%}; among the "
         f"{near['runs']} runs whose step was a good one the method explains {near['by_method']:.0%} of the variance "
         f"and the step {near['by_step']:.0%}, at a standard deviation of {near['spread']:.3f}"
     )

@@ -147,7 +147,7 @@ CLAIMS = (
         RLPO,
         "Fig. 4",
         "with a cosine schedule too RLPO ends above LoRA",
-        "reward, each at its middle rate",
+        "reward, each at its middle rate, which was not chosen for this schedule",
         with_cosine,
     ),
     Claim(RLPO, "Fig. 5", "OLoRA ends above PiSSA", "reward at 3e-4", at(3e-4, "olora", "pissa")),

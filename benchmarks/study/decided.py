@@ -76,16 +76,17 @@ def t_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, fl
 def verdict(by_model: Sequence[Compared], margin: float) -> Verdict:
     """Seen where it is decided on a model and no model decides against it.
 
-    Else not seen where one decides against it, or where all that the difference may be lies below the margin: too small
-    to be what is claimed. Where the lower side may have a better rate nothing is seen,
-    where the upper side may nothing is not seen.
+    Else not seen where one decides against it, or where all that the difference may be on every model that was asked
+    lies below the margin: too small to be what is claimed. Where the lower side may have a better rate nothing is
+    seen, where the upper side may nothing is not seen.
     """
     lows = [one.low for one in by_model if one.low is not None and one.bounded[1]]
     against = is_against(by_model)
     if any(low > 0 for low in lows):
         return "not decidable here" if against else "seen here"
-    mosts = [one.most for one in by_model if one.most is not None and one.bounded[0]]
-    return "not seen here" if against or any(most < margin for most in mosts) else "not decidable here"
+    mosts = [(one.most, one.bounded[0]) for one in by_model if one.most is not None]
+    small = bool(mosts) and all(most < margin and bounded for most, bounded in mosts)
+    return "not seen here" if against or small else "not decidable here"
 
 
 def is_against(by_model: Sequence[Compared]) -> bool:

@@ -37,7 +37,8 @@ def explained(runs: Runs, first: int | None) -> dict[str, Any]:
     `cells` is that of a mean for each method and rate, which is all that anything but the seed could explain;
     `held_out` is R² of the curve on methods that were left out one by one. `plateau` asks the same of the runs whose
     step lies where the curve is near its highest, where F also tests whether the methods differ: over all steps it
-    could not, since runs that break differ far more than runs that do not.
+    could not, since runs that break differ far more than runs that do not. `up_to` asks it of those and of all with
+    smaller steps, so that none of them broke by too large a one.
     """
     found = [(row, step_of(runs, row, first)) for row in runs.plain]
     rows = [row for row, step in found if math.isfinite(step)]
@@ -47,13 +48,17 @@ def explained(runs: Runs, first: int | None) -> dict[str, Any]:
     methods = np.array([[row["method"]] for row in rows])
     cells = np.array([[f"{row['method']} {row['lr']}"] for row in rows])
     best = best_step(steps, rewards, methods[:, 0])
-    near = (np.array(sizes) >= best["from"]) & (np.array(sizes) <= best["to"])
+    up_to = np.array(sizes) <= best["to"]
+    near = up_to & (np.array(sizes) >= best["from"])
     return {
         "runs": len(rows),
         **shares(steps, rewards, methods),
         "cells": adjusted(dummies(cells), rewards),
         "held_out": held_out(steps, rewards, methods[:, 0]),
         "plateau": {"runs": int(near.sum()), **shares(steps[near], rewards[near], methods[near])}
+        if near.sum() >= FEW
+        else None,
+        "up_to": {"runs": int(up_to.sum()), **shares(steps[up_to], rewards[up_to], methods[up_to])}
         if near.sum() >= FEW
         else None,
         "best": best,
@@ -88,7 +93,7 @@ def beside(runs: Runs, first: int | None, near: tuple[float, float]) -> dict[str
     return {
         "points": found,
         "near": list(near),
-        "top": ranked[:TOP],
+        "top": [one for one in ranked if one["reward"] >= ranked[TOP - 1]["reward"]],
         "own": {one["method"]: one for one in reversed(ranked)},
         "sides": {
             name: {

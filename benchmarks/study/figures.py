@@ -11,7 +11,7 @@ from benchmarks.rows import asked_of, table
 from benchmarks.study.claims import CLAIMS, Best, Claim
 from benchmarks.study.decided import Compared, compared, corrected, is_against, t_interval, verdict
 from benchmarks.study.explained import beside, explained
-from benchmarks.study.falling import cases, foreseen
+from benchmarks.study.falling import cases, fell_at, foreseen
 from benchmarks.study.orders import stability, tau
 from benchmarks.study.pooled import pooled
 from benchmarks.study.runs import CAP, BySeed, Row, Runs, nano, runs_of, smollm2
@@ -58,7 +58,7 @@ def figures() -> dict[str, Any]:
     one = found["explained"]["one"]["best"]
     found["beside_one"] = beside(models["smollm2"], FIRST["one"], (one["from"], one["to"]))
     falls = runs_of("nano", ("nano", "nano_falls"))
-    found["falling"] = foreseen(cases(falls), cases(models["smollm2"]))
+    found["falling"] = foreseen(cases(falls), cases(models["smollm2"])) | {"under_the_cap": fell_under_the_cap(models)}
     return found
 
 
@@ -138,6 +138,16 @@ def further(runs: Runs, at_best: dict[str, BySeed]) -> dict[str, BySeed]:
     every = set.intersection(*(set(values) for values in at_best.values()))
     apart = {method: {seed: one for seed, one in by.items() if seed not in every} for method, by in at_best.items()}
     return {method: values for method, values in apart.items() if values}
+
+
+def fell_under_the_cap(models: dict[str, Runs]) -> dict[str, dict[str, int]]:
+    """How many runs there are under the cap, and how many of them fell."""
+    found = {}
+    for name, runs in models.items():
+        rollouts = max((row["rollouts"] for row in runs.plain), default=0)
+        capped = [runs.curve(row)["reward"] for method in runs.methods for row in runs.under(method, CAP)]
+        found[name] = {"runs": len(capped), "fell": sum(fell_at(one, rollouts) is not None for one in capped)}
+    return found
 
 
 def lost_under_the_cap(runs: Runs) -> dict[str, Any]:

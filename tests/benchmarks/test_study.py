@@ -76,7 +76,10 @@ def test_of_one_seed_nothing_is_decided() -> None:
         ([(0.01, 0.2), (-0.1, 0.1)], "seen here"),
         ([(0.01, 0.2), (-0.2, -0.01)], "not decidable here"),
         ([(-0.2, -0.01)], "not seen here"),
+        ([(-0.2, -0.01), (-0.1, 0.3)], "not seen here"),
         ([(-0.1, 0.02)], "not seen here"),
+        ([(-0.1, 0.02), (None, None)], "not seen here"),
+        ([(-0.1, 0.02), (-0.1, 0.3)], "not decidable here"),
         ([(-0.1, 0.1)], "not decidable here"),
         ([(None, None), (0.01, 0.2)], "seen here"),
     ],
@@ -402,11 +405,11 @@ def test_what_is_said_of_methods_beside_lora_is_what_was_decided() -> None:
         for name, shift in (("lora", 0.0), ("rlpo", 0.05), ("geora", -0.05), ("pissa", 0.0))
     }
     assert known(against({**by_method, "rlpo": by_method["lora"], "geora": by_method["pissa"]}, "lora")) == (
-        "none is known to differ from `lora`"
+        "none is known to differ from `lora` in reward"
     )
     said = known(against(by_method, "lora"))
     assert re.fullmatch(
-        r"`rlpo` \(\+0\.0[45]\d\) is known to be better than `lora`, and `geora` \(-0\.0[45]\d\) to be worse", said
+        r"`rlpo` \(\+0\.0[45]\d\) is known to be better than `lora`; known to be worse: `geora` \(-0\.0[45]\d\)", said
     )
 
 
@@ -414,8 +417,9 @@ def test_what_is_said_of_methods_beside_lora_is_what_was_decided() -> None:
 def test_a_warning_is_worth_what_it_is_worth_on_the_other_model(vain: float, warns: bool) -> None:
     other = {"false_alarms": [vain, vain]}
     found = {"all": {"other": other}, "step": {"other": other}, "other_runs": 20, "other_falls": 2}
-    assert ("Nothing warns by it" not in warning(found)) == warns
-    assert "Nothing warns by it" in warning({**found, "other_runs": FEW, "other_falls": 1})
+    found["under_the_cap"] = {"nano": {"runs": 9, "fell": 1}}
+    assert ("gives no warning by it" not in warning(found)) == warns
+    assert "gives no warning by it" in warning({**found, "other_runs": FEW, "other_falls": 1})
 
 
 def test_of_too_few_falls_no_share_is_told() -> None:
