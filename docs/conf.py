@@ -17,6 +17,7 @@ import stiefel
 
 ROOT = Path(__file__).parents[1]
 LONG, LONGER = 20, 70  # letters of a cell; static/site.css gives them room
+NAME = 24  # letters of a name in it, which is not broken
 
 project, author = "Stiefel", "The Stiefel authors"
 project_copyright = f"{author}, Apache-2.0"
@@ -77,10 +78,12 @@ def begin_with_readme(app: Sphinx, error: Exception | None) -> None:
 
 
 def give_room(app: Sphinx, page: nodes.document) -> None:
-    """Mark what is long in tables, which a browser otherwise sets one word below the other beside wide columns."""
+    """Mark what is long in tables, which a browser otherwise sets a word below the other, and the names in them."""
     for cell in page.findall(nodes.entry):
         letters = len(cell.astext())
         cell["classes"] += ["long"] * (letters > LONG) + ["longer"] * (letters > LONGER)
+        for name in cell.findall(nodes.literal):
+            name["classes"] += ["name"] * (len(name.astext()) <= NAME)
 
 
 def setup(app: Sphinx) -> None:

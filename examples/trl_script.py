@@ -2,7 +2,6 @@
 
 import random
 import sys
-from pathlib import Path
 
 import torch
 from datasets import Dataset
@@ -10,8 +9,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig
 
 from stiefel import GRPOTrainer, attach  # instead of TRL's GRPOTrainer
+from stiefel.nano import NANO_PATH as MODEL  # or any causal language model: its name or its directory
 
-MODEL = Path(__file__).parents[1] / "src/stiefel/nano/weights"  # or any causal language model
 OUT, STEPS = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 60
 torch.set_num_threads(1)  # nano's matrices are too small to share; leave this out with a model that is not
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -51,7 +52,7 @@ def test_a_ratio_of_a_start_is_over_what_its_row_names() -> None:
 
 
 def test_the_tree_is_the_folder() -> None:
-    tree = re.search(r"## The tree\n\n```\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    tree = re.search(r"## The tree\n\n.*?```\n(.*?)```", README.read_text(), flags=re.DOTALL)
     assert tree is not None
     top, *lines = tree.group(1).splitlines()
     home = ROOT / top
@@ -59,6 +60,7 @@ def test_the_tree_is_the_folder() -> None:
     there = {f"{path.name}/" for path in home.iterdir() if path.is_dir() and path.name != "__pycache__"}
     there |= {path.name for path in home.glob("*.py") if not path.name.startswith("__")}
     assert named == there
+    assert re.findall(r"^  (\w+)/", tree.group(1), flags=re.MULTILINE) == list(ROOMS), "in the order of imports"
 
 
 def test_the_page_on_the_architecture_has_every_room_in_the_order_of_imports() -> None:
@@ -92,3 +94,9 @@ def test_every_recipe_and_grid_parses(path) -> None:
             assert load_grid(path, profile=profile).runs
     else:
         assert load_recipe(path)
+
+
+def test_pissa_at_the_larger_rate_ends_below_where_it_began_and_no_other_run_of_the_demo_does() -> None:
+    rows = json.loads((ROOT / "docs" / "demo" / "table.json").read_text())
+    below = [(row["method"], row["lr"]) for row in rows if row["last_reward"]["mean"] < row["first_reward"]["mean"]]
+    assert below == [("pissa", 1e-3)]

@@ -73,7 +73,7 @@ def checked(name: str, *, as_json: bool) -> int:
     help="One of `stiefel methods`, several with + between, or module:function.",
     shell_complete=completing.methods,
 )
-@click.option("--rank", default=16, show_default=True, help="r.")
+@click.option("--rank", default=16, show_default=True, help="The rank r of A and B.")
 @click.option("--alpha", default=32, show_default=True, help="The adapter is scaled by alpha/r.")
 @click.option(
     "--targets", default="all-linear", show_default=True, help="all-linear, names with commas between, or /EXPRESSION/."

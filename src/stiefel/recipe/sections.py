@@ -48,7 +48,7 @@ class AdapterSettings(Section):
     path: str = ""
     """An adapter directory to start from; method, rank, alpha and targets are then its own."""
     rank: Positive = 8
-    """r."""
+    """The rank r of A and B: how many directions of a matrix its change may have."""
     alpha: Positive = 16
     """The adapter is scaled by s = alpha/r."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
