@@ -97,7 +97,7 @@ def seeds_of(mine: Found, found: Found) -> str:
 def fewer(one: Found, mine: Found) -> str:
     """How many seeds a rate has, where others of the method have more: their means are not to be compared."""
     most = max(each["seeds"] for each in mine["rates"].values())
-    return "" if one["seeds"] == most else f" ({one['seeds']})"
+    return "" if one["seeds"] == most else f"\N{NO-BREAK SPACE}({one['seeds']})"
 
 
 def there(found: Found) -> str:
@@ -363,7 +363,7 @@ def falling(found: Found, *, far: bool) -> str:
     parts = [
         f"{found['runs']} runs of {found['methods']} methods on nano were up after {found['first']} rollouts, "
         f"{found['falls']} of them fell later; on SmolLM2 {found['other_runs']} and {found['other_falls']}"
-        f"{': too few ' + ' and '.join(few) + ' to judge by' if few else ''}. The rates are those above"
+        f"{': too few ' + ' and '.join(few) + ' to judge by' if few else ''}. The rates are those of the tables above"
         f"{', and for some methods three and ten times the largest of them' if far else ''}."
     ]
     rows = []
