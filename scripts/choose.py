@@ -57,13 +57,20 @@ def on_curves(one: dict[str, Any]) -> str:
         f"| the grid's own best cell | {inside['best_cell']} | {no_worse['best_cell']} |\n"
         f"| the candidate that is best over all seeds | {inside['truth']} | {no_worse['truth']} |\n\n"
         f"The chosen one has {one['lost']:.3f} of reward less than the last of these in the mean, and "
-        f"{one['lost_most']:.3f} at most. Where finalists had two seeds, the winner's `probability` was "
+        f"{one['lost_most']:.3f} at most. Where finalists had several seeds, the winner's `probability` was "
         f"{one['said']:.2f} on average, and it was the better finalist in {one['right']:.2f} of the cases. Of "
         f"{one['other_schedules']} other schedules that the budget pays for, with more seeds earlier or first rungs "
-        f"that are longer or shorter, the best one lies inside in {one['inside_of_the_best_schedule']:.0%} and "
-        f"the best one loses {one['lost_by_the_best_schedule']:.3f}: what is left is how much seeds differ. "
-        "`python -m benchmarks.choose_on_curves`."
+        f"that are longer or shorter, {none_loses_less(one)}; the one that lies inside most often, the luckiest of so "
+        f"many, does in {one['inside_of_the_best_schedule']:.0%}. `python -m benchmarks.choose_on_curves`."
     )
+
+
+def none_loses_less(one: dict[str, Any]) -> str:
+    """Whether another schedule would have lost less than ours."""
+    least, ours = one["lost_by_the_best_schedule"], one["lost"]
+    if least >= ours:
+        return f"none loses less ({least:.3f}, ours {ours:.3f})"
+    return f"the one that loses least loses {least:.3f} (ours {ours:.3f})"
 
 
 def measured() -> str:

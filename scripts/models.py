@@ -123,7 +123,7 @@ def generic(line: str, name: str) -> str:
         (r"the first is [\w.]+\w", "the first is …"),
         (r"\b\d+%", "…%"),
         (r"\b\d+ (bare|layers)", r"… \1"),
-        (r": \w+ reads their", ": … reads their"),
+        (r": \w+ reads its weight", ": … reads its weight"),
         (rf"\({name}\)", "(…)"),
     ):
         line = re.sub(pattern, put, line)
