@@ -87,8 +87,8 @@ def choice() -> tuple[str, str]:
     return (
         "To choose better for a fifth of a grid by another schedule of halving",
         f"Of {found['other_schedules']} schedules that the budget pays for {none_loses_less(found)}. The luckiest of "
-        f"them lies inside the best cell's interval in {found['inside_of_the_best_schedule']:.0%} of the cases, ours in "
-        f"{found['inside_winner']:.0%}, the grid's own best cell in {found['inside_best_cell']:.0%} "
+        f"them lies inside the best cell's interval in {found['inside_of_the_best_schedule']:.0%} of the cases, ours "
+        f"in {found['inside_winner']:.0%}, the grid's own best cell in {found['inside_best_cell']:.0%} "
         "([choose.md](choose.md)).",
     )
 
