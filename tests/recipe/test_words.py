@@ -13,7 +13,7 @@ import pytest
 from stiefel.errors import UserError
 from stiefel.recipe.explained import keys
 from stiefel.recipe.grid import load_grid
-from stiefel.recipe.recipe import Recipe, make_recipe, overlay, parse_change
+from stiefel.recipe.recipe import Recipe, load_recipe, make_recipe, overlay, parse_change
 
 VALUES: list[Any] = [
     *(-3, 0, 2**70, "8", "x", "", True, 2.0, 2.5, -1.5, math.inf, math.nan, datetime.date(2020, 1, 1)),
@@ -119,3 +119,26 @@ def test_a_grid_names_its_file_beside(axes: str, tmp_path: Path) -> None:
         load_grid(path)
     assert error.value.what == f"adapter.rank = -3 in {path} does not fit"
     assert error.value.why == "it must be a whole number, at least 1"
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ("adapter.rank=-3", "adapter.rank = -3 in the changes to {} does not fit"),
+        ("optim.lrr=1", "unknown key optim.lrr in the changes to {}"),
+        ("optimizer.lr=1", "unknown key optimizer in the changes to {}"),
+        ("optim={lr = true}", "optim.lr = True in the changes to {} does not fit"),
+        ("adapter.rank.of_all=3", "adapter.rank = {{'of_all': 3}} in the changes to {} does not fit"),
+        ("run.seed=1", "adapter.alpha = -1 in {} does not fit"),
+        ("adapter.rank=4", "adapter.alpha = -1 in {} does not fit"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["recipe", "grid"])
+def test_what_a_change_has_set_is_not_said_of_the_file(change: str, what: str, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{kind}.toml"
+    alpha = -1 if "alpha" in what else 16
+    text = f"adapter]\nrank = 8\nalpha = {alpha}\n"
+    path.write_text(f"[recipe.{text}[axes]\n'run.threads' = [1]\n" if kind == "grid" else f"[{text}")
+    with pytest.raises(UserError) as error:
+        load_grid(path, [change]) if kind == "grid" else load_recipe(path, [change])
+    assert error.value.what == what.format(path)

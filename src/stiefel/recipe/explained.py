@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -29,11 +29,13 @@ class Place:
     annotation: Any
 
 
-def explain(error: ValidationError, recipe: type[Section], source: str) -> UserError:
-    """What does not fit, what may stand there, and what to write instead."""
+def explain(error: ValidationError, recipe: type[Section], source: str, set_over: Collection[str] = ()) -> UserError:
+    """What does not fit, what may stand there, and what to write instead; `set_over` is what changes have set."""
     first = plainest(error.errors())
     place = located(first["loc"], recipe)
-    path, where = place.path, f" in {source}" if source else ""
+    path = place.path
+    changed = any(f"{path}.".startswith(f"{one}.") for one in set_over)
+    where = f" in the changes to {source}" if source and changed else f" in {source}" if source else ""
     if first["type"] == "extra_forbidden":
         siblings = [".".join((*path.split(".")[:-1], name)) for name in place.section.model_fields]
         return UserError(

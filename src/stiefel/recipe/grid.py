@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from ..errors import UserError, nearest
 from .explained import explain, keys
 from .measured import MeasureSettings
-from .recipe import Recipe, is_grid, make_recipe, overlay, parse_change, profiled, profiles_of, read_toml
+from .recipe import Recipe, is_grid, make_recipe, overlay, parse_change, places_set, profiled, profiles_of, read_toml
 
 RATES = {
     "kl": "a first step of every run costs the same KL",
@@ -121,7 +121,8 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
     refuse_unknown(tables, str(path))
     own = grid_profile(tables, profile, path)
     tables |= {key: value for key, value in (own or {}).items() if key not in LAID_OVER}
-    recipe = changed(base_recipe(tables, own, profile, path), changes)
+    shared = base_recipe(tables, own, profile, path)
+    recipe, set_over = changed(shared, changes), list(places_set(shared, map(parse_change, changes)))
     axes = chosen_axes(tables.get("axes", {}), {} if own is None else own.get("axes", {}), profile, path)
     named = [name for axis in axes for name in axis_keys(axis)]
     for name in named:
@@ -144,7 +145,7 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
         name = run_name(settings)
         if name in runs:
             raise UserError(f"two points of {path} are both {name}", "a value is listed twice", "list each value once")
-        runs[name], varied[name] = make_recipe(cell, source=str(path)), settings
+        runs[name], varied[name] = make_recipe(cell, source=str(path), set_over=set_over), settings
         other = same.setdefault(runs[name].model_dump_json(), name)
         if other != name:
             raise UserError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,19 +106,29 @@ VLLM_KEYS = (
 )
 
 
-def make_recipe(tables: Mapping[str, Any], changes: Iterable[str] = (), profile: str = "", source: str = "") -> Recipe:
-    """The recipe of nested tables; raises UserError for the first key or value that does not fit."""
+def make_recipe(
+    tables: Mapping[str, Any],
+    changes: Iterable[str] = (),
+    profile: str = "",
+    source: str = "",
+    set_over: Collection[str] = (),
+) -> Recipe:
+    """The recipe of nested tables; raises UserError for the first key or value that does not fit.
+
+    `set_over`: what of the tables is not from `source` but from changes, where these are laid over them already.
+    """
     if not isinstance(tables, Mapping):
         raise UserError(f"recipe = {tables!r} in {source}", "a recipe is a table of settings", "write [recipe.adapter]")
-    base = profiled(tables, profile, source)
-    for change in changes:
-        base = overlay(base, parse_change(change))
+    base, given = profiled(tables, profile, source), [parse_change(change) for change in changes]
+    set_over = [*set_over, *places_set(base, given)]
+    for change in given:
+        base = overlay(base, change)
     base = with_mixture(base)
     refuse_unused(base)
     try:
         recipe = Recipe.model_validate(with_defaults(base))
     except ValidationError as error:
-        raise explain(error, Recipe, source) from error
+        raise explain(error, Recipe, source, set_over) from error
     check(recipe)
     return recipe
 
@@ -265,6 +275,17 @@ def parse_change(change: str) -> dict[str, Any]:
         value = {part: value}
     assert isinstance(value, dict)
     return value
+
+
+def places_set(base: Mapping[str, Any], changes: Iterable[Mapping[str, Any]], above: str = "") -> Iterator[str]:
+    """Where changes set a value, or a table that the base has not: `section.key`, each with all that is below it."""
+    for change in changes:
+        for key, value in change.items():
+            below = base.get(key)
+            if isinstance(value, Mapping) and value and isinstance(below, Mapping):
+                yield from places_set(below, [value], f"{above}{key}.")
+            else:
+                yield f"{above}{key}"
 
 
 def parse_value(text: str) -> Any:
