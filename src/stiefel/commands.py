@@ -14,7 +14,7 @@ from .artifacts import FAILED, GRID, MANIFEST, RUNS, require_begun
 from .comparison import compare as run_grid
 from .errors import UserError, refuse_both
 from .evaluation import Drawn, Subject, Wanted, evaluate_into, prepare_evaluation
-from .foresight import KL_BUDGET, Preflight
+from .foresight import KL_BUDGET, Preflight, chosen_methods
 from .foresight import preflight as look
 from .recipe import Recipe, as_change, load_grid, load_recipe, make_recipe
 from .report import has_rows, write_report
@@ -93,15 +93,19 @@ def compare(
 
 def preflight(
     recipe: Source,
-    methods: Sequence[str] = (),
+    methods: str | Sequence[str] = (),
     *,
     profile: str = "",
     changes: Mapping[str, Any] | None = None,
     kl_budget: float = KL_BUDGET,
     say: Callable[[str], None] = silent,
 ) -> Preflight:
-    """The first step that a recipe would take, by each method, its size and its KL, as `stiefel preflight` does."""
-    return look(recipe_of(recipe, changes, profile), methods, kl_budget=kl_budget, progress=say)
+    """The first step that a recipe would take, by each method, its size and its KL, as `stiefel preflight` does.
+
+    methods: their names, or one text with commas between them.
+    """
+    named = chosen_methods(methods) if isinstance(methods, str) else methods
+    return look(recipe_of(recipe, changes, profile), named, kl_budget=kl_budget, progress=say)
 
 
 def evaluate(
@@ -174,6 +178,10 @@ def recipe_of(recipe: Source, changes: Mapping[str, Any] | None, profile: str) -
 
 def texts(changes: Mapping[str, Any] | None) -> list[str]:
     """Changes as `--set` takes them."""
+    if not isinstance(changes, Mapping | None):
+        raise UserError(
+            f"changes = {changes!r}"[:200], "changes are a mapping of keys to values", 'changes={"optim.lr": 1e-3}'
+        )
     return [as_change(key, value) for key, value in (changes or {}).items()]
 
 

@@ -98,6 +98,12 @@ def test_a_preflight_measures_the_first_step() -> None:
         (lambda out: stiefel.evaluate("nano", "lm-eval:gsm8k", out), "lm-eval"),
         (lambda out: stiefel.compare("nowhere.toml", out), "nowhere.toml"),
         (lambda out: stiefel.preflight(TINY, ["rlop"]), "rlop"),
+        (lambda out: stiefel.preflight(TINY, "rlop"), "unknown method 'rlop'"),
+        (lambda out: stiefel.preflight(TINY, "lora, rlop"), "unknown method 'rlop'"),
+        (lambda out: stiefel.preflight(TINY, "lora,"), "commas stand between methods"),
+        (lambda out: stiefel.train(TINY, out, changes=["optim.lr=1e-3"]), "a mapping of keys to values"),
+        (lambda out: stiefel.compare("grid.toml", out, changes="optim.lr=1e-3"), "a mapping of keys to values"),
+        (lambda out: stiefel.preflight(TINY, changes=["optim.lr=1e-3"]), "a mapping of keys to values"),
     ],
 )
 def test_a_mistake_is_the_commands_own_error_and_leaves_nothing(call, what, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import UserError
 from . import completing
 from .options import examples, force_option, json_option, profile_option, say, set_option
 
@@ -106,8 +105,8 @@ def preflight(
             refuse_existing(out, "give another --out" + ("" if out.is_dir() else ", or --force to replace it"))
         writable(out.parent)
     quiet()
+    from ..foresight import chosen_methods, print_preflight
     from ..foresight import preflight as look
-    from ..foresight import print_preflight
     from ..methods import compose
     from ..progress import working
 
@@ -122,14 +121,6 @@ def preflight(
         print_preflight(found)
     own = settings.adapter.path or compose(settings.adapter.method).name
     say(f"next: {next_command(recipe, profile, changes, found, own)}")
-
-
-def chosen_methods(text: str) -> list[str]:
-    """The names between commas."""
-    names = [name.strip() for name in text.split(",")] if text else []
-    if not all(names):
-        raise UserError(f"--methods {text!r} has an empty name", "commas stand between methods", "--methods lora,rlpo")
-    return names
 
 
 def next_command(recipe: Path, profile: str, changes: tuple[str, ...], found: Preflight, own: str) -> str:

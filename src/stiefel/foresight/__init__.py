@@ -5,6 +5,7 @@ Open measure.py first; probe.py takes the step, rate.py finds the rate.
 
 from __future__ import annotations
 
+from .check import chosen_methods
 from .figures import MatrixStep, MethodSteps, Preflight
 from .matched import Matched, budget_of, matched_rates
 from .measure import KL_BUDGET, preflight
@@ -21,6 +22,7 @@ __all__ = [
     "Preflight",
     "Spent",
     "budget_of",
+    "chosen_methods",
     "matched_rates",
     "memory_needed",
     "preflight",

@@ -14,6 +14,14 @@ from ..recipe import Recipe
 from ..run import check_names, check_run, rehearse_start
 
 
+def chosen_methods(text: str) -> list[str]:
+    """The names between commas."""
+    names = [name.strip() for name in text.split(",")] if text else []
+    if not all(names):
+        raise UserError(f"methods {text!r} have an empty name", "commas stand between methods", "write lora,rlpo")
+    return names
+
+
 def variants(recipe: Recipe, methods: Sequence[str], kl_budget: float) -> dict[str, Recipe]:
     """The recipe as it will be probed, by method; of an adapter directory one, by its path.
 
