@@ -77,6 +77,11 @@ WORDS = {
         "it must be a list, each of it a text",
         'write ["gsm8k", "math500"] in single quotes, which the shell takes away; ',
     ),
+    "eval.tasks=nano-sort, nano-reverse": (
+        "eval.tasks = 'nano-sort, nano-reverse'",
+        "it must be a list, each of it a text",
+        'write ["nano-sort", "nano-reverse"]; ',
+    ),
     "task.chat=1": ("task.chat = 1", "it must be true or false, and a number was given", "Show a text prompt"),
     "model.dtype=bf16": (
         "model.dtype = 'bf16'",

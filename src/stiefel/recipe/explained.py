@@ -110,7 +110,8 @@ def better(first: ErrorDetails, place: Place) -> str:
         return f"write {meant}; "
     if get_origin(plain) is list and isinstance(value, str):
         lost = value.startswith("[") and value.endswith("]")  # a list whose quotes the shell took for its own
-        parts = [part.strip() for part in value[1:-1].split(",") if part.strip()] if lost else [value]
+        listed = value[1:-1] if lost else value
+        parts = [part.strip() for part in listed.split(",") if part.strip()] or [value]
         around = " in single quotes, which the shell takes away" if lost else ""
         return f"write {json.dumps(parts, ensure_ascii=False)}{around}; "
     return ""
