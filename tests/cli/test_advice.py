@@ -56,7 +56,7 @@ def test_a_name_like_none_gets_the_list_and_a_mistyped_one_the_nearest() -> None
         ({"algorithm": {"name": "DAPO"}}, "did you mean dapo"),
         ({"algorithm": {"name": "Dr-GRPO"}}, "did you mean dr_grpo"),
         ({"model": {"dtype": "BFloat16"}}, "did you mean bfloat16"),
-        ({"OPTIM": {"lr": 1e-3}}, "did you mean optim."),
+        ({"OPTIM": {"lr": 1e-3}}, "did you mean optim?"),
     ],
 )
 def test_a_recipes_words_whatever_their_case(tables: dict[str, Any], words: str) -> None:

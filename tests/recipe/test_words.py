@@ -147,3 +147,39 @@ def test_what_a_change_has_set_is_not_said_of_the_file(change: str, what: str, k
     with pytest.raises(UserError) as error:
         load_grid(path, [change]) if kind == "grid" else load_recipe(path, [change])
     assert error.value.what == what.format(path)
+
+
+TABLES = f"one of the tables: {', '.join(Recipe.model_fields)}; `stiefel help` lists their keys"
+
+
+@pytest.mark.parametrize(
+    ("key", "written", "changed"),
+    [
+        ("lr", "did you mean optim.lr: [optim] lr = …", "did you mean optim.lr?"),
+        (
+            "name",
+            "did you mean task.name: [task] name = …, or algorithm.name: [algorithm] name = …",
+            "did you mean task.name or algorithm.name?",
+        ),
+        ("adapter.seed", "did you mean run.seed?", "did you mean run.seed?"),
+        ("optimm", "did you mean optim?", "did you mean optim?"),
+        ("lrr", "did you mean optim.lr?", "did you mean optim.lr?"),
+        ("qqq", TABLES, TABLES),
+        ("guard.qqqqqqqqqqqqqqqqqq", *["one of: guard.action, guard.grad_norm, guard.kl_base"] * 2),
+    ],
+)
+def test_an_unknown_key_gets_the_key_that_was_meant_or_where_to_look(key: str, written: str, changed: str) -> None:
+    with pytest.raises(UserError, match=f"unknown key {key}") as error:
+        make_recipe(overlay({}, parse_change(f"{key}=1")))
+    assert error.value.instead == written
+    with pytest.raises(UserError, match=f"unknown key {key}") as error:
+        make_recipe({}, [f"{key}=1"])
+    assert error.value.instead == changed
+
+
+def test_an_unknown_key_of_what_a_grid_measures_gets_the_nearest(tmp_path: Path) -> None:
+    path = tmp_path / "grid.toml"
+    path.write_text("[axes]\n'run.seed' = [0]\n[measure]\nkind = 'start-norm'\nkindd = 1\n")
+    with pytest.raises(UserError, match="unknown key kindd in") as error:
+        load_grid(path)
+    assert error.value.instead == "did you mean kind?"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
 
-from ..errors import UserError, in_words, meant_number, nearest
+from ..errors import UserError, closest, in_words, meant_number, nearest
 from .sections import Section
 from .wanted import kind, section_in
 
@@ -37,11 +37,10 @@ def explain(error: ValidationError, recipe: type[Section], source: str, set_over
     changed = any(f"{path}.".startswith(f"{one}.") for one in set_over)
     where = f" in the changes to {source}" if source and changed else f" in {source}" if source else ""
     if first["type"] == "extra_forbidden":
-        siblings = [".".join((*path.split(".")[:-1], name)) for name in place.section.model_fields]
         return UserError(
             f"unknown key {path}{where}",
             "a key that nothing reads would be a setting silently lost",
-            nearest(path, keys(recipe) if path.count(".") < 2 else siblings),
+            known_key(place, recipe, as_change=changed),
         )
     if first["type"] == "missing":
         return UserError(f"{path} is not there{where}", "it has no default", f"{path}: {meaning(place, recipe)}")
@@ -49,6 +48,38 @@ def explain(error: ValidationError, recipe: type[Section], source: str, set_over
     return UserError(
         f"{what}{where} does not fit", why(first, place), f"{better(first, place)}{path}: {meaning(place, recipe)}"
     )
+
+
+def known_key(place: Place, recipe: type[Section], *, as_change: bool) -> str:
+    """What may have been meant by an unknown key: one of that name in a table, one close to it, or where they stand."""
+    path = place.path
+    siblings = [".".join((*path.split(".")[:-1], name)) for name in place.section.model_fields]
+    if path.count(".") > 1 or not all(section_in(table.annotation) for table in recipe.model_fields.values()):
+        return nearest(path, siblings)
+    known = keys(recipe)
+    if "." in path:
+        close = called(path.rpartition(".")[2], known) or closest(path, known)
+        return nearest(path, siblings) if not close else f"did you mean {' or '.join(close)}?"
+    same = called(path, known)
+    if same and not as_change:
+        return f"did you mean {', or '.join(map(in_its_table, same))}"
+    tables = list(recipe.model_fields)
+    close = closest(path, tables) or closest(path, {one.rpartition(".")[2] for one in known})
+    meant = same or [one for name in close for one in ([name] if name in tables else called(name, known))]
+    if meant:
+        return f"did you mean {' or '.join(meant)}?"
+    return f"one of the tables: {', '.join(tables)}; `stiefel help` lists their keys"
+
+
+def called(name: str, known: Iterable[str]) -> list[str]:
+    """The keys of that name, where it is written without their table."""
+    return [key for key in known if key.rpartition(".")[2] == name]
+
+
+def in_its_table(key: str) -> str:
+    """`optim.lr: [optim] lr = …`."""
+    table, _, name = key.rpartition(".")
+    return f"{key}: [{table}] {name} = …"
 
 
 def plainest(errors: Sequence[ErrorDetails]) -> ErrorDetails:

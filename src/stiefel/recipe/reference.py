@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from ..errors import UserError, nearest
+from .explained import called
 from .grid import GRID_KEYS
 from .measured import MeasureSettings
 from .recipe import DEFAULTS, DRAWN, OF_ADAPTER_ITSELF, ROLLOUT_KEYS, SFT_KEYS, VLLM_KEYS, Recipe
@@ -123,9 +124,9 @@ def find_keys(name: str) -> list[Key]:
         return grid_keys()
     if found := [key for key in known if wanted in (key.name, key.section)]:
         return found
-    if same := [key for key in known if key.name.rpartition(".")[2] == wanted]:  # written without its section
-        return same
     names = [key.name for key in known]
+    if same := called(wanted, names):
+        return [key for key in known if key.name in same]
     words = {key.rpartition(".")[2]: key for key in names}
     close = nearest(wanted, [*names, *sections(), "grid"] if "." in wanted else [*words, *sections(), "grid"])
     raise UserError(
