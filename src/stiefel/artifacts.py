@@ -217,6 +217,14 @@ def check_room(out: Path, *, force: bool, kind: str) -> None:
     writable(out)
 
 
+def require_directory(path: Path, instead: str) -> None:
+    """Raise where a command is to read a directory and there is none of that name."""
+    if not path.is_dir():
+        raise UserError(
+            f"no directory {path}", "it is a file" if path.is_file() else "nothing of that name is there", instead
+        )
+
+
 def require_begun(out: Path, first: str, kind: str) -> None:
     """Raise where a command was told to go on with what is not there: a mistyped directory would begin another one.
 

@@ -76,7 +76,7 @@ def refusal(**tables: Any) -> str:
         ({"targets": ["no_proj"]}, "no module is named 'no_proj'"),
         ({"targets": "q_proj["}, "is not a regular expression"),
         ({"method": "miss", "targets": ["lm_head_"]}, "no module is named"),
-        ({"path": "nowhere"}, "is not an adapter that Stiefel made"),
+        ({"path": "nowhere"}, "no directory nowhere"),
     ],
 )
 def test_an_adapter_that_cannot_be(adapter: dict[str, Any], words: str) -> None:
@@ -175,7 +175,7 @@ def test_a_start_of_ones_own_that_raises(own: Any) -> None:
 CELLS = {
     "a rank": ('"adapter.rank" = [8, 65]', "rank65: rank 65 is larger"),
     "targets": ('"adapter.targets" = ["all-linear", ["no_proj"]]', "no module is named 'no_proj'"),
-    "an adapter's path": ('"adapter.path" = ["", "nowhere"]', "nowhere: nowhere is not an adapter"),
+    "an adapter's path": ('"adapter.path" = ["", "nowhere"]', "nowhere: no directory nowhere"),
     "a file of rows": ('"task.data" = ["", "nowhere.jsonl"]\n"task.reward" = ["exact"]', "no data at nowhere.jsonl"),
     "a prompt's length": ('"rollout.max_prompt_tokens" = [64, 2]', "max_prompt_tokens2: a prompt of"),
     "a completion's length": ('"rollout.max_completion_tokens" = [16, 255]', "do not fit nano"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..artifacts import ADAPTER, CERTIFICATE, RECIPE, STATE
+from ..artifacts import ADAPTER, CERTIFICATE, RECIPE, STATE, require_directory
 from ..errors import UserError
 from .files import CONFIG_FILE, FACTORS_FILE
 
@@ -28,12 +28,14 @@ def find_adapter(path: Path) -> Path:
 
     Raises UserError for a directory that holds none, and for weights that are pickled.
     """
+    instead = "give what `stiefel init` or `stiefel train` wrote, or a PEFT adapter's directory"
+    require_directory(path, instead)
     found = adapter_in(path)
     if not (found / CERTIFICATE).is_file() and not (found / CONFIG_FILE).is_file():
         raise UserError(
             f"{path} is no adapter",
-            f"there is no {CERTIFICATE}, {CONFIG_FILE} or {RECIPE} in it" if path.is_dir() else "there is no directory",
-            "give what `stiefel init` or `stiefel train` wrote, or a PEFT adapter's directory",
+            f"there is no {CERTIFICATE}, {CONFIG_FILE} or {RECIPE} in it",
+            instead,
         )
     if not (found / CERTIFICATE).is_file() and not (found / FACTORS_FILE).is_file():
         raise UserError(

@@ -12,7 +12,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from ..artifacts import CERTIFICATE, file_digest, read_json, refuse_existing, room_for, whole_directory, write_json
+from ..artifacts import (
+    CERTIFICATE,
+    file_digest,
+    read_json,
+    refuse_existing,
+    require_directory,
+    room_for,
+    whole_directory,
+    write_json,
+)
 from ..errors import UserError
 from ..methods import Factors, Wanted
 from ..model import public_name, snapshot
@@ -101,11 +110,13 @@ def trained_values(model: nn.Module) -> dict[str, Tensor]:
 
 def read_certificate(directory: Path) -> Certificate:
     """The certificate of an adapter directory, whose files are the ones that it names."""
+    instead = "give the directory that `stiefel init` or `stiefel train` wrote, or use PEFT's own loader"
+    require_directory(directory, instead)
     if not (directory / CERTIFICATE).is_file():
         raise UserError(
             f"{directory} is not an adapter that Stiefel made",
             f"it holds no {CERTIFICATE}",
-            "give the directory that `stiefel init` or `stiefel train` wrote, or use PEFT's own loader",
+            instead,
         )
     try:
         certificate = TypeAdapter(Certificate).validate_python(read_json(directory / CERTIFICATE))

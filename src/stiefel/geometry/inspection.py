@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from ..adapter import CONFIG_FILE
-from ..artifacts import ADAPTER, CERTIFICATE, GEOMETRY, MANIFEST, RUNS, read_json
+from ..artifacts import ADAPTER, CERTIFICATE, GEOMETRY, MANIFEST, RUNS, read_json, require_directory
 from ..errors import UserError, require_number
 from ..methods import Layer, find_method, require_rank
 from ..model import Checkpoint, Target, build_skeleton, model_files
@@ -160,6 +160,8 @@ def inspect_one(
 
 def open_subject(path: Path) -> Subject:
     """What a directory is; a run stands for the adapter that it ended with, a checkpoint of one for its own."""
+    instead = "give a run, an adapter directory, or a checkpoint that save_pretrained wrote"
+    require_directory(path, instead)
     if (path / CONFIG_FILE).is_file():
         kind = read_config(path, AnyAdapter).peft_type
         return SUBJECTS[kind](path) if kind in SUBJECTS else LoraSubject(path)
@@ -179,10 +181,8 @@ def open_subject(path: Path) -> Subject:
         )
     raise UserError(
         f"{path} is nothing to inspect",
-        f"it holds neither {CONFIG_FILE} nor config.json nor {ADAPTER}/"
-        if path.is_dir()
-        else "there is no such directory",
-        "give a run, an adapter directory, or a checkpoint that save_pretrained wrote",
+        f"it holds neither {CONFIG_FILE} nor config.json nor {ADAPTER}/",
+        instead,
     )
 
 

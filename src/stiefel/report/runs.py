@@ -23,6 +23,7 @@ from ..artifacts import (
     VALIDATION,
     read_json,
     read_jsonl,
+    require_directory,
 )
 from ..errors import UserError
 from ..recipe import Recipe, as_today, by_key, load_recipe, read_toml
@@ -198,13 +199,15 @@ def has_rows(directory: Path) -> bool:
 
 def read_runs(directory: Path) -> list[Run]:
     """The run in `directory`, or every run in `directory/runs`; raises where there is none to report on."""
+    instead = "give a directory that `stiefel train` or `stiefel compare` wrote"
+    require_directory(directory, instead)
     if is_run(directory):
         return [read_run(directory)]
     if not (directory / RUNS).is_dir():
         raise UserError(
             f"{directory} holds no runs",
             f"there is neither {METRICS} (a run) nor {RUNS}/ (a comparison) in it",
-            "give a directory that `stiefel train` or `stiefel compare` wrote",
+            instead,
         )
     # a run that was killed while its base was still being measured has left no recipe: there is nothing of it to show
     begun = [path for path in sorted((directory / RUNS).iterdir()) if (path / RECIPE).is_file()]
