@@ -88,7 +88,24 @@ def test_columns_may_have_other_names_and_lie_in_tables() -> None:
     named = make_recipe({"task": keys}).task
     record = {"question": "1+1?", "reward_model": {"ground_truth": "2"}}
     assert make_row(record, "row 1", named).answer == "2"
-    assert column({"a.b": 1, "a": {"b": 2}}, "a.b", "answer_column", "row 1") == 1
+    dotted = make_recipe({"task": {"data": "x.jsonl", "answer_column": "a.b"}}).task
+    assert column({"a.b": 1, "a": {"b": 2}}, "answer_column", "row 1", dotted) == 1
+
+
+@pytest.mark.parametrize(
+    ("record", "instead"),
+    [
+        ({"prompt": "1+1?"}, "add a column 'answer' with the answer"),
+        ({"prompt": "1+1?", "result": "2"}, "set task.answer_column: one of: result"),
+        ({"answer": "2"}, "add a column 'prompt' with the prompt"),
+        ({"answer": "2", "question": "1+1?"}, "set task.prompt_column: one of: question"),
+        ({}, "add a column 'answer' with the answer"),
+    ],
+)
+def test_a_missing_column_is_never_said_to_be_the_other_one(record: dict[str, str], instead: str) -> None:
+    with pytest.raises(UserError) as error:
+        make_row(record, "row 1", make_recipe({"task": {"data": "x.jsonl"}}).task)
+    assert error.value.instead == instead
 
 
 def test_a_text_can_be_shown_as_a_chat(settings: Any) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import UserError, nearest
 from ..recipe import TaskSettings
@@ -146,7 +146,7 @@ def make_row(record: Record, place: str, settings: TaskSettings) -> Row:
     if reward_of(settings) == "choice":
         value = letter_of_index(value, record.get("choices"))
     answer = answer_of(value, place, settings.answer_column)
-    prompt = prompt_of(column(record, settings.prompt_column, "prompt_column", place), place)
+    prompt = prompt_of(column(record, "prompt_column", place, settings), place)
     if settings.chat and isinstance(prompt, str):
         prompt = [{"role": "user", "content": prompt}]
     others = {key: value for key, value in record.items() if key not in ("completion", "answer")}
@@ -161,7 +161,7 @@ def answer_or_tests(record: Record, place: str, settings: TaskSettings) -> Any:
         or not unnamed
         or isinstance(at(record, settings.answer_column), str | int | float)
     ):
-        return column(record, settings.answer_column, "answer_column", place)
+        return column(record, "answer_column", place, settings)
     if not any(record.get(name) is not None for name in (*TEST_COLUMNS, "inputs")):
         raise UserError(
             f"{place} has no tests",
@@ -171,14 +171,19 @@ def answer_or_tests(record: Record, place: str, settings: TaskSettings) -> Any:
     return ""
 
 
-def column(record: Record, name: str, setting: str, place: str) -> Any:
-    """A column's value; `a.b` is b in the table a, where no column is called so itself."""
+def column(
+    record: Record, setting: Literal["prompt_column", "answer_column"], place: str, settings: TaskSettings
+) -> Any:
+    """The value of the prompt's or the answer's column; `a.b` is b in the table a, where none is called so itself."""
+    named = {"prompt_column": settings.prompt_column, "answer_column": settings.answer_column}
+    name, what = named.pop(setting), setting.removesuffix("_column")
     value = at(record, name)
     if value is MISSING:
+        others = record.keys() - named.values()  # the other setting's column is not this one's
         raise UserError(
             f"{place} has no column {name!r}",
             f"task.{setting} names it; the columns are {', '.join(map(repr, record)) or 'none'}",
-            f"set task.{setting}: {nearest(name, record)}" if record else "give rows with columns",
+            f"set task.{setting}: {nearest(name, others)}" if others else f"add a column {name!r} with the {what}",
         )
     return value
 
