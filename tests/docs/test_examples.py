@@ -17,8 +17,7 @@ from safetensors.torch import load_file
 import stiefel
 from stiefel.model.weights import load_model
 from stiefel.nano import DEMO_GRID
-from stiefel.recipe import Recipe, load_grid, load_recipe
-from stiefel.recipe.recipe import read_toml
+from stiefel.recipe import Recipe, load_grid, load_recipe, read_toml
 
 pytestmark = pytest.mark.filterwarnings("ignore:'pin_memory' argument")  # the Trainer's default, without a GPU
 

@@ -15,8 +15,8 @@ from scripts.readme import CLUSTER, GEOMETRY, README, REWARDS, ROOT, cluster_pag
 from scripts.readme_tables import init_table, solver_table
 from scripts.results import results
 from stiefel.cli import VERBS, cli
+from stiefel.recipe import load_recipe, read_toml
 from stiefel.recipe.grid import load_grid
-from stiefel.recipe.recipe import load_recipe, read_toml
 from tests.architecture.test_imports import ROOMS
 
 PAGES = (README, *sorted((ROOT / "docs").glob("*.md")))

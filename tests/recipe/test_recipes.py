@@ -11,9 +11,8 @@ import pytest
 
 from stiefel.artifacts import read_jsonl
 from stiefel.methods import compose
-from stiefel.recipe import methods_named, profile_names, tasks_named
+from stiefel.recipe import load_recipe, methods_named, profile_names, read_toml, tasks_named
 from stiefel.recipe.grid import load_grid
-from stiefel.recipe.recipe import load_recipe, read_toml
 from stiefel.run.checks import check_names
 from stiefel.run.run import finished, train
 from stiefel.scores import usual_ks

@@ -5,15 +5,18 @@ from __future__ import annotations
 import datetime
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stiefel.errors import UserError
+from stiefel.recipe.changes import parse_change
 from stiefel.recipe.explained import keys
 from stiefel.recipe.grid import load_grid
-from stiefel.recipe.recipe import Recipe, load_recipe, make_recipe, overlay, parse_change
+from stiefel.recipe.recipe import Recipe, load_recipe, make_recipe, overlay
+from stiefel.shipped import shipped
 
 VALUES: list[Any] = [
     *(-3, 0, 2**70, "8", "x", "", True, 2.0, 2.5, -1.5, math.inf, math.nan, datetime.date(2020, 1, 1)),
@@ -183,3 +186,29 @@ def test_an_unknown_key_of_what_a_grid_measures_gets_the_nearest(tmp_path: Path)
     with pytest.raises(UserError, match="unknown key kindd in") as error:
         load_grid(path)
     assert error.value.instead == "did you mean kind?"
+
+
+def test_a_file_that_is_not_there_gets_one_of_a_like_name_or_one_that_ships(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ships = shipped("recipes", "rlpo")
+    assert ships is not None
+    assert said_of_no_file("dapo.toml") == "stiefel new recipe > recipe.toml writes one"
+    assert said_of_no_file("grid.toml", load_grid) == "stiefel new grid > grid.toml writes one"
+    assert said_of_no_file("recipes/nano/dapo.toml") == f"Stiefel's own is {ships / 'nano' / 'dapo.toml'}"
+    assert said_of_no_file("recipes/nano/dap.toml") == f"did you mean {ships / 'nano' / 'dapo.toml'}?"
+    assert said_of_no_file("recipes/zzz/qqq.toml") == "stiefel new recipe > recipe.toml writes one"
+    (tmp_path / "mine").mkdir()
+    for name in ("dapo.toml", "dapo.txt", "other.toml"):
+        (tmp_path / "mine" / name).touch()
+    assert said_of_no_file("mine/dapo2.toml") == "did you mean mine/dapo.toml?"
+    assert said_of_no_file("mine/DAPO") == "did you mean mine/dapo.toml?"
+    assert said_of_no_file("mine/qqq.toml") == "stiefel new recipe > recipe.toml writes one"
+
+
+def said_of_no_file(path: str, load: Callable[[Path], object] = load_recipe) -> str:
+    """What is to be given instead."""
+    with pytest.raises(UserError, match=f"no file {path}") as error:
+        load(Path(path))
+    return error.value.instead

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from stiefel.errors import UserError
-from stiefel.recipe import profile_names
-from stiefel.recipe.recipe import load_recipe, read_toml
+from stiefel.recipe import load_recipe, profile_names, read_toml
 from stiefel.report.figures.registry import FIGURES
 from stiefel.reproduction.catalogue import entries, find, recipes
 from stiefel.reproduction.numbers import published_by_method

@@ -5,11 +5,13 @@ Open sections.py first: it says every key and its default; recipe.py reads a rec
 
 from __future__ import annotations
 
+from .changes import parse_value
 from .expected import AVERAGE, BASE, Published, methods_named, numbers, tasks_named
 from .former import as_begun, as_today
 from .grid import TUNED, Grid, load_grid, profile_names, run_name
 from .launched import LAUNCHED, left_to_launch
 from .measured import UNTRAINED, MeasureSettings
+from .read import read_toml
 from .recipe import (
     ALGORITHMS,
     Recipe,
@@ -18,9 +20,7 @@ from .recipe import (
     load_recipe,
     make_recipe,
     overlay,
-    parse_value,
     profiles_of,
-    read_toml,
     usual_recipe,
 )
 from .reference import Key, as_change, find_keys, grid_keys, recipe_keys, sections

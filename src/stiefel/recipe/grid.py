@@ -12,9 +12,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..errors import UserError, nearest
+from .changes import parse_change, places_set
 from .explained import explain, keys
 from .measured import MeasureSettings
-from .recipe import Recipe, is_grid, make_recipe, overlay, parse_change, places_set, profiled, profiles_of, read_toml
+from .read import read_toml
+from .recipe import Recipe, is_grid, make_recipe, overlay, profiled, profiles_of
 
 RATES = {
     "kl": "a first step of every run costs the same KL",
@@ -106,7 +108,7 @@ def load_grid(path: Path, changes: Iterable[str] = (), profile: str = "") -> Gri
     they are empty. The recipe's profile lies over the recipe, the grid's over that, the `--set a.b=value` changes and
     each point's values over all. `[measure]` says what else of its runs was published.
     """
-    tables, changes = read_toml(path), list(changes)
+    tables, changes = read_toml(path, "grid"), list(changes)
     of_recipes = [key for key in tables if key in Recipe.model_fields]
     if of_recipes and not tables.keys() & {"recipe", "axes"}:
         raise UserError(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,10 @@ import tomli_w
 from pydantic import ValidationError
 
 from ..errors import UserError, nearest
+from .changes import parse_change, places_set
 from .explained import explain
 from .mixture import check_mixture, with_mixture
+from .read import read_toml
 from .sections import (
     AdapterSettings,
     AlgorithmSettings,
@@ -47,18 +48,6 @@ class Recipe(Section):
     def to_toml(self) -> str:
         """Every key with its resolved value."""
         return tomli_w.dumps(self.model_dump())
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError as error:
-        raise UserError(f"no file {path}", "there is nothing to read", "give an existing TOML file") from error
-    except IsADirectoryError as error:
-        raise UserError(f"{path} is a directory", "a TOML file is needed", "name the file in it") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not TOML", str(error), "mend that place") from error
 
 
 def load_recipe(path: Path, changes: Iterable[str] = (), profile: str = "") -> Recipe:
@@ -263,40 +252,6 @@ def overlay(base: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 def by_key(tables: Mapping[str, Any]) -> dict[str, Any]:
     """`section.key` → value, two levels deep, as a recipe is; a method's options stay one value."""
     return {f"{section}.{key}": value for section, table in tables.items() for key, value in table.items()}
-
-
-def parse_change(change: str) -> dict[str, Any]:
-    """`optim.lr=1e-3` → {"optim": {"lr": 0.001}}; a value that is not TOML is taken as a string."""
-    key, equals, text = change.partition("=")
-    if not equals or not key.strip():
-        raise UserError(f"--set {change!r} is not a change", "it has no key and value", "write --set optim.lr=1e-3")
-    value = parse_value(text)
-    for part in reversed(key.strip().split(".")):
-        value = {part: value}
-    assert isinstance(value, dict)
-    return value
-
-
-def places_set(base: Mapping[str, Any], changes: Iterable[Mapping[str, Any]], above: str = "") -> Iterator[str]:
-    """Where changes set a value, or a table that the base has not: `section.key`, each with all that is below it."""
-    for change in changes:
-        for key, value in change.items():
-            below = base.get(key)
-            if isinstance(value, Mapping) and value and isinstance(below, Mapping):
-                yield from places_set(below, [value], f"{above}{key}.")
-            else:
-                yield f"{above}{key}"
-
-
-def parse_value(text: str) -> Any:
-    """The value that a TOML file would hold; a text that is not TOML is taken as a string."""
-    try:
-        parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
-        parsed = {"value": text}
-    if parsed.keys() != {"value"}:
-        raise UserError(f"{text!r} is more than one value", "one key is set at a time", "repeat the option")
-    return parsed["value"]
 
 
 def check_validation(recipe: Recipe) -> None:
