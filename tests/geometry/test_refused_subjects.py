@@ -147,7 +147,7 @@ def test_a_checkpoint_that_is_not_numbers(make_model, base, tmp_path) -> None:
 
 
 def test_missing_files_and_directories(saved, base, tmp_path) -> None:
-    with pytest.raises(UserError, match="no directory .*nowhere"):
+    with pytest.raises(UserError, match=r"no directory .*nowhere"):
         inspect(tmp_path / "nowhere", base)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="nothing to inspect"):
