@@ -80,10 +80,12 @@ def train(
             written=written,
         )
     if os.environ.get("RANK", "0") == "0":  # of a launch with several processes
-        from ..report import print_scores
+        from ..report import fall_warnings, print_scores, read_run
 
         print_scores(out)
         click.echo(str(out))
+        for line in fall_warnings(read_run(out)):
+            say(line)
         say(f"next: stiefel report {out}")
 
 

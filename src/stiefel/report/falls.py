@@ -51,3 +51,14 @@ def fall(run: Run) -> Fall | None:
     if diverged or last < SHARE * best:
         return Fall(run, best, at, last, diverged)
     return None
+
+
+def fall_warnings(run: Run) -> list[str]:
+    """What is said of a run that fell."""
+    found = fall(run)
+    if found is None:
+        return []
+    what = "the run diverged" if found.diverged else "the reward fell"
+    means = f" (means of {WINDOW} rollouts)"
+    course = "" if found.best is None else f": {found.best:.3f} at its best, {found.last:.3f} at the end{means}"
+    return [f"warning: {what}{course}; docs/collapsed.md says what to look at"]

@@ -20,6 +20,7 @@ from .answers import answers
 from .cells import cells
 from .charts import CHOSEN, charts
 from .evidence import Evidence, read_evidence
+from .falls import fall_warnings
 from .figures import write_figures
 from .figures.drawing import Section as Name
 from .figures.views import Section, sections
@@ -70,6 +71,7 @@ def html(evidence: Evidence, *, comparison: bool = False) -> str:
     specs += [spec(panel.chart) for one in found.values() for view in one.views for panel in view.panels]
     groups = len({run.group for run in runs})
     said = overview(evidence) if comparison else None
+    fell = [] if comparison else [line for run in runs for line in fall_warnings(run)]  # which has a table of them
     shown = [
         (caption(run, series[run.name].label), kept)
         for run in in_order(runs)
@@ -85,6 +87,7 @@ def html(evidence: Evidence, *, comparison: bool = False) -> str:
             sentence=words.sentence(runs),
             caution=words.caution(runs),
             reading=words.reading(runs),
+            fell=[line.removeprefix("warning: ") for line in fell],
             notes=words.notes(runs, evidence.table),
             few=FEW,
             definitions=words.DEFINITIONS,
