@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 import stiefel
+from stiefel.cli import main
+from stiefel.cli.cite import AUTHORS, LICENSE, TITLE
 
 ROOT = Path(__file__).parents[2]
 FORMS = [path for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml") if path.stem != "config"]
@@ -22,6 +24,19 @@ def test_the_citation_says_what_the_package_says() -> None:
     assert said["license"] == project["license"]
     assert said["authors"] == project["authors"]
     assert {"message", "title", "type"} <= said.keys()
+
+
+def test_the_entry_that_is_printed_is_the_pages_and_says_what_the_citation_says(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["cite"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert f"```bibtex\n{printed}```" in (ROOT / "docs" / "cite.md").read_text()
+    said = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert [TITLE, AUTHORS, LICENSE] == [said["title"], *(one["name"] for one in said["authors"]), said["license"]]
+    assert f"version = {{{stiefel.__version__}}}," in printed
 
 
 @pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)

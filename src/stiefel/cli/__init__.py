@@ -14,8 +14,9 @@ from typing import Any
 import click
 
 from ..errors import SaidElsewhere, UserError
-from .adapters import cache, cite, export, init, methods, verify
+from .adapters import cache, export, init, methods, verify
 from .choose import choose
+from .cite import cite
 from .doctor import doctor
 from .evaluation import evaluate
 from .geometry import inspect, preflight

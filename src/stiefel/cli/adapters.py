@@ -1,4 +1,4 @@
-"""Verbs of methods and adapters: methods, init, verify, export, cache, cite."""
+"""Verbs of methods and adapters: methods, init, verify, export, cache."""
 
 from __future__ import annotations
 
@@ -303,12 +303,3 @@ def key_and_value(option: str) -> tuple[str, str]:
     if not equals:
         raise UserError(f"--option {option!r} is not KEY=VALUE", "it has no =", "write --option sigma=undivided")
     return key, value
-
-
-@click.command(epilog=examples("stiefel cite rlpo", "stiefel cite pissa+dora"))
-@click.argument("method", shell_complete=completing.methods)
-def cite(method: str) -> None:
-    """Print the BibTeX of a METHOD's paper."""
-    from ..methods import compose
-
-    click.echo(compose(method).bibtex())
