@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,31 @@ def test_what_vllm_does_not_serve_beside_a_model_is_merged_next(
         last = capsys.readouterr().err.splitlines()[-1].removeprefix("next: ")
         assert expected in last
         arguments = shlex.split(last)[1:]
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+@pytest.mark.parametrize("place", ["here", "own", "elsewhere"])
+def test_the_command_that_export_names_is_of_where_vllm_is(
+    place: str, gpu: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(attach(load_model("nano"), "rlpo", r=2, alpha=4), tmp_path / "adapter")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))  # on which there is no vllm
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    for module in ("engine.command", "cli.adapters"):
+        monkeypatch.setattr(f"stiefel.{module}.find_spec", lambda name: object() if place == "here" else None)
+    if place == "own":
+        python = tmp_path / ".venv-vllm" / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        python.touch()
+    with pytest.raises(SystemExit) as status:
+        main(["export", "adapter", "--base", "nano", "--as", "lora", "--out", "lora"])
+    assert status.value.code == 0
+    *before, last = capsys.readouterr().err.splitlines()
+    names = {"here": sys.executable, "own": ".venv-vllm/bin/python", "elsewhere": "python"}
+    assert last.startswith("next: vllm serve " if gpu else f"next: {names[place]} -m vllm.")
+    told = any("vLLM is not installed here" in line for line in before)
+    assert told == (place == "elsewhere" or (gpu and place == "own")), "that one is the CPU's build"
 
 
 def test_a_rank_above_all_of_vllms_is_refused_by_name() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import click
 from ..errors import UserError
 from . import completing
 from .options import examples, force_option, json_option, out_option, say
+
+OF_VLLM = Path(".venv-vllm/bin/python")  # what `make venv-vllm` makes in the checkout
 
 
 @click.command(epilog=examples("stiefel methods", "stiefel methods --check rlpo"))
@@ -270,6 +274,17 @@ def next_to_export(directory: Path, base: str, form: str, out: Path, revision: s
         command = serve_command(*((base, out, revision) if form == "lora" else (str(out / "base"), out)))
     if shlex.join(ON_CPU) in command:
         say("note: without a GPU, as here, vLLM's CPU build serves it so; for a GPU: docs/serving.md")
+    return where_vllm_is(command)
+
+
+def where_vllm_is(command: str) -> str:
+    """A command that serves, by the environment that vLLM has of its own; where there is none, with a note beside."""
+    program, *words = shlex.split(command)
+    if find_spec("vllm") is not None or (program == "vllm" and shutil.which(program) is not None):
+        return command
+    if program == "python" and OF_VLLM.is_file():
+        return shlex.join([str(OF_VLLM), *words])
+    say("note: vLLM is not installed here: the next line is for where it is (docs/serving.md)")
     return command
 
 
