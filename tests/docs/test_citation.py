@@ -35,7 +35,7 @@ def test_the_entry_that_is_printed_is_the_pages_and_says_what_the_citation_says(
     printed = capsys.readouterr().out
     assert f"```bibtex\n{printed}```" in (ROOT / "docs" / "cite.md").read_text()
     said = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert [TITLE, AUTHORS, LICENSE] == [said["title"], *(one["name"] for one in said["authors"]), said["license"]]
+    assert [said["title"], *(one["name"] for one in said["authors"]), said["license"]] == [TITLE, AUTHORS, LICENSE]
     assert f"version = {{{stiefel.__version__}}}," in printed
 
 
