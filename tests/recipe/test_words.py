@@ -212,3 +212,10 @@ def said_of_no_file(path: str, load: Callable[[Path], object] = load_recipe) -> 
     with pytest.raises(UserError, match=f"no file {path}") as error:
         load(Path(path))
     return error.value.instead
+
+
+def test_a_list_that_is_advised_for_a_change_is_one_that_the_shell_lets_through() -> None:
+    with pytest.raises(UserError) as error:
+        make_recipe({}, ["eval.tasks=nano-sort,nano-reverse"])
+    assert error.value.instead.startswith('write ["nano-sort", "nano-reverse"], in single quotes on a command line; ')
+    assert make_recipe({}, ['eval.tasks=["nano-sort", "nano-reverse"]']).eval.tasks == ["nano-sort", "nano-reverse"]

@@ -46,7 +46,9 @@ def explain(error: ValidationError, recipe: type[Section], source: str, set_over
         return UserError(f"{path} is not there{where}", "it has no default", f"{path}: {meaning(place, recipe)}")
     what = f"{path} = {first['input']!r}"[:200]
     return UserError(
-        f"{what}{where} does not fit", why(first, place), f"{better(first, place)}{path}: {meaning(place, recipe)}"
+        f"{what}{where} does not fit",
+        why(first, place),
+        f"{better(first, place, as_change=changed)}{path}: {meaning(place, recipe)}",
     )
 
 
@@ -127,7 +129,7 @@ def why(first: ErrorDetails, place: Place) -> str:
     return f"it must be {kind(place.annotation)}, and {in_words(first['input'])} was given"
 
 
-def better(first: ErrorDetails, place: Place) -> str:
+def better(first: ErrorDetails, place: Place, *, as_change: bool) -> str:
     """The value that may have been meant, where there is one, before the key's own meaning."""
     value, plain = first["input"], without_bounds(place.annotation)
     if get_origin(plain) is Literal and isinstance(value, str):
@@ -143,7 +145,8 @@ def better(first: ErrorDetails, place: Place) -> str:
         lost = value.startswith("[") and value.endswith("]")  # a list whose quotes the shell took for its own
         listed = value[1:-1] if lost else value
         parts = [part.strip() for part in listed.split(",") if part.strip()] or [value]
-        around = " in single quotes, which the shell takes away" if lost else ""
+        around = ", in single quotes on a command line" if as_change else ""
+        around = " in single quotes, which the shell takes away" if lost else around
         return f"write {json.dumps(parts, ensure_ascii=False)}{around}; "
     return ""
 
