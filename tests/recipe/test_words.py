@@ -62,7 +62,7 @@ WORDS = {
     "adapter.rank=-3": (
         "adapter.rank = -3 does",
         "it must be a whole number, at least 1",
-        "adapter.rank: r. Default: 8.",
+        "adapter.rank: The rank r of A and B: how many directions of a matrix its change may have. Default: 8.",
     ),
     "adapter.rank='8'": ("adapter.rank = '8'", "at least 1, and a text was given", "write 8, without quotes"),
     "adapter.rank=8.0": ("adapter.rank = 8.0", "and a number with a decimal point was given", "write 8; "),
