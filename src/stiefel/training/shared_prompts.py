@@ -13,6 +13,8 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
+import transformers
+from packaging import version
 from peft import PeftModel
 from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache, DynamicLayer
@@ -22,6 +24,7 @@ from .imported_trl import TRLTrainer
 from .noise import drops_out
 from .sharding import is_sharded
 
+CACHE = "cache" if version.parse(transformers.__version__) >= version.parse("5.24") else "past_key_values"  # its name
 KEY = "rollout.share_prompts"
 
 
@@ -92,7 +95,8 @@ class SharedPromptTrainer(TRLTrainer):  # type: ignore[misc]
         labels[:, 0] = -100
         with self.accelerator.autocast():
             cache = prompt_cache(decoder(self.accelerator.unwrap_model(model)), ids[:, :shared], mask[:, :shared])
-            return model(input_ids=own, attention_mask=mask, past_key_values=cache, labels=labels, fused_lm_head=True)
+            given = {CACHE: cache, "labels": labels, "fused_lm_head": True}
+            return model(input_ids=own, attention_mask=mask, **given)
 
 
 def causal(model: Any) -> Any:
@@ -120,7 +124,7 @@ def prompt_cache(decoder: nn.Module, ids: Tensor, mask: Tensor, **by_row: Tensor
     first = inverse.new_full((len(distinct),), len(ids)).scatter_reduce(0, inverse, numbers, "amin")
     passed = {name: value[first] for name, value in by_row.items()}
     output = decoder(input_ids=ids[first], attention_mask=mask[first], use_cache=True, **passed)
-    cache = output.past_key_values
+    cache = output[CACHE]
     if not isinstance(cache, DynamicCache) or any(type(layer) is not DynamicLayer for layer in cache.layers):
         raise UserError(
             f"{KEY} for {type(decoder).__name__}",
@@ -139,7 +143,7 @@ def shared_prefill(model: Any) -> Iterator[None]:
     below = decoder(model)
 
     def prefill(module: nn.Module, arguments: tuple[Any, ...], settings: dict[str, Any]) -> Any:
-        ids, before = settings["input_ids"], settings["past_key_values"]
+        ids, before = settings["input_ids"], settings[CACHE]
         if ids.shape[1] == 1 or before.get_seq_length():
             return None
         mask = settings.get("attention_mask")  # left out, or None, where no prompt is shorter than another
@@ -151,7 +155,7 @@ def shared_prefill(model: Any) -> Iterator[None]:
             **{name: value[:, :-1] for name, value in by_row.items()},
         )
         last = {name: value[:, -1:] for name, value in by_row.items()}
-        return arguments, {**settings, "input_ids": ids[:, -1:], **last, "past_key_values": cache}
+        return arguments, {**settings, "input_ids": ids[:, -1:], **last, CACHE: cache}
 
     handle = causal(model).register_forward_pre_hook(prefill, with_kwargs=True)
     try:
